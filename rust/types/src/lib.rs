@@ -1,0 +1,17 @@
+//! The words of the system: ids, epochs, extents, error codes, limits. Pure and `no_std`; imports nothing of ours.
+#![cfg_attr(not(test), no_std)]
+
+pub mod der;
+pub mod durability;
+pub mod epoch;
+pub mod extent;
+pub mod ids;
+pub mod limits;
+pub mod object_id;
+
+pub use der::Der;
+pub use durability::Durability;
+pub use epoch::{Epoch, Hlc, Version};
+pub use extent::Extent;
+pub use ids::{ContainerId, Lsn, PoolId, Rank, ShardIdx, TargetIdx, UnitOid};
+pub use object_id::{ObjectId, ObjectType};

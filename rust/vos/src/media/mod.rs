@@ -1,0 +1,107 @@
+//! Where bytes live: a directory of named files on one device.
+//!
+//! Everything the store knows of the outside world is this trait, so that tests can record every write and rebuild
+//! the file a power cut leaves, or let the device lie.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+/// What a device can answer instead of doing what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// No such file.
+    #[error("no file {name}")]
+    NotFound {
+        /// The file's name.
+        name: String,
+    },
+    /// The file is there already.
+    #[error("file {name} exists")]
+    Exists {
+        /// The file's name.
+        name: String,
+    },
+    /// The device, or the quota, is full. Nothing of the write may be relied on.
+    #[error("no space left writing {name}")]
+    NoSpace {
+        /// The file's name.
+        name: String,
+    },
+    /// A read went past the end of the file.
+    #[error("{name} ends before byte {end}")]
+    Short {
+        /// The file's name.
+        name: String,
+        /// The end of the range that was asked for.
+        end: u64,
+    },
+    /// Any other failure of the operating system or the device.
+    #[error("{what} {name}: {error}")]
+    Io {
+        /// The verb: `read`, `write`, `sync` ...
+        what: &'static str,
+        /// The file's name.
+        name: String,
+        /// What the operating system said.
+        error: Arc<std::io::Error>,
+    },
+}
+
+/// The result of every media call.
+pub type Result<T> = std::result::Result<T, MediaError>;
+
+/// A directory of files. Names are flat: `[a-z0-9._-]+`.
+pub trait Media: Send + Sync + std::fmt::Debug {
+    /// Opens a file that exists.
+    fn open(&self, name: &str) -> Result<Arc<dyn MediaFile>>;
+
+    /// Creates an empty file that must not exist. Its name is durable only after [`Media::sync_names`].
+    fn create(&self, name: &str) -> Result<Arc<dyn MediaFile>>;
+
+    /// The names of all files, sorted.
+    fn list(&self) -> Result<Vec<String>>;
+
+    /// Removes a file. Durable only after [`Media::sync_names`]; open handles go on working.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Gives a file another name, replacing what had it. Durable only after [`Media::sync_names`].
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Makes creations, removals and renames durable.
+    fn sync_names(&self) -> Result<()>;
+}
+
+/// One open file. All methods may be called from several threads at once.
+pub trait MediaFile: Send + Sync + std::fmt::Debug {
+    /// The file's name, for messages.
+    fn name(&self) -> &str;
+
+    /// The size in bytes.
+    fn size(&self) -> Result<u64>;
+
+    /// Fills the whole buffer from `offset` on; [`MediaError::Short`] where the file ends before.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// Writes all parts one behind the other from `offset` on, growing the file as needed. Survives the death of
+    /// the process at return, not a power cut. After an error any part of the range may hold either content.
+    fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> Result<()>;
+
+    /// As [`MediaFile::write_at`], and *this range* is durable at return. Earlier writes of other ranges are not
+    /// covered. The range must lie inside the file's durable length, or its growth is not covered either.
+    fn write_at_durable(&self, offset: u64, parts: &[IoSlice<'_>]) -> Result<()>;
+
+    /// Makes all earlier writes of this file, and its length, durable. After an error nothing is known of any of
+    /// them, and a second try proves nothing: the caller must stop using the file.
+    fn sync(&self) -> Result<()>;
+
+    /// Sets the size; a larger file reads as zeros there.
+    fn set_size(&self, size: u64) -> Result<()>;
+
+    /// Reserves space for the range, so that a later write in it does not fail for lack of space where the device
+    /// can promise that. The range reads as zeros where it was not written; the length grows to cover it.
+    fn allocate(&self, offset: u64, len: u64) -> Result<()>;
+
+    /// Gives the range's space back; it reads as zeros. A hint: a device may ignore it and keep the bytes.
+    fn discard(&self, offset: u64, len: u64) -> Result<()>;
+}
