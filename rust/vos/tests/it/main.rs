@@ -1,4 +1,6 @@
 //! The crate's integration tests, in one binary.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod log_crash;
+mod log_workload;
 mod media_backends;
