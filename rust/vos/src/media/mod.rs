@@ -3,6 +3,15 @@
 //! Everything the store knows of the outside world is this trait, so that tests can record every write and rebuild
 //! the file a power cut leaves, or let the device lie.
 
+pub mod conformance;
+pub mod faulty;
+mod file;
+mod memory;
+pub mod recorded;
+
+pub use file::FileMedia;
+pub use memory::MemoryMedia;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -105,3 +114,17 @@ pub trait MediaFile: Send + Sync + std::fmt::Debug {
     /// Gives the range's space back; it reads as zeros. A hint: a device may ignore it and keep the bytes.
     fn discard(&self, offset: u64, len: u64) -> Result<()>;
 }
+
+/// Refuses names that are not `[a-z0-9._-]+`, or that mean a directory.
+fn check_name(name: &str) -> Result<()> {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > NAME_LEN_MAX || name == "." || name == ".." || !name.bytes().all(known)
+    {
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a name of a file here");
+        return Err(MediaError::Io { what: "name", name: name.to_owned(), error: Arc::new(error) });
+    }
+    Ok(())
+}
+
+/// Bytes of the longest name: what common file systems take.
+const NAME_LEN_MAX: usize = 255;

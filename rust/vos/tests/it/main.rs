@@ -1,0 +1,4 @@
+//! The crate's integration tests, in one binary.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod media_backends;
