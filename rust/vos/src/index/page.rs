@@ -7,8 +7,10 @@ use std::cmp::Ordering;
 
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
-/// Pages before the first that a tree may use: the superblock slots.
-pub(crate) const FIRST_PAGE: u64 = 2;
+/// The pages of the superblock slots: far enough from each other that no unit of a device holds both.
+pub(crate) const SLOT_PAGES: [u64; 2] = [0, 16];
+/// The first page that a tree may use.
+pub(crate) const FIRST_PAGE: u64 = 17;
 /// One more than the largest page number and generation a pointer can hold.
 pub(crate) const U48_END: u64 = 1 << 48;
 /// Bytes of an encoded pointer.
@@ -72,12 +74,6 @@ impl Page {
         self.put(at, &(value as u16).to_le_bytes());
     }
 
-    /// The page's level; 0 is a leaf.
-    #[inline]
-    pub(crate) fn level(&self) -> u8 {
-        self.0[1]
-    }
-
     #[inline]
     pub(crate) fn is_leaf(&self) -> bool {
         self.0[0] == KIND_LEAF
@@ -103,8 +99,14 @@ impl Page {
         self.u48_at(14)
     }
 
-    /// Writes number and generation.
-    pub(crate) fn set_place(&mut self, number: u64, generation: u64) {
+    /// The first bytes of the identity of the index it belongs to.
+    pub(crate) fn identity(&self) -> &[u8] {
+        self.bytes(20, 8)
+    }
+
+    /// Writes number, generation and whose it is.
+    pub(crate) fn set_place(&mut self, number: u64, generation: u64, identity: [u8; 16]) {
+        self.put(20, &identity[..8]);
         self.put(8, &number.to_le_bytes()[..6]);
         self.put(14, &generation.to_le_bytes()[..6]);
     }
@@ -147,7 +149,10 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// Whether a thing of `pages` pages from `page` on, written by `generation`, can belong to the state.
     pub(crate) fn admit(self, page: u64, pages: u64, generation: u64) -> bool {
-        page >= FIRST_PAGE && page + pages <= self.page_count && generation <= self.generation && generation > 0
+        page >= FIRST_PAGE
+            && page + pages <= self.page_count
+            && generation <= self.generation
+            && generation > 0
     }
 }
 

@@ -1,4 +1,6 @@
 //! The crate's integration tests, in one binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod index_conformance;
+mod index_suite;
 mod media_backends;
