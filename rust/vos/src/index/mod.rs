@@ -3,6 +3,26 @@
 //! `docs/formats/index.md` describes every byte. [`Index`] is the contract; the conformance suite holds our tree and
 //! its oracle to it.
 
+mod apply;
+mod cache;
+mod cursor;
+mod feed;
+mod gather;
+mod inner;
+mod leaf;
+mod output;
+mod page;
+mod run;
+mod space;
+mod store;
+mod superblock;
+mod tree;
+mod walk;
+
+pub use cursor::TreeCursor;
+pub use tree::{Recovery, Tree, TreeOptions, TreeStats, TreeView};
+pub use walk::Checked;
+
 use crate::media::MediaError;
 use daos_types::Lsn;
 

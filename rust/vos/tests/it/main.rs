@@ -1,6 +1,8 @@
 //! The crate's integration tests, in one binary.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod index_conformance;
+mod index_suite;
 mod log_crash;
 mod log_workload;
 mod media_backends;

@@ -1,0 +1,98 @@
+//! New pages on their way to the file: neighbours leave in one write.
+
+use super::page::PAGE;
+use super::run::pages_of;
+use crate::media::{MediaError, MediaFile, Result};
+use std::io::IoSlice;
+
+/// Bytes that are gathered before they are written.
+const CHUNK: usize = 1 << 20;
+/// Runs of fewer bytes are gathered with their neighbours; larger ones are written from where they are.
+const COPIED_MAX: usize = 64 << 10;
+/// The file grows by a sixteenth of its size, within these bounds.
+const GROW_MIN: u64 = 256 << 10;
+const GROW_MAX: u64 = 16 << 20;
+
+static ZEROS: [u8; PAGE] = [0; PAGE];
+
+/// What is known of the file while batches are written to it.
+#[derive(Debug, Default)]
+pub(crate) struct Extension {
+    /// Space up to here is reserved: no write below fails, late, for lack of it.
+    pub(crate) end: u64,
+    /// A write failed in a way that says nothing about what is on the device.
+    pub(crate) failed: Option<MediaError>,
+}
+
+/// Gathers pages with ascending numbers.
+pub(crate) struct Output<'a> {
+    file: &'a dyn MediaFile,
+    extension: &'a mut Extension,
+    gathered: Vec<u8>,
+    /// The page the gathered bytes begin with.
+    start: u64,
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn new(file: &'a dyn MediaFile, extension: &'a mut Extension) -> Self {
+        Self { file, extension, gathered: Vec::new(), start: 0 }
+    }
+
+    /// Writes one page, or a run, which is padded with zeros.
+    pub(crate) fn write(&mut self, page: u64, data: &[u8]) -> Result<()> {
+        let len = pages_of(data.len()) as usize * PAGE;
+        let padding = ZEROS.get(..len - data.len()).unwrap_or_default();
+        if len > COPIED_MAX {
+            return self.write_at(page, len, &[IoSlice::new(data), IoSlice::new(padding)]);
+        }
+        let next = self.start + (self.gathered.len() / PAGE) as u64;
+        if page != next || self.gathered.len() + len > CHUNK {
+            self.flush()?;
+            self.start = page;
+        }
+        self.gathered.extend_from_slice(data);
+        self.gathered.extend_from_slice(padding);
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        self.write_at(self.start, gathered.len(), &[IoSlice::new(&gathered)])?;
+        self.gathered = gathered;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn write_at(&mut self, page: u64, len: usize, parts: &[IoSlice<'_>]) -> Result<()> {
+        let offset = page * PAGE as u64;
+        let end = offset + len as u64;
+        let done = self.reserve(end).and_then(|()| self.file.write_at(offset, parts));
+        if let Err(error) = &done
+            && !matches!(error, MediaError::NoSpace { .. })
+        {
+            self.extension.failed = Some(error.clone());
+        }
+        done
+    }
+
+    /// Reserves space up to `end` at least, so that a full device says so now and not at the sync.
+    fn reserve(&mut self, end: u64) -> Result<()> {
+        let from = self.extension.end;
+        if end <= from {
+            return Ok(());
+        }
+        let step = (from / 16).clamp(GROW_MIN, GROW_MAX) / PAGE as u64 * PAGE as u64;
+        let mut to = end.max(from + step);
+        let mut reserved = self.file.allocate(from, to - from);
+        if matches!(reserved, Err(MediaError::NoSpace { .. })) {
+            to = end;
+            reserved = self.file.allocate(from, to - from);
+        }
+        reserved?;
+        self.extension.end = to;
+        Ok(())
+    }
+}
