@@ -1,34 +1,26 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
-use daos_types::Der;
+mod buffer;
+mod container;
+mod embedded;
+mod errors;
+mod facts;
+mod kv;
+mod pool;
+
 use pyo3::prelude::*;
-
-/// What this build is: version, target, profile.
-#[pyfunction]
-fn build_info() -> Vec<(&'static str, String)> {
-    vec![
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
-        ("debug", cfg!(debug_assertions).to_string()),
-    ]
-}
-
-/// Every error code: number, name, text.
-#[pyfunction]
-fn der_table() -> Vec<(u32, &'static str, &'static str)> {
-    Der::ALL.iter().map(|der| (der.number(), der.name(), der.text())).collect()
-}
-
-/// The CRC-32C of a bytes-like object, continued from `crc`.
-#[pyfunction]
-#[pyo3(signature = (data, crc = 0))]
-fn crc32c(py: Python<'_>, data: &[u8], crc: u32) -> u32 {
-    py.detach(|| daos_codec::crc32c_append(crc, data))
-}
 
 /// The native half of the package `daos`.
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use super::{build_info, crc32c, der_table};
+    use super::container::Container;
+    #[pymodule_export]
+    use super::embedded::Embedded;
+    #[pymodule_export]
+    use super::facts::{build_info, crc32c, der_table};
+    #[pymodule_export]
+    use super::kv::KV;
+    #[pymodule_export]
+    use super::pool::Pool;
 }

@@ -1,6 +1,7 @@
 //! The words of the system: ids, epochs, extents, error codes, limits. Pure and `no_std`; imports nothing of ours.
 #![cfg_attr(not(test), no_std)]
 
+pub mod cond;
 pub mod der;
 pub mod durability;
 pub mod epoch;
@@ -9,6 +10,7 @@ pub mod ids;
 pub mod limits;
 pub mod object_id;
 
+pub use cond::Cond;
 pub use der::Der;
 pub use durability::Durability;
 pub use epoch::{Epoch, Hlc, Version};

@@ -2,8 +2,32 @@
 //! key-array-value model with epochs.
 //!
 //! A deterministic library: bytes go through [`media`], epochs are given by the caller, there is no clock, no
-//! socket and no thread in here.
+//! socket and no thread in here. `docs/internals/store.md` tells how it works, `docs/formats/` what it stores.
 
+mod base;
+mod changes;
+mod collect;
+mod dtx;
+mod entry;
+mod error;
 pub mod index;
+mod key;
+mod levels;
 pub mod log;
 pub mod media;
+mod memtable;
+mod node;
+mod read;
+mod shard;
+mod store;
+mod tx;
+
+pub use changes::ShardNum;
+pub use dtx::{DtxId, Status as DtxStatus};
+pub use entry::DtxNum;
+pub use error::{Result, VosError};
+pub use key::ContNum;
+pub use levels::Seen;
+pub use read::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, View};
+pub use store::{Opened, SYSTEM_SHARD, Store, StoreOptions, Tx};
+pub use tx::{Iod, IodValue, Punch, SINGLE_LEN_MAX};

@@ -6,3 +6,4 @@ mod index_suite;
 mod log_crash;
 mod log_workload;
 mod media_backends;
+mod store_model;

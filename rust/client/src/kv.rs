@@ -1,0 +1,144 @@
+//! Flat key-value objects: dkey = key, akey `"0"`, one single value.
+
+use crate::error::{Error, Result};
+use crate::route::Route;
+use daos_placement::Layout;
+use daos_types::{Cond, ContainerId, Der, Durability, Epoch, ObjectId, ShardIdx, UnitOid};
+use daos_wire::{Fetch, Iod, IodValue, List, Punch, Punched, ShardRef, Update};
+use std::sync::Arc;
+
+/// The akey of a flat object's values.
+const AKEY: &[u8] = b"0";
+/// Bytes of keys in one page of a listing: a reply stays small whatever the keys.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Keys in one page of a listing.
+const PAGE_COUNT_MAX: usize = 64 << 10;
+
+/// A key-value object.
+#[derive(Debug)]
+pub struct Kv<R> {
+    route: Arc<R>,
+    cont: ContainerId,
+    oid: ObjectId,
+    layout: Layout,
+    durability: Durability,
+}
+
+/// A page of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<Vec<u8>>,
+    /// Where to go on; `None` at the end. Opaque.
+    pub anchor: Option<Vec<u8>>,
+}
+
+impl<R: Route> Kv<R> {
+    /// The object; nothing is stored or looked up by this.
+    pub fn open(route: Arc<R>, cont: ContainerId, oid: ObjectId, durability: Durability) -> Result<Self> {
+        if !oid.object_type().is_some_and(daos_types::ObjectType::is_kv) {
+            return Err(Error::new(Der::Inval, format!("object {oid} is no key-value object")));
+        }
+        let layout = Layout::local(oid, route.targets());
+        Ok(Self { route, cont, oid, layout, durability })
+    }
+
+    /// The object's id.
+    pub fn oid(&self) -> ObjectId {
+        self.oid
+    }
+
+    fn of(&self, shard: ShardIdx) -> ShardRef {
+        ShardRef { cont: self.cont, oid: UnitOid { oid: self.oid, shard } }
+    }
+
+    fn iod(value: &[u8]) -> Iod<'_> {
+        Iod { akey: AKEY, cond: Cond::NONE, value: IodValue::Single(value) }
+    }
+
+    /// Stores a value under a key.
+    pub fn put(&self, key: &[u8], value: &[u8], cond: Cond) -> Result<()> {
+        let (shard, target) = self.layout.of_dkey(key);
+        let iods = [Self::iod(value)];
+        let of = self.of(shard);
+        self.route.update(target, &Update { of, dkey: key, iods: &iods, cond, durability: self.durability })
+    }
+
+    /// Stores several values, made durable together. Not atomic: at a failure, those before it stay.
+    pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
+        let iods: Vec<[Iod<'_>; 1]> = items.iter().map(|(_, value)| [Self::iod(value)]).collect();
+        self.route.update_all(&mut items.iter().zip(&iods).map(|((key, _), iods)| {
+            let (shard, target) = self.layout.of_dkey(key);
+            (target, Update { of: self.of(shard), dkey: key, iods, cond, durability: self.durability })
+        }))
+    }
+
+    /// Shows the value of a key to `found`; false where there is none. `found` must not wait for anything.
+    pub fn get(&self, key: &[u8], cond: Cond, found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let (shard, target) = self.layout.of_dkey(key);
+        let of = self.of(shard);
+        let request =
+            Fetch { of, dkey: key, akey: AKEY, epoch: Epoch::MAX, cond, durability: self.durability };
+        self.route.fetch(target, &request, found)
+    }
+
+    /// Removes a key.
+    pub fn remove(&self, key: &[u8], cond: Cond) -> Result<()> {
+        let (shard, target) = self.layout.of_dkey(key);
+        let what = Punched::Dkey(key);
+        self.route.punch(target, &Punch { of: self.of(shard), what, cond, durability: self.durability })
+    }
+
+    /// Removes everything.
+    pub fn destroy(&self) -> Result<()> {
+        self.layout.shards().try_for_each(|(shard, target)| {
+            let request = Punch {
+                of: self.of(shard),
+                what: Punched::Object,
+                cond: Cond::NONE,
+                durability: self.durability,
+            };
+            self.route.punch(target, &request)
+        })
+    }
+
+    /// One page of keys, in the order of the object's type inside each of its shards, shard after shard.
+    pub fn list(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<KeyPage> {
+        let shards: Vec<_> = self.layout.shards().collect();
+        let (mut at, mut from) = match anchor {
+            None => (0, None),
+            Some([a, b, c, d, rest @ ..]) => {
+                let from = if rest.is_empty() { None } else { Some(rest.to_vec()) };
+                (u32::from_le_bytes([*a, *b, *c, *d]) as usize, from)
+            }
+            Some(_) => return Err(Error::new(Der::Inval, "no anchor of a listing")),
+        };
+        let mut page = KeyPage::default();
+        let count = count.clamp(1, PAGE_COUNT_MAX);
+        while let Some((shard, target)) =
+            shards.get(if reverse { shards.len().wrapping_sub(at + 1) } else { at })
+        {
+            let request = List {
+                of: self.of(*shard),
+                dkey: None,
+                epoch: Epoch::MAX,
+                from: from.as_deref(),
+                count_max: count - page.keys.len(),
+                bytes_max: PAGE_BYTES_MAX,
+                reverse,
+                durability: self.durability,
+            };
+            let listed = self.route.list(*target, &request)?;
+            page.keys.extend(listed.keys);
+            at += usize::from(listed.next.is_none());
+            from = listed.next;
+            if page.keys.len() >= count || from.is_some() {
+                break;
+            }
+        }
+        if at < shards.len() {
+            page.anchor = Some([&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat());
+        }
+        Ok(page)
+    }
+}

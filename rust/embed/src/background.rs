@@ -1,0 +1,86 @@
+//! The one background thread of an open system: merges, readies the log, syncs what may wait a second.
+
+use daos_vos::Store;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long it sleeps when nobody wakes it.
+const NAP: Duration = Duration::from_millis(100);
+/// How long changes acknowledged with `interval` may wait for a sync; half of what is promised.
+const SYNC_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: Mutex<bool>,
+    wake: Condvar,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Background {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts it.
+    pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("daos-background".to_owned())
+            .spawn(move || run(&store, &seen))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Has it look for work now.
+    pub(crate) fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// Stops it and waits for it to end.
+    pub(crate) fn stop(&mut self) {
+        *self.shared.stop.lock() = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was printed; whoever uses the store next meets its poison.
+            let _ = thread.join();
+        }
+    }
+
+    /// In a forked child there is no such thread.
+    pub(crate) fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+fn run(store: &Store, shared: &Shared) {
+    let mut synced = Instant::now();
+    loop {
+        {
+            let mut stop = shared.stop.lock();
+            if !*stop {
+                shared.wake.wait_for(&mut stop, NAP);
+            }
+            if *stop {
+                return;
+            }
+        }
+        // A failure stops the store by itself: the next caller is told.
+        while store.merge_wanted() && !*shared.stop.lock() {
+            if !store.merge_step().unwrap_or(false) {
+                break;
+            }
+        }
+        let _ = store.collect_step(COLLECT_BUDGET);
+        if synced.elapsed() >= SYNC_EVERY {
+            let _ = store.sync_due();
+            synced = Instant::now();
+        }
+    }
+}
+
+/// Index entries removed in one step of collection: some milliseconds of work.
+const COLLECT_BUDGET: usize = 4096;

@@ -1,0 +1,203 @@
+//! A system's directory: who may use it, and what it says about itself. `docs/formats/directory.md` draws the files.
+
+use daos_client::{Error, Result};
+use daos_types::Der;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LOCK_NAME: &str = "lock";
+const SYSTEM_NAME: &str = "system";
+const STORE_NAME: &str = "store";
+const MAGIC: &[u8; 8] = b"DAOSSYS\0";
+const FORMAT: u32 = 1;
+const HEAD_LEN: usize = 40;
+
+/// Directories this process has open: its own file locks would not stop it from opening one twice.
+static OPEN_HERE: Mutex<BTreeSet<(u32, u64, u64)>> = Mutex::new(BTreeSet::new());
+
+/// What a system's directory says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SystemHead {
+    pub(crate) identity: [u8; 16],
+    pub(crate) targets: u32,
+}
+
+/// A directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    key: (u32, u64, u64),
+    /// Its lock goes with it.
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes the directory, making it if that is allowed. `None` for the head where there is no system in it yet.
+    pub(crate) fn take(path: &Path, create: bool) -> Result<(Self, Option<SystemHead>)> {
+        let shown = path.display();
+        if !path.exists() {
+            if !create {
+                return Err(Error::new(Der::Nonexist, format!("there is no system at {shown}"))
+                    .hint("check the path, or create the system by opening it without create=False"));
+            }
+            fs::create_dir_all(path).map_err(|error| failed(&error, "create", path))?;
+        }
+        if !path.is_dir() {
+            return Err(Error::new(Der::Notdir, format!("{shown} is not a directory"))
+                .hint("a system lives in a directory of its own"));
+        }
+        let system = path.join(SYSTEM_NAME);
+        if !system.exists() && !looks_unused(path)? {
+            return Err(Error::new(Der::Inval, format!("{shown} is not a DAOS system, and not empty"))
+                .hint("choose an empty or new directory"));
+        }
+        if !system.exists() && !create {
+            return Err(Error::new(Der::Nonexist, format!("there is no system at {shown}"))
+                .hint("check the path, or create the system by opening it without create=False"));
+        }
+        let lock_path = path.join(LOCK_NAME);
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(|error| failed(&error, "open", &lock_path))?;
+        let meta = lock.metadata().map_err(|error| failed(&error, "look at", &lock_path))?;
+        let key = (std::process::id(), meta.dev(), meta.ino());
+        // In a forked child the lock may be held by a thread that is not there.
+        let Some(mut open_here) = OPEN_HERE.try_lock_for(Duration::from_secs(5)) else {
+            return Err(Error::new(Der::Busy, "another thread is opening a system"));
+        };
+        if open_here.contains(&key) {
+            // Closing this handle of the lock file would give up the lock of the first.
+            std::mem::forget(lock);
+            return Err(busy(path, std::process::id()));
+        }
+        if let Some(pid) = try_lock(&lock, &lock_path)? {
+            return Err(busy(path, pid));
+        }
+        open_here.insert(key);
+        let directory = Self { path: path.to_owned(), key, _lock: lock };
+        drop(open_here);
+        let head = if system.exists() { Some(read_head(&system)?) } else { None };
+        Ok((directory, head))
+    }
+
+    /// Where the store's files are.
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.path.join(STORE_NAME)
+    }
+
+    /// Declares the directory a system: the last step of making one.
+    pub(crate) fn write_head(&self, head: SystemHead) -> Result<()> {
+        let mut bytes = Vec::with_capacity(HEAD_LEN);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&head.targets.to_le_bytes());
+        bytes.extend_from_slice(&head.identity);
+        bytes.extend_from_slice(&[0; 4]);
+        let crc = daos_codec::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        let (temporary, path) = (self.path.join("system.new"), self.path.join(SYSTEM_NAME));
+        let write = || -> std::io::Result<()> {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()?;
+            // The directory's own name has to last as well.
+            match self.path.canonicalize()?.parent() {
+                Some(parent) => File::open(parent)?.sync_all(),
+                None => Ok(()),
+            }
+        };
+        write().map_err(|error| failed(&error, "write", &path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Some(mut open_here) = OPEN_HERE.try_lock_for(Duration::from_secs(5)) {
+            open_here.remove(&self.key);
+        }
+    }
+}
+
+/// What a creation that was cut short leaves behind, and nothing else.
+fn looks_unused(path: &Path) -> Result<bool> {
+    let entries = fs::read_dir(path).map_err(|error| failed(&error, "list", path))?;
+    for entry in entries {
+        let name = entry.map_err(|error| failed(&error, "list", path))?.file_name();
+        if ![LOCK_NAME, STORE_NAME, "system.new"].iter().any(|ours| name == *ours) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn read_head(path: &Path) -> Result<SystemHead> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
+    read.map_err(|error| failed(&error, "read", path))?;
+    let damaged = || {
+        Error::new(Der::DfInval, format!("{} is damaged", path.display()))
+            .hint("restore the file `system` from a copy of the directory")
+    };
+    let Some(head) = bytes.first_chunk::<HEAD_LEN>() else { return Err(damaged()) };
+    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    if &head[..8] != MAGIC || word(36) != daos_codec::crc32c(&head[..36]) {
+        return Err(damaged());
+    }
+    if word(8) != FORMAT {
+        let message =
+            format!("{} has format {}; this program knows format {FORMAT}", path.display(), word(8));
+        return Err(Error::new(Der::DfIncompt, message).hint("install a newer version of daos"));
+    }
+    let mut identity = [0; 16];
+    identity.copy_from_slice(&head[16..32]);
+    Ok(SystemHead { identity, targets: word(12) })
+}
+
+/// Takes the lock, or tells who has it. A lock of this kind belongs to the process: children do not inherit it.
+fn try_lock(lock: &File, path: &Path) -> Result<Option<u32>> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    match fcntl_lock(lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {
+            let _ = lock.set_len(0);
+            let _ = (&*lock).write_all(format!("{}\n", std::process::id()).as_bytes());
+            Ok(None)
+        }
+        Err(rustix::io::Errno::ACCESS | rustix::io::Errno::AGAIN) => {
+            let mut text = String::new();
+            let _ = (&*lock).take(32).read_to_string(&mut text);
+            Ok(Some(text.trim().parse().unwrap_or(0)))
+        }
+        Err(error) => Err(failed(&error.into(), "lock", path)),
+    }
+}
+
+fn busy(path: &Path, pid: u32) -> Error {
+    let mut error = Error::new(Der::Busy, format!("{} is open in process {pid}", path.display()))
+        .hint("close it there first; one process at a time uses an embedded system");
+    error.holder_pid = Some(pid);
+    error
+}
+
+pub(crate) fn failed(error: &std::io::Error, what: &str, path: &Path) -> Error {
+    let der = match error.kind() {
+        ErrorKind::PermissionDenied => Der::NoPerm,
+        ErrorKind::NotFound => Der::Nonexist,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Der::Nospace,
+        ErrorKind::NotADirectory => Der::Notdir,
+        _ => Der::Io,
+    };
+    Error::new(der, format!("cannot {what} {}: {error}", path.display()))
+}

@@ -1,0 +1,14 @@
+//! The embedded system: a whole system in the caller's process, like SQLite. One rank, its targets over one store in one
+//! directory, requests by direct call.
+
+mod background;
+mod directory;
+mod fork;
+mod pool;
+mod route;
+mod system;
+mod tables;
+
+pub use pool::{Container, Pool};
+pub use route::EmbeddedRoute;
+pub use system::{Options, System};

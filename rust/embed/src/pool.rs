@@ -1,0 +1,199 @@
+//! Pools and containers of an embedded system.
+
+use crate::route::{EmbeddedRoute, told};
+use crate::system::{System, random_id};
+use crate::tables::{self, Row};
+use daos_client::{Error, Kv, Result};
+use daos_placement::ObjectClass;
+use daos_types::{ContainerId, Der, Durability, ObjectId, PoolId};
+use std::sync::Arc;
+
+/// An open pool.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub(crate) system: Arc<System>,
+    pub(crate) route: Arc<EmbeddedRoute>,
+    pub(crate) uuid: PoolId,
+    pub(crate) label: String,
+    pub(crate) props: Vec<u8>,
+}
+
+/// An open container.
+#[derive(Debug, Clone)]
+pub struct Container {
+    pool: Pool,
+    uuid: ContainerId,
+    label: String,
+    props: Vec<u8>,
+}
+
+impl Pool {
+    /// Its UUID.
+    pub fn uuid(&self) -> PoolId {
+        self.uuid
+    }
+
+    /// Its label.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The properties it was given.
+    pub fn props(&self) -> &[u8] {
+        &self.props
+    }
+
+    fn row_name(&self, uuid: ContainerId) -> Vec<u8> {
+        tables::cont_name(&self.uuid.0, &uuid.0)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.system.guard.check()?;
+        match self.system.row(&tables::pool_name(&self.uuid.0))? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Der::Nonexist, format!("pool {:?} was destroyed", self.label))),
+        }
+    }
+
+    /// Makes a container; durable at return.
+    pub fn container_create(&self, label: &str, props: &[u8]) -> Result<Container> {
+        self.check()?;
+        let tables = self.system.tables.lock();
+        if self.system.row(&tables::cont_label_name(&self.uuid.0, label))?.is_some() {
+            return Err(Error::new(Der::Exist, format!("there is a container {label:?} already"))
+                .hint("open it, or choose another label"));
+        }
+        let uuid = ContainerId(random_id()?);
+        let row = Row { label: label.to_owned(), oids_given: 0, props: props.to_vec() };
+        let store = &self.system.guard.store;
+        let commit = || {
+            let mut tx = store.begin()?;
+            for target in &self.route.targets {
+                tx.cont_open(target.shard(), uuid)?;
+            }
+            tx.set_service_row(&self.row_name(uuid), Some(&row.encode()))?;
+            tx.set_service_row(&tables::cont_label_name(&self.uuid.0, label), Some(&uuid.0))?;
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        commit().map_err(told)?;
+        drop(tables);
+        Ok(Container { pool: self.clone(), uuid, label: row.label, props: row.props })
+    }
+
+    fn find(&self, name: &str) -> Result<(ContainerId, Row)> {
+        let missing = || {
+            Error::new(Der::Nonexist, format!("there is no container {name:?} in pool {:?}", self.label))
+                .hint("list the containers, or create it")
+        };
+        let uuid = match tables::parse_uuid(name) {
+            Some(uuid) => uuid,
+            None => {
+                let uuid =
+                    self.system.row(&tables::cont_label_name(&self.uuid.0, name))?.ok_or_else(missing)?;
+                uuid.try_into()
+                    .map_err(|_| Error::new(Der::DfInval, "a container's label row has no known form"))?
+            }
+        };
+        let row = self.system.row(&self.row_name(ContainerId(uuid)))?.ok_or_else(missing)?;
+        Ok((ContainerId(uuid), Row::decode(&row)?))
+    }
+
+    /// Opens a container by label or UUID.
+    pub fn container_open(&self, name: &str) -> Result<Container> {
+        self.check()?;
+        let (uuid, row) = self.find(name)?;
+        Ok(Container { pool: self.clone(), uuid, label: row.label, props: row.props })
+    }
+
+    /// Destroys a container; durable at return. Its space comes back in the background.
+    pub fn container_destroy(&self, name: &str) -> Result<()> {
+        self.check()?;
+        let _tables = self.system.tables.lock();
+        let (uuid, row) = self.find(name)?;
+        let store = &self.system.guard.store;
+        let commit = || {
+            let mut tx = store.begin()?;
+            for target in &self.route.targets {
+                tx.cont_destroy(target.shard(), uuid)?;
+            }
+            tx.set_service_row(&self.row_name(uuid), None)?;
+            tx.set_service_row(&tables::cont_label_name(&self.uuid.0, &row.label), None)?;
+            let position = tx.commit()?;
+            for target in &self.route.targets {
+                target.forget_container(uuid);
+            }
+            store.wait(position, Durability::Synced)
+        };
+        commit().map_err(told)?;
+        self.system.guard.wake_background();
+        Ok(())
+    }
+
+    /// The containers: UUID and label, in the order of the labels.
+    pub fn containers(&self) -> Result<Vec<(ContainerId, String)>> {
+        self.check()?;
+        let mut containers = Vec::new();
+        for (uuid, row) in self
+            .system
+            .guard
+            .store
+            .service_rows(&tables::cont_name(&self.uuid.0, &[0; 16])[..21])
+            .map_err(told)?
+        {
+            if let Ok(uuid) = uuid.try_into() {
+                containers.push((ContainerId(uuid), Row::decode(&row)?.label));
+            }
+        }
+        containers.sort_by(|a, b| a.1.cmp(&b.1));
+        Ok(containers)
+    }
+}
+
+impl Container {
+    /// Its UUID.
+    pub fn uuid(&self) -> ContainerId {
+        self.uuid
+    }
+
+    /// Its label.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The properties it was given.
+    pub fn props(&self) -> &[u8] {
+        &self.props
+    }
+
+    /// A key-value object by its id; nothing is stored by this.
+    pub fn kv(&self, oid: ObjectId) -> Result<Kv<EmbeddedRoute>> {
+        self.pool.system.guard.check()?;
+        let class = ObjectClass { ordinal: oid.ordinal(), groups: oid.groups() };
+        class.resolve(self.pool.system.targets as u16, 1).map_err(|error| {
+            Error::new(Der::Inval, error.to_string()).hint("use a class without redundancy: S1 to SX")
+        })?;
+        Kv::open(Arc::clone(&self.pool.route), self.uuid, oid, self.pool.system.durability)
+    }
+
+    /// The first of `count` numbers that this container has not given before; durable at return.
+    pub fn alloc_oids(&self, count: u64) -> Result<u64> {
+        self.pool.system.guard.check()?;
+        let _tables = self.pool.system.tables.lock();
+        let name = self.pool.row_name(self.uuid);
+        let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label));
+        let mut row = Row::decode(&self.pool.system.row(&name)?.ok_or_else(gone)?)?;
+        let first = row.oids_given + 1;
+        row.oids_given = row
+            .oids_given
+            .checked_add(count)
+            .ok_or_else(|| Error::new(Der::Overflow, "the container has no object numbers left"))?;
+        let store = &self.pool.system.guard.store;
+        let commit = || {
+            let mut tx = store.begin()?;
+            tx.set_service_row(&name, Some(&row.encode()))?;
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        commit().map_err(told)?;
+        Ok(first)
+    }
+}

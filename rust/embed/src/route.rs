@@ -1,0 +1,138 @@
+//! The way to the targets of an embedded pool: a direct call, then the reply gate.
+
+use crate::background::Background;
+use crate::fork::Generation;
+use daos_client::{Error, Result, Route};
+use daos_engine::{Target, target::Outcome};
+use daos_types::{Der, Durability, TargetIdx};
+use daos_vos::{Seen, Store, VosError};
+use daos_wire::{Fetch, List, ListedKeys, Punch, Update};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Direct calls into the targets of one pool.
+#[derive(Debug)]
+pub struct EmbeddedRoute {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) guard: Arc<Guard>,
+}
+
+/// What every handle of a system shares: whether it may still be used, and who works in the background.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) store: Arc<Store>,
+    pub(crate) generation: Generation,
+    pub(crate) owner_pid: u32,
+    pub(crate) closed: AtomicBool,
+    pub(crate) background: parking_lot::Mutex<Option<Background>>,
+}
+
+impl Guard {
+    /// Whether handles may be used.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.generation.is_forked() {
+            let mut error = Error::new(
+                Der::NoHdl,
+                format!("this handle belongs to process {}; a forked child cannot use it", self.owner_pid),
+            )
+            .hint("open the system in the process that uses it, after the parent has closed it");
+            error.holder_pid = Some(self.owner_pid);
+            error.forked = true;
+            return Err(error);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(Der::NoHdl, "the system is closed").hint("open it again"));
+        }
+        Ok(())
+    }
+
+    /// Lets the background thread look for work.
+    pub(crate) fn wake_background(&self) {
+        if let Some(background) = &*self.background.lock() {
+            background.wake();
+        }
+    }
+}
+
+impl EmbeddedRoute {
+    fn target(&self, target: TargetIdx) -> Result<&Target> {
+        self.guard.check()?;
+        self.targets
+            .get(target.0 as usize)
+            .ok_or_else(|| Error::new(Der::BadTarget, format!("there is no target {}", target.0)))
+    }
+
+    /// Nothing is told before it is as safe as was asked, be it a result or a refusal.
+    fn reply<T>(target: &Target, durability: Durability, (seen, result): Outcome<T>) -> Result<T> {
+        target.gate(seen, durability).map_err(told)?;
+        result.map_err(told)
+    }
+}
+
+impl Route for EmbeddedRoute {
+    fn targets(&self) -> u32 {
+        self.targets.len() as u32
+    }
+
+    fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        let target = self.target(target)?;
+        Self::reply(target, request.durability, target.update(request))
+    }
+
+    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
+        // All targets share one log: one wait for the last record covers all.
+        let mut last: Option<(&Target, Seen, Durability)> = None;
+        let mut failed = None;
+        for (index, request) in requests {
+            let target = self.target(index)?;
+            let (seen, result) = target.update(&request);
+            let before = last.map_or_else(Seen::default, |(_, seen, _)| seen);
+            last = Some((target, Seen(seen.0.max(before.0)), request.durability));
+            if let Err(error) = result {
+                failed = Some(error);
+                break;
+            }
+        }
+        if let Some((target, seen, durability)) = last {
+            target.gate(seen, durability).map_err(told)?;
+        }
+        failed.map_or(Ok(()), |error| Err(told(error)))
+    }
+
+    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let target = self.target(target)?;
+        let outcome = target.fetch(request, found);
+        Ok(Self::reply(target, request.durability, outcome)?.is_some())
+    }
+
+    fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        let target = self.target(target)?;
+        Self::reply(target, request.durability, target.punch(request))
+    }
+
+    fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
+        let target = self.target(target)?;
+        Self::reply(target, request.durability, target.list(request))
+    }
+}
+
+/// A failure of the store as the caller is told it.
+pub(crate) fn told(error: VosError) -> Error {
+    let hint = match &error {
+        VosError::NoSpace { .. } => {
+            Some("free space on the device, or delete something: deleting still works")
+        }
+        VosError::Corrupt { .. } => Some("stop using this system and restore it from a copy"),
+        VosError::Uncertain { .. } => Some("reopen the system and read before you write again"),
+        VosError::Stopped { .. } => Some("look at the device, then close the system and open it again"),
+        VosError::Format { .. } => Some("install a newer version of daos"),
+        VosError::ValueTooLong { .. } => Some("split the value over several keys"),
+        VosError::InProgress | VosError::SameVersion => Some("try again"),
+        _ => None,
+    };
+    let told = Error::new(error.der(), error.to_string());
+    match hint {
+        Some(hint) => told.hint(hint),
+        None => told,
+    }
+}

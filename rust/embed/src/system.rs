@@ -1,0 +1,327 @@
+//! A system: opening, closing, its pools.
+
+use crate::background::Background;
+use crate::directory::{Directory, SystemHead};
+use crate::fork::Generation;
+use crate::pool::Pool;
+use crate::route::{EmbeddedRoute, Guard, told};
+use crate::tables::{self, Row};
+use daos_client::{Error, Result};
+use daos_engine::{HybridClock, Target, WallClock};
+use daos_types::{Der, Durability, PoolId, TargetIdx};
+use daos_vos::media::{FileMedia, Media, MemoryMedia};
+use daos_vos::{Store, StoreOptions};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+/// Targets an embedded system may have.
+const TARGETS_MAX: u32 = 64;
+
+/// How a system is opened; only `targets` is remembered by it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Make the system if it is not there.
+    pub create: bool,
+    /// Targets of a new system.
+    pub targets: u32,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Bytes of a memtable; `None` for the default.
+    pub memtable_bytes_max: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { create: true, targets: 1, durability: Durability::Synced, memtable_bytes_max: None }
+    }
+}
+
+#[derive(Debug)]
+struct OsClock;
+
+impl WallClock for OsClock {
+    fn unix_ns(&self) -> u64 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+    }
+}
+
+/// An open embedded system.
+#[derive(Debug)]
+pub struct System {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) clock: Arc<HybridClock>,
+    pub(crate) targets: u32,
+    pub(crate) durability: Durability,
+    /// One route a pool, shared by all its handles.
+    routes: Mutex<HashMap<PoolId, Arc<EmbeddedRoute>>>,
+    /// Held while tables change.
+    pub(crate) tables: Mutex<()>,
+    directory: Mutex<Option<Directory>>,
+}
+
+impl System {
+    /// Opens the system in a directory, alone.
+    pub fn open(path: &Path, options: &Options) -> Result<Arc<Self>> {
+        check(options)?;
+        let (directory, head) = Directory::take(path, options.create)?;
+        let store_path = directory.store_path();
+        let fresh = head.is_none();
+        if fresh && store_path.exists() {
+            // A creation that was cut short: nothing in it was ever acknowledged.
+            std::fs::remove_dir_all(&store_path)
+                .map_err(|error| crate::directory::failed(&error, "remove", &store_path))?;
+        }
+        if fresh {
+            std::fs::create_dir_all(&store_path)
+                .map_err(|error| crate::directory::failed(&error, "create", &store_path))?;
+        }
+        let media: Arc<dyn Media> =
+            Arc::new(FileMedia::open(&store_path).map_err(|error| told(error.into()))?);
+        let head = match head {
+            Some(head) => head,
+            None => SystemHead { identity: random_id()?, targets: options.targets },
+        };
+        let store = if fresh {
+            let store = Store::create(media, head.identity, store_options(options)).map_err(told)?;
+            directory.write_head(head)?;
+            store
+        } else {
+            Store::open(media, head.identity, store_options(options)).map_err(told)?.0
+        };
+        Self::start(store, head.targets, options, Some(directory))
+    }
+
+    /// A system in memory, gone when it is closed.
+    pub fn in_memory(options: &Options) -> Result<Arc<Self>> {
+        check(options)?;
+        let media: Arc<dyn Media> = Arc::new(MemoryMedia::new());
+        let store = Store::create(media, random_id()?, store_options(options)).map_err(told)?;
+        Self::start(store, options.targets, options, None)
+    }
+
+    fn start(
+        store: Store,
+        targets: u32,
+        options: &Options,
+        directory: Option<Directory>,
+    ) -> Result<Arc<Self>> {
+        let store = Arc::new(store);
+        let clock = Arc::new(HybridClock::new(Arc::new(OsClock), store.epoch_ceiling()));
+        let guard = Arc::new(Guard {
+            store: Arc::clone(&store),
+            generation: Generation::here(),
+            owner_pid: std::process::id(),
+            closed: AtomicBool::new(false),
+            background: Mutex::new(None),
+        });
+        let system = Arc::new(Self {
+            guard,
+            clock,
+            targets,
+            durability: options.durability,
+            routes: Mutex::default(),
+            tables: Mutex::new(()),
+            directory: Mutex::new(directory),
+        });
+        system.remove_orphans()?;
+        let background = Background::start(store).map_err(|error| {
+            Error::new(Der::Nomem, format!("cannot start the background thread: {error}"))
+        })?;
+        *system.guard.background.lock() = Some(background);
+        Ok(system)
+    }
+
+    /// Shards of pools whose creation or destruction was cut short.
+    fn remove_orphans(&self) -> Result<()> {
+        for (num, pool, _) in self.guard.store.shard_list().map_err(told)? {
+            if self.row(&tables::pool_name(&pool.0))?.is_none() {
+                self.guard.store.shard_destroy(num).map_err(told)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many targets it has.
+    pub fn targets(&self) -> u32 {
+        self.targets
+    }
+
+    /// Closes it: every handle ends, everything is in the base index at return. Closing again does nothing; in a forked
+    /// child it touches nothing.
+    pub fn close(&self) -> Result<()> {
+        if self.guard.generation.is_forked() {
+            // A lock may be held by a thread that is not there: then nothing is waited for either.
+            if let Some(background) =
+                self.guard.background.try_lock().and_then(|mut background| background.take())
+            {
+                background.forget();
+            }
+            return Ok(());
+        }
+        if self.guard.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let background = self.guard.background.lock().take();
+        if let Some(mut background) = background {
+            background.stop();
+        }
+        let merged = self.guard.store.merge_all().map_err(told);
+        // Others may enter from here on, whether or not that worked: the log has all that was acknowledged.
+        drop(self.directory.lock().take());
+        merged
+    }
+
+    pub(crate) fn row(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let (seen, row) = self.guard.store.service_row(name).map_err(told)?;
+        self.guard.store.wait(seen.0, Durability::Synced).map_err(told)?;
+        Ok(row)
+    }
+
+    /// The pools: UUID and label, in the order of the labels.
+    pub fn pools(&self) -> Result<Vec<(PoolId, String)>> {
+        self.guard.check()?;
+        let mut pools = Vec::new();
+        for (uuid, row) in self.guard.store.service_rows(b"pool/").map_err(told)? {
+            if let Ok(uuid) = uuid.try_into() {
+                pools.push((PoolId(uuid), Row::decode(&row)?.label));
+            }
+        }
+        pools.sort_by(|a, b| a.1.cmp(&b.1));
+        Ok(pools)
+    }
+
+    /// Makes a pool over all targets; durable at return.
+    pub fn pool_create(self: &Arc<Self>, label: &str, props: &[u8]) -> Result<Pool> {
+        self.guard.check()?;
+        let tables = self.tables.lock();
+        if self.row(&tables::pool_label_name(label))?.is_some() {
+            return Err(Error::new(Der::Exist, format!("there is a pool {label:?} already"))
+                .hint("open it, or choose another label"));
+        }
+        let store = &self.guard.store;
+        let uuid = random_id()?;
+        for target in 0..self.targets {
+            store.shard_create(PoolId(uuid), TargetIdx(target)).map_err(told)?;
+        }
+        let row = Row { label: label.to_owned(), oids_given: 0, props: props.to_vec() };
+        let commit = || {
+            let mut tx = store.begin()?;
+            tx.set_service_row(&tables::pool_name(&uuid), Some(&row.encode()))?;
+            tx.set_service_row(&tables::pool_label_name(label), Some(&uuid))?;
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        commit().map_err(told)?;
+        drop(tables);
+        self.pool_open(label)
+    }
+
+    /// Opens a pool by label or UUID.
+    pub fn pool_open(self: &Arc<Self>, name: &str) -> Result<Pool> {
+        self.guard.check()?;
+        let (uuid, row) = self.find_pool(name)?;
+        let mut routes = self.routes.lock();
+        let route = match routes.get(&uuid) {
+            Some(route) => Arc::clone(route),
+            None => {
+                let route = Arc::new(self.route(uuid)?);
+                routes.insert(uuid, Arc::clone(&route));
+                route
+            }
+        };
+        Ok(Pool { system: Arc::clone(self), route, uuid, label: row.label, props: row.props })
+    }
+
+    fn find_pool(&self, name: &str) -> Result<(PoolId, Row)> {
+        let missing = || {
+            Error::new(Der::Nonexist, format!("there is no pool {name:?}"))
+                .hint("list the pools, or create it")
+        };
+        let uuid = match tables::parse_uuid(name) {
+            Some(uuid) => uuid,
+            None => {
+                let uuid = self.row(&tables::pool_label_name(name))?.ok_or_else(missing)?;
+                uuid.try_into()
+                    .map_err(|_| Error::new(Der::DfInval, "a pool's label row has no known form"))?
+            }
+        };
+        let row = self.row(&tables::pool_name(&uuid))?.ok_or_else(missing)?;
+        Ok((PoolId(uuid), Row::decode(&row)?))
+    }
+
+    fn route(&self, pool: PoolId) -> Result<EmbeddedRoute> {
+        let mut shards = self.guard.store.shard_list().map_err(told)?;
+        shards.retain(|(_, of, _)| *of == pool);
+        shards.sort_by_key(|(.., target)| *target);
+        let target = |num| Target::new(Arc::clone(&self.guard.store), num, Arc::clone(&self.clock));
+        let targets = shards.into_iter().map(|(num, ..)| target(num)).collect();
+        Ok(EmbeddedRoute { targets, guard: Arc::clone(&self.guard) })
+    }
+
+    /// Destroys a pool with all its containers; durable at return.
+    pub fn pool_destroy(&self, name: &str) -> Result<()> {
+        self.guard.check()?;
+        let _tables = self.tables.lock();
+        let (uuid, row) = self.find_pool(name)?;
+        let store = &self.guard.store;
+        let commit = || {
+            let mut tx = store.begin()?;
+            tx.set_service_row(&tables::pool_name(&uuid.0), None)?;
+            tx.set_service_row(&tables::pool_label_name(&row.label), None)?;
+            for prefix in
+                [[b"cont/".as_slice(), &uuid.0].concat(), [b"cont_label/".as_slice(), &uuid.0].concat()]
+            {
+                for (rest, _) in store.service_rows(&prefix)? {
+                    tx.set_service_row(&[&prefix[..], &rest].concat(), None)?;
+                }
+            }
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        commit().map_err(told)?;
+        self.routes.lock().remove(&uuid);
+        for (num, of, _) in store.shard_list().map_err(told)? {
+            if of == uuid {
+                store.shard_destroy(num).map_err(told)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // There is nobody to tell; what was acknowledged is in the log.
+        let _ = self.close();
+    }
+}
+
+fn check(options: &Options) -> Result<()> {
+    if !(1..=TARGETS_MAX).contains(&options.targets) {
+        let message = format!("{} targets; 1 to {TARGETS_MAX} are allowed", options.targets);
+        return Err(Error::new(Der::Inval, message).hint("one target a core is plenty"));
+    }
+    Ok(())
+}
+
+fn store_options(options: &Options) -> StoreOptions {
+    let mut store = StoreOptions::default();
+    if let Some(bytes) = options.memtable_bytes_max {
+        store.memtable_bytes_max = bytes.max(64 << 10);
+    }
+    store
+}
+
+pub(crate) fn random_id() -> Result<[u8; 16]> {
+    use std::io::Read;
+    let mut id = [0; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut id))
+        .map_err(|error| Error::new(Der::Io, format!("cannot draw a random id: {error}")))?;
+    // Version 4, as UUID libraries expect.
+    id[6] = (id[6] & 0x0F) | 0x40;
+    id[8] = (id[8] & 0x3F) | 0x80;
+    Ok(id)
+}

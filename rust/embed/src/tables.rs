@@ -1,0 +1,91 @@
+//! Rows of the services' tables: which pools and containers there are. `docs/formats/records.md` draws them.
+
+use daos_client::{Error, Result};
+use daos_types::Der;
+
+/// `pool/<uuid>` and `cont/<pool uuid><uuid>`: what the table says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) label: String,
+    /// Object ids given out so far (containers).
+    pub(crate) oids_given: u64,
+    /// Properties, opaque here.
+    pub(crate) props: Vec<u8>,
+}
+
+impl Row {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![1, self.label.len() as u8];
+        out.extend_from_slice(self.label.as_bytes());
+        out.extend_from_slice(&self.oids_given.to_le_bytes());
+        out.extend_from_slice(&self.props);
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        let parse = || {
+            let [1, len, rest @ ..] = bytes else { return None };
+            let (label, rest) = rest.split_at_checked(usize::from(*len))?;
+            let (given, props) = rest.split_first_chunk()?;
+            let label = std::str::from_utf8(label).ok()?.to_owned();
+            Some(Self { label, oids_given: u64::from_le_bytes(*given), props: props.to_vec() })
+        };
+        parse()
+            .ok_or_else(|| Error::new(Der::DfInval, "a row of the pool or container table has no known form"))
+    }
+}
+
+pub(crate) fn pool_name(uuid: &[u8; 16]) -> Vec<u8> {
+    [b"pool/".as_slice(), uuid].concat()
+}
+
+pub(crate) fn pool_label_name(label: &str) -> Vec<u8> {
+    [b"pool_label/", label.as_bytes()].concat()
+}
+
+pub(crate) fn cont_name(pool: &[u8; 16], uuid: &[u8; 16]) -> Vec<u8> {
+    [b"cont/".as_slice(), pool, uuid].concat()
+}
+
+pub(crate) fn cont_label_name(pool: &[u8; 16], label: &str) -> Vec<u8> {
+    [b"cont_label/".as_slice(), pool, label.as_bytes()].concat()
+}
+
+/// The bytes of a UUID's text; `None` for anything else.
+pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let hex: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
+    let dashes = text.bytes().enumerate().filter(|(_, byte)| *byte == b'-').map(|(at, _)| at);
+    if hex.len() != 32 || !(text.len() == 32 || dashes.eq([8, 13, 18, 23])) {
+        return None;
+    }
+    let mut out = [0; 16];
+    for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_uuids_come_back() {
+        let row = Row { label: "tank".to_owned(), oids_given: 7, props: vec![1, 2, 3] };
+        assert_eq!(Row::decode(&row.encode()).unwrap(), row);
+        for bytes in [
+            &[][..],
+            &[1],
+            &[1, 200, 1],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 1, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0],
+        ] {
+            assert!(Row::decode(bytes).is_err());
+        }
+        let id = daos_types::PoolId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef");
+        assert_eq!(parse_uuid(&id.to_string()), Some(id.0));
+        assert_eq!(parse_uuid("tank"), None);
+        assert_eq!(parse_uuid("0123456789abcdef0123456789abcdeg"), None);
+        assert_eq!(parse_uuid("01234567-89abcdef-0123-4567-89abcdef"), None);
+    }
+}

@@ -1,0 +1,7 @@
+//! The engine. So far its inner layer: targets that answer requests, synchronous and free of threads.
+
+pub mod clock;
+pub mod target;
+
+pub use clock::{HybridClock, WallClock};
+pub use target::Target;

@@ -1,0 +1,84 @@
+//! A target: one pool's shard of a store, and the requests it answers.
+//!
+//! Every method answers with the log position that its reply depends on; whoever sends the reply waits for that with
+//! [`Target::gate`] first, also where the reply is an error.
+
+mod ops;
+
+use crate::clock::HybridClock;
+use daos_types::{Cond, ContainerId, Durability, Epoch, UnitOid, Version};
+use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, VosError};
+use daos_wire::ShardRef;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a request came to, and the log position that the reply depends on.
+pub type Outcome<T> = (Seen, Result<T, VosError>);
+
+/// One target of one pool.
+#[derive(Debug)]
+pub struct Target {
+    store: Arc<Store>,
+    shard: ShardNum,
+    clock: Arc<HybridClock>,
+    conts: RwLock<HashMap<ContainerId, ContNum>>,
+}
+
+impl Target {
+    /// A target over its shard.
+    pub fn new(store: Arc<Store>, shard: ShardNum, clock: Arc<HybridClock>) -> Self {
+        Self { store, shard, clock, conts: RwLock::default() }
+    }
+
+    /// The shard it stands on.
+    pub fn shard(&self) -> ShardNum {
+        self.shard
+    }
+
+    /// The reply gate: returns when what a reply depends on is as safe as was asked.
+    pub fn gate(&self, seen: Seen, durability: Durability) -> Result<(), VosError> {
+        self.store.wait(seen.0, durability)
+    }
+
+    /// Forgets a container that was destroyed.
+    pub fn forget_container(&self, cont: ContainerId) {
+        self.conts.write().remove(&cont);
+    }
+
+    fn object(&self, of: ShardRef) -> Result<ObjectRef, VosError> {
+        let cont = self.conts.read().get(&of.cont).copied();
+        let cont = match cont {
+            Some(cont) => cont,
+            None => {
+                let mut conts = self.conts.write();
+                let cont = self
+                    .store
+                    .cont_num(self.shard, of.cont)?
+                    .ok_or(VosError::NotFound { what: "container" })?;
+                *conts.entry(of.cont).or_insert(cont)
+            }
+        };
+        Ok(ObjectRef { cont, oid: UnitOid { ..of.oid } })
+    }
+
+    /// The version of a change made now. Called with the writer's lock held, so that epochs follow the log.
+    fn now(&self) -> Version {
+        Version::new(self.clock.next(), 1)
+    }
+}
+
+/// The version of a read as of an epoch.
+fn read_at(epoch: Epoch) -> Version {
+    Version::read_at(epoch)
+}
+
+/// Flags that an operation knows; others are refused rather than ignored.
+fn check_cond(cond: Cond, known: Cond) -> Result<(), VosError> {
+    if cond.0 & !known.0 == 0 {
+        return Ok(());
+    }
+    Err(VosError::Invalid {
+        why: format!("conditions {:#x} mean nothing here; allowed are {:#x}", cond.0, known.0),
+    })
+}

@@ -1,0 +1,6 @@
+//! A file per request.
+
+mod fetch;
+mod list;
+mod punch;
+mod update;

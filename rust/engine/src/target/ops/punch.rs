@@ -1,0 +1,32 @@
+//! `punch`.
+
+use super::super::{Outcome, Target, check_cond};
+use daos_types::Cond;
+use daos_vos::{Punch as VosPunch, Seen, VosError};
+use daos_wire::{Punch, Punched};
+
+impl Target {
+    /// Hides an object, a dkey or akeys from now on.
+    pub fn punch(&self, request: &Punch<'_>) -> Outcome<()> {
+        let mut seen = Seen::default();
+        let result = self.try_punch(request, &mut seen);
+        (seen, result)
+    }
+
+    fn try_punch(&self, request: &Punch<'_>, seen: &mut Seen) -> Result<(), VosError> {
+        check_cond(request.cond, Cond::PUNCH)?;
+        let of = self.object(request.of)?;
+        let what = match request.what {
+            Punched::Object => VosPunch::Object,
+            Punched::Dkey(dkey) => VosPunch::Dkey(dkey),
+            Punched::Akeys(dkey, akeys) => VosPunch::Akeys(dkey, akeys),
+        };
+        let mut tx = self.store.begin()?;
+        let version = self.now();
+        let result = tx.punch(self.shard, of, version, what, request.cond);
+        *seen = tx.seen();
+        result?;
+        *seen = Seen(tx.commit()?);
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! `Embedded`: a system in this process.
+
+use crate::errors::OrRaise;
+use crate::pool::Pool;
+use daos_embed::{Options, System};
+use daos_types::Durability;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One system, opened by this process alone.
+#[pyclass(frozen, module = "daos._core")]
+pub(crate) struct Embedded {
+    system: Arc<System>,
+}
+
+#[pymethods]
+impl Embedded {
+    /// Opens a system, or makes it.
+    #[staticmethod]
+    #[pyo3(signature = (path, *, create, targets, durability, memtable_bytes = None))]
+    fn open(
+        py: Python<'_>,
+        path: &str,
+        create: bool,
+        targets: u32,
+        durability: u8,
+        memtable_bytes: Option<usize>,
+    ) -> PyResult<Self> {
+        let durability = Durability::from_number(durability)
+            .ok_or_else(|| PyValueError::new_err("durability is 0 (buffered), 1 (interval) or 2 (synced)"))?;
+        let options = Options { create, targets, durability, memtable_bytes_max: memtable_bytes };
+        let open = || match path {
+            ":memory:" => System::in_memory(&options),
+            path => System::open(Path::new(path), &options),
+        };
+        Ok(Self { system: py.detach(open).or_raise(py)? })
+    }
+
+    /// The number of its targets.
+    #[getter]
+    fn targets(&self) -> u32 {
+        self.system.targets()
+    }
+
+    /// Closes it and all that was opened from it; closing again is no error.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.system.close()).or_raise(py)
+    }
+
+    /// Creates a pool.
+    fn pool_create(&self, py: Python<'_>, label: &str, props: &[u8]) -> PyResult<Pool> {
+        Ok(Pool(py.detach(|| self.system.pool_create(label, props)).or_raise(py)?))
+    }
+
+    /// Opens a pool.
+    fn pool_open(&self, py: Python<'_>, label_or_uuid: &str) -> PyResult<Pool> {
+        Ok(Pool(py.detach(|| self.system.pool_open(label_or_uuid)).or_raise(py)?))
+    }
+
+    /// Destroys a pool with all its containers.
+    fn pool_destroy(&self, py: Python<'_>, label_or_uuid: &str) -> PyResult<()> {
+        py.detach(|| self.system.pool_destroy(label_or_uuid)).or_raise(py)
+    }
+
+    /// UUID and label of each pool.
+    fn pools(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
+        let pools = py.detach(|| self.system.pools()).or_raise(py)?;
+        Ok(pools.into_iter().map(|(uuid, label)| (uuid.to_string(), label)).collect())
+    }
+}

@@ -1,0 +1,43 @@
+//! Errors of the core as exceptions of `daos.errors`.
+
+use daos_client::Error;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// The exception of an error; where that fails, the failure.
+pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    let make = || -> PyResult<PyErr> {
+        let errors = py.import("daos.errors")?;
+        let context = PyDict::new(py);
+        if let Some(pid) = error.holder_pid {
+            context.set_item("pid", pid)?;
+        }
+        let exception = if error.forked {
+            let keywords = PyDict::new(py);
+            keywords.set_item("hint", error.hint)?;
+            keywords.set_item("context", context)?;
+            errors.getattr("ForkedError")?.call((&error.message,), Some(&keywords))?
+        } else {
+            errors.getattr("error_from_der")?.call1((
+                error.der.number(),
+                &error.message,
+                error.hint,
+                context,
+            ))?
+        };
+        Ok(PyErr::from_value(exception))
+    };
+    make().unwrap_or_else(|failure| failure)
+}
+
+/// Results of the core as Python has them.
+pub(crate) trait OrRaise<T> {
+    /// The value, or the exception.
+    fn or_raise(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for daos_client::Result<T> {
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| raised(py, &error))
+    }
+}

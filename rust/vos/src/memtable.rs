@@ -1,0 +1,168 @@
+//! What was written since the last merge: an ordered map in memory from index keys to their newest bytes.
+//!
+//! One writer inserts under the store's lock; readers share it. Nothing is ever removed: a deletion is an entry too,
+//! because it has to hide what the base holds.
+
+use crate::key;
+use daos_types::Lsn;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, btree_map};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Bytes that an entry costs beside its key and value: its share of a tree node and two allocations.
+const OVERHEAD: usize = 96;
+
+/// One key's newest bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct MemEntry {
+    /// The record that wrote it.
+    pub(crate) lsn: Lsn,
+    /// Its bytes; `None` where the key was removed.
+    pub(crate) value: Option<Box<[u8]>>,
+}
+
+type Map = BTreeMap<Box<[u8]>, MemEntry>;
+
+/// An ordered map of changes.
+#[derive(Debug, Default)]
+pub(crate) struct MemTable {
+    map: RwLock<Map>,
+    bytes: AtomicUsize,
+    count: AtomicUsize,
+    /// The greatest epoch of any version in it: a reader that found a newer one need not look here.
+    epoch_max: AtomicU64,
+}
+
+impl MemTable {
+    /// Holds it for changes: a reader sees all that is inserted under one hold, or none of it.
+    pub(crate) fn write(&self) -> MemWrite<'_> {
+        MemWrite { map: self.map.write(), table: self }
+    }
+
+    /// The greatest epoch in it.
+    pub(crate) fn epoch_max(&self) -> u64 {
+        self.epoch_max.load(Ordering::Acquire)
+    }
+
+    /// Bytes of memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many keys it holds.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Holds it still for reading. Short: a writer waits meanwhile.
+    pub(crate) fn read(&self) -> MemRead<'_> {
+        MemRead { map: self.map.read() }
+    }
+}
+
+/// A memtable held for changes.
+pub(crate) struct MemWrite<'a> {
+    map: RwLockWriteGuard<'a, Map>,
+    table: &'a MemTable,
+}
+
+impl MemWrite<'_> {
+    /// Puts a key's newest bytes in place.
+    pub(crate) fn insert(&mut self, key: &[u8], value: Option<&[u8]>, lsn: Lsn) {
+        if let Some(epoch) = key::epoch_of(key) {
+            self.table.epoch_max.fetch_max(epoch, Ordering::Release);
+        }
+        let entry = MemEntry { lsn, value: value.map(Box::from) };
+        let size = value.map_or(0, <[u8]>::len);
+        match self.map.insert(Box::from(key), entry) {
+            None => {
+                self.table.count.fetch_add(1, Ordering::Relaxed);
+                self.table.bytes.fetch_add(key.len() + size + OVERHEAD, Ordering::Relaxed);
+            }
+            Some(old) => {
+                self.table.bytes.fetch_add(size, Ordering::Relaxed);
+                self.table.bytes.fetch_sub(old.value.map_or(0, |value| value.len()), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A memtable held still.
+pub(crate) struct MemRead<'a> {
+    map: RwLockReadGuard<'a, Map>,
+}
+
+/// An entry as a reader sees it.
+pub(crate) type Found<'a> = (&'a [u8], &'a MemEntry);
+
+impl MemRead<'_> {
+    /// The key's newest bytes.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&MemEntry> {
+        self.map.get(key)
+    }
+
+    /// The first entry at or behind `key`.
+    pub(crate) fn at_or_after(&self, key: &[u8]) -> Option<Found<'_>> {
+        self.from(key).next()
+    }
+
+    /// A walk over the entries at or behind `key`, ascending.
+    pub(crate) fn from(&self, key: &[u8]) -> Walk<'_> {
+        let range = self.map.range::<[u8], _>((Bound::Included(key), Bound::Unbounded));
+        Walk { range, forward: true }
+    }
+
+    /// A walk over the entries before `key`, descending.
+    pub(crate) fn before(&self, key: &[u8]) -> Walk<'_> {
+        let range = self.map.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key)));
+        Walk { range, forward: false }
+    }
+}
+
+/// A walk in one direction.
+pub(crate) struct Walk<'a> {
+    range: btree_map::Range<'a, Box<[u8]>, MemEntry>,
+    forward: bool,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Found<'a>;
+
+    fn next(&mut self) -> Option<Found<'a>> {
+        let found = if self.forward { self.range.next() } else { self.range.next_back() };
+        found.map(|(key, entry)| (key.as_ref(), entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_change_of_a_key_replaces_the_earlier_and_is_counted_once() {
+        let mem = MemTable::default();
+        mem.write().insert(b"a", Some(b"1234"), Lsn(1));
+        let before = mem.bytes();
+        mem.write().insert(b"a", Some(b"12"), Lsn(2));
+        assert_eq!((mem.count(), mem.bytes()), (1, before - 2));
+        mem.write().insert(b"a", None, Lsn(3));
+        let read = mem.read();
+        let (key, entry) = read.at_or_after(b"").unwrap();
+        assert_eq!((key, entry.lsn, entry.value.is_none()), (&b"a"[..], Lsn(3), true));
+    }
+
+    #[test]
+    fn both_directions_start_where_they_are_told() {
+        let mem = MemTable::default();
+        for (i, key) in [b"a", b"c", b"e"].into_iter().enumerate() {
+            mem.write().insert(key, Some(b""), Lsn(i as u64 + 1));
+        }
+        let read = mem.read();
+        let keys = |found: Vec<Found<'_>>| found.into_iter().map(|(key, _)| key.to_vec()).collect::<Vec<_>>();
+        assert_eq!(keys(read.from(b"c").collect()), [b"c", b"e"]);
+        assert_eq!(keys(read.from(b"b").collect()), [b"c", b"e"]);
+        assert_eq!(keys(read.before(b"c").collect()), [b"a"]);
+        assert_eq!(keys(read.before(b"z").collect()), [b"e", b"c", b"a"]);
+    }
+}

@@ -1,0 +1,204 @@
+//! One pool's share of a store: its levels, the objects it knows, and the merge that empties its memtable.
+
+use crate::base::Base;
+use crate::changes::ShardNum;
+use crate::dtx::{DtxTable, Status};
+use crate::entry::{self, DtxNum};
+use crate::error::Result;
+use crate::index::{Batch, Index as _};
+use crate::key::{self, ContNum};
+use crate::levels::Levels;
+use crate::memtable::Walk;
+use crate::node::ObjectState;
+use daos_types::{Lsn, UnitOid};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Objects whose state is kept in memory; more, and the cache starts anew.
+const OBJECTS_CACHED_MAX: usize = 64 << 10;
+
+/// A pool shard.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) num: ShardNum,
+    base: Base,
+    levels: RwLock<Arc<Levels>>,
+    objects: RwLock<HashMap<(ContNum, UnitOid), Arc<ObjectState>>>,
+    /// Counts changes of object nodes, so that a reader does not cache what it read before one.
+    objects_changed: AtomicU64,
+    pub(crate) dtx: DtxTable,
+    /// The last log position that the frozen memtable holds, while there is one.
+    frozen_covers: Mutex<Option<Lsn>>,
+}
+
+impl Shard {
+    /// A shard over its index, with an empty memtable.
+    pub(crate) fn new(num: ShardNum, base: Base, base_epoch_max: u64) -> Self {
+        let levels = Levels { active: Arc::default(), frozen: None, base: base.view(), base_epoch_max };
+        Self {
+            num,
+            base,
+            levels: RwLock::new(Arc::new(levels)),
+            objects: RwLock::default(),
+            objects_changed: AtomicU64::new(0),
+            dtx: DtxTable::default(),
+            frozen_covers: Mutex::new(None),
+        }
+    }
+
+    /// The levels as they are now, and how often object nodes had changed before.
+    pub(crate) fn look(&self) -> Look {
+        let objects_changed = self.objects_changed.load(Ordering::Acquire);
+        Look { levels: self.levels(), objects_changed }
+    }
+
+    /// The levels as they are now.
+    pub(crate) fn levels(&self) -> Arc<Levels> {
+        Arc::clone(&self.levels.read())
+    }
+
+    /// The log position up to which everything is in the base.
+    pub(crate) fn covers(&self) -> Lsn {
+        self.base.covers()
+    }
+
+    /// The log must keep what is behind this: the base's fall-back state lacks it.
+    pub(crate) fn log_needed_after(&self) -> Lsn {
+        self.base.log_needed_after()
+    }
+
+    /// Tells which epochs the base may hold, once that is known.
+    pub(crate) fn set_base_epoch_max(&self, epoch_max: u64) {
+        let mut levels = self.levels.write();
+        *levels = Arc::new(Levels { base_epoch_max: epoch_max, ..Levels::clone(&levels) });
+    }
+
+    /// The state of an object node, from memory or by `load`, which reads the levels of `look`; `None` where there is
+    /// no such object.
+    pub(crate) fn object(
+        &self,
+        of: (ContNum, UnitOid),
+        look: u64,
+        load: impl FnOnce() -> Result<Option<ObjectState>>,
+    ) -> Result<Option<Arc<ObjectState>>> {
+        if let Some(state) = self.objects.read().get(&of) {
+            return Ok(Some(Arc::clone(state)));
+        }
+        let Some(state) = load()?.map(Arc::new) else { return Ok(None) };
+        let mut objects = self.objects.write();
+        // What was read before the last change of an object node may be outdated: good for this reader, not for all.
+        if self.objects_changed.load(Ordering::Acquire) == look {
+            if objects.len() >= OBJECTS_CACHED_MAX {
+                objects.clear();
+            }
+            objects.insert(of, Arc::clone(&state));
+        }
+        Ok(Some(state))
+    }
+
+    /// Forgets what is remembered of the object whose node a change touches. After the insertion, under the same hold.
+    pub(crate) fn forget_object(&self, key: &[u8]) {
+        let Some(of) = key::parse_object(key) else { return };
+        let mut objects = self.objects.write();
+        self.objects_changed.fetch_add(1, Ordering::Release);
+        objects.remove(&of);
+    }
+
+    /// Bytes and entries of the active memtable.
+    pub(crate) fn active_load(&self) -> (usize, usize) {
+        let levels = self.levels.read();
+        (levels.active.bytes(), levels.active.count())
+    }
+
+    /// A memtable waits to be merged.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen_covers.lock().is_some()
+    }
+
+    /// Sets the active memtable aside for a merge and begins a new one. `covers` is the last log position that may
+    /// be in it. The caller holds the writer's lock. False where there is nothing to set aside, or one waits already.
+    pub(crate) fn freeze(&self, covers: Lsn) -> bool {
+        let mut frozen_covers = self.frozen_covers.lock();
+        let mut levels = self.levels.write();
+        if frozen_covers.is_some() || (levels.active.count() == 0 && covers <= self.base.log_needed_after()) {
+            return false;
+        }
+        let mut next = Levels::clone(&levels);
+        next.frozen = Some(std::mem::take(&mut next.active));
+        *levels = Arc::new(next);
+        *frozen_covers = Some(covers);
+        true
+    }
+
+    /// The position that the log must have made durable before [`Shard::merge`] may run.
+    pub(crate) fn merge_needs(&self) -> Option<Lsn> {
+        *self.frozen_covers.lock()
+    }
+
+    /// A key as the log's latest records left it, where it has not been set aside for a merge.
+    pub(crate) fn active_has(&self, key: &[u8]) -> bool {
+        self.levels().active.read().get(key).is_some()
+    }
+
+    /// Brings the frozen memtable into the base. Without the writer's lock; one caller at a time.
+    pub(crate) fn merge(&self) -> Result<()> {
+        let Some(covers) = self.merge_needs() else { return Ok(()) };
+        let levels = self.levels();
+        let Some(frozen) = &levels.frozen else { return Ok(()) };
+        let read = frozen.read();
+        let mut batch =
+            MergeBatch { walk: read.from(&[]), count: frozen.count(), dtx: &self.dtx, buffer: Vec::new() };
+        self.base.apply(&mut batch, covers)?;
+        drop(read);
+        let mut now = self.levels.write();
+        *now = Arc::new(Levels {
+            active: Arc::clone(&now.active),
+            frozen: None,
+            base: self.base.view(),
+            base_epoch_max: now.base_epoch_max.max(frozen.epoch_max()),
+        });
+        drop(now);
+        *self.frozen_covers.lock() = None;
+        Ok(())
+    }
+}
+
+/// A shard's levels, and how often object nodes had changed when they were taken.
+#[derive(Clone)]
+pub(crate) struct Look {
+    pub(crate) levels: Arc<Levels>,
+    pub(crate) objects_changed: u64,
+}
+
+/// A frozen memtable on its way into the base: decided transactions lose their mark, aborted ones their entries.
+struct MergeBatch<'a> {
+    walk: Walk<'a>,
+    count: usize,
+    dtx: &'a DtxTable,
+    buffer: Vec<u8>,
+}
+
+impl Batch for MergeBatch<'_> {
+    fn next(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
+        let (key, entry) = self.walk.next()?;
+        let Some(value) = entry.value.as_deref() else { return Some((key, None)) };
+        let dtx = if key::is_version(key) { entry::dtx_of(value) } else { DtxNum::COMMITTED };
+        if dtx == DtxNum::COMMITTED {
+            return Some((key, Some(value)));
+        }
+        match self.dtx.status(dtx) {
+            Status::Prepared => Some((key, Some(value))),
+            Status::Aborted => Some((key, None)),
+            Status::Committed => {
+                entry::as_committed(value, &mut self.buffer);
+                Some((key, Some(&self.buffer)))
+            }
+        }
+    }
+
+    fn len_hint(&self) -> usize {
+        self.count
+    }
+}

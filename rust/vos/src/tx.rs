@@ -1,0 +1,499 @@
+//! Changing shards: what an operation or a transaction of several does to the index, decided before anything is logged.
+//!
+//! A `Tx` holds the writer's lock. Its operations read what is there and what its earlier operations did, and write
+//! index changes into one record; `Store` logs the record and inserts it, or drops it all.
+
+use crate::changes::Changes;
+use crate::entry::{Change, DtxNum, Entry};
+use crate::error::{Result, VosError};
+use crate::index;
+use crate::key::{self, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum};
+use crate::levels::{Merge, Seen};
+use crate::memtable::MemTable;
+use crate::node::{At, NodeState, ObjectState};
+use crate::read::{self, ObjectRef, Scope, object_state};
+use crate::shard::{Look, Shard};
+use crate::store::ROW_OBJECT_NUMS;
+use daos_types::object_id::KeyKind;
+use daos_types::{Cond, Lsn, ObjectType, Version};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Bytes of the longest single value: it has to fit into one index entry beside its long key.
+pub const SINGLE_LEN_MAX: usize = index::VALUE_LEN_MAX - (128 << 10);
+/// Object numbers that one row reserves, so that most new objects need no row of their own.
+pub(crate) const OBJECT_NUMS_STEP: u64 = 1 << 10;
+
+/// What an update does to one akey.
+#[derive(Debug, Clone, Copy)]
+pub struct Iod<'a> {
+    /// The akey.
+    pub akey: &'a [u8],
+    /// Its own conditions, with [`Cond::PER_AKEY`].
+    pub cond: Cond,
+    /// Its new value.
+    pub value: IodValue<'a>,
+}
+
+/// A new value.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum IodValue<'a> {
+    /// A single value, replaced as a whole.
+    Single(&'a [u8]),
+    /// No single value any more; the akey stays.
+    NoSingle,
+}
+
+/// What a punch hides.
+#[derive(Debug, Clone, Copy)]
+pub enum Punch<'a> {
+    /// The whole object.
+    Object,
+    /// A dkey and its akeys.
+    Dkey(&'a [u8]),
+    /// Akeys of one dkey.
+    Akeys(&'a [u8], &'a [&'a [u8]]),
+}
+
+/// Object numbers that are free to give.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ObjectNums {
+    pub(crate) next: u64,
+    pub(crate) end: u64,
+}
+
+/// The part of a transaction that touches one shard.
+pub(crate) struct Part {
+    pub(crate) shard: Arc<Shard>,
+    look: Look,
+    /// What earlier operations of the transaction changed here; `None` until there is a second one.
+    overlay: Option<MemTable>,
+    pub(crate) nums: ObjectNums,
+}
+
+impl Part {
+    pub(crate) fn new(shard: Arc<Shard>, nums: ObjectNums) -> Self {
+        let look = shard.look();
+        Self { shard, look, overlay: None, nums }
+    }
+
+    /// Makes changes of earlier operations visible to the next.
+    pub(crate) fn overlay(&mut self, changes: crate::changes::Iter<'_>) -> Result<()> {
+        let overlay = self.overlay.get_or_insert_default();
+        let mut write = overlay.write();
+        for change in changes {
+            let change = change?;
+            if change.shard == self.shard.num {
+                write.insert(change.key, change.value, Lsn::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one operation over the shard's levels.
+    pub(crate) fn run(
+        &mut self,
+        of: ObjectRef,
+        version: Version,
+        dtx: DtxNum,
+        changes: &mut Changes,
+        operation: impl FnOnce(&mut Writing<'_, '_>) -> Result<()>,
+    ) -> (Seen, Result<()>) {
+        let kind = match of.kind() {
+            Ok(kind) => kind,
+            Err(error) => return (Seen::default(), Err(error)),
+        };
+        let Self { shard, look, overlay, nums } = self;
+        look.levels.read(overlay.as_ref(), |merge| {
+            let overlaid = overlay.is_some();
+            let look = look.objects_changed;
+            let mut writing = Writing { shard, look, merge, of, kind, version, dtx, changes, nums, overlaid };
+            let result = operation(&mut writing);
+            (merge.seen(), result)
+        })
+    }
+}
+
+/// One operation at work.
+pub(crate) struct Writing<'a, 'm> {
+    shard: &'a Shard,
+    look: u64,
+    merge: &'a mut Merge<'m>,
+    of: ObjectRef,
+    kind: ObjectType,
+    version: Version,
+    dtx: DtxNum,
+    changes: &'a mut Changes,
+    nums: &'a mut ObjectNums,
+    overlaid: bool,
+}
+
+impl<'m> Writing<'_, 'm> {
+    fn at(&self) -> At<'_> {
+        At { version: self.version, own: self.dtx, dtx: &self.shard.dtx }
+    }
+
+    fn scope(&mut self, num: ObjNum, object: NodeState) -> Scope<'_, 'm> {
+        let at = At { version: self.version, own: self.dtx, dtx: &self.shard.dtx };
+        Scope { merge: self.merge, at, kind: self.kind, num, object }
+    }
+
+    /// Writes one version of a node. Two changes of one node must not carry the same version.
+    fn put(
+        &mut self,
+        node: &mut KeyBuf,
+        user: Option<&[u8]>,
+        version: Version,
+        change: Change<'_>,
+    ) -> Result<()> {
+        let mark = node.mark();
+        node.version(version);
+        if self.merge.may_hold(version.epoch) && self.merge.get(node.as_slice(), |_| ())?.is_some() {
+            return Err(VosError::SameVersion);
+        }
+        let long_key = user.filter(|user| key::is_long(user));
+        let entry = Entry { dtx: self.dtx, long_key, change };
+        self.changes.put(self.shard.num, node.as_slice(), |out| entry.encode(out));
+        node.truncate(mark);
+        Ok(())
+    }
+
+    /// The object's number and how it stands; `None` where nothing was ever put into it.
+    fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
+        let state = if self.overlaid {
+            // The shard's memory does not know what this transaction did.
+            let mut node = KeyBuf::object(self.of.cont, self.of.oid);
+            ObjectState::load(self.merge, &mut node)?.map(Arc::new)
+        } else {
+            object_state(self.shard, self.look, self.merge, self.of)?
+        };
+        let Some(state) = state else { return Ok(None) };
+        let stands = state.at(self.at())?;
+        Ok(state.num.map(|num| (num, stands)))
+    }
+
+    /// The object's number and how it stands, made to exist if it does not.
+    fn ensure_object(&mut self, found: Option<(ObjNum, NodeState)>) -> Result<(ObjNum, NodeState)> {
+        if let Some((num, state)) = found
+            && state.alive
+        {
+            return Ok((num, state));
+        }
+        let mut node = KeyBuf::object(self.of.cont, self.of.oid);
+        self.put(&mut node, None, self.version, Change::Create)?;
+        let (num, floor) = match found {
+            Some((num, state)) => (num, state.floor),
+            None => (self.number_object(&mut node)?, Version::default()),
+        };
+        Ok((num, NodeState { alive: true, floor }))
+    }
+
+    /// Gives an object its short number.
+    fn number_object(&mut self, node: &mut KeyBuf) -> Result<ObjNum> {
+        if self.nums.next >= self.nums.end {
+            let end = self.nums.next + OBJECT_NUMS_STEP;
+            self.nums.end = end;
+            let row = KeyBuf::meta(ROW_OBJECT_NUMS)?;
+            self.changes.put(self.shard.num, row.as_slice(), |out| out.extend_from_slice(&end.to_le_bytes()));
+        }
+        let num = self.nums.next;
+        self.nums.next += 1;
+        let mark = node.mark();
+        node.below();
+        self.changes.put(self.shard.num, node.as_slice(), |out| out.extend_from_slice(&num.to_le_bytes()));
+        node.truncate(mark);
+        Ok(ObjNum(num))
+    }
+
+    /// Puts new values under akeys of one dkey, all or none.
+    pub(crate) fn update(&mut self, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<()> {
+        check_iods(self.kind, iods, cond)?;
+        let found = self.object()?;
+        if self.kind.is_kv() {
+            return self.update_flat(found, dkey, iods, cond);
+        }
+        let (floor, dkey_state) = match found {
+            None => (Version::default(), NodeState::default()),
+            Some((num, object)) => (object.floor, self.scope(num, object).dkey(dkey)?.1),
+        };
+        check_insert_update(cond, Cond::DKEY_INSERT, Cond::DKEY_UPDATE, dkey_state.alive, "dkey")?;
+        for iod in iods {
+            let cond = if cond.has(Cond::PER_AKEY) { iod.cond } else { cond };
+            if cond.has(Cond::AKEY_INSERT) || cond.has(Cond::AKEY_UPDATE) {
+                let alive = match found {
+                    None => false,
+                    Some((num, object)) => self.scope(num, object).akey_alive(dkey, iod.akey, dkey_state)?,
+                };
+                check_insert_update(cond, Cond::AKEY_INSERT, Cond::AKEY_UPDATE, alive, "akey")?;
+            }
+        }
+        let (num, _) = self.ensure_object(found)?;
+        let mut node = KeyBuf::tree(num);
+        node.user_key(self.kind.dkey_kind(), dkey)?;
+        if !dkey_state.alive {
+            self.put(&mut node, Some(dkey), self.version, Change::Create)?;
+        }
+        debug_assert!(floor <= dkey_state.floor);
+        node.below();
+        for iod in iods {
+            let mark = node.mark();
+            node.user_key(self.kind.akey_kind(), iod.akey)?;
+            self.put(&mut node, Some(iod.akey), self.version, change_of(iod.value))?;
+            node.truncate(mark);
+        }
+        Ok(())
+    }
+
+    /// An update of a flat key-value object: one entry, and no look-up unless there is a condition.
+    fn update_flat(
+        &mut self,
+        found: Option<(ObjNum, NodeState)>,
+        dkey: &[u8],
+        iods: &[Iod<'_>],
+        cond: Cond,
+    ) -> Result<()> {
+        let mut cond = cond;
+        if cond.has(Cond::PER_AKEY) {
+            cond = iods.iter().fold(cond, |cond, iod| cond | iod.cond);
+        }
+        let insert = cond.has(Cond::DKEY_INSERT) || cond.has(Cond::AKEY_INSERT);
+        let update = cond.has(Cond::DKEY_UPDATE) || cond.has(Cond::AKEY_UPDATE);
+        if insert || update {
+            let alive = match found {
+                None => false,
+                Some((num, object)) => self.scope(num, object).flat_alive(dkey)?,
+            };
+            match (alive, insert, update) {
+                (true, true, _) => return Err(VosError::Exists { what: "key" }),
+                (false, _, true) => return Err(VosError::NotFound { what: "key" }),
+                _ => {}
+            }
+        }
+        let (num, _) = self.ensure_object(found)?;
+        let mut node = KeyBuf::tree(num);
+        node.user_key(self.kind.dkey_kind(), dkey)?;
+        iods.iter().try_for_each(|iod| self.put(&mut node, Some(dkey), self.version, change_of(iod.value)))
+    }
+
+    /// Hides an object, a dkey or akeys from this version on.
+    pub(crate) fn punch(&mut self, what: Punch<'_>, cond: Cond) -> Result<()> {
+        let found = self.object()?;
+        let must_exist = cond.has(Cond::PUNCH);
+        let (dkey, akeys) = match what {
+            Punch::Object => return self.punch_object(found, must_exist),
+            Punch::Dkey(dkey) => (dkey, None),
+            Punch::Akeys(dkey, akeys) => (dkey, Some(akeys)),
+        };
+        if must_exist && found.is_none() {
+            return Err(VosError::NotFound { what: if akeys.is_some() { "akey" } else { "dkey" } });
+        }
+        // What is written at an older epoch later must find the punch: it is stored even where nothing is there yet.
+        let (num, object) = if let Some(found) = found {
+            found
+        } else {
+            let mut node = KeyBuf::object(self.of.cont, self.of.oid);
+            (self.number_object(&mut node)?, NodeState::default())
+        };
+        match akeys {
+            None => self.punch_dkey(num, object, dkey, must_exist),
+            Some(akeys) if self.kind.is_kv() => {
+                akeys.iter().try_for_each(|akey| read::check_kv_akey(akey))?;
+                self.punch_dkey(num, object, dkey, must_exist)
+            }
+            Some(akeys) => self.punch_akeys(num, object, dkey, akeys, must_exist),
+        }
+    }
+
+    fn punch_object(&mut self, found: Option<(ObjNum, NodeState)>, must_exist: bool) -> Result<()> {
+        if must_exist && !found.is_some_and(|(_, object)| object.alive) {
+            return Err(VosError::NotFound { what: "object" });
+        }
+        let mut node = KeyBuf::object(self.of.cont, self.of.oid);
+        self.put(&mut node, None, self.version, Change::Punch)?;
+        let Some((num, _)) = found.filter(|_| self.merge.may_hold(self.version.epoch)) else { return Ok(()) };
+        let mut first = None;
+        let parent = KeyBuf::tree(num);
+        for dkey in self.nodes_below(&parent, self.kind.dkey_kind())? {
+            let again = self.revive(&dkey)?;
+            first = first.into_iter().chain(again).min();
+        }
+        self.revive_at(&mut node, None, first)
+    }
+
+    fn punch_dkey(&mut self, num: ObjNum, object: NodeState, dkey: &[u8], must_exist: bool) -> Result<()> {
+        let mut node = KeyBuf::tree(num);
+        node.user_key(self.kind.dkey_kind(), dkey)?;
+        if must_exist {
+            let mut scope = self.scope(num, object);
+            let alive = if scope.kind.is_kv() { scope.flat_alive(dkey)? } else { scope.dkey(dkey)?.1.alive };
+            if !alive {
+                return Err(VosError::NotFound { what: "dkey" });
+            }
+        }
+        self.put(&mut node, Some(dkey), self.version, Change::Punch)?;
+        if self.merge.may_hold(self.version.epoch) {
+            self.revive(node.as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn punch_akeys(
+        &mut self,
+        num: ObjNum,
+        object: NodeState,
+        dkey: &[u8],
+        akeys: &[&[u8]],
+        must_exist: bool,
+    ) -> Result<()> {
+        let (mut node, dkey_state) = self.scope(num, object).dkey(dkey)?;
+        if must_exist {
+            for akey in akeys {
+                if !self.scope(num, object).akey_alive(dkey, akey, dkey_state)? {
+                    return Err(VosError::NotFound { what: "akey" });
+                }
+            }
+        }
+        node.below();
+        let parent = node.clone();
+        for akey in akeys {
+            let mark = node.mark();
+            node.user_key(self.kind.akey_kind(), akey)?;
+            self.put(&mut node, Some(akey), self.version, Change::Punch)?;
+            node.truncate(mark);
+        }
+        if !dkey_state.alive {
+            return Ok(());
+        }
+        // A dkey that shows no akey any more goes as well.
+        let kind = self.kind.akey_kind();
+        let mut others = false;
+        self.scope(num, object).walk_nodes(&parent, kind, dkey_state.floor, None, false, |akey| {
+            others = !akeys.contains(&akey);
+            if others { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if others { Ok(()) } else { self.punch_dkey(num, object, dkey, false) }
+    }
+
+    /// The encoded nodes that follow a parent, visible or not.
+    fn nodes_below(&mut self, parent: &KeyBuf, kind: KeyKind) -> Result<Vec<Vec<u8>>> {
+        let parent = parent.as_slice();
+        let mut nodes: Vec<Vec<u8>> = Vec::new();
+        let mut on = self.merge.seek(parent)?;
+        while on && self.merge.key().starts_with(parent) {
+            let parsed = key::parse_user_key(kind, &self.merge.key()[parent.len()..]).ok_or_else(|| {
+                VosError::Corrupt { why: "a key below an object has no known form".to_owned() }
+            })?;
+            let mut node = self.merge.key()[..parent.len() + parsed.encoded_len].to_vec();
+            let mark = node.len();
+            node.push(LEVEL_END);
+            on = self.merge.seek(&node)?;
+            node.truncate(mark);
+            nodes.push(node);
+        }
+        Ok(nodes)
+    }
+
+    /// A punch that arrives late must not hide what was written after it. Writers after it found the node there and
+    /// did not create it again: this does it for them, at the first version of anything below the node that is newer
+    /// than the punch and older than the node's own next entry. Answers the first version at which the node is alive
+    /// again by what is stored.
+    fn revive(&mut self, node: &[u8]) -> Result<Option<Version>> {
+        let mut own_next: Option<Version> = None;
+        let mut own_alive: Option<Version> = None;
+        let mut below: Option<Version> = None;
+        let mut long_key = None;
+        let mut on = self.merge.seek(node)?;
+        while on && key::is_of_node(self.merge.key(), node) {
+            let entry = Entry::decode(self.merge.value())?;
+            let is_own = self.merge.key().get(node.len()) == Some(&LEVEL_VERSIONS);
+            if let (true, Some(key)) = (is_own, entry.long_key) {
+                long_key = Some(key.to_vec());
+            }
+            let version = key::version_of(self.merge.key()).unwrap_or_default();
+            let alive = entry.change.is_alive();
+            // An undecided change makes a late punch wait.
+            if version > self.version && self.at().counts(entry.dtx)? {
+                let earliest = if is_own { &mut own_next } else { &mut below };
+                if is_own || alive {
+                    *earliest = earliest.iter().copied().chain([version]).min();
+                }
+                if is_own && alive {
+                    own_alive = own_alive.into_iter().chain([version]).min();
+                }
+            }
+            on = self.merge.step()?;
+        }
+        match below.filter(|below| own_next.is_none_or(|next| *below < next)) {
+            None => Ok(own_alive),
+            Some(below) => {
+                let mut node = KeyBuf::from_slice(node)?;
+                self.revive_at(&mut node, long_key.as_deref(), Some(below))?;
+                Ok(Some(below))
+            }
+        }
+    }
+
+    fn revive_at(
+        &mut self,
+        node: &mut KeyBuf,
+        long_key: Option<&[u8]>,
+        version: Option<Version>,
+    ) -> Result<()> {
+        let Some(version) = version else { return Ok(()) };
+        let mark = node.mark();
+        node.version(version);
+        let there = self.merge.get(node.as_slice(), |_| ())?.is_some();
+        node.truncate(mark);
+        if there { Ok(()) } else { self.put(node, long_key, version, Change::Create) }
+    }
+}
+
+fn change_of(value: IodValue<'_>) -> Change<'_> {
+    match value {
+        IodValue::Single(value) => Change::Value(value),
+        IodValue::NoSingle => Change::NoValue,
+    }
+}
+
+fn check_insert_update(
+    cond: Cond,
+    insert: Cond,
+    update: Cond,
+    alive: bool,
+    what: &'static str,
+) -> Result<()> {
+    if cond.has(insert) && alive {
+        return Err(VosError::Exists { what });
+    }
+    if cond.has(update) && !alive {
+        return Err(VosError::NotFound { what });
+    }
+    Ok(())
+}
+
+fn check_iods(kind: ObjectType, iods: &[Iod<'_>], cond: Cond) -> Result<()> {
+    if iods.is_empty() {
+        return Err(VosError::Invalid { why: "an update names at least one akey".to_owned() });
+    }
+    let akey_bits = Cond::AKEY_INSERT | Cond::AKEY_UPDATE | Cond::AKEY_FETCH;
+    if cond.has(Cond::PER_AKEY) && cond.0 & akey_bits.0 != 0 {
+        return Err(VosError::Invalid {
+            why: "akey conditions stand either in each iod or in the call".to_owned(),
+        });
+    }
+    for (at, iod) in iods.iter().enumerate() {
+        if kind.is_kv() {
+            read::check_kv_akey(iod.akey)?;
+        }
+        if iods[..at].iter().any(|other| other.akey == iod.akey) {
+            return Err(VosError::Invalid { why: "an update names each akey once".to_owned() });
+        }
+        if let IodValue::Single(value) = iod.value
+            && value.len() > SINGLE_LEN_MAX
+        {
+            return Err(VosError::ValueTooLong { len: value.len(), max: SINGLE_LEN_MAX });
+        }
+    }
+    Ok(())
+}
