@@ -2,5 +2,8 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod log_crash;
+mod log_damage;
+mod log_faults;
+mod log_threads;
 mod log_workload;
 mod media_backends;
