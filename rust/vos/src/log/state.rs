@@ -510,3 +510,6 @@ impl<F: Clone> State<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
