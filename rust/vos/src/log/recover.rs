@@ -223,3 +223,6 @@ impl Mark {
 fn corrupt(what: String) -> LogError {
     LogError::Corrupt(what)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Damage that no power cut explains: found, or at worst the log ends earlier; never wrong records, never a panic.
 
 use crate::log_workload::{IDENTITY, Random, Truth, Workload, open, options};
-use daos_types::Durability;
-use daos_vos::log::{Log, LogError, LogOptions};
+use daos_types::{Durability, Lsn};
+use daos_vos::log::{Log, LogError, LogOptions, Merged};
 use daos_vos::media::{Media, MemoryMedia};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ fn files_that_are_missing_short_swapped_or_foreign() {
     let nameless = media.snapshot();
     nameless.remove("wal.super").unwrap();
     assert!(matches!(open(Arc::new(nameless), covered), Err(LogError::Missing(_))));
-    let merged = daos_vos::log::Merged::all(daos_types::Lsn(covered));
+    let merged = Merged::all(Lsn(covered));
     let other = Log::open(Arc::new(media.snapshot()), [9; 16], &options(), merged, &mut |_, _| Ok(()));
     assert!(matches!(other, Err(LogError::Corrupt(_))));
     assert!(examine(media, &truth).is_ok());
@@ -130,4 +130,35 @@ fn records_that_no_base_has_are_missed() {
     let (media, truth) = sample(12);
     assert!(truth.at(0).covered > 0);
     assert!(matches!(open(Arc::new(media), 0), Err(LogError::Corrupt(_))));
+}
+
+/// The last group of a log that is at rest, or was closed, is known to be durable; so is one that a base covers.
+#[test]
+fn rest_closing_and_bases_vouch_for_the_last_group() {
+    let lost = |settle: &dyn Fn(&Log), merged: Merged| {
+        let media = MemoryMedia::new();
+        let log = Log::create(Arc::new(media.clone()), IDENTITY, &LogOptions::default()).unwrap();
+        let lsn = log.submit(&[b"last"]).unwrap();
+        log.wait(lsn, Durability::Synced, None).unwrap();
+        settle(&log);
+        drop(log);
+        change(&media, "wal.00000000", 4096 + 70, |byte| *byte ^= 1, 1);
+        let options = LogOptions::default();
+        Log::open(Arc::new(media), IDENTITY, &options, merged, &mut |_, _| Ok(()))
+            .map(|(_, found)| found.last.0)
+    };
+    assert_eq!(lost(&|_| (), Merged::default()).unwrap(), 0);
+    assert_eq!(lost(&|log| log.sync_due().unwrap(), Merged::default()).unwrap(), 0);
+    let rest = |log: &Log| (0..2).for_each(|_| log.sync_due().unwrap());
+    assert!(matches!(lost(&rest, Merged::default()), Err(LogError::Corrupt(_))));
+    assert!(matches!(lost(&|log| log.close().unwrap(), Merged::default()), Err(LogError::Corrupt(_))));
+    let merged = Merged { by_all: Lsn::ZERO, by_any: Lsn(1) };
+    assert!(matches!(lost(&|_| (), merged), Err(LogError::Corrupt(_))));
+}
+
+#[test]
+fn a_log_without_its_superblock_is_not_made_anew() {
+    let (media, _) = sample(13);
+    media.remove("wal.super").unwrap();
+    assert!(matches!(Log::create(Arc::new(media), IDENTITY, &options()), Err(LogError::Corrupt(_))));
 }
