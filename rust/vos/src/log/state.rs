@@ -486,7 +486,7 @@ impl<F: Clone> State<F> {
         Ok((count > 0).then_some(Rotation { count, head, table }))
     }
 
-    /// The superblock says so now.
+    /// The superblock says so now. None of them has unsynced groups: what a base covers is durable here as well.
     pub(super) fn recycled(&mut self, rotation: &Rotation) {
         for _ in 0..rotation.count {
             let Some(segment) = self.segments.pop_front() else { return };
@@ -495,8 +495,6 @@ impl<F: Clone> State<F> {
             self.stats.segments_recycled += 1;
         }
         self.head = rotation.head.sequence;
-        // Their records are durable in every base; their files need no sync on the log's behalf.
-        self.dirty.retain(|&sequence| sequence >= rotation.head.sequence);
     }
 
     pub(super) fn pressure(&self) -> Pressure {
