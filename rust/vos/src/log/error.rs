@@ -48,6 +48,9 @@ pub enum LogError {
     /// Nobody submitted this LSN, so that waiting for it would never end.
     #[error("LSN {0} was never submitted")]
     NotSubmitted(Lsn),
+    /// A base must not cover a record before the log has it durably: the log would lose what the base has.
+    #[error("LSN {0} is not durable in the log")]
+    NotDurable(Lsn),
     /// The receiver of the replayed records refused one.
     #[error("replay of LSN {lsn} refused: {why}")]
     Replay {
@@ -69,7 +72,7 @@ impl LogError {
             Self::Format(_) => Der::DfIncompt,
             Self::Missing(_) => Der::Nonexist,
             Self::Exists => Der::Exist,
-            Self::Options(_) | Self::NotSubmitted(_) => Der::Inval,
+            Self::Options(_) | Self::NotSubmitted(_) | Self::NotDurable(_) => Der::Inval,
             Self::Busy => Der::Busy,
             Self::TooLarge { .. } => Der::Rec2big,
             Self::NoSpace(_) => Der::Nospace,

@@ -20,7 +20,7 @@ use crate::media::{Media, MediaFile};
 use daos_types::{Durability, Lsn};
 use group::BLOCK;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use recover::Scanner;
+use recover::{End, Scanner};
 use state::{Begin, Job, Place, Segment, State, Status};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -30,6 +30,9 @@ use superblock::{Entry, Head, Start, Superblock};
 use supply::Making;
 
 type File = Arc<dyn MediaFile>;
+
+/// Bytes read and written at once while recovering.
+const AGAIN_BYTES: u64 = 1 << 20;
 
 /// A write-ahead log. All methods may be called from several threads at once.
 #[derive(Debug)]
@@ -50,6 +53,8 @@ struct Supply {
     /// As it is on the device.
     superblock: Superblock,
     making: Option<Making>,
+    /// What was durable at the last call of [`Log::sync_due`].
+    durable_then: Lsn,
 }
 
 impl Log {
@@ -60,7 +65,15 @@ impl Log {
         if names.iter().any(|name| name == supply::SUPER) {
             return Err(LogError::Exists);
         }
-        for name in names.iter().filter(|name| supply::is_ours(name)) {
+        let ours: Vec<&String> = names.iter().filter(|name| supply::is_ours(name)).collect();
+        for name in &ours {
+            if supply::first_group(&*media.open(name)?)?.is_some() {
+                return Err(LogError::Corrupt(format!(
+                    "file {name} holds records, and there is no superblock"
+                )));
+            }
+        }
+        for name in ours {
             media.remove(name)?;
         }
         let blocks = (u64::from(options.segment_bytes_min) / BLOCK) as u32;
@@ -76,7 +89,8 @@ impl Log {
             generation: 1,
             incarnation: 1,
             head: Head { sequence: 1, after: Lsn::ZERO, chain: 0 },
-            start: Start { after: Lsn::ZERO, first: Lsn(1), sequence: 1, offset: BLOCK as u32, chain: 0 },
+            durable: Lsn::ZERO,
+            start: Start { after: Lsn::ZERO, sequence: 1, offset: BLOCK as u32, chain: 0 },
             table,
         };
         let file = media.create(supply::SUPER_NEW)?;
@@ -96,7 +110,8 @@ impl Log {
 
     /// Opens the log, gives the records behind `merged.by_all` to `replay`, in order, and readies the log for more.
     ///
-    /// All that was found is durable at return. After an error nothing that was replayed counts.
+    /// Everything that is replayed is durable before the first record is given out, so that the receiver may merge.
+    /// While the log is open nobody else may open it: the store must see to that.
     pub fn open(
         media: Arc<dyn Media>,
         identity: [u8; 16],
@@ -121,7 +136,22 @@ impl Log {
         }
         let leftovers = supply::leftovers(&*media, &superblock, identity_hash(identity))?;
 
-        let mut scanner = Scanner::new(&superblock, identity_hash(identity));
+        let (files, end) = scan(&*media, &superblock, merged, &mut |_, _| Ok(()))?;
+        for (file, mark) in files.iter().zip(&end.marks) {
+            if let Some(blocks) = mark.unproven(end.proven) {
+                write_again(&**file, blocks)?;
+            }
+        }
+        for name in &leftovers {
+            media.remove(name)?;
+        }
+        let found = superblock.clone();
+        superblock.generation += 1;
+        superblock.incarnation += 1;
+        superblock.start = end.start;
+        superblock.durable = end.start.after;
+        supply::write_superblock(&*file, &superblock, truth)?;
+
         let mut replayed = 0;
         let mut receive = |lsn: Lsn, record: &[u8]| {
             if lsn <= merged.by_all {
@@ -130,30 +160,11 @@ impl Log {
             replayed += 1;
             replay(lsn, record)
         };
-        let mut files = Vec::new();
-        let mut bytes = Vec::new();
-        for &entry in &superblock.table {
-            files.push(supply::read_segment(&*media, identity, entry, &mut bytes)?);
-            scanner.segment(&bytes, &mut receive)?;
+        // By the superblock of the first scan, since that is what the groups found are of.
+        let (_, again) = scan(&*media, &found, merged, &mut receive)?;
+        if again != end {
+            return Err(LogError::Corrupt("the log read otherwise when it was read again".to_owned()));
         }
-        drop(bytes);
-        let end = scanner.finish(merged.by_any.max(merged.by_all))?;
-
-        // What was accepted may be in the page cache only. It must be durable before the superblock says that it
-        // was recovered, and before anybody is told of it.
-        for (file, _) in files.iter().zip(&end.marks).filter(|(_, mark)| mark.unsynced) {
-            file.sync()?;
-        }
-        for name in &leftovers {
-            media.remove(name)?;
-        }
-        superblock.generation = after(superblock.generation)?;
-        superblock.incarnation = superblock
-            .incarnation
-            .checked_add(1)
-            .ok_or_else(|| LogError::Corrupt("no incarnation is left".to_owned()))?;
-        superblock.start = end.start;
-        supply::write_superblock(&*file, &superblock, truth)?;
 
         let segments = files.into_iter().zip(&superblock.table).zip(&end.marks);
         let segments = segments
@@ -165,9 +176,10 @@ impl Log {
             })
             .collect();
         let recovered = Recovered {
-            last: Lsn(end.start.first.0 - 1),
+            last: end.start.after,
             replayed,
             found: end.found,
+            cut_groups: end.cut,
             incarnation: superblock.incarnation,
         };
         Ok((Self::assemble(media, options, file, superblock, segments), recovered))
@@ -189,7 +201,6 @@ impl Log {
             cursor: Place { sequence: start.sequence, offset: start.offset.into() },
             chain: start.chain,
             after: start.after,
-            first: start.first,
         };
         let state = State::new(options.clone(), begin);
         Self {
@@ -199,7 +210,7 @@ impl Log {
             durable: AtomicU64::new(state.durable().0),
             state: Mutex::new(state),
             wake: Condvar::new(),
-            supply: Mutex::new(Supply { file, superblock, making: None }),
+            supply: Mutex::new(Supply { file, superblock, making: None, durable_then: Lsn::ZERO }),
         }
     }
 
@@ -275,8 +286,24 @@ impl Log {
     }
 
     /// Makes everything submitted so far durable: to be called each second for the sake of `Interval`.
+    ///
+    /// Where nothing happened since the call before, the superblock is told what is durable, so that damage of the
+    /// last groups of a log at rest cannot pass for a torn write.
     pub fn sync_due(&self) -> Result<()> {
-        self.wait(self.last(), Durability::Synced, None)
+        self.wait(self.last(), Durability::Synced, None)?;
+        let mut supply = self.supply.lock();
+        let before = std::mem::replace(&mut supply.durable_then, self.durable());
+        if before == self.durable() { self.note_durable(&mut supply) } else { Ok(()) }
+    }
+
+    /// Makes everything durable and says so in the superblock: the end of a clean run. The log goes on working.
+    pub fn close(&self) -> Result<()> {
+        self.wait(self.last(), Durability::Synced, None)?;
+        self.note_durable(&mut self.supply.lock())
+    }
+
+    fn note_durable(&self, supply: &mut Supply) -> Result<()> {
+        if supply.superblock.durable >= self.durable() { Ok(()) } else { self.update(supply, |_| {}) }
     }
 
     /// A step of getting the next segment ready, for a background thread; true if there is more to do. False also
@@ -293,6 +320,7 @@ impl Log {
         let mut supply = self.supply.lock();
         while self.state.lock().is_out_of_room() {
             if !self.supply_step(&mut supply)? && self.state.lock().is_out_of_room() {
+                self.state.lock().forget_need();
                 return Err(LogError::NoSpace(
                     "the log's cap is reached and nothing can be recycled".to_owned(),
                 ));
@@ -322,7 +350,7 @@ impl Log {
         let rotation = {
             let mut state = self.state.lock();
             state.poisoned()?;
-            state.rotation(covered)
+            state.rotation(covered)?
         };
         let Some(rotation) = rotation else { return Ok(false) };
         self.update(supply, |superblock| {
@@ -335,9 +363,12 @@ impl Log {
 
     /// Changes the superblock on the device. A failure leaves it in doubt, which stops the log.
     fn update(&self, supply: &mut Supply, change: impl FnOnce(&mut Superblock)) -> Result<()> {
+        // Behind an update in doubt there must be no other: it would give the same generation to another content.
+        self.state.lock().poisoned()?;
         let mut superblock = supply.superblock.clone();
         change(&mut superblock);
-        superblock.generation = after(superblock.generation)?;
+        superblock.durable = superblock.durable.max(self.durable());
+        superblock.generation += 1;
         if let Err(error) = supply::write_superblock(&*supply.file, &superblock, 0) {
             let mut state = self.state.lock();
             state.poison(error.to_string());
@@ -393,6 +424,37 @@ impl Log {
     }
 }
 
+/// Reads all segments and gives their records out.
+fn scan(
+    media: &dyn Media,
+    superblock: &Superblock,
+    merged: Merged,
+    receive: &mut Receive<'_>,
+) -> Result<(Vec<File>, End)> {
+    let mut scanner = Scanner::new(superblock, identity_hash(superblock.identity));
+    let mut files = Vec::new();
+    let mut bytes = Vec::new();
+    for &entry in &superblock.table {
+        files.push(supply::read_segment(media, superblock.identity, entry, &mut bytes)?);
+        scanner.segment(&bytes, receive)?;
+    }
+    Ok((files, scanner.finish(merged.by_any.max(merged.by_all))?))
+}
+
+/// Makes blocks durable of which it is not known that they are. A sync alone proves nothing: if an earlier one
+/// failed, the page cache may hold what the device does not, and call it clean.
+fn write_again(file: &dyn MediaFile, blocks: std::ops::Range<u64>) -> Result<()> {
+    let mut bytes = vec![0; (blocks.end - blocks.start).min(AGAIN_BYTES) as usize];
+    let mut at = blocks.start;
+    while at < blocks.end {
+        bytes.truncate((blocks.end - at) as usize);
+        file.read_at(at, &mut bytes)?;
+        file.write_at(at, &[IoSlice::new(&bytes)])?;
+        at += bytes.len() as u64;
+    }
+    Ok(file.sync()?)
+}
+
 /// Writes and syncs; the answer is what the next group chains on.
 fn perform(job: &mut Job<File>) -> crate::media::Result<u32> {
     let mut chain = 0;
@@ -410,10 +472,6 @@ fn perform(job: &mut Job<File>) -> crate::media::Result<u32> {
         file.sync()?;
     }
     Ok(chain)
-}
-
-fn after(generation: u64) -> Result<u64> {
-    generation.checked_add(1).ok_or_else(|| LogError::Corrupt("no generation is left".to_owned()))
 }
 
 fn identity_hash(identity: [u8; 16]) -> u64 {

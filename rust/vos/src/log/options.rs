@@ -2,6 +2,7 @@
 
 use super::error::{LogError, Result};
 use super::group::{BLOCK, HEADER, RECORD_PREFIX};
+use super::superblock::SEGMENT_BLOCKS_MAX;
 use daos_types::Lsn;
 
 /// Sizes and bounds of a log. They are not stored: each opening may choose others.
@@ -47,6 +48,8 @@ impl LogOptions {
         let sizes = [self.segment_bytes_min, self.segment_bytes_max];
         let bad = if sizes.iter().any(|&size| u64::from(size) < 2 * BLOCK || u64::from(size) % BLOCK != 0) {
             "a segment is at least two whole blocks of 4096 bytes"
+        } else if u64::from(self.segment_bytes_max) > u64::from(SEGMENT_BLOCKS_MAX) * BLOCK {
+            "a segment is at most 1 GiB"
         } else if self.segment_bytes_min > self.segment_bytes_max {
             "the first segments are larger than the largest"
         } else if Self::segment_for(u64::from(self.record_bytes_max)) > u64::from(self.segment_bytes_max) {
@@ -65,7 +68,7 @@ impl LogOptions {
 pub struct Merged {
     /// Every base covers the records up to here: they are not replayed.
     pub by_all: Lsn,
-    /// Some base covers a record up to here: new records get greater LSNs, even if the log lost the last ones.
+    /// Some base covers a record up to here: the log must hold it.
     pub by_any: Lsn,
 }
 
@@ -82,12 +85,14 @@ pub type Receive<'a> = dyn FnMut(Lsn, &[u8]) -> std::result::Result<(), String> 
 /// What opening found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovered {
-    /// The last record in the log, or the last one any base covers: all up to here is durable.
+    /// The last record in the log: all up to here is durable.
     pub last: Lsn,
     /// Records given to the receiver.
     pub replayed: u64,
     /// Records found, those that are merged already among them.
     pub found: u64,
+    /// Groups behind the end that were whole and not acknowledged as synced: cut off with what was torn before them.
+    pub cut_groups: u64,
     /// How often the log was opened, its creation counted.
     pub incarnation: u32,
 }

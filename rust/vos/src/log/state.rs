@@ -126,6 +126,8 @@ pub(super) struct State<F> {
     durable: Lsn,
     /// Somebody waits for this to be durable.
     wanted: Lsn,
+    /// What the next sync must cover: not moved by later waits, so that they cannot put it off without end.
+    goal: Lsn,
     covered: Lsn,
     drafts: VecDeque<Draft>,
     queued_bytes: u64,
@@ -150,12 +152,11 @@ pub(super) struct Begin<F> {
     pub(super) cursor: Place,
     pub(super) chain: u32,
     pub(super) after: Lsn,
-    pub(super) first: Lsn,
 }
 
 impl<F: Clone> State<F> {
     pub(super) fn new(options: LogOptions, begin: Begin<F>) -> Self {
-        let before = Lsn(begin.first.0.saturating_sub(1));
+        let before = begin.after;
         Self {
             options,
             identity: begin.identity,
@@ -164,11 +165,12 @@ impl<F: Clone> State<F> {
             head: begin.head,
             cursor: begin.cursor,
             chain: begin.chain,
-            grouped: begin.after,
-            next: begin.first,
+            grouped: before,
+            next: before.next(),
             written: before,
             durable: before,
             wanted: before,
+            goal: before,
             covered: Lsn::ZERO,
             drafts: VecDeque::new(),
             queued_bytes: 0,
@@ -290,6 +292,9 @@ impl<F: Clone> State<F> {
     pub(super) fn want(&mut self, lsn: Lsn, durability: Durability) {
         if durability == Durability::Synced && lsn < self.next {
             self.wanted = self.wanted.max(lsn);
+            if self.goal <= self.durable {
+                self.goal = self.wanted;
+            }
         }
     }
 
@@ -298,7 +303,7 @@ impl<F: Clone> State<F> {
         if self.in_flight || self.poison.is_some() {
             return None;
         }
-        let job = if self.wanted > self.durable && self.wanted <= self.written {
+        let job = if self.goal > self.durable && self.goal <= self.written {
             let sync = self.unsynced();
             Job { write: None, sync, covers: Some(self.written) }
         } else {
@@ -336,7 +341,7 @@ impl<F: Clone> State<F> {
         // inside a block that is open already writes only itself.
         let opens = offset.is_multiple_of(BLOCK) || end > offset.next_multiple_of(BLOCK);
         let padded = if opens { end.next_multiple_of(BLOCK) } else { end };
-        let sync_after = self.wanted >= draft.first && self.wanted <= last;
+        let sync_after = self.goal > self.durable && self.goal <= last;
         let durable = sync_after && self.dirty.is_empty();
         if !durable && !self.dirty.contains(&sequence) {
             self.dirty.push(sequence);
@@ -398,6 +403,7 @@ impl<F: Clone> State<F> {
         }
         if let Some(lsn) = job.covers {
             self.durable = lsn;
+            self.goal = self.wanted;
             self.dirty.clear();
             // What is durable now shares no block with what comes.
             self.cursor.offset = self.cursor.offset.next_multiple_of(BLOCK);
@@ -430,6 +436,11 @@ impl<F: Clone> State<F> {
         }
     }
 
+    /// The room somebody asked for is not to be had; who asks again says so again.
+    pub(super) fn forget_need(&mut self) {
+        self.need_bytes = 0;
+    }
+
     /// Nothing can be submitted before a segment is ready.
     pub(super) fn is_out_of_room(&self) -> bool {
         self.need_bytes > 0
@@ -460,19 +471,22 @@ impl<F: Clone> State<F> {
     }
 
     /// Notes what the bases cover, and tells which segments that frees.
-    pub(super) fn rotation(&mut self, covered: Lsn) -> Option<Rotation> {
+    pub(super) fn rotation(&mut self, covered: Lsn) -> Result<Option<Rotation>> {
+        if covered > self.durable {
+            return Err(LogError::NotDurable(covered));
+        }
         self.covered = self.covered.max(covered);
         let current = usize::try_from(self.cursor.sequence - self.head).unwrap_or(0);
         let free = |segment: &Segment<F>| segment.last <= self.covered;
         let count = self.segments.iter().take(current).take_while(|&segment| free(segment)).count();
-        let first = self.segments.get(count)?;
+        let Some(first) = self.segments.get(count) else { return Ok(None) };
         let head = Head { sequence: self.head + count as u64, after: first.after, chain: first.chain };
         let mut table = self.table();
         table.rotate_left(count);
-        (count > 0).then_some(Rotation { count, head, table })
+        Ok((count > 0).then_some(Rotation { count, head, table }))
     }
 
-    /// The superblock says so now.
+    /// The superblock says so now. None of them has unsynced groups: what a base covers is durable here as well.
     pub(super) fn recycled(&mut self, rotation: &Rotation) {
         for _ in 0..rotation.count {
             let Some(segment) = self.segments.pop_front() else { return };
@@ -481,8 +495,6 @@ impl<F: Clone> State<F> {
             self.stats.segments_recycled += 1;
         }
         self.head = rotation.head.sequence;
-        // Their records are durable in every base; their files need no sync on the log's behalf.
-        self.dirty.retain(|&sequence| sequence >= rotation.head.sequence);
     }
 
     pub(super) fn pressure(&self) -> Pressure {
@@ -496,3 +508,6 @@ impl<F: Clone> State<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

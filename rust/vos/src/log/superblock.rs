@@ -5,6 +5,8 @@ use super::group::{BLOCK, field};
 use daos_codec::crc32c;
 use daos_types::Lsn;
 
+/// Blocks of the longest segment: 1 GiB, of which opening reads one at a time.
+pub(super) const SEGMENT_BLOCKS_MAX: u32 = 1 << 18;
 /// Segments a log can have.
 pub(super) const SEGMENTS_MAX: usize = 256;
 
@@ -29,8 +31,6 @@ pub(super) struct Entry {
 pub(super) struct Start {
     /// The last record before it.
     pub(super) after: Lsn,
-    /// The first record of it.
-    pub(super) first: Lsn,
     pub(super) sequence: u64,
     pub(super) offset: u32,
     pub(super) chain: u32,
@@ -53,6 +53,8 @@ pub(super) struct Superblock {
     pub(super) incarnation: u32,
     pub(super) head: Head,
     pub(super) start: Start,
+    /// Everything up to here is durable; more may be.
+    pub(super) durable: Lsn,
     /// In sequence order, from the head on.
     pub(super) table: Vec<Entry>,
 }
@@ -94,7 +96,7 @@ impl Superblock {
         put(&mut block, 56, self.head.after.0.to_le_bytes());
         put(&mut block, 64, self.head.chain.to_le_bytes());
         put(&mut block, 72, self.start.after.0.to_le_bytes());
-        put(&mut block, 80, self.start.first.0.to_le_bytes());
+        put(&mut block, 80, self.durable.0.to_le_bytes());
         put(&mut block, 88, self.start.sequence.to_le_bytes());
         put(&mut block, 96, self.start.offset.to_le_bytes());
         put(&mut block, 100, self.start.chain.to_le_bytes());
@@ -122,11 +124,11 @@ impl Superblock {
             },
             start: Start {
                 after: lsn(72),
-                first: lsn(80),
                 sequence: u64::from_le_bytes(field(block, 88)),
                 offset: u32::from_le_bytes(field(block, 96)),
                 chain: u32::from_le_bytes(field(block, 100)),
             },
+            durable: lsn(80),
             table: (0..count.min(SEGMENTS_MAX))
                 .map(|index| Entry {
                     number: u32::from_le_bytes(field(block, TABLE + 8 * index)),
@@ -143,14 +145,20 @@ impl Superblock {
     /// Whether the fields can be those of one log.
     fn is_sound(&self) -> bool {
         let Self { head, start, table, .. } = self;
-        let mut numbers: Vec<u32> = table.iter().map(|entry| entry.number).collect();
-        numbers.sort_unstable();
-        let distinct = numbers.windows(2).all(|pair| pair.first() != pair.last());
-        let sizes = table.iter().all(|entry| (2..1 << 20).contains(&entry.blocks));
-        let Some(end) = head.sequence.checked_add(table.len() as u64) else { return false };
-        let started = start.after < start.first && start.sequence < end;
+        let mut files: Vec<u32> = table.iter().map(|entry| entry.number).collect();
+        files.sort_unstable();
+        let distinct = files.windows(2).all(|pair| pair.first() != pair.last());
+        let sizes = table.iter().all(|entry| (2..=SEGMENT_BLOCKS_MAX).contains(&entry.blocks));
+        // Numbers near the end of their range have not been counted up to: nothing later needs to fear to wrap.
+        let numbers =
+            [head.sequence, start.sequence, head.after.0, start.after.0, self.durable.0, self.generation];
+        let counted = numbers.iter().all(|&number| number < 1 << 62) && self.incarnation < u32::MAX;
+        if !counted {
+            return false;
+        }
+        let started = start.sequence < head.sequence + table.len() as u64;
         let order = if start.sequence < head.sequence {
-            head.after >= start.first || head.after == start.after
+            head.after >= start.after
         } else {
             let index = (start.sequence - head.sequence) as usize;
             let size = table.get(index).map_or(0, |entry| u64::from(entry.blocks) * BLOCK);
@@ -212,7 +220,8 @@ mod tests {
             generation,
             incarnation: 2,
             head: Head { sequence: 4, after: Lsn(10), chain: 7 },
-            start: Start { after: Lsn(20), first: Lsn(21), sequence: 5, offset: 8192, chain: 8 },
+            start: Start { after: Lsn(20), sequence: 5, offset: 8192, chain: 8 },
+            durable: Lsn(25),
             table: vec![Entry { number: 1, blocks: 256 }, Entry { number: 0, blocks: 512 }],
         }
     }

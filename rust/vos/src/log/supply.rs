@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) const SUPER: &str = "wal.super";
 /// Its name while a log is being created.
 pub(super) const SUPER_NEW: &str = "wal.super.new";
+/// Where the superblock's second copy is: in another page, stripe and file system block than the first.
+const SECOND_COPY: u64 = 64 << 10;
 const PREFIX: &str = "wal.";
 /// Bytes zeroed and synced in one step of preparation, so that no step keeps the device from the hot path for long.
 const STEP_BYTES: u64 = 4 << 20;
@@ -86,7 +88,7 @@ fn abandon(media: &dyn Media, entry: Entry) {
 /// or damaged, and then this one is all there is.
 pub(super) fn write_superblock(file: &dyn MediaFile, superblock: &Superblock, truth: usize) -> Result<()> {
     let block = superblock.encode();
-    for offset in if truth == 0 { [BLOCK, 0] } else { [0, BLOCK] } {
+    for offset in if truth == 0 { [SECOND_COPY, 0] } else { [0, SECOND_COPY] } {
         file.write_at_durable(offset, &[IoSlice::new(&block)])?;
     }
     Ok(())
@@ -94,13 +96,13 @@ pub(super) fn write_superblock(file: &dyn MediaFile, superblock: &Superblock, tr
 
 /// Reads both copies; tells the truth and which of them says it.
 pub(super) fn read_superblock(file: &dyn MediaFile) -> Result<(Superblock, usize)> {
-    if file.size()? < 2 * BLOCK {
+    if file.size()? < SECOND_COPY + BLOCK {
         return Err(LogError::Corrupt("the superblock is cut short".to_owned()));
     }
     let mut copies: [Block; 2] = [[0; BLOCK as usize]; 2];
     let [first, second] = &mut copies;
     file.read_at(0, first)?;
-    file.read_at(BLOCK, second)?;
+    file.read_at(SECOND_COPY, second)?;
     Superblock::choose(first, second)
 }
 
@@ -128,6 +130,15 @@ pub(super) fn read_segment(
     Ok(file)
 }
 
+/// The header of the group a segment file begins with.
+pub(super) fn first_group(file: &dyn MediaFile) -> Result<Option<Found>> {
+    let mut first = [0; HEADER];
+    if file.size()? >= 2 * BLOCK {
+        file.read_at(BLOCK, &mut first)?;
+    }
+    Ok(Found::decode(&first))
+}
+
 /// The files of ours that the table does not name: half made or given up. One that holds a group of a place behind
 /// the table shows that the table is not the truth.
 pub(super) fn leftovers(media: &dyn Media, superblock: &Superblock, identity: u64) -> Result<Vec<String>> {
@@ -138,11 +149,7 @@ pub(super) fn leftovers(media: &dyn Media, superblock: &Superblock, identity: u6
     let mut left = Vec::new();
     for name in ours {
         let file = media.open(&name)?;
-        let mut first = [0; HEADER];
-        if file.size()? >= 2 * BLOCK {
-            file.read_at(BLOCK, &mut first)?;
-        }
-        if let Some(Found { header, .. }) = Found::decode(&first)
+        if let Some(Found { header, .. }) = first_group(&*file)?
             && header.identity == identity
             && header.incarnation >= superblock.incarnation
             && header.sequence >= end

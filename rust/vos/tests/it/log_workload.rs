@@ -89,7 +89,7 @@ pub fn check(media: Arc<dyn Media>, truth: &Truth, promise: Promise) -> Result<(
     if last < promise.durable {
         return Err(format!("LSN {} was durable, {last} is the last one found", promise.durable));
     }
-    if recovered.last.0 < last || log.durable() != recovered.last || log.last() != recovered.last {
+    if recovered.last.0 != last || log.durable() != recovered.last || log.last() != recovered.last {
         return Err(format!("{recovered:?} does not fit the last LSN replayed, {last}"));
     }
     Ok((log, replayed))
@@ -146,7 +146,8 @@ impl Workload<'_> {
                     self.promise(truth, log.durable().0, 0);
                 }
                 1 => log.sync_due()?,
-                2..=4 => while log.prepare()? {},
+                2 => log.close()?,
+                3..=4 => while log.prepare()? {},
                 5..=8 => self.recycle(&log, truth)?,
                 _ => self.write(&log, truth)?,
             }
@@ -157,8 +158,7 @@ impl Workload<'_> {
 
     fn recycle(&mut self, log: &Log, truth: &mut Truth) -> Result<(), LogError> {
         let before = truth.at(usize::MAX).covered;
-        // A base may be ahead of what is durable in the log.
-        let ahead = log.written().0.saturating_sub(before);
+        let ahead = log.durable().0.saturating_sub(before);
         let covered = before + self.random.below(ahead as usize + 1) as u64;
         self.promise(truth, 0, covered);
         log.recycle(Lsn(covered))
@@ -174,8 +174,9 @@ impl Workload<'_> {
                     Ok(lsn) => break lsn.0,
                     Err(LogError::Busy) => match log.relieve() {
                         Err(LogError::NoSpace(_)) => {
-                            self.promise(truth, 0, log.written().0);
-                            log.recycle(log.written())?;
+                            log.sync_due()?;
+                            self.promise(truth, log.durable().0, log.durable().0);
+                            log.recycle(log.durable())?;
                             log.relieve()?;
                         }
                         other => other?,

@@ -4,6 +4,9 @@
 mod index_conformance;
 mod index_suite;
 mod log_crash;
+mod log_damage;
+mod log_faults;
+mod log_threads;
 mod log_workload;
 mod media_backends;
 mod store_model;

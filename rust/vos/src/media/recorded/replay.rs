@@ -132,6 +132,17 @@ impl History {
         stage: &dyn Fn(usize) -> u64,
         visit: &mut dyn FnMut(usize, MemoryMedia) -> ControlFlow<()>,
     ) -> Explored {
+        self.crashes_from(0, crash, stage, visit)
+    }
+
+    /// As [`History::crashes`], of the points from `first` on; `crash.states` counts those before as well.
+    pub fn crashes_from(
+        &self,
+        first: usize,
+        crash: Crash,
+        stage: &dyn Fn(usize) -> u64,
+        visit: &mut dyn FnMut(usize, MemoryMedia) -> ControlFlow<()>,
+    ) -> Explored {
         let mut random = Random(crash.seed);
         let mut model = Model::of(&self.start);
         let mut contents = HashSet::new();
@@ -143,7 +154,7 @@ impl History {
                 model.issue(event);
             }
             let extra = random.below(points) < crash.states % points;
-            let want = crash.states / points + usize::from(extra);
+            let want = if point < first { 0 } else { crash.states / points + usize::from(extra) };
             for choice in model.choices(want, &mut random) {
                 let media = model.build(&choice);
                 let hash = media.content_hash();
