@@ -178,10 +178,7 @@ impl<'a> Applying<'a> {
                 self.free_run(Leaf::new(page).value(index));
             }
             let page = Frame::edit(copy.get_or_insert_with(|| Frame::new(old.clone())));
-            if !is_put {
-                leaf::remove(page, index);
-                self.entries = self.entries.saturating_sub(1);
-            } else {
+            if is_put {
                 let field = self.take_value()?;
                 let key = self.feed.key();
                 let fits = if is_there {
@@ -197,6 +194,9 @@ impl<'a> Applying<'a> {
                     return self.rebuild(&page, Some(field), low, high, items);
                 }
                 self.entries += u64::from(!is_there);
+            } else {
+                leaf::remove(page, index);
+                self.entries = self.entries.saturating_sub(1);
             }
             self.feed.advance()?;
         }
