@@ -92,7 +92,7 @@ fn key(number: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(52);
     key.extend_from_slice(&[1, 0, 0, 7, 0, 0, 0, 42, 3]);
     key.extend_from_slice(format!("sensor-{spread:016x}/").as_bytes());
-    key.extend_from_slice(&b"temperature"[..(number % 9) as usize + 1]);
+    key.extend_from_slice(&b"temperature"[..=(number % 9) as usize]);
     key.extend_from_slice(&u64::MAX.to_be_bytes());
     key.extend_from_slice(&[0, 1]);
     key

@@ -303,7 +303,7 @@ impl Tree {
         let bytes = live.encode(pages as usize * PAGE);
         let run = RunRef::of(page, generation, &bytes);
         let mut out = Output::new(&*self.store.file, extension);
-        out.write(page, &bytes)?;
+        out.run(page, &bytes)?;
         out.flush()?;
         new.page_count = live.end();
         new.bitmap = Pointer { page: run.page, generation: run.generation, crc: run.crc };
