@@ -29,7 +29,7 @@ pub(crate) const SLOT: usize = 6;
 
 /// The bytes of one page.
 #[derive(Clone)]
-#[repr(C, align(64))]
+#[repr(transparent)]
 pub(crate) struct Page(pub(crate) [u8; PAGE]);
 
 impl Page {
