@@ -169,7 +169,7 @@ impl System {
         if let Some(mut background) = background {
             background.stop();
         }
-        let merged = self.guard.store.merge_all().map_err(told);
+        let merged = self.guard.store.close().map_err(told);
         // Others may enter from here on, whether or not that worked: the log has all that was acknowledged.
         drop(self.directory.lock().take());
         merged

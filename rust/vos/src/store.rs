@@ -636,6 +636,13 @@ impl Store {
         Ok(false)
     }
 
+    /// Brings everything into the bases and notes in the log that it is at rest. The store can still be used afterwards;
+    /// dropping it without this loses nothing that was acknowledged.
+    pub fn close(&self) -> Result<()> {
+        self.merge_all()?;
+        self.log.close().map_err(|error| self.note(error.into()))
+    }
+
     /// Bytes and entries of all memtables.
     pub fn memtable_load(&self) -> (usize, usize) {
         let shards = self.shards.read();

@@ -177,11 +177,8 @@ impl<'a> Applying<'a> {
             if is_there {
                 self.free_run(Leaf::new(page).value(index));
             }
-            let page = Frame::edit(copy.get_or_insert_with(|| Frame::new(old.clone())));
-            if !is_put {
-                leaf::remove(page, index);
-                self.entries = self.entries.saturating_sub(1);
-            } else {
+            let page = Frame::edit(copy.get_or_insert_with(|| self.store.cache.copy(&old)));
+            if is_put {
                 let field = self.take_value()?;
                 let key = self.feed.key();
                 let fits = if is_there {
@@ -197,6 +194,9 @@ impl<'a> Applying<'a> {
                     return self.rebuild(&page, Some(field), low, high, items);
                 }
                 self.entries += u64::from(!is_there);
+            } else {
+                leaf::remove(page, index);
+                self.entries = self.entries.saturating_sub(1);
             }
             self.feed.advance()?;
         }
@@ -279,7 +279,7 @@ impl<'a> Applying<'a> {
             let next_low = separator(gather.key(end - 1), gather.key(end));
             items.push(Item {
                 low: std::mem::replace(&mut made.low, next_low),
-                node: Node::New(Frame::new(page)),
+                node: Node::New(self.store.cache.copy(&page)),
             });
             start = end;
         }
@@ -346,7 +346,7 @@ impl<'a> Applying<'a> {
         }
         self.space.free(pointer.page, 1);
         if !reshaped {
-            let mut copy = Frame::new(frame.page.clone());
+            let mut copy = self.store.cache.copy(&frame.page);
             let page = Frame::edit(&mut copy);
             for ((child, _), mut item) in changed.into_iter().zip(made) {
                 inner::set_child(page, child, self.finish(&mut item.node)?);
@@ -386,7 +386,7 @@ impl<'a> Applying<'a> {
         }
         let mut start = 0;
         for end in gather.cut(fill) {
-            let node = Node::New(Frame::new(gather.page(level, start, end)));
+            let node = Node::New(self.store.cache.copy(&gather.page(level, start, end)));
             items.push(Item { low: gather.key(start).to_vec(), node });
             start = end;
         }
@@ -449,7 +449,7 @@ impl<'a> Applying<'a> {
         }
         items.remove(at + 1);
         if let Some(item) = items.get_mut(at) {
-            item.node = Node::New(Frame::new(page));
+            item.node = Node::New(self.store.cache.copy(&page));
         }
         Ok(true)
     }
@@ -472,8 +472,8 @@ impl<'a> Applying<'a> {
                 let page = Frame::edit(frame);
                 page.set_place(number, self.generation, self.old.identity);
                 let crc = crc32c(&page.0);
-                self.out.write(number, &page.0)?;
                 self.store.cache.put(number, frame.clone());
+                self.out.page(number, frame.clone())?;
                 Pointer { page: number, generation: self.generation, crc }
             }
         };
@@ -490,7 +490,7 @@ impl<'a> Applying<'a> {
             return Ok(value.len());
         }
         let page = self.space.take(pages_of(value.len()));
-        self.out.write(page, value)?;
+        self.out.run(page, value)?;
         self.value.extend_from_slice(&RunRef::of(page, self.generation, value).encode());
         Ok(IS_RUN)
     }

@@ -85,6 +85,8 @@ struct Clock {
 pub(crate) struct Cache {
     table: Table,
     clock: Mutex<Clock>,
+    /// Frames nobody holds, to be filled again: memory that has been touched once is worth keeping.
+    spare: Mutex<Vec<Arc<Frame>>>,
     frames_max: usize,
     misses: AtomicU64,
 }
@@ -95,6 +97,7 @@ impl Cache {
         Self {
             table: Table(std::array::from_fn(|_| OnceLock::new())),
             clock: Mutex::default(),
+            spare: Mutex::default(),
             frames_max,
             misses: AtomicU64::new(0),
         }
@@ -109,6 +112,30 @@ impl Cache {
             frame.used.store(true, Ordering::Relaxed);
         }
         Some(guard)
+    }
+
+    /// A frame of its own with a copy of `page`.
+    pub(crate) fn copy(&self, page: &Page) -> Arc<Frame> {
+        let spare = self.spare.lock().pop();
+        if let Some(mut frame) = spare
+            && let Some(own) = Arc::get_mut(&mut frame)
+        {
+            own.page.0.copy_from_slice(&page.0);
+            return frame;
+        }
+        Frame::new(page.clone())
+    }
+
+    /// Keeps a frame the table has let go of, if nobody else holds it.
+    fn recycle(&self, frame: Option<Arc<Frame>>, cached: usize) {
+        if let Some(mut frame) = frame
+            && Arc::get_mut(&mut frame).is_some()
+        {
+            let mut spare = self.spare.lock();
+            if spare.len() + cached < self.frames_max {
+                spare.push(frame);
+            }
+        }
     }
 
     pub(crate) fn count_miss(&self) {
@@ -156,8 +183,9 @@ impl Cache {
                     *hand += 1;
                     continue;
                 }
-                place.store(None);
+                let evicted = place.swap(None);
                 ring.swap_remove(*hand);
+                self.recycle(evicted, self.frames_max);
                 break;
             }
         }
@@ -166,12 +194,15 @@ impl Cache {
     /// Forgets pages whose content is about to change or means nothing any more.
     pub(crate) fn forget(&self, extents: &[Extent]) {
         let mut forgotten = false;
+        let mut cached = self.len();
         for extent in extents {
             for page in extent.page..extent.page + extent.count {
                 if let Some(place) = self.table.get(page)
                     && place.load().is_some()
                 {
-                    place.store(None);
+                    let frame = place.swap(None);
+                    self.recycle(frame, cached);
+                    cached = cached.saturating_sub(1);
                     forgotten = true;
                 }
             }

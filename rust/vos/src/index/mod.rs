@@ -16,6 +16,8 @@ mod run;
 mod space;
 mod store;
 mod superblock;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod walk;
 

@@ -1,12 +1,14 @@
 //! New pages on their way to the file: neighbours leave in one write.
 
+use super::cache::Frame;
 use super::page::PAGE;
 use super::run::pages_of;
 use crate::media::{MediaError, MediaFile, Result};
 use std::io::IoSlice;
+use std::sync::Arc;
 
-/// Bytes that are gathered before they are written.
-const CHUNK: usize = 1 << 20;
+/// Pages that are gathered before they are written.
+const CHUNK: usize = 256;
 /// Runs of fewer bytes are gathered with their neighbours; larger ones are written from where they are.
 const COPIED_MAX: usize = 64 << 10;
 /// The file grows by a sixteenth of its size, within these bounds.
@@ -24,34 +26,59 @@ pub(crate) struct Extension {
     pub(crate) failed: Option<MediaError>,
 }
 
+/// Pages that are to be written.
+enum Part {
+    Page(Arc<Frame>),
+    Run(Vec<u8>),
+}
+
+impl Part {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Page(frame) => &frame.page.0,
+            Self::Run(bytes) => bytes,
+        }
+    }
+}
+
 /// Gathers pages with ascending numbers.
 pub(crate) struct Output<'a> {
     file: &'a dyn MediaFile,
     extension: &'a mut Extension,
-    gathered: Vec<u8>,
-    /// The page the gathered bytes begin with.
+    gathered: Vec<Part>,
+    /// The page the gathered ones begin with.
     start: u64,
+    /// How many pages are gathered.
+    pages: usize,
 }
 
 impl<'a> Output<'a> {
     pub(crate) fn new(file: &'a dyn MediaFile, extension: &'a mut Extension) -> Self {
-        Self { file, extension, gathered: Vec::new(), start: 0 }
+        Self { file, extension, gathered: Vec::new(), start: 0, pages: 0 }
     }
 
-    /// Writes one page, or a run, which is padded with zeros.
-    pub(crate) fn write(&mut self, page: u64, data: &[u8]) -> Result<()> {
+    /// Writes a tree page.
+    pub(crate) fn page(&mut self, page: u64, frame: Arc<Frame>) -> Result<()> {
+        self.gather(page, 1, Part::Page(frame))
+    }
+
+    /// Writes a run, padded with zeros.
+    pub(crate) fn run(&mut self, page: u64, data: &[u8]) -> Result<()> {
         let len = pages_of(data.len()) as usize * PAGE;
         let padding = ZEROS.get(..len - data.len()).unwrap_or_default();
         if len > COPIED_MAX {
             return self.write_at(page, len, &[IoSlice::new(data), IoSlice::new(padding)]);
         }
-        let next = self.start + (self.gathered.len() / PAGE) as u64;
-        if page != next || self.gathered.len() + len > CHUNK {
+        self.gather(page, len / PAGE, Part::Run([data, padding].concat()))
+    }
+
+    fn gather(&mut self, page: u64, pages: usize, part: Part) -> Result<()> {
+        if page != self.start + self.pages as u64 || self.pages + pages > CHUNK {
             self.flush()?;
             self.start = page;
         }
-        self.gathered.extend_from_slice(data);
-        self.gathered.extend_from_slice(padding);
+        self.pages += pages;
+        self.gathered.push(part);
         Ok(())
     }
 
@@ -60,10 +87,9 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         let gathered = std::mem::take(&mut self.gathered);
-        self.write_at(self.start, gathered.len(), &[IoSlice::new(&gathered)])?;
-        self.gathered = gathered;
-        self.gathered.clear();
-        Ok(())
+        let parts: Vec<IoSlice<'_>> = gathered.iter().map(|part| IoSlice::new(part.bytes())).collect();
+        let pages = std::mem::take(&mut self.pages);
+        self.write_at(self.start, pages * PAGE, &parts)
     }
 
     fn write_at(&mut self, page: u64, len: usize, parts: &[IoSlice<'_>]) -> Result<()> {

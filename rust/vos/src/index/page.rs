@@ -29,7 +29,7 @@ pub(crate) const SLOT: usize = 6;
 
 /// The bytes of one page.
 #[derive(Clone)]
-#[repr(C, align(64))]
+#[repr(transparent)]
 pub(crate) struct Page(pub(crate) [u8; PAGE]);
 
 impl Page {
@@ -340,7 +340,7 @@ impl<'a, const INNER: bool> Keys<'a, INNER> {
             }
             before = Some(key);
         }
-        if starts != ends { Err("gaps between cells") } else { Ok(()) }
+        if starts == ends { Ok(()) } else { Err("gaps between cells") }
     }
 }
 
@@ -377,7 +377,7 @@ impl<const INNER: bool> Edit<'_, INNER> {
         let count = self.0.u16_at(2);
         let heap = self.0.u16_at(4);
         let slots_end = Self::HEADS + SLOT * count;
-        if index > count || slots_end + SLOT + cell_len > heap {
+        if index > count || heap > PAGE || slots_end + SLOT + cell_len > heap {
             return None;
         }
         let cell = heap - cell_len;
@@ -404,7 +404,7 @@ impl<const INNER: bool> Edit<'_, INNER> {
         let cell = keys.cell(index);
         let cell_len = Self::FIXED + keys.suffix_len(cell).saturating_sub(4) + load;
         let heap = self.0.u16_at(4);
-        if cell < heap || cell + cell_len > PAGE {
+        if cell < heap || cell + cell_len > PAGE || Self::HEADS + SLOT * count > heap {
             return;
         }
         self.0.0.copy_within(heap..cell, heap + cell_len);

@@ -233,6 +233,11 @@ impl Space {
         self.run_missing = u64::MAX;
     }
 
+    /// What the last committed batch stopped using, if any.
+    pub(crate) fn last_freed(&self) -> &[Extent] {
+        self.pending.back().map_or(&[], |(_, extents)| extents)
+    }
+
     /// Pages of the current state.
     pub(crate) fn live(&self) -> &Bitmap {
         &self.live

@@ -81,7 +81,7 @@ impl Store {
     #[cold]
     fn read(&self, state: &Superblock, pointer: Pointer, level: u8) -> Result<Arc<Frame>> {
         self.cache.count_miss();
-        let frame = Frame::new(self.read_page(state, pointer, level)?);
+        let frame = self.cache.copy(&self.read_page(state, pointer, level)?);
         self.cache.put(pointer.page, frame.clone());
         Ok(frame)
     }

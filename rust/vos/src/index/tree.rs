@@ -303,7 +303,7 @@ impl Tree {
         let bytes = live.encode(pages as usize * PAGE);
         let run = RunRef::of(page, generation, &bytes);
         let mut out = Output::new(&*self.store.file, extension);
-        out.write(page, &bytes)?;
+        out.run(page, &bytes)?;
         out.flush()?;
         new.page_count = live.end();
         new.bitmap = Pointer { page: run.page, generation: run.generation, crc: run.crc };
@@ -416,6 +416,10 @@ impl Index for Tree {
         if let Ok(new) = applied {
             writer.states.push_back((old.generation, Arc::downgrade(&old_state)));
             self.store.current.store(Arc::new(State(new)));
+            if Arc::strong_count(&old_state) == 1 && new.root != old.root {
+                // Nobody looks at the former state: its frames are of more use to the next batch.
+                self.store.cache.forget(space.last_freed());
+            }
             drop(old_state);
             self.trim(&space, &mut writer.extension);
         }

@@ -253,38 +253,38 @@ impl IndexView for LmdbView {
 }
 
 impl LmdbCursor<'_> {
-    fn place(&mut self, found: Option<(&[u8], &[u8])>) -> Result<bool> {
+    fn place(&mut self, found: Option<(&[u8], &[u8])>) -> bool {
         self.at = found.map(|(key, value)| (key[1..].to_vec(), value.to_vec()));
-        Ok(self.at.is_some())
+        self.at.is_some()
     }
 }
 
 impl Cursor for LmdbCursor<'_> {
     fn seek(&mut self, key: &[u8]) -> Result<bool> {
         let view = self.view;
-        self.place(view.1.get_greater_than_or_equal_to(&view.0.lock(), &prefixed(key)).unwrap())
+        Ok(self.place(view.1.get_greater_than_or_equal_to(&view.0.lock(), &prefixed(key)).unwrap()))
     }
 
     fn seek_before(&mut self, key: &[u8]) -> Result<bool> {
         let view = self.view;
-        self.place(view.1.get_lower_than(&view.0.lock(), &prefixed(key)).unwrap())
+        Ok(self.place(view.1.get_lower_than(&view.0.lock(), &prefixed(key)).unwrap()))
     }
 
     fn seek_last(&mut self) -> Result<bool> {
         let view = self.view;
-        self.place(view.1.last(&view.0.lock()).unwrap())
+        Ok(self.place(view.1.last(&view.0.lock()).unwrap()))
     }
 
     fn next(&mut self) -> Result<bool> {
         let view = self.view;
         let Some((key, _)) = self.at.take() else { return Ok(false) };
-        self.place(view.1.get_greater_than(&view.0.lock(), &prefixed(&key)).unwrap())
+        Ok(self.place(view.1.get_greater_than(&view.0.lock(), &prefixed(&key)).unwrap()))
     }
 
     fn prev(&mut self) -> Result<bool> {
         let view = self.view;
         let Some((key, _)) = self.at.take() else { return Ok(false) };
-        self.place(view.1.get_lower_than(&view.0.lock(), &prefixed(&key)).unwrap())
+        Ok(self.place(view.1.get_lower_than(&view.0.lock(), &prefixed(&key)).unwrap()))
     }
 
     fn key(&self) -> &[u8] {

@@ -2,6 +2,8 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod index_conformance;
+mod index_crash;
+mod index_damage;
 mod index_suite;
 mod log_crash;
 mod log_damage;
