@@ -11,4 +11,5 @@ mod log_faults;
 mod log_threads;
 mod log_workload;
 mod media_backends;
+mod store_crash;
 mod store_model;
