@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
+    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, Space, System, open, open_system
     from daos.errors import (
         DER,
         AccessError,
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DER",
+    "KV",
     "AccessError",
     "BuildInfo",
     "BusyError",
     "ClosedError",
     "ConflictError",
+    "Container",
     "CorruptionError",
     "DaosError",
     "DataLossError",
@@ -48,15 +51,23 @@ __all__ = [
     "InternalError",
     "InvalidError",
     "KeyNotFoundError",
+    "Listed",
+    "NamedObject",
     "NoSpaceError",
     "NotFoundError",
+    "ObjectId",
+    "Pool",
     "RetryableError",
+    "Space",
     "StaleError",
+    "System",
     "TimedOutError",
     "UnavailableError",
     "UncertainError",
     "__version__",
     "build_info",
+    "open",
+    "open_system",
 ]
 
 # Where each name that is no exception lives; the exceptions and `DER` are in `daos.errors`.
@@ -64,6 +75,10 @@ _HOME = {
     "BuildInfo": "daos._build",
     "__version__": "daos._build",
     "build_info": "daos._build",
+    **dict.fromkeys(
+        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "Space", "System", "open", "open_system"),
+        "daos.client",
+    ),
 }
 
 
