@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from typing_extensions import Buffer
+
+    class _ArrayData(Protocol):
+        """An array: NumPy's stubs for Python 3.11 do not say that it is a buffer."""
+
+        @property
+        def data(self) -> memoryview: ...
+        @property
+        def nbytes(self) -> int: ...
+
+    Value: TypeAlias = Buffer | _ArrayData
+    """What a caller may give as a value: any contiguous buffer."""
 
 COND_PUNCH = 1 << 0
 """A removal succeeds only if the key exists, else `DER.NONEXIST`."""

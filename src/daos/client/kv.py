@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
 from daos.client import _seam
 from daos.client._keys import K, KeyCodec
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from daos.client._names import ObjectId
+    from daos.client._seam import Value
 
 __all__ = ["KV"]
 
@@ -79,7 +80,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         value = self._core.get(self._codec.encode(key))
         return default if value is None else value
 
-    def put(self, key: K, value: Buffer, *, if_absent: bool = False, if_present: bool = False) -> None:
+    def put(self, key: K, value: Value, *, if_absent: bool = False, if_present: bool = False) -> None:
         """Store a value, whatever the key had.
 
         Args:
@@ -118,7 +119,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
             raise self._absent(key)
         return value
 
-    def __setitem__(self, key: K, value: Buffer) -> None:
+    def __setitem__(self, key: K, value: Value) -> None:
         self._core.put(self._codec.encode(key), _checked(value))
 
     def __delitem__(self, key: K) -> None:
@@ -148,7 +149,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
 
     # --- several keys
 
-    def put_many(self, items: Mapping[K, Buffer] | Iterable[tuple[K, Buffer]]) -> None:
+    def put_many(self, items: Mapping[K, Value] | Iterable[tuple[K, Value]]) -> None:
         """Store several values, made durable together.
 
         Not atomic: after an error some may be stored. At most 4096 pairs go into one call of the core; a longer
@@ -172,7 +173,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         encode = self._codec.encode
         return dict(zip(wanted, self._core.get_many([encode(key) for key in wanted]), strict=True))
 
-    def update(self, other: Mapping[K, Buffer] | Iterable[tuple[K, Buffer]] = (), /) -> None:  # type: ignore[override]
+    def update(self, other: Mapping[K, Value] | Iterable[tuple[K, Value]] = (), /) -> None:  # type: ignore[override]
         """Store several values, as `put_many`."""
         self.put_many(other)
 
@@ -247,14 +248,14 @@ class _Values(ValuesView[bytes]):
         return (value for _, value in self._mapping._pairs())  # noqa: SLF001 -- one class in two
 
 
-def _checked(value: Buffer) -> Buffer:
+def _checked(value: Value) -> Buffer:
     """Return a value that can be stored."""
     if type(value) is bytes and value:
         return value
     try:
-        with memoryview(value) as view:
+        with memoryview(cast("Buffer", value)) as view:
             if view.nbytes and view.c_contiguous:
-                return value
+                return cast("Buffer", value)
             size = view.nbytes
     except TypeError:
         hint = "encode it, such as text.encode()" if isinstance(value, str) else "give bytes or a NumPy array"
@@ -264,7 +265,7 @@ def _checked(value: Buffer) -> Buffer:
     raise InvalidError("a value is not empty", hint="nothing and an empty value are the same here: remove the key")
 
 
-def _pairs(items: Iterable[tuple[K, Buffer]]) -> Iterator[tuple[K, Buffer]]:
+def _pairs(items: Iterable[tuple[K, Value]]) -> Iterator[tuple[K, Value]]:
     """Yield pairs of what should be pairs."""
     for item in items:
         try:
