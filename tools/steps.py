@@ -89,14 +89,20 @@ def run(step: Step, command: list[str]) -> Outcome:
     ) as process:
         watchdog = threading.Thread(target=watch, args=(step, process, done), daemon=True)
         watchdog.start()
-        for line in process.stdout or ():
-            sys.stdout.write(line)
-            sys.stdout.flush()
-            if CLOSING.match(line.strip()) and " 0 passed; 0 failed" not in line:
-                outcome.closing.append(line.strip())
-        outcome.status = process.wait()
-        done.set()
-        watchdog.join()
+        try:
+            for line in process.stdout or ():
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                if CLOSING.match(line.strip()) and " 0 passed; 0 failed" not in line:
+                    outcome.closing.append(line.strip())
+            outcome.status = process.wait()
+        except BaseException:
+            # Its own session, so an interrupt at the terminal does not reach it.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            done.set()
+            watchdog.join()
     outcome.seconds = time.monotonic() - started
     return outcome
 

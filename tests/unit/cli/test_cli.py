@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import click
 import pytest
 
 import daos
+from daos._doctor import Finding
 from daos.cli import _main
 from daos.cli._base import Lazy, LazyGroup
 from daos.cli._output import rows, table
@@ -261,6 +263,21 @@ def test_keys_of_other_kinds(made: Tool) -> None:
     assert made("kv", "list", "tank", "run7", "b").text == "é\n"
     result = made("kv", "get", "tank", "run7", "n", "seven")
     assert '"seven" is no integer' in result.errors
+
+
+def test_a_doctor_that_finds_a_failure_fails(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from daos.cli import doctor
+
+    assert tool("doctor", system=None).status == 0
+    findings = [Finding("sync", "fail", "a write fails", "another disk"), Finding("core", "ok", "0.1.0")]
+    monkeypatch.setattr(doctor, "diagnose", lambda _: findings)
+    result = tool("doctor")
+    assert result.status == 1
+    assert result.text == "fail sync       a write fails\n                fix: another disk\nok   core       0.1.0\n"
+    assert result.errors == "ERROR: daos: 1 of 2 checks failed: sync\n"
+    result = tool("doctor", "--json")
+    assert (result.status, result.json["status"]) == (1, -1025)
+    assert result.json["response"] == {"checks": [asdict(finding) for finding in findings]}
 
 
 def test_help_tells_every_command_and_imports_none(tool: Tool) -> None:
