@@ -1,0 +1,22 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv/bin/python
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+setup: ## create .venv with the pinned tools
+	@$(PYTHON) -m tools.setup_env
+build: setup ## build the native core into .venv
+	@$(VENV) -m tools.build
+demo: build ## what runs today, on real files
+	@$(VENV) -m tools.demo
+check: build ## every gate that only reads
+	@$(VENV) -m tools.check
+fix: setup ## format, and repair what can be repaired by itself
+	@$(VENV) -m tools.check --fix
+test: ## everything: setup, build, check, test-rust, test-py, with timings
+	@$(PYTHON) -m tools.steps
+test-rust: ## the tests of the Rust crates
+	@cargo test --profile fast --locked
+test-py: build ## the tests of the Python package, its docs and its tools
+	@$(VENV) -m pytest
+.PHONY: help setup build demo check fix test test-rust test-py

@@ -1,0 +1,96 @@
+"""DAOS: a distributed asynchronous object store.
+
+Names load what they need when they are first used, so that `import daos` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daos._build import BuildInfo, __version__, build_info
+    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, Space, System, open, open_system
+    from daos.errors import (
+        DER,
+        AccessError,
+        BusyError,
+        ClosedError,
+        ConflictError,
+        CorruptionError,
+        DaosError,
+        DataLossError,
+        ExistsError,
+        ForkedError,
+        InternalError,
+        InvalidError,
+        KeyNotFoundError,
+        NoSpaceError,
+        NotFoundError,
+        RetryableError,
+        StaleError,
+        TimedOutError,
+        UnavailableError,
+        UncertainError,
+    )
+
+__all__ = [
+    "DER",
+    "KV",
+    "AccessError",
+    "BuildInfo",
+    "BusyError",
+    "ClosedError",
+    "ConflictError",
+    "Container",
+    "CorruptionError",
+    "DaosError",
+    "DataLossError",
+    "ExistsError",
+    "ForkedError",
+    "InternalError",
+    "InvalidError",
+    "KeyNotFoundError",
+    "Listed",
+    "NamedObject",
+    "NoSpaceError",
+    "NotFoundError",
+    "ObjectId",
+    "Pool",
+    "RetryableError",
+    "Space",
+    "StaleError",
+    "System",
+    "TimedOutError",
+    "UnavailableError",
+    "UncertainError",
+    "__version__",
+    "build_info",
+    "open",
+    "open_system",
+]
+
+# Where each name that is no exception lives; the exceptions and `DER` are in `daos.errors`.
+_HOME = {
+    "BuildInfo": "daos._build",
+    "__version__": "daos._build",
+    "build_info": "daos._build",
+    **dict.fromkeys(
+        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "Space", "System", "open", "open_system"),
+        "daos.client",
+    ),
+}
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOME.get(name, "daos.errors")), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

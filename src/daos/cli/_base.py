@@ -1,0 +1,171 @@
+"""What every command shares: the common options, anywhere on the line, and loading a command when it is run."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, ParamSpec, cast
+
+import click
+
+from daos.cli._output import Reply, Session, show
+from daos.errors import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from daos import Pool, System
+
+
+P = ParamSpec("P")
+
+
+def session_of(context: click.Context) -> Session:
+    """Return what the common options said."""
+    return context.ensure_object(Session)
+
+
+def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 -- click's signature
+    if value:
+        session_of(context).json = True
+
+
+def _set_system(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        session_of(context).system = value
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options that DAOS's tools take before, between and after the words of a command."""
+    return [
+        click.Option(
+            ["-j", "--json"], is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON object."
+        ),
+        click.Option(
+            ["-S", "--system"],
+            metavar="PATH",
+            expose_value=False,
+            callback=_set_system,
+            help="Directory of the system  [env: DAOS_SYSTEM].",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command whose function returns a `Reply`."""
+
+    def __init__(self, name: str, callback: Callable[P, Reply], params: list[click.Parameter], text: str) -> None:
+        super().__init__(
+            name,
+            callback=callback,
+            params=[*params, *common_options()],
+            help=text,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run it and print its reply before what it opened is closed."""
+        reply = cast("Reply", super().invoke(ctx))
+        session = session_of(ctx)
+        show(reply, session)
+        if reply.error is not None:
+            click.echo(f"ERROR: daos: {reply.error}", err=True)
+            ctx.exit(1)
+
+
+def command(name: str, *params: click.Parameter) -> Callable[[Callable[P, Reply]], Command]:
+    """Return a decorator that makes a command; the function's docstring is its help."""
+    return lambda function: Command(name, function, list(params), function.__doc__ or "")
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A command to be loaded when it is run.
+
+    Attributes:
+        module: The module that holds it as `command`.
+        text: Its line in the listing.
+        aliases: Other words for it.
+    """
+
+    module: str
+    text: str
+    aliases: tuple[str, ...] = ()
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when that command is run, not before."""
+
+    def __init__(
+        self, name: str, text: str, lazy: Mapping[str, Lazy | LazyGroup], aliases: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(
+            name, help=text, params=common_options(), context_settings={"help_option_names": ["-h", "--help"]}
+        )
+        self.lazy = lazy
+        self.aliases = aliases
+        self.text = text
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Return the names, without aliases."""
+        return sorted(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
+        """Return the command of a name or alias."""
+        for name, entry in self.lazy.items():
+            if cmd_name == name or cmd_name in entry.aliases:
+                if isinstance(entry, LazyGroup):
+                    return entry
+                return cast("click.Command", import_module(entry.module).command)
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the next word; say which there are if there is none."""
+        found = self.get_command(ctx, args[0])
+        if found is not None:
+            return args[0], found, args[1:]
+        if args[0].startswith("-"):
+            raise click.NoSuchOption(args[0], ctx=ctx)
+        names = self.list_commands(ctx)
+        near = difflib.get_close_matches(args[0], names, n=1)
+        advice = f", did you mean `{near[0]}'?" if near else f". Please specify one command of: {', '.join(names)}"
+        raise click.UsageError(f"Unknown command `{args[0]}'{advice}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Write the listing from the table, so that help loads no command."""
+        lines = [
+            (f"{name} ({', '.join(entry.aliases)})" if entry.aliases else name, entry.text)
+            for name, entry in sorted(self.lazy.items())
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
+
+def open_system(context: click.Context, *, create: bool = False) -> System:
+    """Return the system that the options name, closed when the command ends.
+
+    Raises:
+        DaosError: As `daos.open_system`; `InvalidError` if none is named.
+    """
+    import daos
+
+    path = session_of(context).system
+    if not path:
+        raise InvalidError("no system given", hint="name its directory: -S PATH, or the variable DAOS_SYSTEM")
+    return context.with_resource(daos.open_system(path, create=create))
+
+
+def open_pool(context: click.Context, label: str) -> Pool:
+    """Return a pool of that system.
+
+    Raises:
+        DaosError: As `open_system` and `System.pool`.
+    """
+    return open_system(context).pool(label)
+
+
+POOL = click.Argument(["pool"], metavar="POOL")
+CONTAINER = click.Argument(["container"], metavar="CONTAINER")

@@ -1,0 +1,96 @@
+"""The tool `daos`: its commands, and how it ends.
+
+Exit status 0 is success, 1 anything else, as DAOS's tools have it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from daos.cli._base import Lazy, LazyGroup
+from daos.cli._output import Session, show_error
+from daos.client.system import store_is_built
+from daos.errors import DaosError
+
+HELP = """Work with pools, containers and what is in them."""
+ALWAYS: dict[str, Lazy | LazyGroup] = {
+    "doctor": Lazy("daos.cli.doctor", "Check that this machine is fit for a system."),
+    "version": Lazy("daos.cli.version", "Print the version."),
+}
+WITH_STORE: dict[str, Lazy | LazyGroup] = {
+    "container": LazyGroup(
+        "container",
+        "Create, list, query and destroy containers.",
+        {
+            "create": Lazy("daos.cli.container_create", "Create a container."),
+            "destroy": Lazy("daos.cli.container_destroy", "Destroy a container and all in it."),
+            "list": Lazy("daos.cli.container_list", "List the containers of a pool.", ("ls",)),
+            "query": Lazy("daos.cli.container_query", "Tell about a container."),
+        },
+        ("cont",),
+    ),
+    "kv": LazyGroup(
+        "kv",
+        "Read and change key-value stores.",
+        {
+            "get": Lazy("daos.cli.kv_get", "Print the value of a key."),
+            "list": Lazy("daos.cli.kv_list", "List stores, or the keys of one.", ("ls",)),
+            "put": Lazy("daos.cli.kv_put", "Store a value."),
+            "remove": Lazy("daos.cli.kv_remove", "Remove a key.", ("rm",)),
+        },
+    ),
+    "pool": LazyGroup(
+        "pool",
+        "Create, list and query pools.",
+        {
+            "create": Lazy("daos.cli.pool_create", "Create a pool, and the system if it is not there."),
+            "list": Lazy("daos.cli.pool_list", "List the pools of a system.", ("ls",)),
+            "query": Lazy("daos.cli.pool_query", "Tell about a pool."),
+        },
+    ),
+}
+
+
+def tool(*, with_store: bool) -> LazyGroup:
+    """Return the tool, with the commands that this build can run."""
+    return LazyGroup("daos", HELP, {**ALWAYS, **(WITH_STORE if with_store else {})})
+
+
+def run(arguments: list[str], default_system: str | None) -> int:
+    """Run a command line; return the exit status.
+
+    Args:
+        arguments: What follows the tool's name.
+        default_system: The system of a line that names none.
+    """
+    session = Session(system=default_system)
+    try:
+        status = tool(with_store=store_is_built()).main(arguments, prog_name="daos", standalone_mode=False, obj=session)
+    except click.exceptions.NoArgsIsHelpError as help_text:
+        click.echo(help_text.format_message())
+        return 0
+    except click.Abort:
+        show_error(click.ClickException("interrupted"), as_json=session.json)
+        return 1
+    except BrokenPipeError:
+        # The reader had enough. Standard output must not complain again when Python flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (click.ClickException, DaosError, OSError) as error:
+        show_error(error, as_json=session.json or _asked_for_json(arguments))
+        return 1
+    return 1 if status else 0
+
+
+def _asked_for_json(arguments: list[str]) -> bool:
+    """Tell whether a line asks for JSON, for one that could not be understood."""
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "-j" in words or "--json" in words
+
+
+def main() -> None:
+    """Run the command line of this process, and end it."""
+    sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM")))

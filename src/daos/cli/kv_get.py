@@ -1,0 +1,28 @@
+"""`daos kv get`."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import cast
+
+import click
+
+from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import command as make
+from daos.cli._kv import KEY, NAME, key_of
+from daos.cli._output import Reply
+
+OUTPUT = click.Option(["-o", "--output"], metavar="FILE", help="Write the value to FILE, not to standard output.")
+
+
+@make("get", POOL, CONTAINER, NAME, KEY, OUTPUT)
+@click.pass_context
+def command(context: click.Context, pool: str, container: str, name: str, key: str, output: str | None) -> Reply:
+    """Print the value of KEY in the store NAME, byte for byte; in JSON it is base64."""
+    kv = open_pool(context, pool).container(container).kv(name)
+    value = kv[cast("str", key_of(kv, key))]
+    if output is not None:
+        Path(output).write_bytes(value)
+        return Reply(response=lambda: {"key": key, "size": len(value)})
+    return Reply(raw=value, response=lambda: {"key": key, "value": base64.b64encode(value).decode()})

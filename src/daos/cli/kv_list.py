@@ -1,0 +1,24 @@
+"""`daos kv list`."""
+
+from __future__ import annotations
+
+import click
+
+from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import command as make
+from daos.cli._kv import word_of
+from daos.cli._output import Reply
+
+NAME = click.Argument(["name"], metavar="[NAME]", required=False)
+
+
+@make("list", POOL, CONTAINER, NAME)
+@click.pass_context
+def command(context: click.Context, pool: str, container: str, name: str | None) -> Reply:
+    """List the keys of the store NAME, a line each; without a name, the stores of CONTAINER."""
+    opened = open_pool(context, pool).container(container)
+    if name is None:
+        words = (entry.name for entry in opened.names() if entry.kind == "kv")
+    else:
+        words = (word_of(key) for key in opened.kv(name))
+    return Reply(words, lambda: list(words))

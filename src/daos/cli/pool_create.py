@@ -1,0 +1,28 @@
+"""`daos pool create`."""
+
+from __future__ import annotations
+
+import click
+
+from daos.cli._base import command as make
+from daos.cli._base import open_system
+from daos.cli._output import Reply, rows
+from daos.model.sizes import format_size
+
+
+@make("create", click.Argument(["label"], metavar="LABEL"))
+@click.pass_context
+def command(context: click.Context, label: str) -> Reply:
+    """Create the pool LABEL, and the system if it is not there."""
+    pool = open_system(context, create=True).create_pool(label)
+    total = pool.space().total
+    title = "Pool created"
+    return Reply(
+        [
+            title,
+            "-" * len(title),
+            *rows([("UUID", pool.uuid), ("Label", pool.label), ("Total Size", format_size(total))]),
+            "",
+        ],
+        lambda: {"uuid": pool.uuid, "svc_ldr": 0, "svc_reps": [0], "tgt_ranks": [0], "tier_bytes": [total, 0]},
+    )

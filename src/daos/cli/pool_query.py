@@ -1,0 +1,18 @@
+"""`daos pool query`."""
+
+from __future__ import annotations
+
+import click
+
+from daos.cli._base import POOL, open_pool
+from daos.cli._base import command as make
+from daos.cli._output import Reply
+from daos.cli._pool_info import pool_info, pool_lines
+
+
+@make("query", POOL)
+@click.pass_context
+def command(context: click.Context, pool: str) -> Reply:
+    """Tell about POOL: state and space."""
+    opened = open_pool(context, pool)
+    return Reply(pool_lines(opened), lambda: pool_info(opened))

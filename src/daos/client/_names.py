@@ -1,0 +1,103 @@
+"""Names in a container: entries of its root key-value store. Pure.
+
+An entry's key is the name in UTF-8; its value is 24 bytes, little-endian, then what the kind adds:
+
+====== ====== ==========================================================
+offset bytes  content
+====== ====== ==========================================================
+0      8      object id, high half
+8      8      object id, low half
+16     4      kind: 0 key-value store, 1 array, 2 object
+20     4      kind of the keys of a key-value store: 0 str, 1 bytes, 2 int
+====== ====== ==========================================================
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from daos.errors import DER, CorruptionError
+
+_ENTRY = struct.Struct("<QQII")
+_REPLICATED_ONCE = 1
+"""The redundancy ordinal of classes S1 to SX."""
+_USER_HI_BITS = 32
+
+
+class ObjectType(IntEnum):
+    """How an object's keys are compared; the top byte of its id."""
+
+    KV_HASHED = 8
+    KV_UINT64 = 9
+
+
+class Kind(IntEnum):
+    """What a name stands for."""
+
+    KV = 0
+    ARRAY = 1
+    OBJECT = 2
+
+
+class KeyKind(IntEnum):
+    """What the keys of a key-value store are in Python."""
+
+    STR = 0
+    BYTES = 1
+    INT = 2
+
+
+@dataclass(frozen=True, order=True)
+class ObjectId:
+    """An object's id; prints as DAOS's tools do, `hi.lo`."""
+
+    hi: int
+    lo: int
+
+    @classmethod
+    def make(cls, kind: ObjectType, groups: int, lo: int) -> ObjectId:
+        """Return the id of a type and a number of redundancy groups without replicas."""
+        return cls((kind << 56) | (_REPLICATED_ONCE << 48) | (groups << _USER_HI_BITS), lo)
+
+    def __str__(self) -> str:
+        return f"{self.hi}.{self.lo}"
+
+
+ROOT = ObjectId.make(ObjectType.KV_HASHED, 1, 0)
+"""The root key-value store; numbers of `alloc_oids` start at 1, so that no other object has its id."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a name stands for.
+
+    Attributes:
+        oid: The object.
+        kind: What it is used as.
+        keys: Of a key-value store, what its keys are.
+    """
+
+    oid: ObjectId
+    kind: Kind
+    keys: KeyKind = KeyKind.STR
+
+    def encode(self) -> bytes:
+        """Return the stored form."""
+        return _ENTRY.pack(self.oid.hi, self.oid.lo, self.kind, self.keys)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> Entry:
+        """Return the entry of a stored form.
+
+        Raises:
+            CorruptionError: `DER.DF_INVAL`: too short, or of a kind that is not known.
+        """
+        try:
+            hi, lo, kind, keys = _ENTRY.unpack_from(stored)
+            return cls(ObjectId(hi, lo), Kind(kind), KeyKind(keys))
+        except (struct.error, ValueError) as error:
+            raise CorruptionError(
+                f"entry of the root key-value store: {error}", code=DER.DF_INVAL, context={"stored": bytes(stored)}
+            ) from None

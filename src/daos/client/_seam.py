@@ -1,0 +1,127 @@
+"""What the SDK asks of the native module, as protocols: `daos._core` offers it, and so do the fakes of the tests.
+
+Errors come as the classes of `daos.errors`, made by the native side through `error_from_der`. Every call may raise
+`ClosedError` once the system is closed, and `ForkedError` in a child that inherited it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from typing_extensions import Buffer
+
+    class _ArrayData(Protocol):
+        """An array: NumPy's stubs for Python 3.11 do not say that it is a buffer."""
+
+        @property
+        def data(self) -> memoryview: ...
+        @property
+        def nbytes(self) -> int: ...
+
+    Value: TypeAlias = Buffer | _ArrayData
+    """What a caller may give as a value: any contiguous buffer."""
+
+COND_PUNCH = 1 << 0
+"""A removal succeeds only if the key exists, else `DER.NONEXIST`."""
+COND_KEY_INSERT = 1 << 1
+"""A put succeeds only if the key is absent, else `DER.EXIST`."""
+COND_KEY_UPDATE = 1 << 2
+"""A put succeeds only if the key exists, else `DER.NONEXIST`."""
+
+
+class KVCore(Protocol):
+    """A flat key-value object."""
+
+    def put(self, key: bytes, value: Buffer, flags: int = 0) -> None:
+        """Store a value; it is as durable as the system was opened for when this returns."""
+
+    def get(self, key: bytes, flags: int = 0) -> bytes | None:
+        """Return a value, None for a key that is absent."""
+
+    def put_many(self, items: list[tuple[bytes, Buffer]], flags: int = 0) -> None:
+        """Store several values, made durable together; not atomic."""
+
+    def get_many(self, keys: list[bytes]) -> Sequence[bytes | None]:
+        """Return the values of several keys, in their order."""
+
+    def remove(self, key: bytes, flags: int = 0) -> None:
+        """Remove a key; one that is absent is no error."""
+
+    def list_keys(self, anchor: bytes | None, count: int, reverse: bool) -> tuple[list[bytes], bytes | None]:  # noqa: FBT001 -- the seam has no keywords
+        """Return at most `count` keys behind an anchor and the next anchor, None at the end."""
+
+    def destroy(self) -> None:
+        """Punch the object."""
+
+
+class ContainerCore(Protocol):
+    """An open container."""
+
+    @property
+    def uuid(self) -> str:
+        """Its UUID, in lower case."""
+
+    @property
+    def label(self) -> str:
+        """Its label."""
+
+    @property
+    def props(self) -> bytes:
+        """What was given when it was created."""
+
+    def kv(self, hi: int, lo: int) -> KVCore:
+        """Return a key-value object by its id; nothing is stored by this."""
+
+    def alloc_oids(self, count: int) -> int:
+        """Return the first of `count` numbers that this container never gave before; at least 1."""
+
+
+class PoolCore(Protocol):
+    """An open pool."""
+
+    @property
+    def uuid(self) -> str:
+        """Its UUID, in lower case."""
+
+    @property
+    def label(self) -> str:
+        """Its label."""
+
+    def container_create(self, label: str, props: bytes) -> ContainerCore:
+        """Create a container, else `DER.EXIST`."""
+
+    def container_open(self, label_or_uuid: str) -> ContainerCore:
+        """Open a container, else `DER.NONEXIST`."""
+
+    def container_destroy(self, label_or_uuid: str, force: bool) -> None:  # noqa: FBT001 -- the seam has no keywords
+        """Destroy a container; `DER.BUSY` while it is open, unless forced."""
+
+    def containers(self) -> list[tuple[str, str]]:
+        """Return UUID and label of each container, in the order of the labels."""
+
+    def space(self) -> tuple[int, ...]:
+        """Return total and free bytes."""
+
+
+class EmbeddedCore(Protocol):
+    """One system directory, opened by this process alone."""
+
+    @property
+    def targets(self) -> int:
+        """The number of its targets."""
+
+    def close(self) -> None:
+        """Close it and all that was opened from it; closing again is no error."""
+
+    def pool_create(self, label: str, props: bytes) -> PoolCore:
+        """Create a pool, else `DER.EXIST`."""
+
+    def pool_open(self, label_or_uuid: str) -> PoolCore:
+        """Open a pool, else `DER.NONEXIST`."""
+
+    def pools(self) -> list[tuple[str, str]]:
+        """Return UUID and label of each pool, in the order of the labels."""

@@ -1,0 +1,207 @@
+"""Systems, and how one is opened in this process."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from daos import _core
+from daos.client.container import Create, check_create
+from daos.client.pool import Listed, Pool
+from daos.errors import DER, ExistsError, InvalidError, NotFoundError
+from daos.model.labels import check_label, check_reference, is_uuid
+from daos.model.sizes import parse_size
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from daos.client._seam import EmbeddedCore
+
+__all__ = ["Durability", "System", "open", "open_system"]
+
+MEMORY = ":memory:"
+"""The path of a system that is gone when it is closed."""
+TARGETS_MAX = 64
+"""Targets of an embedded system: more than the cores of one machine's socket serve no purpose."""
+SIZE_MIN = 32 << 20
+"""Bytes of the smallest system: two log segments, and the space kept back for deleting."""
+
+Durability = Literal["synced", "interval", "buffered"]
+_DURABILITY = {"buffered": 0, "interval": 1, "synced": 2}
+_POOL_PROPS = b"\x80"
+"""No properties: an empty map of MessagePack."""
+
+
+class System:
+    """A system that is open in this process. Made by `open_system`; threads may share it."""
+
+    __slots__ = ("_core", "_path")
+
+    def __init__(self, core: EmbeddedCore, path: str) -> None:
+        self._core = core
+        self._path = path
+
+    @property
+    def path(self) -> str:
+        """Its directory, or `:memory:`."""
+        return self._path
+
+    @property
+    def targets(self) -> int:
+        """The number of its targets."""
+        return self._core.targets
+
+    def pools(self) -> list[Listed]:
+        """Return UUID and label of each pool, in the order of the labels."""
+        return [Listed(uuid, label) for uuid, label in self._core.pools()]
+
+    def pool(self, label: str, *, create: Create = False) -> Pool:
+        """Return a pool.
+
+        Args:
+            label: Its label; to open one, also its UUID.
+            create: Make it if it is not there; `"exclusive"`: and only then.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: not there, and `create` is false.
+            ExistsError: `DER.EXIST`: there, and `create` is `"exclusive"`.
+            InvalidError: `DER.INVAL`: a bad label.
+        """
+        return self._pool(label, create=create, owns_system=False)
+
+    def create_pool(self, label: str) -> Pool:
+        """Return a new pool.
+
+        Raises:
+            ExistsError: `DER.EXIST`.
+            InvalidError: `DER.INVAL`: a bad label.
+        """
+        return self._pool(label, create="exclusive", owns_system=False)
+
+    def _pool(self, label: str, *, create: Create, owns_system: bool) -> Pool:
+        check_create(create)
+        if create == "exclusive":
+            core = self._core.pool_create(check_label(label, "pool"), _POOL_PROPS)
+            return Pool(core, self, owns_system=owns_system)
+        reference = check_reference(label, "pool")
+        try:
+            return Pool(self._core.pool_open(reference), self, owns_system=owns_system)
+        except NotFoundError as error:
+            if not create or is_uuid(reference):
+                raise NotFoundError(
+                    f'no pool "{label}" in {self._path}', code=error.code, context={"pool": label}
+                ) from error
+        try:
+            return Pool(self._core.pool_create(reference, _POOL_PROPS), self, owns_system=owns_system)
+        except ExistsError:
+            # Another thread made it in between.
+            return Pool(self._core.pool_open(reference), self, owns_system=owns_system)
+
+    def close(self) -> None:
+        """Close it, and with it every handle opened from it; closing again is no error."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<daos.System {self._path}>"
+
+
+def store_is_built() -> bool:
+    """Tell whether this build of the native module has the store."""
+    return hasattr(_core, "Embedded")
+
+
+def _open_core(path: str, *, create: bool, targets: int, size: int | None, durability: int) -> EmbeddedCore:
+    """Open the native system; the one place that does, so that a test can put a fake here."""
+    if not store_is_built():
+        raise InvalidError(
+            "this build has no store yet", code=DER.NOSYS, hint="ARCHITECTURE.md tells what exists so far"
+        )
+    return _core.Embedded.open(path, create=create, targets=targets, size=size, durability=durability)
+
+
+def open_system(
+    path: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    size: int | str | None = None,
+    targets: int = 1,
+    durability: Durability = "synced",
+) -> System:
+    """Open a system in this process, which then holds it alone.
+
+    Args:
+        path: Its directory; `:memory:` for one that is gone when it is closed.
+        create: Make it if it is not there.
+        size: The most it may take on disk, in bytes or as `10GiB`; None for what the device has.
+        targets: The number of targets of a system that is made, 1 to 64; an existing one keeps its own.
+        durability: What a returned call promises: `synced`, it survives a power cut; `interval`, so it does but for the
+            last second; `buffered`, it survives the death of the process.
+
+    Raises:
+        BusyError: `DER.BUSY`: another process holds it; `context["pid"]` tells which.
+        NotFoundError: `DER.NONEXIST`: not there, and `create` is false.
+        InvalidError: `DER.INVAL`: a bad argument, or a directory of something else; `DER.DF_INCOMPT`: a newer format.
+        CorruptionError: `DER.CSUM` or `DER.DF_INVAL`: it is damaged.
+        AccessError: `DER.NO_PERM`.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidError(f"a path is a str or a Path, not {type(path).__name__}", hint='a directory, or ":memory:"')
+    where = os.fspath(path)
+    if not where or "\0" in where:
+        raise InvalidError(f"invalid path {where!r}", hint='a directory, or ":memory:"')
+    if where.startswith("daos://"):
+        raise InvalidError(
+            "this opens a directory, not a running system",
+            code=DER.NOTSUPPORTED,
+            hint="servers come in a later release",
+        )
+    if not isinstance(targets, int) or isinstance(targets, bool) or not 1 <= targets <= TARGETS_MAX:
+        raise InvalidError(f"invalid number of targets {targets!r}", hint=f"from 1 to {TARGETS_MAX}")
+    if durability not in _DURABILITY:
+        raise InvalidError(f"durability cannot be {durability!r}", hint='one of "synced", "interval", "buffered"')
+    limit = None if size is None else parse_size(size, "size")
+    if limit is not None and limit < SIZE_MIN:
+        raise InvalidError(f"size {limit} is too small", hint=f"at least {SIZE_MIN} bytes")
+    core = _open_core(where, create=bool(create), targets=targets, size=limit, durability=_DURABILITY[durability])
+    return System(core, where)
+
+
+def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
+    path: str | os.PathLike[str],
+    *,
+    pool: str = "default",
+    create: bool = True,
+    size: int | str | None = None,
+    targets: int = 1,
+    durability: Durability = "synced",
+) -> Pool:
+    """Open a pool of a system in this process; closing the pool closes the system.
+
+    Args:
+        path: The system's directory, made on first use; `:memory:` for one that is gone when it is closed.
+        pool: The pool's label, made on first use.
+        create: Whether system and pool are made if they are not there.
+        size: As `open_system`.
+        targets: As `open_system`.
+        durability: As `open_system`.
+
+    Raises:
+        DaosError: As `open_system` and `System.pool`.
+    """
+    # Before anything is made on disk.
+    check_reference(pool, "pool")
+    system = open_system(path, create=create, size=size, targets=targets, durability=durability)
+    try:
+        return system._pool(pool, create=create, owns_system=True)  # noqa: SLF001 -- one class in two
+    except BaseException:
+        system.close()
+        raise

@@ -1,0 +1,1 @@
+"""Plain values and their rules: labels, sizes, properties. Pure: no clock, no socket, no file."""

@@ -1,0 +1,97 @@
+"""Every code block of the README and the guide runs.
+
+A `python` block runs in a fresh interpreter, a `console` block line by line: what follows `$ ` is a command, what
+follows that is printed by it (`...` stands for anything). All blocks of a page share one empty folder, in their order.
+A block under `<!-- not run: reason -->` is left out. A page that begins with `<!-- needs the store -->` runs over a
+fake of the store, and without its commands, until the native module has it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daos.client import system
+from daos.client.system import store_is_built
+from tests.fake_core import FakeDisk
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+BLOCK = re.compile(r"^(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS_STORE = "<!-- needs the store -->"
+SKIP = re.compile(r"<!-- not run: \S.*-->")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Return kind and body of each block that is to run."""
+    found = [(match["kind"], match["body"]) for match in BLOCK.finditer(text) if not SKIP.search(match["before"])]
+    return [(kind, body) for kind, body in found if kind in ("python", "console")]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a reader who has activated the virtual environment."""
+    return dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", COLUMNS="120")
+
+
+def run_console(body: str, folder: Path) -> None:
+    """Run the commands of a block and compare what they print with what the page says."""
+    for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=environment(),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        if expected.strip():
+            pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
+            assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), f"{command}\n{done.stdout}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = page.read_text()
+    if text.startswith(NEEDS_STORE) and not store_is_built():
+        monkeypatch.setattr(system, "_open_core", FakeDisk().open)
+        for kind, body in blocks(text):
+            if kind == "python":
+                exec(compile(body, page.name, "exec"), {})  # noqa: S102 -- our own page
+        return
+    for number, (kind, body) in enumerate(blocks(text), 1):
+        if kind == "console":
+            run_console(body, tmp_path)
+            continue
+        script = tmp_path / f"block_{number}.py"
+        script.write_text(body)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script.name],
+            cwd=tmp_path,
+            env=environment(),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        script.unlink()
+        assert done.returncode == 0, f"{page.name}, block {number}:\n{body}\n{done.stderr}"
+
+
+def test_the_runner_sees_its_blocks(tmp_path: Path) -> None:
+    page = "x\n\n```python\na\n```\n<!-- not run: needs a cluster -->\n```console\n$ b\n```\n\n```text\nc\n```\n"
+    assert blocks(page) == [("python", "a\n")]
+    run_console("$ echo one two\none ...\n", tmp_path)
+    with pytest.raises(AssertionError):
+        run_console("$ echo one\ntwo\n", tmp_path)
+    with pytest.raises(AssertionError):
+        run_console("$ false\n", tmp_path)
+    assert shutil.which("bash")

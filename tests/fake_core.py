@@ -1,0 +1,270 @@
+"""The native seam in plain dicts, for tests of what stands on it: the protocols of `daos.client._seam`.
+
+A `FakeDisk` keeps systems by path, so that they can be closed and opened again. It counts calls, and it can be told to
+fail one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from daos.client import _seam
+from daos.errors import DER, BusyError, DaosError, error_from_der
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+KV_UINT64 = 9
+
+
+@dataclass
+class FakeContainer:
+    """A container's content: objects by id, each a dict."""
+
+    label: str
+    props: bytes
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    objects: dict[tuple[int, int], dict[bytes, bytes]] = field(default_factory=dict)
+    next_oid: int = 1
+    open_count: int = 0
+
+
+@dataclass
+class FakePool:
+    """A pool's content."""
+
+    label: str
+    props: bytes
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    containers: list[FakeContainer] = field(default_factory=list)
+
+
+@dataclass
+class FakeSystem:
+    """What is on disk."""
+
+    targets: int
+    pools: list[FakePool] = field(default_factory=list)
+    held: bool = False
+
+
+@dataclass
+class FakeDisk:
+    """All paths, and what is to go wrong.
+
+    Attributes:
+        systems: What is on disk.
+        calls: How often each method of the seam was called.
+        fail: By name of a method, the error of its next call.
+    """
+
+    systems: dict[str, FakeSystem] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    fail: dict[str, DaosError] = field(default_factory=dict)
+    opened: dict[str, object] = field(default_factory=dict)
+
+    def open(self, path: str, *, create: bool, targets: int, size: int | None, durability: int) -> EmbeddedFake:
+        """Open a system as `_core.Embedded.open` does."""
+        self.opened = {"path": path, "create": create, "targets": targets, "size": size, "durability": durability}
+        system = self.systems.get(path)
+        if system is None:
+            if not create:
+                raise error_from_der(DER.NONEXIST, f"no system in {path}")
+            system = FakeSystem(targets)
+            if path != ":memory:":
+                self.systems[path] = system
+        if system.held:
+            raise BusyError(f"{path} is held by process 7", context={"pid": 7})
+        system.held = True
+        return EmbeddedFake(self, system)
+
+
+Named = TypeVar("Named", FakePool, FakeContainer)
+
+
+def find(among: list[Named], reference: str, code: DER) -> Named:
+    """Return what has a label or UUID."""
+    for item in among:
+        if reference in (item.label, item.uuid):
+            return item
+    raise error_from_der(code, f"{reference} is not there")
+
+
+def listed(among: list[Named]) -> list[tuple[str, str]]:
+    """Return UUIDs and labels in the order of the labels."""
+    return sorted(((item.uuid, item.label) for item in among), key=lambda pair: pair[1])
+
+
+@dataclass
+class EmbeddedFake:
+    """`_core.Embedded`."""
+
+    disk: FakeDisk
+    system: FakeSystem
+    closed: bool = False
+
+    def enter(self, name: str) -> None:
+        """Count a call, refuse it when closed, fail it when told."""
+        self.disk.calls[name] += 1
+        if self.closed:
+            raise error_from_der(DER.NO_HDL, "the system is closed")
+        if name in self.disk.fail:
+            raise self.disk.fail.pop(name)
+
+    @property
+    def targets(self) -> int:
+        return self.system.targets
+
+    def close(self) -> None:
+        self.closed = True
+        self.system.held = False
+
+    def pool_create(self, label: str, props: bytes) -> PoolFake:
+        self.enter("pool_create")
+        if any(pool.label == label for pool in self.system.pools):
+            raise error_from_der(DER.EXIST, f"pool {label} is there")
+        self.system.pools.append(FakePool(label, props))
+        return PoolFake(self, self.system.pools[-1])
+
+    def pool_open(self, label_or_uuid: str) -> PoolFake:
+        self.enter("pool_open")
+        return PoolFake(self, find(self.system.pools, label_or_uuid, DER.NONEXIST))
+
+    def pools(self) -> list[tuple[str, str]]:
+        self.enter("pools")
+        return listed(self.system.pools)
+
+
+@dataclass
+class PoolFake:
+    """`_core.Pool`."""
+
+    owner: EmbeddedFake
+    state: FakePool
+
+    @property
+    def uuid(self) -> str:
+        return self.state.uuid
+
+    @property
+    def label(self) -> str:
+        return self.state.label
+
+    def container_create(self, label: str, props: bytes) -> ContainerFake:
+        self.owner.enter("container_create")
+        if any(container.label == label for container in self.state.containers):
+            raise error_from_der(DER.EXIST, f"container {label} is there")
+        self.state.containers.append(FakeContainer(label, props))
+        return ContainerFake(self.owner, self.state.containers[-1])
+
+    def container_open(self, label_or_uuid: str) -> ContainerFake:
+        self.owner.enter("container_open")
+        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST))
+
+    def container_destroy(self, label_or_uuid: str, force: bool) -> None:
+        self.owner.enter("container_destroy")
+        self.owner.disk.calls[f"container_destroy force={force}"] += 1
+        self.state.containers.remove(find(self.state.containers, label_or_uuid, DER.NONEXIST))
+
+    def containers(self) -> list[tuple[str, str]]:
+        self.owner.enter("containers")
+        return listed(self.state.containers)
+
+    def space(self) -> tuple[int, ...]:
+        self.owner.enter("space")
+        return (1_000_000_000, 950_000_000)
+
+
+@dataclass
+class ContainerFake:
+    """`_core.Container`."""
+
+    owner: EmbeddedFake
+    state: FakeContainer
+
+    @property
+    def uuid(self) -> str:
+        return self.state.uuid
+
+    @property
+    def label(self) -> str:
+        return self.state.label
+
+    @property
+    def props(self) -> bytes:
+        return self.state.props
+
+    def kv(self, hi: int, lo: int) -> KVFake:
+        return KVFake(self.owner, self.state.objects, (hi, lo))
+
+    def alloc_oids(self, count: int) -> int:
+        self.owner.enter("alloc_oids")
+        first = self.state.next_oid
+        self.state.next_oid += count
+        return first
+
+
+@dataclass
+class KVFake:
+    """`_core.KV`."""
+
+    owner: EmbeddedFake
+    objects: dict[tuple[int, int], dict[bytes, bytes]]
+    oid: tuple[int, int]
+
+    @property
+    def data(self) -> dict[bytes, bytes]:
+        return self.objects.setdefault(self.oid, {})
+
+    def check(self, key: bytes, flags: int) -> None:
+        if flags & _seam.COND_KEY_INSERT and key in self.data:
+            raise error_from_der(DER.EXIST, "the key exists")
+        if flags & (_seam.COND_KEY_UPDATE | _seam.COND_PUNCH) and key not in self.data:
+            raise error_from_der(DER.NONEXIST, "no such key")
+
+    def put(self, key: bytes, value: Buffer, flags: int = 0) -> None:
+        self.owner.enter("put")
+        self.check(key, flags)
+        self.data[key] = bytes(value)
+
+    def get(self, key: bytes, flags: int = 0) -> bytes | None:
+        self.owner.enter("get")
+        assert not flags
+        return self.data.get(key)
+
+    def put_many(self, items: list[tuple[bytes, Buffer]], flags: int = 0) -> None:
+        self.owner.enter("put_many")
+        assert not flags
+        self.data.update((key, bytes(value)) for key, value in items)
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        self.owner.enter("get_many")
+        return [self.data.get(key) for key in keys]
+
+    def remove(self, key: bytes, flags: int = 0) -> None:
+        self.owner.enter("remove")
+        self.check(key, flags)
+        self.data.pop(key, None)
+
+    def list_keys(self, anchor: bytes | None, count: int, reverse: bool) -> tuple[list[bytes], bytes | None]:
+        self.owner.enter("list_keys")
+
+        def place(key: bytes) -> tuple[int, bytes]:
+            return (int.from_bytes(key, "little"), b"") if self.oid[0] >> 56 == KV_UINT64 else (0, key)
+
+        keys = sorted(self.data, key=place, reverse=reverse)
+        if anchor is None:
+            # An empty page before the end is allowed: all that use listings must bear it.
+            return [], b"start"
+        if anchor != b"start":
+            last = place(anchor[1:])
+            keys = [key for key in keys if (place(key) < last if reverse else place(key) > last)]
+        page = keys[:count]
+        return page, b"@" + page[-1] if len(keys) > count else None
+
+    def destroy(self) -> None:
+        self.owner.enter("destroy")
+        self.objects.pop(self.oid, None)

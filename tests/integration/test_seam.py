@@ -1,0 +1,301 @@
+"""What the SDK relies on at the seam, asked of the fake that its tests use and of the native module alike.
+
+A fake that answers differently would make those tests worthless; a native module that does would break the SDK.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daos.client import _seam, system
+from daos.client._names import ObjectId, ObjectType
+from daos.errors import DER, BusyError, ClosedError, ExistsError, NotFoundError
+from tests.fake_core import FakeDisk
+
+needs_store = pytest.mark.skipif(not system.store_is_built(), reason="this build has no store")
+HASHED = ObjectId.make(ObjectType.KV_HASHED, 1, 1)
+INTEGERS = ObjectId.make(ObjectType.KV_UINT64, 1, 2)
+LISTED_AT_ONCE = 3
+
+
+class Open(Protocol):
+    """Opens the system of a test."""
+
+    def __call__(self, *, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore: ...
+
+
+@pytest.fixture(params=["fake", pytest.param("native", marks=needs_store)])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Return a function that opens the system of this test, made on first use."""
+    open_core = FakeDisk().open if request.param == "fake" else system._open_core
+
+    def open_it(*, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore:
+        return open_core(str(tmp_path / "x.daos"), create=create, targets=targets, size=None, durability=0)
+
+    return open_it
+
+
+@pytest.fixture
+def container(opener: Open) -> _seam.ContainerCore:
+    return opener().pool_create("tank", b"\x80").container_create("run7", b"props")
+
+
+@pytest.fixture
+def kv(container: _seam.ContainerCore) -> _seam.KVCore:
+    return container.kv(HASHED.hi, HASHED.lo)
+
+
+def keys_of(kv: _seam.KVCore, *, reverse: bool = False, count: int = LISTED_AT_ONCE) -> list[bytes]:
+    """Return all keys of a listing by small pages."""
+    found: list[bytes] = []
+    anchor: bytes | None = None
+    for _ in range(10_000):
+        page, anchor = kv.list_keys(anchor, count, reverse)
+        assert len(page) <= count
+        found += page
+        if anchor is None:
+            return found
+    raise AssertionError("the listing does not end")
+
+
+def test_a_system_keeps_what_was_made_over_a_close(opener: Open) -> None:
+    core = opener()
+    assert core.pools() == []
+    pool = core.pool_create("tank", b"\x80")
+    container = pool.container_create("run7", b"props")
+    container.kv(HASHED.hi, HASHED.lo).put(b"k", b"v")
+    first = container.alloc_oids(10)
+    facts = (pool.uuid, container.uuid)
+    core.close()
+    core = opener(create=False)
+    assert core.pools() == [(facts[0], "tank")]
+    pool = core.pool_open("tank")
+    assert pool.containers() == [(facts[1], "run7")]
+    container = pool.container_open(facts[1])
+    assert (pool.uuid, pool.label, container.uuid, container.label) == (facts[0], "tank", facts[1], "run7")
+    assert container.props == b"props"
+    assert container.kv(HASHED.hi, HASHED.lo).get(b"k") == b"v"
+    assert first >= 1
+    assert container.alloc_oids(1) >= first + 10
+    core.close()
+
+
+def test_one_at_a_time(opener: Open) -> None:
+    core = opener()
+    with pytest.raises(BusyError) as caught:
+        opener()
+    assert isinstance(caught.value.context["pid"], int)
+    core.close()
+    core.close()
+    opener().close()
+
+
+def test_what_is_not_there(opener: Open) -> None:
+    with pytest.raises(NotFoundError):
+        opener(create=False)
+    core = opener()
+    with pytest.raises(NotFoundError):
+        core.pool_open("tank")
+    pool = core.pool_create("tank", b"\x80")
+    with pytest.raises(NotFoundError):
+        pool.container_open("run7")
+    with pytest.raises(NotFoundError):
+        pool.container_destroy("run7", False)
+    with pytest.raises(ExistsError):
+        core.pool_create("tank", b"\x80")
+    pool.container_create("run7", b"")
+    with pytest.raises(ExistsError):
+        pool.container_create("run7", b"")
+    assert [label for _, label in core.pools()] == ["tank"]
+
+
+def test_listings_are_by_label(opener: Open) -> None:
+    core = opener()
+    for label in ("b", "a", "c"):
+        core.pool_create(label, b"\x80")
+    pool = core.pool_open("a")
+    for label in ("z", "x", "y"):
+        pool.container_create(label, b"")
+    assert [label for _, label in core.pools()] == ["a", "b", "c"]
+    assert [label for _, label in pool.containers()] == ["x", "y", "z"]
+    pool.container_destroy("y", True)
+    assert [label for _, label in pool.containers()] == ["x", "z"]
+    total, free, *_ = pool.space()
+    assert 0 <= free <= total
+
+
+def test_targets_are_those_it_was_made_with(opener: Open) -> None:
+    core = opener(targets=2)
+    assert core.targets == 2
+    core.close()
+    assert opener(targets=1).targets == 2
+
+
+def test_a_closed_system_refuses_everything(opener: Open) -> None:
+    core = opener()
+    pool = core.pool_create("tank", b"\x80")
+    container = pool.container_create("run7", b"")
+    kv = container.kv(HASHED.hi, HASHED.lo)
+    core.close()
+    acts: tuple[Callable[[], object], ...] = (
+        core.pools,
+        pool.containers,
+        pool.space,
+        lambda: pool.container_open("run7"),
+        lambda: container.alloc_oids(1),
+        lambda: kv.put(b"k", b"v"),
+        lambda: kv.get(b"k"),
+        lambda: kv.get_many([b"k"]),
+        lambda: kv.list_keys(None, 1, False),
+    )
+    for act in acts:
+        with pytest.raises(ClosedError) as caught:
+            act()
+        assert caught.value.code is DER.NO_HDL
+
+
+def test_keys_and_values(kv: _seam.KVCore) -> None:
+    assert kv.get(b"k") is None
+    kv.put(b"k", b"one")
+    kv.put(b"k", b"a longer one")
+    kv.put(b"\0", bytearray(b"two"))
+    kv.put(b"\xff" * 300, np.arange(3, dtype=np.uint8).data)
+    kv.put_many([(b"m", memoryview(b"three")), (b"n", b"four"), (b"m", b"five")])
+    assert kv.get_many([b"n", b"absent", b"k", b"m"]) == [b"four", None, b"a longer one", b"five"]
+    assert kv.get(b"\xff" * 300) == b"\0\1\2"
+    assert keys_of(kv) == [b"\0", b"k", b"m", b"n", b"\xff" * 300]
+    kv.remove(b"k")
+    kv.remove(b"k")
+    assert kv.get(b"k") is None
+    assert b"k" not in keys_of(kv)
+
+
+@pytest.mark.parametrize("size", [1, 100, 4095, 4096, 4097, 65_536, 65_537, 3 << 20])
+def test_values_of_all_sizes(kv: _seam.KVCore, size: int) -> None:
+    value = os.urandom(size)
+    kv.put(b"k", value)
+    assert kv.get(b"k") == value
+
+
+def test_conditions(kv: _seam.KVCore) -> None:
+    with pytest.raises(NotFoundError):
+        kv.put(b"k", b"v", _seam.COND_KEY_UPDATE)
+    with pytest.raises(NotFoundError):
+        kv.remove(b"k", _seam.COND_PUNCH)
+    kv.put(b"k", b"v", _seam.COND_KEY_INSERT)
+    with pytest.raises(ExistsError):
+        kv.put(b"k", b"w", _seam.COND_KEY_INSERT)
+    assert kv.get(b"k") == b"v"
+    kv.put(b"k", b"x", _seam.COND_KEY_UPDATE)
+    kv.remove(b"k", _seam.COND_PUNCH)
+    kv.put(b"k", b"y", _seam.COND_KEY_INSERT)
+    assert kv.get(b"k") == b"y"
+
+
+def test_listings_go_both_ways_and_on_from_an_anchor(kv: _seam.KVCore) -> None:
+    names = [b"%03d" % number for number in range(20)]
+    kv.put_many([(name, b"v") for name in names])
+    assert keys_of(kv) == names
+    assert keys_of(kv, reverse=True) == names[::-1]
+    assert keys_of(kv, count=1) == names
+    assert keys_of(kv, count=1000) == names
+
+
+def test_a_listing_bears_changes(kv: _seam.KVCore) -> None:
+    names = [b"%03d" % number for number in range(0, 40, 2)]
+    kv.put_many([(name, b"v") for name in names])
+    found: list[bytes] = []
+    anchor: bytes | None = None
+    while True:
+        page, anchor = kv.list_keys(anchor, LISTED_AT_ONCE, False)
+        found += page
+        for name in page:
+            # What was listed may go, what comes behind and before it may come.
+            kv.remove(name)
+            kv.put(name + b"x", b"v")
+        if anchor is None:
+            break
+        assert len(found) < 200
+    assert len(found) == len(set(found))
+    assert set(names) <= set(found)
+
+
+def test_integers_are_listed_by_value(container: _seam.ContainerCore) -> None:
+    kv = container.kv(INTEGERS.hi, INTEGERS.lo)
+    numbers = [0, 1, 255, 256, 65_536, 2**32, 2**63, 2**64 - 1]
+    for number in reversed(numbers):
+        kv.put(number.to_bytes(8, "little"), b"v")
+    assert [int.from_bytes(key, "little") for key in keys_of(kv)] == numbers
+    assert [int.from_bytes(key, "little") for key in keys_of(kv, reverse=True)] == numbers[::-1]
+
+
+def test_objects_are_apart_and_a_destroyed_one_is_empty(container: _seam.ContainerCore) -> None:
+    one, other = container.kv(HASHED.hi, 11), container.kv(HASHED.hi, 12)
+    one.put(b"k", b"1")
+    other.put(b"k", b"2")
+    one.destroy()
+    assert one.get(b"k") is None
+    assert keys_of(one) == []
+    assert other.get(b"k") == b"2"
+    one.put(b"k", b"3")
+    assert container.kv(HASHED.hi, 11).get(b"k") == b"3"
+
+
+def test_one_of_many_threads_inserts(kv: _seam.KVCore) -> None:
+    won: list[int] = []
+    barrier = threading.Barrier(4)
+
+    def insert(number: int) -> None:
+        barrier.wait()
+        for index in range(25):
+            try:
+                kv.put(b"%d" % index, b"%d" % number, _seam.COND_KEY_INSERT)
+            except ExistsError:
+                continue
+            won.append(index)
+
+    threads = [threading.Thread(target=insert, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == list(range(25))
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(items=st.dictionaries(st.binary(min_size=1, max_size=40), st.binary(min_size=1, max_size=200), max_size=30))
+def test_what_is_put_is_got_and_listed(container: _seam.ContainerCore, items: dict[bytes, bytes]) -> None:
+    kv = container.kv(HASHED.hi, container.alloc_oids(1))
+    kv.put_many(list(items.items()))
+    assert keys_of(kv) == sorted(items)
+    assert kv.get_many(list(items)) == list(items.values())
+
+
+@needs_store
+def test_a_fork_is_told(tmp_path: Path) -> None:
+    import daos
+
+    pool = daos.open(tmp_path / "x.daos")
+    kv = pool.container("c", create=True).kv("k", create=True)
+    kv["a"] = b"1"
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            kv.get("a")
+        except daos.ForkedError:
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert kv["a"] == b"1"
+    pool.close()

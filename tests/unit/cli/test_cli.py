@@ -1,0 +1,347 @@
+"""The tool `daos` over the fake core: what it prints, in text and JSON, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import click
+import pytest
+
+import daos
+from daos._doctor import Finding
+from daos.cli import _main
+from daos.cli._base import Lazy, LazyGroup
+from daos.cli._output import rows, table
+from tests.fake_core import FakeDisk
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Result:
+    """What a command line did; `text` and `errors` have `U` for each UUID."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status = status
+        self.raw = out
+        self.text = UUID.sub("U", out)
+        self.errors = UUID.sub("U", err)
+
+    @property
+    def json(self) -> dict[str, object]:
+        loaded = json.loads(self.text)
+        assert list(loaded) == ["response", "error", "status"]
+        assert isinstance(loaded, dict)
+        return loaded
+
+
+class Tool(Protocol):
+    """Runs a command line."""
+
+    def __call__(self, *words: str, system: str | None = "sys") -> Result: ...
+
+
+@pytest.fixture
+def tool(disk: FakeDisk, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Tool:
+    """Run a command line on the system `sys`, with all commands there."""
+    monkeypatch.setattr(_main, "store_is_built", lambda: True)
+
+    def run(*words: str, system: str | None = "sys") -> Result:
+        status = _main.run(list(words), system)
+        captured = capfd.readouterr()
+        for held in disk.systems.values():
+            assert not held.held, "left open"
+        return Result(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def made(tool: Tool) -> Tool:
+    """As `tool`, with a pool `tank`, a container `run7`, and a store `params` in it."""
+    tool("pool", "create", "tank")
+    tool("container", "create", "tank", "run7", "--properties", "cksum:crc64")
+    tool("kv", "put", "tank", "run7", "params", "lr", "0.1", "--create")
+    return tool
+
+
+GOLDEN = [
+    (
+        "pool list",
+        "Pool Size   State Used Imbalance Disabled \n"
+        "---- ----   ----- ---- --------- -------- \n"
+        "tank 1.0 GB Ready 5%   0%        0/1      \n\n",
+    ),
+    (
+        "pool query tank",
+        "Pool U, ntarget=1, disabled=0, leader=0, version=1, state=Ready\n"
+        "Pool health info:\n"
+        "- Rebuild idle, 0 objs, 0 recs\n"
+        "- Data redundancy: normal\n"
+        "Pool space info:\n"
+        "- Target count:1\n"
+        "- Storage tier 0 (SCM):\n"
+        "  Total size: 1.0 GB\n"
+        "  Free: 950.0 MB, min:950.0 MB, max:950.0 MB, mean:950.0 MB\n",
+    ),
+    ("container list tank", "Containers in pool tank:\n  Label UUID \n  ----- ---- \n  run7  U \n"),
+    (
+        "cont query tank run7",
+        "  Container UUID             : U\n"
+        "  Container Label            : run7\n"
+        "  Container Type             : PYTHON\n"
+        "  Pool UUID                  : U\n"
+        "  Container redundancy factor: 0\n\n",
+    ),
+    (
+        "cont create tank next",
+        "Successfully created container U type PYTHON\n"
+        "  Container UUID : U\n  Container Label: next\n  Container Type : PYTHON\n\n",
+    ),
+    ("container destroy tank run7", "Successfully destroyed container run7\n"),
+    ("container destroy -f tank run7", "Successfully destroyed container run7\n"),
+    ("kv get tank run7 params lr", "0.1"),
+    ("kv list tank run7", "params\n"),
+    ("kv ls tank run7 params", "lr\n"),
+    ("kv put tank run7 params a b", ""),
+    ("kv remove tank run7 params lr", ""),
+    ("kv rm tank run7 params absent --force", ""),
+    (
+        "pool create more",
+        "Pool created\n------------\n  UUID      : U\n  Label     : more\n  Total Size: 1.0 GB\n\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "text"), GOLDEN, ids=[line for line, _ in GOLDEN])
+def test_text(made: Tool, line: str, text: str) -> None:
+    result = made(*line.split())
+    # A UUID is longer than the `U` in its place, so heads over it are cut to the same.
+    assert re.sub(r"(UUID|----)  +\n", r"\1 \n", result.text) == text
+    assert (result.status, result.errors) == (0, "")
+
+
+CONTAINER_JSON = {
+    "pool_uuid": "U",
+    "container_uuid": "U",
+    "container_label": "run7",
+    "redundancy_factor": 0,
+    "container_type": "PYTHON",
+    "health": "HEALTHY",
+}
+RESPONSES: list[tuple[str, object]] = [
+    ("container list tank", [{"uuid": "U", "label": "run7"}]),
+    ("container query tank run7", CONTAINER_JSON),
+    ("container create tank next", CONTAINER_JSON | {"container_label": "next"}),
+    ("container destroy tank run7", None),
+    ("kv get tank run7 params lr", {"key": "lr", "value": "MC4x"}),
+    ("kv list tank run7", ["params"]),
+    ("kv list tank run7 params", ["lr"]),
+    ("kv put tank run7 params a b", None),
+    ("kv remove tank run7 params lr", None),
+    (
+        "pool create more",
+        {"uuid": "U", "svc_ldr": 0, "svc_reps": [0], "tgt_ranks": [0], "tier_bytes": [1_000_000_000, 0]},
+    ),
+    ("version", {"name": "DAOS CLI", "version": daos.__version__, "release": True}),
+]
+
+
+@pytest.mark.parametrize(("line", "response"), RESPONSES, ids=[line for line, _ in RESPONSES])
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_json(made: Tool, line: str, response: object, where: str) -> None:
+    words = ["-j", *line.split()] if where == "before" else [*line.split(), "--json"]
+    result = made(*words)
+    assert result.json == {"response": response, "error": None, "status": 0}
+    assert (result.status, result.errors) == (0, "")
+    assert result.raw.startswith('{\n  "response": ')
+
+
+def test_json_of_a_pool_has_the_keys_that_scripts_read(made: Tool) -> None:
+    response = made("pool", "query", "tank", "-j").json["response"]
+    assert isinstance(response, dict)
+    assert (response["label"], response["state"], response["total_targets"]) == ("tank", "Ready", 1)
+    assert response["tier_stats"][0]["total"] == 1_000_000_000
+    listed = made("pool", "list", "-j").json["response"]
+    assert listed == {"pools": [response]}
+
+
+ERRORS = [
+    ("", "pool query nope", 'no pool "nope" in sys: DER_NONEXIST(-1005): The specified entity does not exist', -1005),
+    ("", "pool create tank", "pool tank is there: DER_EXIST(-1004): Entity already exists", -1004),
+    ("", "pool query", "the required argument `<pool>` was not provided", -1025),
+    ("", "pool create bad/label", 'invalid pool label "bad/label": DER_INVAL(-1003): Invalid parameters', -1003),
+    ("", "pool quary tank", "Unknown command `quary', did you mean `query'?", -1025),
+    ("", "nope", "Unknown command `nope'. Please specify one command of: ", -1025),
+    ("", "pool list --nope", "unknown flag `nope'", -1025),
+    ("", "--nope pool list", "unknown flag `nope'", -1025),
+    ("", "pool list extra", "Got unexpected extra argument", -1025),
+    ("", "cont query tank nope", 'no container "nope" in pool tank: DER_CONT_NONEXIST(-2050): ', -2050),
+    ("", "cont create tank run7", "container run7 is there: DER_EXIST(-1004): ", -1004),
+    ("", "cont create tank x --properties junk", 'invalid property "junk" (must be key:val)', -1003),
+    ("", "cont create tank x --properties a:", 'invalid property "a:" (must be key:val)', -1003),
+    ("", "cont create tank x --properties cksum:off,cksum:off", 'property "cksum" is given twice', -1003),
+    ("", "cont create tank x --properties nope:1", '"nope" is not a settable property', -1003),
+    ("", "cont create tank x --properties cksum:md5", 'invalid choice "md5" for cksum', -1003),
+    ("", "cont create tank x --type POSIX", 'container type "POSIX" is not supported', -2037),
+    ("", "cont destroy tank nope", "nope is not there: DER_NONEXIST(-1005): ", -1005),
+    ("", "kv get tank run7 nope lr", "no 'nope' in container run7: DER_NONEXIST(-1005): ", -1005),
+    ("", "kv get tank run7 params nope", "no key 'nope' in 'params': DER_NONEXIST(-1005): ", -1005),
+    ("", "kv remove tank run7 params nope", "no key 'nope' in 'params': DER_NONEXIST(-1005): ", -1005),
+    ("", "kv put tank run7 params lr", "give either a value or a file", -1003),
+    ("", "kv put tank run7 params lr v -i f", "give either a value or a file", -1003),
+    ("", "kv put tank run7 params lr -i /nonesuch/f", "No such file or directory", -1025),
+    ("", "kv put tank run7 nope lr v", "no 'nope' in container run7", -1005),
+    ("nowhere", "pool list", "no system in nowhere: DER_NONEXIST(-1005): ", -1005),
+]
+
+
+@pytest.mark.parametrize(("system", "line", "text", "status"), ERRORS, ids=[line for _, line, _, _ in ERRORS])
+def test_errors(made: Tool, system: str, line: str, text: str, status: int) -> None:
+    words = [*(["-S", system] if system else []), *line.split()]
+    result = made(*words)
+    assert (result.status, result.text) == (1, "")
+    assert result.errors.startswith("ERROR: daos: ")
+    assert text in result.errors.splitlines()[0]
+    result = made(*words, "-j")
+    assert (result.status, result.json["response"], result.json["status"]) == (1, None, status)
+    assert text in str(result.json["error"])
+    assert result.errors.startswith("ERROR: daos: ")
+
+
+def test_a_hint_follows_the_error(tool: Tool) -> None:
+    result = tool("pool", "list", system=None)
+    assert result.errors == (
+        "ERROR: daos: no system given: DER_INVAL(-1003): Invalid parameters\n"
+        "hint: name its directory: -S PATH, or the variable DAOS_SYSTEM\n"
+    )
+
+
+def test_the_system_may_be_named_anywhere(made: Tool) -> None:
+    for words in (["-S", "sys", "pool", "list"], ["pool", "-S", "sys", "list"], ["pool", "list", "--system=sys"]):
+        assert made(*words, system="other").status == 0
+    assert made("pool", "list", system="other").status == 1
+
+
+def test_empty_listings(tool: Tool) -> None:
+    daos.open_system("sys").close()
+    assert tool("pool", "list").text == "No pools in system\n"
+    assert tool("pool", "list", "-j").json["response"] == {"pools": None}
+    tool("pool", "create", "tank")
+    assert tool("container", "list", "tank").text == "No containers.\n"
+    assert tool("container", "list", "tank", "-j").json["response"] == []
+
+
+def test_values_pass_unchanged(made: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(range(256)) * 3
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(data)
+    assert made("kv", "put", "tank", "run7", "params", "k", "-i", str(source)).status == 0
+    assert made("kv", "get", "tank", "run7", "params", "k", "-o", str(target)).text == ""
+    assert target.read_bytes() == data
+    with source.open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        made("kv", "put", "tank", "run7", "params", "l", "-i", "-")
+    made("kv", "get", "tank", "run7", "params", "l", "-o", str(target))
+    assert target.read_bytes() == data
+
+
+def test_keys_of_other_kinds(made: Tool) -> None:
+    with daos.open("sys", pool="tank") as pool:
+        cont = pool.container("run7")
+        cont.kv("n", create=True, keys="int")[7] = b"seven"
+        cont.kv("b", create=True, keys="bytes")["é".encode()] = b"e"
+    assert made("kv", "get", "tank", "run7", "n", "7").text == "seven"
+    assert made("kv", "list", "tank", "run7", "n").text == "7\n"
+    assert made("kv", "get", "tank", "run7", "b", "é").text == "e"
+    assert made("kv", "list", "tank", "run7", "b").text == "é\n"
+    result = made("kv", "get", "tank", "run7", "n", "seven")
+    assert '"seven" is no integer' in result.errors
+
+
+def test_a_doctor_that_finds_a_failure_fails(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from daos.cli import doctor
+
+    assert tool("doctor", system=None).status == 0
+    findings = [Finding("sync", "fail", "a write fails", "another disk"), Finding("core", "ok", "0.1.0")]
+    monkeypatch.setattr(doctor, "diagnose", lambda _: findings)
+    result = tool("doctor")
+    assert result.status == 1
+    assert result.text == "fail sync       a write fails\n                fix: another disk\nok   core       0.1.0\n"
+    assert result.errors == "ERROR: daos: 1 of 2 checks failed: sync\n"
+    result = tool("doctor", "--json")
+    assert (result.status, result.json["status"]) == (1, -1025)
+    assert result.json["response"] == {"checks": [asdict(finding) for finding in findings]}
+
+
+def test_help_tells_every_command_and_imports_none(tool: Tool) -> None:
+    result = tool("--help")
+    assert result.status == 0
+    for word in ("container (cont)", "doctor", "kv", "pool", "version"):
+        assert word in result.text
+    assert tool().text == result.text
+    script = "import sys; from daos.cli._main import run; run(['--help'], None); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert "daos.cli.version" not in done.stdout
+    assert "numpy" not in done.stdout
+
+
+def commands(group: LazyGroup, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Lazy]]:
+    """Return the path of each command under a group, with its entry."""
+    found: list[tuple[tuple[str, ...], Lazy]] = []
+    for name, entry in group.lazy.items():
+        found += commands(entry, (*path, name)) if isinstance(entry, LazyGroup) else [((*path, name), entry)]
+    return found
+
+
+ALL = commands(_main.tool(with_store=True))
+
+
+@pytest.mark.parametrize(("path", "entry"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_every_command_has_help_that_begins_as_its_line_in_the_listing(
+    tool: Tool, path: tuple[str, ...], entry: Lazy
+) -> None:
+    result = tool(*path, "-h")
+    assert result.status == 0
+    assert f"Usage: daos {' '.join(path)} [OPTIONS]" in result.text
+    assert entry.text.endswith(".")
+    assert entry.text[0].isupper()
+
+
+def test_what_a_build_without_the_store_cannot_run_is_not_offered(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_main, "store_is_built", lambda: False)
+    assert "Unknown command `pool'" in tool("pool", "list").errors
+    assert "kv" not in tool("--help").text
+
+
+def test_an_interrupt_is_no_success(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise click.Abort
+
+    monkeypatch.setattr(LazyGroup, "main", interrupted)
+    result = tool("version")
+    assert (result.status, result.errors) == (1, "ERROR: daos: interrupted\n")
+
+
+def test_a_reader_that_had_enough_is_no_traceback() -> None:
+    line = f"{sys.executable} -m daos.cli --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1)
+
+
+def test_the_installed_tool_runs() -> None:
+    tool = Path(sys.executable).with_name("daos")
+    done = subprocess.run([tool, "version"], check=True, capture_output=True, text=True, env=dict(os.environ))
+    assert daos.__version__ in done.stdout
+
+
+def test_tables_and_rows() -> None:
+    assert table(("A", "Long"), [("xx", "y")], indent=" ") == [" A  Long ", " -  ---- ", " xx y    "]
+    assert rows([("a", "1"), ("long", "2")]) == ["  a   : 1", "  long: 2"]

@@ -1,0 +1,33 @@
+"""The seam: what the native module offers, and the functions of it that stand alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daos import _core
+
+# Grows with the seam; a name that is not here was not meant to be public.
+NAMES = ["build_info", "crc32c", "der_table"]
+
+
+def test_the_seam_is_exactly_this() -> None:
+    assert sorted(name for name in dir(_core) if not name.startswith("__")) == NAMES
+
+
+def test_the_sum_is_that_of_the_standard() -> None:
+    # The check value of CRC-32C (iSCSI), of the published catalogue of CRC parameters.
+    assert _core.crc32c(b"123456789") == 0xE3069283
+    assert _core.crc32c(b"") == 0
+
+
+@given(st.binary(max_size=5000), st.integers(0, 5000))
+def test_a_sum_continues(data: bytes, cut: int) -> None:
+    assert _core.crc32c(data[cut:], _core.crc32c(data[:cut])) == _core.crc32c(data)
+
+
+@pytest.mark.parametrize("bad", ["text", None, 7, [1]])
+def test_a_sum_is_of_bytes(bad: object) -> None:
+    with pytest.raises(TypeError):
+        _core.crc32c(bad)  # type: ignore[arg-type]
