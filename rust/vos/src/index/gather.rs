@@ -160,15 +160,13 @@ impl Gather<false> {
         }
     }
 
-    /// The leaf with the entries `from..to`, which must fit.
-    pub(crate) fn page(&self, from: usize, to: usize) -> Page {
-        let mut page = Page::zeroed();
-        Edit::<false>(&mut page).clear(0, self.prefix(from, to));
+    /// Makes `page` the leaf with the entries `from..to`, which must fit.
+    pub(crate) fn page(&self, from: usize, to: usize, page: &mut Page) {
+        Edit::<false>(page).clear(0, self.prefix(from, to));
         for (index, entry) in self.entries.iter().enumerate().take(to).skip(from) {
-            let fits = leaf::insert(&mut page, index - from, self.key(index), entry.field, self.load(entry));
+            let fits = leaf::insert(page, index - from, self.key(index), entry.field, self.load(entry));
             assert!(fits, "a leaf was cut too large");
         }
-        page
     }
 }
 
@@ -190,15 +188,13 @@ impl Gather<true> {
         Pointer::decode(load.first_chunk().copied().unwrap_or_default())
     }
 
-    /// The inner page of `level` with the children `from..to`, which must fit.
-    pub(crate) fn page(&self, level: u8, from: usize, to: usize) -> Page {
-        let mut page = Page::zeroed();
-        Edit::<true>(&mut page).clear(level, self.prefix(from + 1, to));
-        inner::set_child(&mut page, 0, self.pointer(from));
+    /// Makes `page` the inner page of `level` with the children `from..to`, which must fit.
+    pub(crate) fn page(&self, level: u8, from: usize, to: usize, page: &mut Page) {
+        Edit::<true>(page).clear(level, self.prefix(from + 1, to));
+        inner::set_child(page, 0, self.pointer(from));
         for index in from + 1..to {
-            let fits = inner::push(&mut page, self.key(index), self.pointer(index));
+            let fits = inner::push(page, self.key(index), self.pointer(index));
             assert!(fits, "an inner page was cut too large");
         }
-        page
     }
 }
