@@ -190,8 +190,8 @@ impl<'a> Applying<'a> {
                     // What did not fit is not there now.
                     self.entries = self.entries.saturating_sub(u64::from(is_there));
                     self.space.free(pointer.page, 1);
-                    let page = copy.map_or_else(|| old.clone(), |copy| copy.page.clone());
-                    return self.rebuild(&page, Some(field), low, high, items);
+                    let page: &Page = copy.as_ref().map_or(&*old, |copy| &copy.page);
+                    return self.rebuild(page, Some(field), low, high, items);
                 }
                 self.entries += u64::from(!is_there);
             } else {

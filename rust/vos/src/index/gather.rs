@@ -2,7 +2,7 @@
 
 use super::inner;
 use super::leaf;
-use super::page::{Edit, Keys, PAGE, POINTER, Page, Pointer, SLOT, common};
+use super::page::{Edit, Keys, PAGE, POINTER, Page, Pointer, SLOT, common, head_of, tail_of};
 
 /// Where the pages of a split end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,10 +162,17 @@ impl Gather<false> {
 
     /// Makes `page` the leaf with the entries `from..to`, which must fit.
     pub(crate) fn page(&self, from: usize, to: usize, page: &mut Page) {
-        Edit::<false>(page).clear(0, self.prefix(from, to));
+        let prefix = self.prefix(from, to);
+        let mut edit = Edit::<false>(page);
+        edit.clear(0, prefix);
+        edit.reserve(to - from);
         for (index, entry) in self.entries.iter().enumerate().take(to).skip(from) {
-            let fits = leaf::insert(page, index - from, self.key(index), entry.field, self.load(entry));
-            assert!(fits, "a leaf was cut too large");
+            let suffix = self.key(index).get(prefix.len()..).unwrap_or_default();
+            let load = self.load(entry);
+            let tail = tail_of(suffix);
+            let cell =
+                edit.place(index - from, head_of(suffix), Keys::<false>::FIXED + tail.len() + load.len());
+            leaf::write_cell(edit.0, cell, suffix.len(), tail, entry.field, load);
         }
     }
 }
