@@ -1,3 +1,479 @@
 //! The write-ahead log of one device.
 //!
-//! `docs/formats/log.md` describes every byte and argues why a crash loses nothing acknowledged.
+//! `docs/formats/log.md` describes every byte and argues why a crash loses nothing acknowledged. The decisions are
+//! pure: `state` (what goes where and when), `recover` (what is the log after a crash), `group` and
+//! `superblock` (the bytes). This file carries them out over a [`Media`], with one lock around the state and
+//! none around the I/O: the first waiter leads, writes and syncs what is queued, and wakes the others.
+
+mod error;
+mod group;
+mod options;
+mod recover;
+mod state;
+mod superblock;
+mod supply;
+
+pub use error::{LogError, Result};
+pub use options::{LogOptions, LogStats, Merged, Pressure, Receive, Recovered};
+
+use crate::media::{Media, MediaFile};
+use daos_types::{Durability, Lsn};
+use group::BLOCK;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use recover::{End, Scanner};
+use state::{Begin, Job, Place, Segment, State, Status};
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use superblock::{Entry, Head, Start, Superblock};
+use supply::Making;
+
+type File = Arc<dyn MediaFile>;
+
+/// Bytes read and written at once while recovering.
+const AGAIN_BYTES: u64 = 1 << 20;
+
+/// A write-ahead log. All methods may be called from several threads at once.
+#[derive(Debug)]
+pub struct Log {
+    media: Arc<dyn Media>,
+    options: LogOptions,
+    state: Mutex<State<File>>,
+    wake: Condvar,
+    /// Held over the I/O that changes the superblock or makes segments; taken before `state`, never inside it.
+    supply: Mutex<Supply>,
+    written: AtomicU64,
+    durable: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Supply {
+    file: File,
+    /// As it is on the device.
+    superblock: Superblock,
+    making: Option<Making>,
+    /// What was durable at the last call of [`Log::sync_due`].
+    durable_then: Lsn,
+}
+
+impl Log {
+    /// Makes a log where none is. What a creation that was cut short left is removed first.
+    pub fn create(media: Arc<dyn Media>, identity: [u8; 16], options: &LogOptions) -> Result<Self> {
+        options.check()?;
+        let names = media.list()?;
+        if names.iter().any(|name| name == supply::SUPER) {
+            return Err(LogError::Exists);
+        }
+        let ours: Vec<&String> = names.iter().filter(|name| supply::is_ours(name)).collect();
+        for name in &ours {
+            if supply::first_group(&*media.open(name)?)?.is_some() {
+                return Err(LogError::Corrupt(format!(
+                    "file {name} holds records, and there is no superblock"
+                )));
+            }
+        }
+        for name in ours {
+            media.remove(name)?;
+        }
+        let blocks = (u64::from(options.segment_bytes_min) / BLOCK) as u32;
+        let table = vec![Entry { number: 0, blocks }, Entry { number: 1, blocks }];
+        let mut files = Vec::new();
+        for &entry in &table {
+            let mut making = Making::begin(&*media, identity, entry)?;
+            while !making.step(&*media)? {}
+            files.push(making.file);
+        }
+        let superblock = Superblock {
+            identity,
+            generation: 1,
+            incarnation: 1,
+            head: Head { sequence: 1, after: Lsn::ZERO, chain: 0 },
+            durable: Lsn::ZERO,
+            start: Start { after: Lsn::ZERO, sequence: 1, offset: BLOCK as u32, chain: 0 },
+            table,
+        };
+        let file = media.create(supply::SUPER_NEW)?;
+        supply::write_superblock(&*file, &superblock, 0)?;
+        file.sync()?;
+        // The name that makes it a log must not be durable before the others are.
+        media.sync_names()?;
+        media.rename(supply::SUPER_NEW, supply::SUPER)?;
+        media.sync_names()?;
+        let segments = files
+            .into_iter()
+            .zip(&superblock.table)
+            .map(|(file, &entry)| Segment::ready(file, entry))
+            .collect();
+        Ok(Self::assemble(media, options, file, superblock, segments))
+    }
+
+    /// Opens the log, gives the records behind `merged.by_all` to `replay`, in order, and readies the log for more.
+    ///
+    /// Everything that is replayed is durable before the first record is given out, so that the receiver may merge.
+    /// While the log is open nobody else may open it: the store must see to that.
+    pub fn open(
+        media: Arc<dyn Media>,
+        identity: [u8; 16],
+        options: &LogOptions,
+        merged: Merged,
+        replay: &mut Receive<'_>,
+    ) -> Result<(Self, Recovered)> {
+        options.check()?;
+        if !media.list()?.iter().any(|name| name == supply::SUPER) {
+            return Err(LogError::Missing(format!("no file {}", supply::SUPER)));
+        }
+        let file = media.open(supply::SUPER)?;
+        let (mut superblock, truth) = supply::read_superblock(&*file)?;
+        if superblock.identity != identity {
+            return Err(LogError::Corrupt("the log belongs to another store".to_owned()));
+        }
+        if superblock.head.after > merged.by_all {
+            let (gone, lacks) = (superblock.head.after, merged.by_all.next());
+            return Err(LogError::Corrupt(format!(
+                "records {lacks} to {gone} were recycled and no base has them"
+            )));
+        }
+        let leftovers = supply::leftovers(&*media, &superblock, identity_hash(identity))?;
+
+        let (files, end) = scan(&*media, &superblock, merged, &mut |_, _| Ok(()))?;
+        for (file, mark) in files.iter().zip(&end.marks) {
+            if let Some(blocks) = mark.unproven(end.proven) {
+                write_again(&**file, blocks)?;
+            }
+        }
+        for name in &leftovers {
+            media.remove(name)?;
+        }
+        let found = superblock.clone();
+        superblock.generation += 1;
+        superblock.incarnation += 1;
+        superblock.start = end.start;
+        superblock.durable = end.start.after;
+        supply::write_superblock(&*file, &superblock, truth)?;
+
+        let mut replayed = 0;
+        let mut receive = |lsn: Lsn, record: &[u8]| {
+            if lsn <= merged.by_all {
+                return Ok(());
+            }
+            replayed += 1;
+            replay(lsn, record)
+        };
+        // By the superblock of the first scan, since that is what the groups found are of.
+        let (_, again) = scan(&*media, &found, merged, &mut receive)?;
+        if again != end {
+            return Err(LogError::Corrupt("the log read otherwise when it was read again".to_owned()));
+        }
+
+        let segments = files.into_iter().zip(&superblock.table).zip(&end.marks);
+        let segments = segments
+            .map(|((file, &entry), mark)| Segment {
+                after: mark.after,
+                chain: mark.chain,
+                last: mark.last,
+                ..Segment::ready(file, entry)
+            })
+            .collect();
+        let recovered = Recovered {
+            last: end.start.after,
+            replayed,
+            found: end.found,
+            cut_groups: end.cut,
+            incarnation: superblock.incarnation,
+        };
+        Ok((Self::assemble(media, options, file, superblock, segments), recovered))
+    }
+
+    fn assemble(
+        media: Arc<dyn Media>,
+        options: &LogOptions,
+        file: File,
+        superblock: Superblock,
+        segments: std::collections::VecDeque<Segment<File>>,
+    ) -> Self {
+        let start = superblock.start;
+        let begin = Begin {
+            identity: identity_hash(superblock.identity),
+            incarnation: superblock.incarnation,
+            segments,
+            head: superblock.head.sequence,
+            cursor: Place { sequence: start.sequence, offset: start.offset.into() },
+            chain: start.chain,
+            after: start.after,
+        };
+        let state = State::new(options.clone(), begin);
+        Self {
+            media,
+            options: options.clone(),
+            written: AtomicU64::new(state.written().0),
+            durable: AtomicU64::new(state.durable().0),
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            supply: Mutex::new(Supply { file, superblock, making: None, durable_then: Lsn::ZERO }),
+        }
+    }
+
+    /// Queues a record, given in parts, and tells its LSN. Does no I/O; [`LogError::Busy`] asks for
+    /// [`Log::relieve`]. On any error nothing was queued.
+    pub fn submit(&self, record: &[&[u8]]) -> Result<Lsn> {
+        self.state.lock().submit(record)
+    }
+
+    /// Returns when all records up to `lsn` are as safe as asked for. The caller may become the one who writes for
+    /// all. `Interval` waits as `Buffered` does.
+    pub fn wait(&self, lsn: Lsn, durability: Durability, timeout: Option<Duration>) -> Result<()> {
+        let reached = if durability == Durability::Synced { &self.durable } else { &self.written };
+        if lsn.0 <= reached.load(Ordering::Acquire) && durability == Durability::Synced {
+            return Ok(());
+        }
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.state.lock();
+        state.want(lsn, durability);
+        loop {
+            match state.status(lsn, durability) {
+                Status::Done => return Ok(()),
+                Status::Failed(error) => return Err(error),
+                Status::Pending => {}
+            }
+            match state.take() {
+                Some(job) => state = self.carry_out(state, job),
+                None => match deadline {
+                    Some(deadline) => {
+                        if self.wake.wait_until(&mut state, deadline).timed_out() {
+                            return match state.status(lsn, durability) {
+                                Status::Done => Ok(()),
+                                Status::Failed(error) => Err(error),
+                                Status::Pending => Err(LogError::TimedOut),
+                            };
+                        }
+                    }
+                    None => self.wake.wait(&mut state),
+                },
+            }
+        }
+    }
+
+    /// Does a job without the lock, and tells the others.
+    fn carry_out<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<File>>,
+        mut job: Job<File>,
+    ) -> MutexGuard<'a, State<File>> {
+        drop(state);
+        let result = perform(&mut job);
+        let mut state = self.state.lock();
+        state.complete(job, result.map_err(|error| error.to_string()));
+        self.written.store(state.written().0, Ordering::Release);
+        self.durable.store(state.durable().0, Ordering::Release);
+        self.wake.notify_all();
+        state
+    }
+
+    /// All records up to here survive the death of the process.
+    pub fn written(&self) -> Lsn {
+        Lsn(self.written.load(Ordering::Acquire))
+    }
+
+    /// All records up to here survive a power cut.
+    pub fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The last record submitted.
+    pub fn last(&self) -> Lsn {
+        self.state.lock().last()
+    }
+
+    /// Makes everything submitted so far durable: to be called each second for the sake of `Interval`.
+    ///
+    /// Where nothing happened since the call before, the superblock is told what is durable, so that damage of the
+    /// last groups of a log at rest cannot pass for a torn write.
+    pub fn sync_due(&self) -> Result<()> {
+        self.wait(self.last(), Durability::Synced, None)?;
+        let mut supply = self.supply.lock();
+        let before = std::mem::replace(&mut supply.durable_then, self.durable());
+        if before == self.durable() { self.note_durable(&mut supply) } else { Ok(()) }
+    }
+
+    /// Makes everything durable and says so in the superblock: the end of a clean run. The log goes on working.
+    pub fn close(&self) -> Result<()> {
+        self.wait(self.last(), Durability::Synced, None)?;
+        self.note_durable(&mut self.supply.lock())
+    }
+
+    fn note_durable(&self, supply: &mut Supply) -> Result<()> {
+        if supply.superblock.durable >= self.durable() { Ok(()) } else { self.update(supply, |_| {}) }
+    }
+
+    /// A step of getting the next segment ready, for a background thread; true if there is more to do. False also
+    /// where the log's cap or the number of segments forbids one: see [`Log::pressure`].
+    pub fn prepare(&self) -> Result<bool> {
+        let mut supply = self.supply.lock();
+        self.supply_step(&mut supply)
+    }
+
+    /// Makes room after [`LogError::Busy`]: writes what is queued and gets a segment ready. Not to be called under
+    /// a lock that readers need. [`LogError::NoSpace`]: merge, [`Log::recycle`], try again.
+    pub fn relieve(&self) -> Result<()> {
+        self.wait(self.last(), Durability::Buffered, None)?;
+        let mut supply = self.supply.lock();
+        while self.state.lock().is_out_of_room() {
+            if !self.supply_step(&mut supply)? && self.state.lock().is_out_of_room() {
+                self.state.lock().forget_need();
+                return Err(LogError::NoSpace(
+                    "the log's cap is reached and nothing can be recycled".to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells that every base durably covers the records up to `covered`: segments before the current one that hold
+    /// nothing else are used again.
+    pub fn recycle(&self, covered: Lsn) -> Result<()> {
+        let mut supply = self.supply.lock();
+        self.rotate(&mut supply, covered).map(drop)
+    }
+
+    /// How full the log is.
+    pub fn pressure(&self) -> Pressure {
+        self.state.lock().pressure()
+    }
+
+    /// What it did since it was opened.
+    pub fn stats(&self) -> LogStats {
+        self.state.lock().stats
+    }
+
+    fn rotate(&self, supply: &mut Supply, covered: Lsn) -> Result<bool> {
+        let rotation = {
+            let mut state = self.state.lock();
+            state.poisoned()?;
+            state.rotation(covered)?
+        };
+        let Some(rotation) = rotation else { return Ok(false) };
+        self.update(supply, |superblock| {
+            superblock.head = rotation.head;
+            superblock.table.clone_from(&rotation.table);
+        })?;
+        self.state.lock().recycled(&rotation);
+        Ok(true)
+    }
+
+    /// Changes the superblock on the device. A failure leaves it in doubt, which stops the log.
+    fn update(&self, supply: &mut Supply, change: impl FnOnce(&mut Superblock)) -> Result<()> {
+        // Behind an update in doubt there must be no other: it would give the same generation to another content.
+        self.state.lock().poisoned()?;
+        let mut superblock = supply.superblock.clone();
+        change(&mut superblock);
+        superblock.durable = superblock.durable.max(self.durable());
+        superblock.generation += 1;
+        if let Err(error) = supply::write_superblock(&*supply.file, &superblock, 0) {
+            let mut state = self.state.lock();
+            state.poison(error.to_string());
+            self.wake.notify_all();
+            return Err(LogError::Uncertain(error.to_string()));
+        }
+        supply.superblock = superblock;
+        Ok(())
+    }
+
+    fn supply_step(&self, supply: &mut Supply) -> Result<bool> {
+        if supply.making.is_none() && !self.begin_segment(supply)? {
+            return Ok(false);
+        }
+        let Some(mut making) = supply.making.take() else { return Ok(false) };
+        if !making.step(&*self.media)? {
+            supply.making = Some(making);
+            return Ok(true);
+        }
+        self.media.sync_names()?;
+        self.update(supply, |superblock| superblock.table.push(making.entry))?;
+        let mut state = self.state.lock();
+        state.add_segment(Segment::ready(making.file, making.entry));
+        Ok(state.segment_needed() > 0)
+    }
+
+    /// Starts on a segment, if one is needed and allowed and recycling does not help.
+    fn begin_segment(&self, supply: &mut Supply) -> Result<bool> {
+        self.rotate(supply, Lsn::ZERO)?;
+        let (need, urgent) = {
+            let state = self.state.lock();
+            state.poisoned()?;
+            (state.segment_needed(), state.is_out_of_room())
+        };
+        if need == 0 {
+            return Ok(false);
+        }
+        let mut entry = supply::next_segment(&self.options, &supply.superblock.table, need);
+        if entry.is_none() && urgent {
+            // Small segments stand in the way of a large one.
+            let given_up = self.state.lock().give_up_ready();
+            if !given_up.is_empty() {
+                self.update(supply, |superblock| superblock.table.retain(|entry| !given_up.contains(entry)))?;
+                for entry in given_up {
+                    self.media.remove(&supply::segment_name(entry.number))?;
+                }
+                entry = supply::next_segment(&self.options, &supply.superblock.table, need);
+            }
+        }
+        let Some(entry) = entry else { return Ok(false) };
+        supply.making = Some(Making::begin(&*self.media, supply.superblock.identity, entry)?);
+        Ok(true)
+    }
+}
+
+/// Reads all segments and gives their records out.
+fn scan(
+    media: &dyn Media,
+    superblock: &Superblock,
+    merged: Merged,
+    receive: &mut Receive<'_>,
+) -> Result<(Vec<File>, End)> {
+    let mut scanner = Scanner::new(superblock, identity_hash(superblock.identity));
+    let mut files = Vec::new();
+    let mut bytes = Vec::new();
+    for &entry in &superblock.table {
+        files.push(supply::read_segment(media, superblock.identity, entry, &mut bytes)?);
+        scanner.segment(&bytes, receive)?;
+    }
+    Ok((files, scanner.finish(merged.by_any.max(merged.by_all))?))
+}
+
+/// Makes blocks durable of which it is not known that they are. A sync alone proves nothing: if an earlier one
+/// failed, the page cache may hold what the device does not, and call it clean.
+fn write_again(file: &dyn MediaFile, blocks: std::ops::Range<u64>) -> Result<()> {
+    let mut bytes = vec![0; (blocks.end - blocks.start).min(AGAIN_BYTES) as usize];
+    let mut at = blocks.start;
+    while at < blocks.end {
+        bytes.truncate((blocks.end - at) as usize);
+        file.read_at(at, &mut bytes)?;
+        file.write_at(at, &[IoSlice::new(&bytes)])?;
+        at += bytes.len() as u64;
+    }
+    Ok(file.sync()?)
+}
+
+/// Writes and syncs; the answer is what the next group chains on.
+fn perform(job: &mut Job<File>) -> crate::media::Result<u32> {
+    let mut chain = 0;
+    if let Some(write) = &mut job.write {
+        chain = group::seal(&mut write.buffer, &write.header);
+        write.buffer.resize(write.padded, 0);
+        let parts = [IoSlice::new(&write.buffer)];
+        if write.durable {
+            write.file.write_at_durable(write.header.offset.into(), &parts)?;
+        } else {
+            write.file.write_at(write.header.offset.into(), &parts)?;
+        }
+    }
+    for file in &job.sync {
+        file.sync()?;
+    }
+    Ok(chain)
+}
+
+fn identity_hash(identity: [u8; 16]) -> u64 {
+    twox_hash::XxHash3_64::oneshot(&identity)
+}

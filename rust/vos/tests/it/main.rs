@@ -1,8 +1,13 @@
 //! The crate's integration tests, in one binary.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod index_conformance;
 mod index_crash;
 mod index_damage;
 mod index_suite;
+mod log_crash;
+mod log_damage;
+mod log_faults;
+mod log_threads;
+mod log_workload;
 mod media_backends;

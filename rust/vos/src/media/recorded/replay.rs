@@ -103,11 +103,42 @@ impl History {
         Self { start: self.start.snapshot(), events: events.collect() }
     }
 
+    /// The same history in which a sync of a file covers only the last write before it: what a program gets that
+    /// takes one durable write for a sync of the whole file. A control that must find loss.
+    #[must_use]
+    pub fn with_narrow_syncs(&self) -> Self {
+        let mut events = self.events.clone();
+        for at in 0..events.len() {
+            let (before, rest) = events.split_at_mut(at);
+            let Some(Event::Sync { file: synced, worked }) = rest.first_mut() else { continue };
+            let last = before.iter_mut().rev().find_map(|event| match event {
+                Event::Write { file, durable, .. } if file == synced => Some(durable),
+                _ => None,
+            });
+            if let Some(durable) = last {
+                *durable |= *worked;
+                *worked = false;
+            }
+        }
+        Self { start: self.start.snapshot(), events }
+    }
+
     /// Builds states a power cut can leave. `visit` gets the point: that many events had returned when the power
     /// went; the next one may have happened in part. A content is shown again only where `stage` (of a point)
     /// differs, since more may have been promised by then.
     pub fn crashes(
         &self,
+        crash: Crash,
+        stage: &dyn Fn(usize) -> u64,
+        visit: &mut dyn FnMut(usize, MemoryMedia) -> ControlFlow<()>,
+    ) -> Explored {
+        self.crashes_from(0, crash, stage, visit)
+    }
+
+    /// As [`History::crashes`], of the points from `first` on; `crash.states` counts those before as well.
+    pub fn crashes_from(
+        &self,
+        first: usize,
         crash: Crash,
         stage: &dyn Fn(usize) -> u64,
         visit: &mut dyn FnMut(usize, MemoryMedia) -> ControlFlow<()>,
@@ -123,7 +154,7 @@ impl History {
                 model.issue(event);
             }
             let extra = random.below(points) < crash.states % points;
-            let want = crash.states / points + usize::from(extra);
+            let want = if point < first { 0 } else { crash.states / points + usize::from(extra) };
             for choice in model.choices(want, &mut random) {
                 let media = model.build(&choice);
                 let hash = media.content_hash();
