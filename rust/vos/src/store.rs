@@ -380,7 +380,7 @@ impl Store {
     ///
     /// Where memtables are full it first merges them.
     pub fn begin(&self) -> Result<Tx<'_>> {
-        while self.full.load(Ordering::Acquire) {
+        while self.full.load(Ordering::Acquire) || self.log_is_full() {
             if !self.merge_step()? {
                 break;
             }
@@ -521,11 +521,17 @@ impl Store {
 
     // Merging --------------------------------------------------------------------------------------------------
 
+    /// What is left of the log is kept for those who have begun.
+    fn log_is_full(&self) -> bool {
+        let pressure = self.log.pressure();
+        pressure.bytes > pressure.bytes_max / 4 * 3
+    }
+
     fn log_load(&self) -> LogLoad {
         let pressure = self.log.pressure();
         let covered = self.shards.read().values().map(|shard| shard.covers()).min().unwrap_or_default();
         let records = self.log.last().0.saturating_sub(covered.0);
-        if pressure.bytes > pressure.bytes_max / 4 * 3 || records > LOG_RECORDS_MAX {
+        if self.log_is_full() || records > LOG_RECORDS_MAX {
             LogLoad::Pressing
         } else if pressure.bytes > pressure.bytes_max / 2 || records > LOG_RECORDS_MAX / 4 * 3 {
             LogLoad::Heavy

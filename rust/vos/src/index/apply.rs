@@ -190,8 +190,8 @@ impl<'a> Applying<'a> {
                     // What did not fit is not there now.
                     self.entries = self.entries.saturating_sub(u64::from(is_there));
                     self.space.free(pointer.page, 1);
-                    let page = copy.map_or_else(|| old.clone(), |copy| copy.page.clone());
-                    return self.rebuild(&page, Some(field), low, high, items);
+                    let page: &Page = copy.as_ref().map_or(&*old, |copy| &copy.page);
+                    return self.rebuild(page, Some(field), low, high, items);
                 }
                 self.entries += u64::from(!is_there);
             } else {
@@ -275,12 +275,10 @@ impl<'a> Applying<'a> {
         }
         let mut start = 0;
         for end in ends {
-            let page = gather.page(start, end);
+            let mut frame = self.store.cache.spare();
+            gather.page(start, end, Frame::edit(&mut frame));
             let next_low = separator(gather.key(end - 1), gather.key(end));
-            items.push(Item {
-                low: std::mem::replace(&mut made.low, next_low),
-                node: Node::New(self.store.cache.copy(&page)),
-            });
+            items.push(Item { low: std::mem::replace(&mut made.low, next_low), node: Node::New(frame) });
             start = end;
         }
         gather.drain(start);
@@ -386,7 +384,9 @@ impl<'a> Applying<'a> {
         }
         let mut start = 0;
         for end in gather.cut(fill) {
-            let node = Node::New(self.store.cache.copy(&gather.page(level, start, end)));
+            let mut frame = self.store.cache.spare();
+            gather.page(level, start, end, Frame::edit(&mut frame));
+            let node = Node::New(frame);
             items.push(Item { low: gather.key(start).to_vec(), node });
             start = end;
         }
@@ -421,7 +421,8 @@ impl<'a> Applying<'a> {
         if used(&a.page) + used(&b.page) > PAGE + PAGE / 8 {
             return Ok(false);
         }
-        let page = if level == 0 {
+        let mut frame = self.store.cache.spare();
+        if level == 0 {
             let mut gather = Gather::<false>::new();
             for page in [&a.page, &b.page] {
                 let leaf = Leaf::new(page);
@@ -431,7 +432,7 @@ impl<'a> Applying<'a> {
             if gather.page_size(0, count) > JOINED_MAX {
                 return Ok(false);
             }
-            gather.page(0, count)
+            gather.page(0, count, Frame::edit(&mut frame));
         } else {
             let mut gather = Gather::<true>::new();
             gather.copy(Inner::new(&a.page), &left.low);
@@ -440,8 +441,8 @@ impl<'a> Applying<'a> {
             if gather.page_size(0, count) > JOINED_MAX {
                 return Ok(false);
             }
-            gather.page(level, 0, count)
-        };
+            gather.page(level, 0, count, Frame::edit(&mut frame));
+        }
         for item in [left, right] {
             if let Node::Old(pointer) = item.node {
                 self.space.free(pointer.page, 1);
@@ -449,7 +450,7 @@ impl<'a> Applying<'a> {
         }
         items.remove(at + 1);
         if let Some(item) = items.get_mut(at) {
-            item.node = Node::New(self.store.cache.copy(&page));
+            item.node = Node::New(frame);
         }
         Ok(true)
     }

@@ -114,16 +114,16 @@ impl Cache {
         Some(guard)
     }
 
-    /// A frame of its own with a copy of `page`.
+    /// A frame that is not cached, with whatever was in it before.
+    pub(crate) fn spare(&self) -> Arc<Frame> {
+        self.spare.lock().pop().unwrap_or_else(|| Frame::new(Page::zeroed()))
+    }
+
+    /// A frame that is not cached, with a copy of `page`.
     pub(crate) fn copy(&self, page: &Page) -> Arc<Frame> {
-        let spare = self.spare.lock().pop();
-        if let Some(mut frame) = spare
-            && let Some(own) = Arc::get_mut(&mut frame)
-        {
-            own.page.0.copy_from_slice(&page.0);
-            return frame;
-        }
-        Frame::new(page.clone())
+        let mut frame = self.spare();
+        Frame::edit(&mut frame).0.copy_from_slice(&page.0);
+        frame
     }
 
     /// Keeps a frame the table has let go of, if nobody else holds it.

@@ -2,7 +2,7 @@
 
 use super::inner;
 use super::leaf;
-use super::page::{Edit, Keys, PAGE, POINTER, Page, Pointer, SLOT, common};
+use super::page::{Edit, Keys, PAGE, POINTER, Page, Pointer, SLOT, common, head_of, tail_of};
 
 /// Where the pages of a split end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,15 +160,20 @@ impl Gather<false> {
         }
     }
 
-    /// The leaf with the entries `from..to`, which must fit.
-    pub(crate) fn page(&self, from: usize, to: usize) -> Page {
-        let mut page = Page::zeroed();
-        Edit::<false>(&mut page).clear(0, self.prefix(from, to));
+    /// Makes `page` the leaf with the entries `from..to`, which must fit.
+    pub(crate) fn page(&self, from: usize, to: usize, page: &mut Page) {
+        let prefix = self.prefix(from, to);
+        let mut edit = Edit::<false>(page);
+        edit.clear(0, prefix);
+        edit.reserve(to - from);
         for (index, entry) in self.entries.iter().enumerate().take(to).skip(from) {
-            let fits = leaf::insert(&mut page, index - from, self.key(index), entry.field, self.load(entry));
-            assert!(fits, "a leaf was cut too large");
+            let suffix = self.key(index).get(prefix.len()..).unwrap_or_default();
+            let load = self.load(entry);
+            let tail = tail_of(suffix);
+            let cell =
+                edit.place(index - from, head_of(suffix), Keys::<false>::FIXED + tail.len() + load.len());
+            leaf::write_cell(edit.0, cell, suffix.len(), tail, entry.field, load);
         }
-        page
     }
 }
 
@@ -190,15 +195,13 @@ impl Gather<true> {
         Pointer::decode(load.first_chunk().copied().unwrap_or_default())
     }
 
-    /// The inner page of `level` with the children `from..to`, which must fit.
-    pub(crate) fn page(&self, level: u8, from: usize, to: usize) -> Page {
-        let mut page = Page::zeroed();
-        Edit::<true>(&mut page).clear(level, self.prefix(from + 1, to));
-        inner::set_child(&mut page, 0, self.pointer(from));
+    /// Makes `page` the inner page of `level` with the children `from..to`, which must fit.
+    pub(crate) fn page(&self, level: u8, from: usize, to: usize, page: &mut Page) {
+        Edit::<true>(page).clear(level, self.prefix(from + 1, to));
+        inner::set_child(page, 0, self.pointer(from));
         for index in from + 1..to {
-            let fits = inner::push(&mut page, self.key(index), self.pointer(index));
+            let fits = inner::push(page, self.key(index), self.pointer(index));
             assert!(fits, "an inner page was cut too large");
         }
-        page
     }
 }

@@ -83,11 +83,24 @@ pub(crate) fn insert(page: &mut Page, index: usize, key: &[u8], len_field: usize
     let Some(cell) = Edit::<false>(page).open(index, head, fixed + tail.len() + value.len()) else {
         return false;
     };
+    write_cell(page, cell, suffix_len, tail, len_field, value);
+    true
+}
+
+/// Writes a cell into its place.
+pub(crate) fn write_cell(
+    page: &mut Page,
+    cell: usize,
+    suffix_len: usize,
+    tail: &[u8],
+    len_field: usize,
+    value: &[u8],
+) {
+    let tail_at = cell + Keys::<false>::FIXED;
     page.put_u16(cell, suffix_len);
     page.put_u16(cell + 2, len_field);
-    page.put(cell + fixed, tail);
-    page.put(cell + fixed + tail.len(), value);
-    true
+    page.put(tail_at, tail);
+    page.put(tail_at + tail.len(), value);
 }
 
 /// Takes a key out.

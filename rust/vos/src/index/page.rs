@@ -371,6 +371,24 @@ impl<const INNER: bool> Edit<'_, INNER> {
         self.0.put(heap, prefix);
     }
 
+    /// Makes room for the slots of `count` keys in a page that was cleared; each is then placed once.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.0.put_u16(2, count);
+    }
+
+    /// Writes the slot of key `index` of those reserved; answers where its cell of `cell_len` bytes begins. Whoever
+    /// makes a page knows that all of it fits.
+    pub(crate) fn place(&mut self, index: usize, head: u32, cell_len: usize) -> usize {
+        let count = self.0.u16_at(2);
+        let heap = self.0.u16_at(4);
+        assert!(Self::HEADS + SLOT * count + cell_len <= heap, "a page was cut too large");
+        let cell = heap - cell_len;
+        self.0.put(Self::HEADS + 4 * index, &head.to_le_bytes());
+        self.0.put_u16(Self::HEADS + 4 * count + 2 * index, cell);
+        self.0.put_u16(4, cell);
+        cell
+    }
+
     /// Opens a hole for a new cell at `index`, and writes its slot; answers where the cell begins, or `None` where
     /// the page is too full.
     pub(crate) fn open(&mut self, index: usize, head: u32, cell_len: usize) -> Option<usize> {

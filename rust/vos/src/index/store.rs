@@ -81,14 +81,20 @@ impl Store {
     #[cold]
     fn read(&self, state: &Superblock, pointer: Pointer, level: u8) -> Result<Arc<Frame>> {
         self.cache.count_miss();
-        let frame = self.cache.copy(&self.read_page(state, pointer, level)?);
+        let mut frame = self.cache.spare();
+        self.read_page(state, pointer, level, Frame::edit(&mut frame))?;
         self.cache.put(pointer.page, frame.clone());
         Ok(frame)
     }
 
     /// Reads and verifies a page without the cache.
-    pub(crate) fn read_page(&self, state: &Superblock, pointer: Pointer, level: u8) -> Result<Page> {
-        let mut page = Page::zeroed();
+    pub(crate) fn read_page(
+        &self,
+        state: &Superblock,
+        pointer: Pointer,
+        level: u8,
+        page: &mut Page,
+    ) -> Result<()> {
         match self.file.read_at(pointer.page * PAGE as u64, &mut page.0) {
             Ok(()) => {}
             Err(MediaError::Short { .. }) => {
@@ -96,8 +102,7 @@ impl Store {
             }
             Err(error) => return Err(error.into()),
         }
-        verify(&page, state, pointer, level).map_err(|why| self.corrupt(pointer.page, why))?;
-        Ok(page)
+        verify(page, state, pointer, level).map_err(|why| self.corrupt(pointer.page, why))
     }
 
     /// Reads the bytes of a run into `out`.

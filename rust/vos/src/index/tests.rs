@@ -56,7 +56,9 @@ fn leaf_page(entries: &[(Vec<u8>, Vec<u8>)]) -> Page {
     for (key, value) in entries {
         gather.put(key, value.len(), value);
     }
-    gather.page(0, entries.len())
+    let mut page = Page::zeroed();
+    gather.page(0, entries.len(), &mut page);
+    page
 }
 
 fn inner_page(keys: &[Vec<u8>]) -> Page {
@@ -64,7 +66,9 @@ fn inner_page(keys: &[Vec<u8>]) -> Page {
     for (number, key) in keys.iter().enumerate() {
         gather.put(key, Pointer { page: 20 + number as u64, generation: 3, crc: 7 });
     }
-    gather.page(1, 0, keys.len())
+    let mut page = Page::zeroed();
+    gather.page(1, 0, keys.len(), &mut page);
+    page
 }
 
 fn keys() -> impl Strategy<Value = Vec<Vec<u8>>> {

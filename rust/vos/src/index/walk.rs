@@ -2,7 +2,7 @@
 
 use super::inner::Inner;
 use super::leaf::{Leaf, Value};
-use super::page::{FIRST_PAGE, Pointer};
+use super::page::{FIRST_PAGE, PAGE, Page, Pointer};
 use super::run::RunRef;
 use super::space::Bitmap;
 use super::store::Store;
@@ -99,7 +99,8 @@ impl<'a> Walk<'a> {
 
     fn node(&mut self, pointer: Pointer, level: u8, low: Option<&[u8]>, high: Option<&[u8]>) -> Result<()> {
         self.meet(pointer.page)?;
-        let page = self.store.read_page(self.state, pointer, level)?;
+        let mut page = Page::zeroed();
+        self.store.read_page(self.state, pointer, level, &mut page)?;
         let outside = |key: &[u8]| low.is_some_and(|low| key < low) || high.is_some_and(|high| key >= high);
         let misplaced =
             || -> IndexError { self.store.corrupt(pointer.page, "a key outside the bounds of its page") };
@@ -126,7 +127,7 @@ impl<'a> Walk<'a> {
         let leaf = Leaf::new(&page);
         self.checked.leaves += 1;
         self.checked.entries += leaf.0.count as u64;
-        self.checked.leaf_slack += (super::page::PAGE - leaf.0.used()) as u64;
+        self.checked.leaf_slack += (PAGE - leaf.0.used()) as u64;
         for index in 0..leaf.0.count {
             let mut key = Vec::new();
             leaf.0.push_key(index, &mut key);
