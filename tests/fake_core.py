@@ -66,9 +66,9 @@ class FakeDisk:
     fail: dict[str, DaosError] = field(default_factory=dict)
     opened: dict[str, object] = field(default_factory=dict)
 
-    def open(self, path: str, *, create: bool, targets: int, size: int | None, durability: int) -> EmbeddedFake:
+    def open(self, path: str, *, create: bool, targets: int, durability: int) -> EmbeddedFake:
         """Open a system as `_core.Embedded.open` does."""
-        self.opened = {"path": path, "create": create, "targets": targets, "size": size, "durability": durability}
+        self.opened = {"path": path, "create": create, "targets": targets, "durability": durability}
         system = self.systems.get(path)
         if system is None:
             if not create:
@@ -133,6 +133,10 @@ class EmbeddedFake:
         self.enter("pool_open")
         return PoolFake(self, find(self.system.pools, label_or_uuid, DER.NONEXIST))
 
+    def pool_destroy(self, label_or_uuid: str) -> None:
+        self.enter("pool_destroy")
+        self.system.pools.remove(find(self.system.pools, label_or_uuid, DER.NONEXIST))
+
     def pools(self) -> list[tuple[str, str]]:
         self.enter("pools")
         return listed(self.system.pools)
@@ -164,18 +168,13 @@ class PoolFake:
         self.owner.enter("container_open")
         return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST))
 
-    def container_destroy(self, label_or_uuid: str, force: bool) -> None:
+    def container_destroy(self, label_or_uuid: str) -> None:
         self.owner.enter("container_destroy")
-        self.owner.disk.calls[f"container_destroy force={force}"] += 1
         self.state.containers.remove(find(self.state.containers, label_or_uuid, DER.NONEXIST))
 
     def containers(self) -> list[tuple[str, str]]:
         self.owner.enter("containers")
         return listed(self.state.containers)
-
-    def space(self) -> tuple[int, ...]:
-        self.owner.enter("space")
-        return (1_000_000_000, 950_000_000)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
-    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, Space, System, open, open_system
+    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
     from daos.errors import (
         DER,
         AccessError,
@@ -58,7 +58,6 @@ __all__ = [
     "ObjectId",
     "Pool",
     "RetryableError",
-    "Space",
     "StaleError",
     "System",
     "TimedOutError",
@@ -76,7 +75,7 @@ _HOME = {
     "__version__": "daos._build",
     "build_info": "daos._build",
     **dict.fromkeys(
-        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "Space", "System", "open", "open_system"),
+        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"),
         "daos.client",
     ),
 }

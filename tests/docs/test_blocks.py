@@ -2,8 +2,7 @@
 
 A `python` block runs in a fresh interpreter, a `console` block line by line: what follows `$ ` is a command, what
 follows that is printed by it (`...` stands for anything). All blocks of a page share one empty folder, in their order.
-A block under `<!-- not run: reason -->` is left out. A page that begins with `<!-- needs the store -->` runs over a
-fake of the store, and without its commands, until the native module has it.
+A block under `<!-- not run: reason -->` is left out.
 """
 
 from __future__ import annotations
@@ -17,14 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from daos.client import system
-from daos.client.system import store_is_built
-from tests.fake_core import FakeDisk
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 BLOCK = re.compile(r"^(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS_STORE = "<!-- needs the store -->"
 SKIP = re.compile(r"<!-- not run: \S.*-->")
 
 
@@ -59,14 +53,8 @@ def run_console(body: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     text = page.read_text()
-    if text.startswith(NEEDS_STORE) and not store_is_built():
-        monkeypatch.setattr(system, "_open_core", FakeDisk().open)
-        for kind, body in blocks(text):
-            if kind == "python":
-                exec(compile(body, page.name, "exec"), {})  # noqa: S102 -- our own page
-        return
     for number, (kind, body) in enumerate(blocks(text), 1):
         if kind == "console":
             run_console(body, tmp_path)

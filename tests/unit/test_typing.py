@@ -29,7 +29,6 @@ def test_a_checker_knows_the_types_of_the_sdk(disk: FakeDisk) -> None:
         assert_type(list(numbers), list[int])
         assert_type(dict(numbers.items()), dict[int, bytes])
         assert_type(numbers.get_many([1]), dict[int, bytes | None])
-        assert_type(pool.space().free, int)
 
 
 def test_a_checker_refuses_what_is_not_there(disk: FakeDisk) -> None:

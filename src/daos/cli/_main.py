@@ -12,15 +12,12 @@ import click
 
 from daos.cli._base import Lazy, LazyGroup
 from daos.cli._output import Session, show_error
-from daos.client.system import store_is_built
 from daos.errors import DaosError
 
 HELP = """Work with pools, containers and what is in them."""
-ALWAYS: dict[str, Lazy | LazyGroup] = {
+COMMANDS: dict[str, Lazy | LazyGroup] = {
     "doctor": Lazy("daos.cli.doctor", "Check that this machine is fit for a system."),
     "version": Lazy("daos.cli.version", "Print the version."),
-}
-WITH_STORE: dict[str, Lazy | LazyGroup] = {
     "container": LazyGroup(
         "container",
         "Create, list, query and destroy containers.",
@@ -44,9 +41,10 @@ WITH_STORE: dict[str, Lazy | LazyGroup] = {
     ),
     "pool": LazyGroup(
         "pool",
-        "Create, list and query pools.",
+        "Create, list, query and destroy pools.",
         {
             "create": Lazy("daos.cli.pool_create", "Create a pool, and the system if it is not there."),
+            "destroy": Lazy("daos.cli.pool_destroy", "Destroy a pool and all in it."),
             "list": Lazy("daos.cli.pool_list", "List the pools of a system.", ("ls",)),
             "query": Lazy("daos.cli.pool_query", "Tell about a pool."),
         },
@@ -54,9 +52,9 @@ WITH_STORE: dict[str, Lazy | LazyGroup] = {
 }
 
 
-def tool(*, with_store: bool) -> LazyGroup:
-    """Return the tool, with the commands that this build can run."""
-    return LazyGroup("daos", HELP, {**ALWAYS, **(WITH_STORE if with_store else {})})
+def tool() -> LazyGroup:
+    """Return the tool."""
+    return LazyGroup("daos", HELP, COMMANDS)
 
 
 def run(arguments: list[str], default_system: str | None) -> int:
@@ -68,7 +66,7 @@ def run(arguments: list[str], default_system: str | None) -> int:
     """
     session = Session(system=default_system)
     try:
-        status = tool(with_store=store_is_built()).main(arguments, prog_name="daos", standalone_mode=False, obj=session)
+        status = tool().main(arguments, prog_name="daos", standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as help_text:
         click.echo(help_text.format_message())
         return 0

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daos.model.sizes import format_size
-
 if TYPE_CHECKING:
     from daos import Pool
 
-# An embedded system keeps all on one device; scripts find its bytes in the first tier.
-TIER = "SCM"
-
 
 def pool_info(pool: Pool) -> dict[str, object]:
-    """Return the JSON object of a pool."""
-    space, targets = pool.space(), pool.system.targets
-    tier = {
-        "total": space.total,
-        "free": space.free,
-        "min": space.free // targets,
-        "max": space.free // targets,
-        "mean": space.free // targets,
-        "media_type": TIER.lower(),
-    }
+    """Return the JSON object of a pool, in the form that DAOS has where space was not asked for."""
+    targets = pool.system.targets
     return {
-        "query_mask": "disabled_engines,rebuild,space",
+        "query_mask": "disabled_engines,rebuild",
         "state": "Ready",
         "uuid": pool.uuid,
         "label": pool.label,
@@ -45,23 +32,16 @@ def pool_info(pool: Pool) -> dict[str, object]:
             "total_objects": 0,
             "degraded": False,
         },
-        "tier_stats": [tier],
-        "usage": [{"tier_name": TIER, "size": space.total, "free": space.free, "imbalance": 0}],
+        "tier_stats": None,
     }
 
 
 def pool_lines(pool: Pool) -> list[str]:
     """Return the text about a pool."""
-    space, targets = pool.space(), pool.system.targets
-    each = format_size(space.free // targets)
+    targets = pool.system.targets
     return [
         f"Pool {pool.uuid}, ntarget={targets}, disabled=0, leader=0, version=1, state=Ready",
         "Pool health info:",
         "- Rebuild idle, 0 objs, 0 recs",
         "- Data redundancy: normal",
-        "Pool space info:",
-        f"- Target count:{targets}",
-        f"- Storage tier 0 ({TIER}):",
-        f"  Total size: {format_size(space.total)}",
-        f"  Free: {format_size(space.free)}, min:{each}, max:{each}, mean:{each}",
     ]

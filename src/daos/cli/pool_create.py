@@ -7,7 +7,6 @@ import click
 from daos.cli._base import command as make
 from daos.cli._base import open_system
 from daos.cli._output import Reply, rows
-from daos.model.sizes import format_size
 
 
 @make("create", click.Argument(["label"], metavar="LABEL"))
@@ -15,14 +14,13 @@ from daos.model.sizes import format_size
 def command(context: click.Context, label: str) -> Reply:
     """Create the pool LABEL, and the system if it is not there."""
     pool = open_system(context, create=True).create_pool(label)
-    total = pool.space().total
     title = "Pool created"
     return Reply(
         [
             title,
             "-" * len(title),
-            *rows([("UUID", pool.uuid), ("Label", pool.label), ("Total Size", format_size(total))]),
+            *rows([("UUID", pool.uuid), ("Label", pool.label)]),
             "",
         ],
-        lambda: {"uuid": pool.uuid, "svc_ldr": 0, "svc_reps": [0], "tgt_ranks": [0], "tier_bytes": [total, 0]},
+        lambda: {"uuid": pool.uuid, "svc_ldr": 0, "svc_reps": [0], "tgt_ranks": [0]},
     )

@@ -13,6 +13,6 @@ from daos.cli._pool_info import pool_info, pool_lines
 @make("query", POOL)
 @click.pass_context
 def command(context: click.Context, pool: str) -> Reply:
-    """Tell about POOL: state and space."""
+    """Tell about POOL: its state."""
     opened = open_pool(context, pool)
     return Reply(pool_lines(opened), lambda: pool_info(opened))

@@ -97,14 +97,11 @@ class PoolCore(Protocol):
     def container_open(self, label_or_uuid: str) -> ContainerCore:
         """Open a container, else `DER.NONEXIST`."""
 
-    def container_destroy(self, label_or_uuid: str, force: bool) -> None:  # noqa: FBT001 -- the seam has no keywords
-        """Destroy a container; `DER.BUSY` while it is open, unless forced."""
+    def container_destroy(self, label_or_uuid: str) -> None:
+        """Destroy a container and all in it, else `DER.NONEXIST`."""
 
     def containers(self) -> list[tuple[str, str]]:
         """Return UUID and label of each container, in the order of the labels."""
-
-    def space(self) -> tuple[int, ...]:
-        """Return total and free bytes."""
 
 
 class EmbeddedCore(Protocol):
@@ -122,6 +119,9 @@ class EmbeddedCore(Protocol):
 
     def pool_open(self, label_or_uuid: str) -> PoolCore:
         """Open a pool, else `DER.NONEXIST`."""
+
+    def pool_destroy(self, label_or_uuid: str) -> None:
+        """Destroy a pool and all in it, else `DER.NONEXIST`."""
 
     def pools(self) -> list[tuple[str, str]]:
         """Return UUID and label of each pool, in the order of the labels."""

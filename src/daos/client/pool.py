@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from daos.client._seam import PoolCore
     from daos.client.system import System
 
-__all__ = ["Listed", "Pool", "Space"]
+__all__ = ["Listed", "Pool"]
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,6 @@ class Listed:
 
     uuid: str
     label: str
-
-
-@dataclass(frozen=True)
-class Space:
-    """Bytes of a pool.
-
-    Attributes:
-        total: What it may take.
-        free: What is left of that.
-    """
-
-    total: int
-    free: int
-
-    @property
-    def used(self) -> int:
-        """What is taken."""
-        return self.total - self.free
 
 
 class Pool:
@@ -117,24 +99,17 @@ class Pool:
         """Return UUID and label of each container, in the order of the labels."""
         return [Listed(uuid, label) for uuid, label in self._core.containers()]
 
-    def destroy_container(self, label: str, *, force: bool = False) -> None:
-        """Destroy a container and all in it; its space comes back in the background.
+    def destroy_container(self, label: str) -> None:
+        """Destroy a container and all in it.
 
         Args:
             label: Its label or UUID.
-            force: Also while it is open; its handles then raise `NotFoundError`.
 
         Raises:
             NotFoundError: `DER.NONEXIST`.
-            BusyError: `DER.BUSY`: it is open.
             InvalidError: `DER.INVAL`: a bad label.
         """
-        self._core.container_destroy(check_reference(label, "container"), force)
-
-    def space(self) -> Space:
-        """Return its bytes."""
-        total, free, *_ = self._core.space()
-        return Space(total, free)
+        self._core.container_destroy(check_reference(label, "container"))
 
     def close(self) -> None:
         """Close the system, if this pool came from `daos.open`; closing again is no error."""

@@ -10,7 +10,6 @@ from daos.client.container import Create, check_create
 from daos.client.pool import Listed, Pool
 from daos.errors import DER, ExistsError, InvalidError, NotFoundError
 from daos.model.labels import check_label, check_reference, is_uuid
-from daos.model.sizes import parse_size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,8 +23,6 @@ MEMORY = ":memory:"
 """The path of a system that is gone when it is closed."""
 TARGETS_MAX = 64
 """Targets of an embedded system: more than the cores of one machine's socket serve no purpose."""
-SIZE_MIN = 32 << 20
-"""Bytes of the smallest system: two log segments, and the space kept back for deleting."""
 
 Durability = Literal["synced", "interval", "buffered"]
 _DURABILITY = {"buffered": 0, "interval": 1, "synced": 2}
@@ -79,6 +76,15 @@ class System:
         """
         return self._pool(label, create="exclusive", owns_system=False)
 
+    def destroy_pool(self, label: str) -> None:
+        """Destroy a pool and all in it.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`.
+            InvalidError: `DER.INVAL`: a bad label.
+        """
+        self._core.pool_destroy(check_reference(label, "pool"))
+
     def _pool(self, label: str, *, create: Create, owns_system: bool) -> Pool:
         check_create(create)
         if create == "exclusive":
@@ -114,25 +120,15 @@ class System:
         return f"<daos.System {self._path}>"
 
 
-def store_is_built() -> bool:
-    """Tell whether this build of the native module has the store."""
-    return hasattr(_core, "Embedded")
-
-
-def _open_core(path: str, *, create: bool, targets: int, size: int | None, durability: int) -> EmbeddedCore:
+def _open_core(path: str, *, create: bool, targets: int, durability: int) -> EmbeddedCore:
     """Open the native system; the one place that does, so that a test can put a fake here."""
-    if not store_is_built():
-        raise InvalidError(
-            "this build has no store yet", code=DER.NOSYS, hint="ARCHITECTURE.md tells what exists so far"
-        )
-    return _core.Embedded.open(path, create=create, targets=targets, size=size, durability=durability)
+    return _core.Embedded.open(path, create=create, targets=targets, durability=durability)
 
 
 def open_system(
     path: str | os.PathLike[str],
     *,
     create: bool = True,
-    size: int | str | None = None,
     targets: int = 1,
     durability: Durability = "synced",
 ) -> System:
@@ -141,7 +137,6 @@ def open_system(
     Args:
         path: Its directory; `:memory:` for one that is gone when it is closed.
         create: Make it if it is not there.
-        size: The most it may take on disk, in bytes or as `10GiB`; None for what the device has.
         targets: The number of targets of a system that is made, 1 to 64; an existing one keeps its own.
         durability: What a returned call promises: `synced`, it survives a power cut; `interval`, so it does but for the
             last second; `buffered`, it survives the death of the process.
@@ -168,10 +163,7 @@ def open_system(
         raise InvalidError(f"invalid number of targets {targets!r}", hint=f"from 1 to {TARGETS_MAX}")
     if durability not in _DURABILITY:
         raise InvalidError(f"durability cannot be {durability!r}", hint='one of "synced", "interval", "buffered"')
-    limit = None if size is None else parse_size(size, "size")
-    if limit is not None and limit < SIZE_MIN:
-        raise InvalidError(f"size {limit} is too small", hint=f"at least {SIZE_MIN} bytes")
-    core = _open_core(where, create=bool(create), targets=targets, size=limit, durability=_DURABILITY[durability])
+    core = _open_core(where, create=bool(create), targets=targets, durability=_DURABILITY[durability])
     return System(core, where)
 
 
@@ -180,7 +172,6 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
     *,
     pool: str = "default",
     create: bool = True,
-    size: int | str | None = None,
     targets: int = 1,
     durability: Durability = "synced",
 ) -> Pool:
@@ -190,7 +181,6 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
         path: The system's directory, made on first use; `:memory:` for one that is gone when it is closed.
         pool: The pool's label, made on first use.
         create: Whether system and pool are made if they are not there.
-        size: As `open_system`.
         targets: As `open_system`.
         durability: As `open_system`.
 
@@ -199,7 +189,7 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
     """
     # Before anything is made on disk.
     check_reference(pool, "pool")
-    system = open_system(path, create=create, size=size, targets=targets, durability=durability)
+    system = open_system(path, create=create, targets=targets, durability=durability)
     try:
         return system._pool(pool, create=create, owns_system=True)  # noqa: SLF001 -- one class in two
     except BaseException:
