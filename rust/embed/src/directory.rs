@@ -177,7 +177,7 @@ fn try_lock(lock: &File, path: &Path) -> Result<Option<u32>> {
         }
         Err(rustix::io::Errno::ACCESS | rustix::io::Errno::AGAIN) => {
             let mut text = String::new();
-            let _ = (&*lock).take(32).read_to_string(&mut text);
+            let _ = lock.take(32).read_to_string(&mut text);
             Ok(Some(text.trim().parse().unwrap_or(0)))
         }
         Err(error) => Err(failed(&error.into(), "lock", path)),

@@ -85,15 +85,8 @@ impl Pool {
             Error::new(Der::Nonexist, format!("there is no container {name:?} in pool {:?}", self.label))
                 .hint("list the containers, or create it")
         };
-        let uuid = match tables::parse_uuid(name) {
-            Some(uuid) => uuid,
-            None => {
-                let uuid =
-                    self.system.row(&tables::cont_label_name(&self.uuid.0, name))?.ok_or_else(missing)?;
-                uuid.try_into()
-                    .map_err(|_| Error::new(Der::DfInval, "a container's label row has no known form"))?
-            }
-        };
+        let label_row = tables::cont_label_name(&self.uuid.0, name);
+        let uuid = self.system.uuid_of(name, &label_row)?.ok_or_else(missing)?;
         let row = self.system.row(&self.row_name(ContainerId(uuid)))?.ok_or_else(missing)?;
         Ok((ContainerId(uuid), Row::decode(&row)?))
     }
@@ -133,12 +126,8 @@ impl Pool {
     pub fn containers(&self) -> Result<Vec<(ContainerId, String)>> {
         self.check()?;
         let mut containers = Vec::new();
-        for (uuid, row) in self
-            .system
-            .guard
-            .store
-            .service_rows(&tables::cont_name(&self.uuid.0, &[0; 16])[..21])
-            .map_err(told)?
+        for (uuid, row) in
+            self.system.guard.store.service_rows(&tables::cont_prefix(&self.uuid.0)).map_err(told)?
         {
             if let Ok(uuid) = uuid.try_into() {
                 containers.push((ContainerId(uuid), Row::decode(&row)?.label));

@@ -117,6 +117,7 @@ impl Route for EmbeddedRoute {
 }
 
 /// A failure of the store as the caller is told it.
+#[allow(clippy::needless_pass_by_value)] // what `map_err` hands over
 pub(crate) fn told(error: VosError) -> Error {
     let hint = match &error {
         VosError::NoSpace { .. } => {

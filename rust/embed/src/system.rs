@@ -235,19 +235,21 @@ impl System {
         Ok(Pool { system: Arc::clone(self), route, uuid, label: row.label, props: row.props })
     }
 
+    /// The UUID that a name stands for: itself, or what its label's row says; `None` where there is no such label.
+    pub(crate) fn uuid_of(&self, name: &str, label_row: &[u8]) -> Result<Option<[u8; 16]>> {
+        if let Some(uuid) = tables::parse_uuid(name) {
+            return Ok(Some(uuid));
+        }
+        let damaged = |_| Error::new(Der::DfInval, format!("the row of label {name:?} has no known form"));
+        self.row(label_row)?.map(|uuid| uuid.try_into().map_err(damaged)).transpose()
+    }
+
     fn find_pool(&self, name: &str) -> Result<(PoolId, Row)> {
         let missing = || {
             Error::new(Der::Nonexist, format!("there is no pool {name:?}"))
                 .hint("list the pools, or create it")
         };
-        let uuid = match tables::parse_uuid(name) {
-            Some(uuid) => uuid,
-            None => {
-                let uuid = self.row(&tables::pool_label_name(name))?.ok_or_else(missing)?;
-                uuid.try_into()
-                    .map_err(|_| Error::new(Der::DfInval, "a pool's label row has no known form"))?
-            }
-        };
+        let uuid = self.uuid_of(name, &tables::pool_label_name(name))?.ok_or_else(missing)?;
         let row = self.row(&tables::pool_name(&uuid))?.ok_or_else(missing)?;
         Ok((PoolId(uuid), Row::decode(&row)?))
     }

@@ -43,8 +43,13 @@ pub(crate) fn pool_label_name(label: &str) -> Vec<u8> {
     [b"pool_label/", label.as_bytes()].concat()
 }
 
+/// In front of all containers of a pool.
+pub(crate) fn cont_prefix(pool: &[u8; 16]) -> Vec<u8> {
+    [b"cont/".as_slice(), pool].concat()
+}
+
 pub(crate) fn cont_name(pool: &[u8; 16], uuid: &[u8; 16]) -> Vec<u8> {
-    [b"cont/".as_slice(), pool, uuid].concat()
+    [&cont_prefix(pool)[..], uuid].concat()
 }
 
 pub(crate) fn cont_label_name(pool: &[u8; 16], label: &str) -> Vec<u8> {

@@ -69,7 +69,9 @@ mod tests {
             let layout = Layout::local(oid(3, lo), 8);
             let targets: Vec<u32> = layout.shards().map(|(_, target)| target.0).collect();
             assert_eq!(targets.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
-            targets.iter().for_each(|target| load[*target as usize] += 1);
+            for target in &targets {
+                load[*target as usize] += 1;
+            }
         }
         assert!(load.iter().all(|count| (2_700..3_300).contains(count)), "{load:?}");
     }

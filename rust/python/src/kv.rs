@@ -21,6 +21,8 @@ thread_local! {
     static FOUND: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+// Arguments that Python hands over are owned by the call.
+#[allow(clippy::needless_pass_by_value)]
 #[pymethods]
 impl KV {
     /// Stores a value.
@@ -57,7 +59,7 @@ impl KV {
 
     /// The values of several keys, in their order.
     fn get_many<'py>(&self, py: Python<'py>, keys: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyList>> {
-        let slices: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let slices: Vec<&[u8]> = keys.iter().map(PyBytesMethods::as_bytes).collect();
         let values = py
             .detach(|| slices.iter().map(|key| self.value(key)).collect::<Result<Vec<_>>>())
             .or_raise(py)?;

@@ -6,7 +6,7 @@
 mod ops;
 
 use crate::clock::HybridClock;
-use daos_types::{Cond, ContainerId, Durability, Epoch, UnitOid, Version};
+use daos_types::{Cond, ContainerId, Durability, Epoch, Version};
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, VosError};
 use daos_wire::ShardRef;
 use parking_lot::RwLock;
@@ -47,19 +47,16 @@ impl Target {
     }
 
     fn object(&self, of: ShardRef) -> Result<ObjectRef, VosError> {
-        let cont = self.conts.read().get(&of.cont).copied();
-        let cont = match cont {
-            Some(cont) => cont,
-            None => {
-                let mut conts = self.conts.write();
-                let cont = self
-                    .store
-                    .cont_num(self.shard, of.cont)?
-                    .ok_or(VosError::NotFound { what: "container" })?;
-                *conts.entry(of.cont).or_insert(cont)
-            }
+        let known = self.conts.read().get(&of.cont).copied();
+        let cont = if let Some(cont) = known {
+            cont
+        } else {
+            let mut conts = self.conts.write();
+            let cont =
+                self.store.cont_num(self.shard, of.cont)?.ok_or(VosError::NotFound { what: "container" })?;
+            *conts.entry(of.cont).or_insert(cont)
         };
-        Ok(ObjectRef { cont, oid: UnitOid { ..of.oid } })
+        Ok(ObjectRef { cont, oid: of.oid })
     }
 
     /// The version of a change made now. Called with the writer's lock held, so that epochs follow the log.
