@@ -125,10 +125,10 @@ class Container:
             )
         core = self._core.kv(entry.oid.hi, entry.oid.lo)
         if codec is INT_KEYS:
-            return KV(core, INT_KEYS, name=name, where=self.label, oid=entry.oid)
+            return KV(core, INT_KEYS, name=name, container=self, oid=entry.oid)
         if codec is BYTES_KEYS:
-            return KV(core, BYTES_KEYS, name=name, where=self.label, oid=entry.oid)
-        return KV(core, STR_KEYS, name=name, where=self.label, oid=entry.oid)
+            return KV(core, BYTES_KEYS, name=name, container=self, oid=entry.oid)
+        return KV(core, STR_KEYS, name=name, container=self, oid=entry.oid)
 
     def names(self) -> Iterator[NamedObject]:
         """Yield what has a name, in the order of the names' bytes, a page at a time."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from daos.client._names import ObjectId
     from daos.client._seam import Value
+    from daos.client.container import Container
 
 __all__ = ["KV"]
 
@@ -41,13 +42,16 @@ class KV(MutableMapping[K, bytes], Generic[K]):
     (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
     """
 
-    __slots__ = ("_codec", "_core", "_name", "_oid", "_where")
+    __slots__ = ("_codec", "_container", "_core", "_name", "_oid")
 
-    def __init__(self, core: _seam.KVCore, codec: KeyCodec[K], *, name: str, where: str, oid: ObjectId) -> None:
+    def __init__(
+        self, core: _seam.KVCore, codec: KeyCodec[K], *, name: str, container: Container, oid: ObjectId
+    ) -> None:
         self._core = core
         self._codec: KeyCodec[K] = codec
         self._name = name
-        self._where = where
+        # Held, so that a system that only this store still uses is not closed by collection.
+        self._container = container
         self._oid = oid
 
     @property
@@ -227,7 +231,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         return _Values(self)
 
     def __repr__(self) -> str:
-        return f"<daos.KV {self._name!r} in {self._where}, {self._codec.name} keys>"
+        return f"<daos.KV {self._name!r} in {self._container.label}, {self._codec.name} keys>"
 
     def _absent(self, key: K) -> KeyNotFoundError:
         """Return the error of a key that is not there."""

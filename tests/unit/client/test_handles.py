@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,19 @@ def test_a_pool_goes_with_all_in_it(disk: FakeDisk) -> None:
         assert system.pools() == []
         with pytest.raises(NotFoundError):
             system.destroy_pool("tank")
+
+
+def test_a_store_keeps_its_system_open(disk: FakeDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # natively: collection closes
+    kv = daos.open(tmp_path / "x.daos").container("c", create=True).kv("k", create=True)
+    gc.collect()
+    kv["a"] = b"1"
+    assert kv["a"] == b"1"
+    with pytest.raises(BusyError):
+        daos.open(tmp_path / "x.daos")
+    del kv
+    gc.collect()
+    daos.open(tmp_path / "x.daos", create=False).close()
 
 
 def test_reprs(disk: FakeDisk) -> None:

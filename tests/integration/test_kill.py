@@ -1,0 +1,43 @@
+"""A process that is killed loses nothing that it was told is stored."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import daos
+
+WRITER = """
+import sys, daos
+kv = daos.open(sys.argv[1], durability=sys.argv[2]).container("c", create=True).kv("k", create=True, keys="int")
+for number in range(1_000_000):
+    kv[number] = b"%d" % number * 20
+    print(number, flush=True)
+"""
+ACKNOWLEDGED_MIN = 200
+
+
+@pytest.mark.parametrize("durability", ["synced", "interval", "buffered"])
+def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path, durability: str) -> None:
+    path = tmp_path / "x.daos"
+    acknowledged = -1
+    # Twice, so that the second run writes on what the first left.
+    for _ in range(2):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), durability], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            for line in writer.stdout or ():
+                acknowledged = int(line)
+                if acknowledged == ACKNOWLEDGED_MIN:
+                    writer.kill()
+        assert acknowledged >= ACKNOWLEDGED_MIN
+        with daos.open(path, create=False) as pool:
+            kv = pool.container("c").kv("k", keys="int")
+            found = dict(kv.items())
+            # At most the one that was under way when it died is there besides.
+            assert len(found) in (acknowledged + 1, acknowledged + 2)
+            assert all(found[number] == b"%d" % number * 20 for number in range(acknowledged + 1))
+            kv.clear()
