@@ -90,7 +90,6 @@ impl Store {
             return Ok(false);
         };
         self.merge_frozen(&shard)?;
-        self.forget_settled(&shard)?;
         self.full.store(false, Ordering::Release);
         self.recycle(&shards)?;
         Ok(self.merge_wanted())
@@ -106,7 +105,8 @@ impl Store {
         let Some(needs) = shard.merge_needs() else { return Ok(()) };
         // The base must never be ahead of what the log is sure to keep.
         self.wait(needs, Durability::Synced)?;
-        shard.merge()
+        shard.merge()?;
+        self.forget_settled(shard)
     }
 
     /// Brings everything into the bases: what a clean close does, so that the next open has nothing to replay.
