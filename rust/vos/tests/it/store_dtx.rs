@@ -187,7 +187,7 @@ proptest! {
         }
         // In the end everything is decided, and nothing names a transaction any more.
         while !world.prepared.is_empty() {
-            world.run(&Step::Decide(0, world.prepared.len() % 2 == 0));
+            world.run(&Step::Decide(0, world.prepared.len().is_multiple_of(2)));
         }
         world.run(&Step::Merge);
         world.run(&Step::Merge);
