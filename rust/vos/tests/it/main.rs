@@ -15,3 +15,4 @@ mod store_crash;
 mod store_dtx;
 mod store_faults;
 mod store_model;
+mod store_query;
