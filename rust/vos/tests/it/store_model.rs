@@ -198,7 +198,7 @@ impl World {
     fn run(&mut self, step: &Step) {
         match step {
             Step::Update { object, dkey, values, cond, late } => {
-                self.update(*object, dkey, values, Cond(*cond), *late)
+                self.update(*object, dkey, values, Cond(*cond), *late);
             }
             Step::Punch { object, dkey, akeys, must_exist, late } => {
                 self.punch(*object, dkey.as_ref(), akeys, *must_exist, *late);
