@@ -120,7 +120,7 @@ impl<'a> Merge<'a> {
         for side in self.mems.iter().flatten() {
             if let Some(entry) = side.read.get(key) {
                 self.seen.add(entry.lsn);
-                return Ok(entry.value.as_deref().map(found));
+                return Ok(entry.value.map(found));
             }
         }
         Ok(self.base_view.get(key, found)?)
@@ -166,7 +166,7 @@ impl<'a> Merge<'a> {
             None => First::Nothing,
             Some((key, entry)) => {
                 self.seen.add(entry.lsn);
-                found(key, entry.value.as_deref().unwrap_or_default()).map_or(First::Walk, First::Found)
+                found(key, entry.value.unwrap_or_default()).map_or(First::Walk, First::Found)
             }
         })
     }
@@ -271,7 +271,7 @@ impl<'a> Merge<'a> {
             Source::Mem(at) => self.mems[at]
                 .as_ref()
                 .and_then(|side| side.head)
-                .and_then(|(_, entry)| entry.value.as_deref())
+                .and_then(|(_, entry)| entry.value)
                 .unwrap_or_default(),
             Source::Base => self.base.value(),
         }

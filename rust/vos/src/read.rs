@@ -95,7 +95,7 @@ pub(crate) fn object_state(
 
 impl View {
     /// Calls `with` with the object's scope at a version; `None` where the object has never been written.
-    fn scoped<R>(
+    pub(crate) fn scoped<R>(
         &self,
         of: ObjectRef,
         version: Version,

@@ -183,7 +183,7 @@ struct MergeBatch<'a> {
 impl Batch for MergeBatch<'_> {
     fn next(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
         let (key, entry) = self.walk.next()?;
-        let Some(value) = entry.value.as_deref() else { return Some((key, None)) };
+        let Some(value) = entry.value else { return Some((key, None)) };
         let dtx = if key::is_version(key) { entry::dtx_of(value) } else { DtxNum::COMMITTED };
         if dtx == DtxNum::COMMITTED {
             return Some((key, Some(value)));

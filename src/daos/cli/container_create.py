@@ -10,7 +10,7 @@ from daos.cli._container_info import container_info, container_rows
 from daos.cli._output import Reply, rows
 from daos.errors import DER, InvalidError
 
-PROPERTIES = click.Option(["--properties"], metavar="K:V[,K:V]", help="Properties, such as cksum:crc64.")
+PROPERTIES = click.Option(["--properties"], metavar="K:V[,K:V]", help="Properties, such as cksum:crc32c.")
 TYPE = click.Option(
     ["-t", "--type", "layout"], metavar="TYPE", default="PYTHON", help="Who owns what is in it: PYTHON."
 )
@@ -26,7 +26,7 @@ def parse(text: str | None) -> dict[str, object]:
     for pair in text.split(",") if text else ():
         name, _, value = pair.partition(":")
         if not name or not value:
-            raise InvalidError(f'invalid property "{pair}" (must be key:val)', hint="such as cksum:crc64,rd_fac:0")
+            raise InvalidError(f'invalid property "{pair}" (must be key:val)', hint="such as cksum:crc32c,rd_fac:0")
         if name in properties:
             raise InvalidError(f'property "{name}" is given twice', hint="give it once")
         properties[name] = value

@@ -254,19 +254,16 @@ class _Values(ValuesView[bytes]):
 
 def _checked(value: Value) -> Buffer:
     """Return a value that can be stored."""
-    if type(value) is bytes and value:
+    if type(value) is bytes:
         return value
     try:
         with memoryview(cast("Buffer", value)) as view:
-            if view.nbytes and view.c_contiguous:
+            if view.c_contiguous:
                 return cast("Buffer", value)
-            size = view.nbytes
     except TypeError:
         hint = "encode it, such as text.encode()" if isinstance(value, str) else "give bytes or a NumPy array"
         raise InvalidError(f"a value is bytes-like, not {type(value).__name__}", hint=hint) from None
-    if size:
-        raise InvalidError("a value is one contiguous buffer", hint="copy it first, such as numpy.ascontiguousarray(x)")
-    raise InvalidError("a value is not empty", hint="nothing and an empty value are the same here: remove the key")
+    raise InvalidError("a value is one contiguous buffer", hint="copy it first, such as numpy.ascontiguousarray(x)")
 
 
 def _pairs(items: Iterable[tuple[K, Value]]) -> Iterator[tuple[K, Value]]:

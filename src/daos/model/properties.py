@@ -88,10 +88,11 @@ CONTAINER_PROPERTIES = {
             "cksum",
             "Checksum",
             "crc32c",
-            ("off", "crc32c", "crc64", "adler32", "crc16", "crc32", "sha1", "sha256", "sha512"),
+            ("off", "crc32c"),
+            ("crc64", "adler32", "crc16", "crc32", "sha1", "sha256", "sha512"),
         ),
         Property("cksum_size", "Checksum Chunk Size", 32 << 10, size=True, low=1, high=1 << 30),
-        Property("srv_cksum", "Server Checksumming", "off", ("off", "on")),
+        Property("srv_cksum", "Server Checksumming", "off", ("off",), ("on",)),
         Property(
             "compression",
             "Compression",
@@ -182,7 +183,7 @@ def container_properties(given: Mapping[str, object] | None, *, domains: int = 1
             `DER.NOTSUPPORTED` for what DAOS knows and this release does not carry out.
     """
     if given is not None and not isinstance(given, Mapping):
-        raise InvalidError(f"properties are a mapping, not {type(given).__name__}", hint='such as {"cksum": "crc64"}')
+        raise InvalidError(f"properties are a mapping, not {type(given).__name__}", hint='such as {"cksum": "crc32c"}')
     valid = f"valid: {', '.join(sorted(CONTAINER_PROPERTIES))}"
     values = {name: prop.default for name, prop in CONTAINER_PROPERTIES.items()}
     seen: set[str] = set()

@@ -26,14 +26,14 @@ from tests.fake_core import FakeDisk
 
 def test_the_first_use_makes_all_and_the_second_finds_it(disk: FakeDisk) -> None:
     with daos.open("./scratch.daos") as pool:
-        cont = pool.container("run7", create=True, properties={"cksum": "crc64"})
+        cont = pool.container("run7", create=True, properties={"cksum": "crc32c"})
         cont.kv("params", create=True)["lr"] = b"0.1"
         assert (pool.label, cont.label) == ("default", "run7")
         first = cont.uuid
     with daos.open("./scratch.daos") as pool:
         cont = pool.container("run7", create=True)
         assert cont.uuid == first
-        assert cont.properties["cksum"] == "crc64"
+        assert cont.properties["cksum"] == "crc32c"
         assert cont.properties["rd_fac"] == 0
         assert cont.layout == "PYTHON"
         assert cont.kv("params")["lr"] == b"0.1"

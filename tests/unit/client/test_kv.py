@@ -206,13 +206,20 @@ def test_a_bad_key_is_refused_everywhere(disk: FakeDisk, kind: str, key: str, co
     assert len(kv) == 0
 
 
+def test_an_empty_value_is_a_value(kv: daos.KV[str]) -> None:
+    kv["k"] = b""
+    kv.put_many({"j": bytearray()})
+    assert (kv["k"], kv.get("j"), "k" in kv) == (b"", b"", True)
+    assert dict(kv.items()) == {"j": b"", "k": b""}
+    del kv["k"]
+    assert "k" not in kv
+
+
 VALUES = [
     ("text", "encode it"),
     (None, "bytes or a NumPy array"),
     (7, "bytes or a NumPy array"),
     ([1], "bytes or a NumPy array"),
-    (b"", "remove the key"),
-    (bytearray(), "remove the key"),
     (np.arange(10)[::2], "ascontiguousarray"),
     (memoryview(b"abcd")[::2], "ascontiguousarray"),
 ]

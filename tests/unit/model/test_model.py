@@ -61,7 +61,7 @@ def test_printed_sizes() -> None:
 
 def test_defaults_and_aliases() -> None:
     assert container_properties(None).values == {name: prop.default for name, prop in CONTAINER_PROPERTIES.items()}
-    assert container_properties({"rf": "2", "cksum": "SHA1"}, domains=3).values["rd_fac"] == 2
+    assert container_properties({"rf": "2", "cksum": "OFF"}, domains=3).values["rd_fac"] == 2
     assert container_properties({"cksum_size": "64KiB"}).values["cksum_size"] == 65536
 
 
@@ -74,6 +74,8 @@ def test_every_default_is_a_value_it_accepts() -> None:
     ("given", "code"),
     [
         ({"cksum": "md5"}, DER.INVAL),
+        ({"cksum": "sha1"}, DER.NOTSUPPORTED),
+        ({"srv_cksum": "on"}, DER.NOTSUPPORTED),
         ({"cksum": 1}, DER.INVAL),
         ({"cksum_size": 0}, DER.INVAL),
         ({"cksum_size": "x"}, DER.INVAL),

@@ -12,4 +12,7 @@ mod log_threads;
 mod log_workload;
 mod media_backends;
 mod store_crash;
+mod store_dtx;
+mod store_faults;
 mod store_model;
+mod store_query;

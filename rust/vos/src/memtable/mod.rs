@@ -3,31 +3,30 @@
 //! One writer inserts under the store's lock; readers share it. Nothing is ever removed: a deletion is an entry too,
 //! because it has to hide what the base holds.
 
+mod arena;
+mod tree;
+
 use crate::key;
 use daos_types::Lsn;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::collections::{BTreeMap, btree_map};
-use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tree::Tree;
 
-/// Bytes that an entry costs beside its key and value: its share of a tree node and two allocations.
-const OVERHEAD: usize = 96;
+pub(crate) use tree::Walk;
 
 /// One key's newest bytes.
-#[derive(Debug, Clone)]
-pub(crate) struct MemEntry {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemEntry<'a> {
     /// The record that wrote it.
     pub(crate) lsn: Lsn,
     /// Its bytes; `None` where the key was removed.
-    pub(crate) value: Option<Box<[u8]>>,
+    pub(crate) value: Option<&'a [u8]>,
 }
-
-type Map = BTreeMap<Box<[u8]>, MemEntry>;
 
 /// An ordered map of changes.
 #[derive(Debug, Default)]
 pub(crate) struct MemTable {
-    map: RwLock<Map>,
+    tree: RwLock<Tree>,
     bytes: AtomicUsize,
     count: AtomicUsize,
     /// The greatest epoch of any version in it: a reader that found a newer one need not look here.
@@ -37,7 +36,7 @@ pub(crate) struct MemTable {
 impl MemTable {
     /// Holds it for changes: a reader sees all that is inserted under one hold, or none of it.
     pub(crate) fn write(&self) -> MemWrite<'_> {
-        MemWrite { map: self.map.write(), table: self }
+        MemWrite { tree: self.tree.write(), table: self }
     }
 
     /// The greatest epoch in it.
@@ -57,49 +56,41 @@ impl MemTable {
 
     /// Holds it still for reading. Short: a writer waits meanwhile.
     pub(crate) fn read(&self) -> MemRead<'_> {
-        MemRead { map: self.map.read() }
+        MemRead { tree: self.tree.read() }
     }
 }
 
 /// A memtable held for changes.
 pub(crate) struct MemWrite<'a> {
-    map: RwLockWriteGuard<'a, Map>,
+    tree: RwLockWriteGuard<'a, Tree>,
     table: &'a MemTable,
 }
 
 impl MemWrite<'_> {
     /// Puts a key's newest bytes in place.
     pub(crate) fn insert(&mut self, key: &[u8], value: Option<&[u8]>, lsn: Lsn) {
-        if let Some(epoch) = key::epoch_of(key) {
-            self.table.epoch_max.fetch_max(epoch, Ordering::Release);
+        self.tree.insert(key, value, lsn);
+        // Nobody else stores these while the tree is held.
+        if let Some(epoch) = key::epoch_of(key).filter(|epoch| *epoch > self.table.epoch_max()) {
+            self.table.epoch_max.store(epoch, Ordering::Release);
         }
-        let entry = MemEntry { lsn, value: value.map(Box::from) };
-        let size = value.map_or(0, <[u8]>::len);
-        match self.map.insert(Box::from(key), entry) {
-            None => {
-                self.table.count.fetch_add(1, Ordering::Relaxed);
-                self.table.bytes.fetch_add(key.len() + size + OVERHEAD, Ordering::Relaxed);
-            }
-            Some(old) => {
-                self.table.bytes.fetch_add(size, Ordering::Relaxed);
-                self.table.bytes.fetch_sub(old.value.map_or(0, |value| value.len()), Ordering::Relaxed);
-            }
-        }
+        self.table.bytes.store(self.tree.bytes(), Ordering::Relaxed);
+        self.table.count.store(self.tree.count(), Ordering::Relaxed);
     }
 }
 
 /// A memtable held still.
 pub(crate) struct MemRead<'a> {
-    map: RwLockReadGuard<'a, Map>,
+    tree: RwLockReadGuard<'a, Tree>,
 }
 
 /// An entry as a reader sees it.
-pub(crate) type Found<'a> = (&'a [u8], &'a MemEntry);
+pub(crate) type Found<'a> = (&'a [u8], MemEntry<'a>);
 
 impl MemRead<'_> {
     /// The key's newest bytes.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<&MemEntry> {
-        self.map.get(key)
+    pub(crate) fn get(&self, key: &[u8]) -> Option<MemEntry<'_>> {
+        self.tree.get(key).map(|(_, entry)| entry)
     }
 
     /// The first entry at or behind `key`.
@@ -109,29 +100,12 @@ impl MemRead<'_> {
 
     /// A walk over the entries at or behind `key`, ascending.
     pub(crate) fn from(&self, key: &[u8]) -> Walk<'_> {
-        let range = self.map.range::<[u8], _>((Bound::Included(key), Bound::Unbounded));
-        Walk { range, forward: true }
+        self.tree.walk(key, true)
     }
 
     /// A walk over the entries before `key`, descending.
     pub(crate) fn before(&self, key: &[u8]) -> Walk<'_> {
-        let range = self.map.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key)));
-        Walk { range, forward: false }
-    }
-}
-
-/// A walk in one direction.
-pub(crate) struct Walk<'a> {
-    range: btree_map::Range<'a, Box<[u8]>, MemEntry>,
-    forward: bool,
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = Found<'a>;
-
-    fn next(&mut self) -> Option<Found<'a>> {
-        let found = if self.forward { self.range.next() } else { self.range.next_back() };
-        found.map(|(key, entry)| (key.as_ref(), entry))
+        self.tree.walk(key, false)
     }
 }
 
@@ -145,7 +119,7 @@ mod tests {
         mem.write().insert(b"a", Some(b"1234"), Lsn(1));
         let before = mem.bytes();
         mem.write().insert(b"a", Some(b"12"), Lsn(2));
-        assert_eq!((mem.count(), mem.bytes()), (1, before - 2));
+        assert_eq!((mem.count(), mem.bytes()), (1, before));
         mem.write().insert(b"a", None, Lsn(3));
         let read = mem.read();
         let (key, entry) = read.at_or_after(b"").unwrap();

@@ -1,0 +1,166 @@
+//! Background work: memtables into bases, the log let go, destroyed containers taken apart.
+
+use super::Store;
+use super::rows::{ROW_DOOMED, numbered, row_of};
+use crate::collect;
+use crate::error::Result;
+use crate::key::ContNum;
+use crate::shard::Shard;
+use daos_types::Durability;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Records that no base covers: what an open has to replay.
+const LOG_RECORDS_MAX: u64 = 512 << 10;
+
+/// Changes between two looks at how full the log is.
+pub(super) const LOG_LOOK_EVERY: u64 = 64;
+
+/// How urgently the log wants the memtables merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogLoad {
+    Light,
+    /// In the background.
+    Heavy,
+    /// Before the next change.
+    Pressing,
+}
+
+impl Store {
+    /// What is left of the log is kept for those who have begun.
+    pub(super) fn log_is_full(&self) -> bool {
+        let pressure = self.log.pressure();
+        pressure.bytes > pressure.bytes_max / 4 * 3
+    }
+
+    pub(super) fn log_load(&self) -> LogLoad {
+        let pressure = self.log.pressure();
+        let covered = self.shards.read().values().map(|shard| shard.covers()).min().unwrap_or_default();
+        let records = self.log.last().0.saturating_sub(covered.0);
+        if self.log_is_full() || records > LOG_RECORDS_MAX {
+            LogLoad::Pressing
+        } else if pressure.bytes > pressure.bytes_max / 2 || records > LOG_RECORDS_MAX / 4 * 3 {
+            LogLoad::Heavy
+        } else {
+            LogLoad::Light
+        }
+    }
+
+    /// Whether [`Store::merge_step`] would find work.
+    pub fn merge_wanted(&self) -> bool {
+        let full = |shard: &Arc<Shard>| {
+            let (bytes, count) = shard.active_load();
+            shard.is_frozen()
+                || bytes >= self.options.memtable_bytes_max
+                || count >= self.options.memtable_count_max
+        };
+        self.log_load() != LogLoad::Light || self.shards.read().values().any(full)
+    }
+
+    /// Background work: readies log segments, brings one full memtable into its base, recycles the log. True where there
+    /// may be more to do.
+    pub fn merge_step(&self) -> Result<bool> {
+        let _merging = self.merging.lock();
+        let result = self.merge_one();
+        result.map_err(|error| self.note(error))
+    }
+
+    fn merge_one(&self) -> Result<bool> {
+        self.log.prepare()?;
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        let pressed = self.log_load() != LogLoad::Light;
+        let mut chosen = shards.iter().find(|shard| shard.is_frozen()).cloned();
+        if chosen.is_none() {
+            let writer = self.writer.lock();
+            let last = self.log.last();
+            chosen = shards
+                .iter()
+                .filter(|shard| {
+                    let (bytes, count) = shard.active_load();
+                    bytes >= self.options.memtable_bytes_max
+                        || count >= self.options.memtable_count_max
+                        || (pressed && shard.log_needed_after() < last)
+                })
+                .find(|shard| shard.freeze(last))
+                .cloned();
+            drop(writer);
+        }
+        let Some(shard) = chosen else {
+            self.full.store(false, Ordering::Release);
+            return Ok(false);
+        };
+        self.merge_frozen(&shard)?;
+        self.full.store(false, Ordering::Release);
+        self.recycle(&shards)?;
+        Ok(self.merge_wanted())
+    }
+
+    /// Lets the log go that no index needs, not even the state it would fall back to.
+    fn recycle(&self, shards: &[Arc<Shard>]) -> Result<()> {
+        let needed_after = shards.iter().map(|shard| shard.log_needed_after()).min().unwrap_or_default();
+        Ok(self.log.recycle(needed_after)?)
+    }
+
+    fn merge_frozen(&self, shard: &Shard) -> Result<()> {
+        let Some(needs) = shard.merge_needs() else { return Ok(()) };
+        // The base must never be ahead of what the log is sure to keep.
+        self.wait(needs, Durability::Synced)?;
+        shard.merge()?;
+        self.forget_settled(shard)
+    }
+
+    /// Brings everything into the bases: what a clean close does, so that the next open has nothing to replay.
+    pub fn merge_all(&self) -> Result<()> {
+        let _merging = self.merging.lock();
+        let run = || -> Result<()> {
+            let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+            for shard in &shards {
+                self.merge_frozen(shard)?;
+                let writer = self.writer.lock();
+                let frozen = shard.freeze(self.log.last());
+                drop(writer);
+                if frozen {
+                    self.merge_frozen(shard)?;
+                }
+            }
+            self.recycle(&shards)
+        };
+        run().map_err(|error| self.note(error))
+    }
+
+    /// Background work: removes up to `budget` index entries of destroyed containers. True where there is more to do.
+    pub fn collect_step(&self, budget: usize) -> Result<bool> {
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        for shard in shards {
+            let Some((name, _)) = self.rows(shard.num, ROW_DOOMED)?.into_iter().next() else { continue };
+            let cont = ContNum(u32::from_be_bytes(row_of(&name, "a destroyed container")?));
+            let mut tx = self.begin()?;
+            let mut keys = shard.levels().read(None, |merge| collect::doomed(merge, cont, budget))?;
+            if keys.is_empty() {
+                keys.push(numbered(ROW_DOOMED, cont.0)?.as_slice().to_vec());
+            }
+            for key in &keys {
+                tx.writer.changes.remove(shard.num, key);
+            }
+            tx.finish(|_| ())?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Brings everything into the bases and notes in the log that it is at rest. The store can still be used afterwards;
+    /// dropping it without this loses nothing that was acknowledged.
+    pub fn close(&self) -> Result<()> {
+        self.merge_all()?;
+        self.log.close().map_err(|error| self.note(error.into()))
+    }
+
+    /// Bytes and entries of all memtables.
+    pub fn memtable_load(&self) -> (usize, usize) {
+        let shards = self.shards.read();
+        shards
+            .values()
+            .map(|shard| shard.active_load())
+            .fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
+    }
+}

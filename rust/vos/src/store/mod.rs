@@ -1,0 +1,122 @@
+//! The store of one device: a log and any number of pool shards.
+//!
+//! `begin` takes the writer's lock, operations write index changes into one record, `commit` hands the record to the
+//! log and inserts it; nobody waits for the device under that lock. What a caller may answer is decided by the gate:
+//! [`Store::wait`] for the log position it depends on.
+
+mod decide;
+mod merge;
+mod open;
+mod rows;
+mod shards;
+mod transaction;
+
+use crate::changes::{Changes, ShardNum};
+use crate::error::{Result, VosError};
+use crate::log::{Log, LogOptions};
+use crate::media::Media;
+use crate::shard::Shard;
+use crate::tx::ObjectNums;
+use daos_types::{Durability, Epoch, Lsn};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+pub(crate) use rows::ROW_OBJECT_NUMS;
+pub use transaction::Tx;
+
+/// The shard that holds the store's own rows and the services' tables; its pool is nil.
+pub const SYSTEM_SHARD: ShardNum = ShardNum(0);
+
+/// What a store is given at open; nothing of it is stored.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Bytes of a shard's memtable that start a merge; twice as much is the most it takes.
+    pub memtable_bytes_max: usize,
+    /// Entries of a shard's memtable that start a merge.
+    pub memtable_count_max: usize,
+    /// Bytes of a shard's page cache.
+    pub cache_bytes: usize,
+    /// The log's bounds.
+    pub log: LogOptions,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            memtable_bytes_max: 64 << 20,
+            memtable_count_max: 256 << 10,
+            cache_bytes: 256 << 20,
+            log: LogOptions::default(),
+        }
+    }
+}
+
+/// What opening a store found.
+#[derive(Debug, Clone, Default)]
+pub struct Opened {
+    /// Records that were in the log and not yet in the bases.
+    pub records_replayed: u64,
+}
+
+#[derive(Debug)]
+struct Writer {
+    changes: Changes,
+    ceiling: Epoch,
+    object_nums: BTreeMap<ShardNum, ObjectNums>,
+}
+
+/// A store.
+#[derive(Debug)]
+pub struct Store {
+    media: Arc<dyn Media>,
+    identity: [u8; 16],
+    options: StoreOptions,
+    log: Log,
+    writer: Mutex<Writer>,
+    shards: RwLock<BTreeMap<ShardNum, Arc<Shard>>>,
+    /// Held by whoever merges.
+    merging: Mutex<()>,
+    /// Memtables or log are full: writers merge before they write.
+    full: AtomicBool,
+    stopped: Mutex<Option<String>>,
+}
+impl Store {
+    /// The gate: returns when all up to this log position is as safe as asked. Whatever was read or changed at it may be
+    /// told to others only then.
+    pub fn wait(&self, position: Lsn, durability: Durability) -> Result<()> {
+        /// A device that does not answer for so long is taken for gone; the outcome is unknown.
+        const WAIT_MAX: Duration = Duration::from_secs(60);
+        if position == Lsn::ZERO {
+            return Ok(());
+        }
+        self.log.wait(position, durability, Some(WAIT_MAX)).map_err(|error| self.note(error.into()))
+    }
+
+    /// Makes everything written so far survive a power cut.
+    pub fn sync(&self) -> Result<()> {
+        self.wait(self.log.last(), Durability::Synced)
+    }
+
+    /// Syncs what was acknowledged with [`Durability::Interval`]; to be called at least each second.
+    pub fn sync_due(&self) -> Result<()> {
+        self.log.sync_due().map_err(|error| self.note(error.into()))
+    }
+
+    fn check_running(&self) -> Result<()> {
+        match &*self.stopped.lock() {
+            None => Ok(()),
+            Some(why) => Err(VosError::Stopped { why: why.clone() }),
+        }
+    }
+
+    /// After an unknown outcome nothing more is answered.
+    fn note(&self, error: VosError) -> VosError {
+        if matches!(error, VosError::Uncertain { .. } | VosError::Stopped { .. }) {
+            self.stopped.lock().get_or_insert_with(|| error.to_string());
+        }
+        error
+    }
+}

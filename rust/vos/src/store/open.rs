@@ -1,0 +1,139 @@
+//! Making and opening a store: bases first, then what the log has beyond them.
+
+use super::rows::{ROW_CEILING, ROW_DTX, row_of};
+use super::shards::{index_identity, index_name};
+use super::{Opened, SYSTEM_SHARD, Store, StoreOptions, Writer};
+use crate::base;
+use crate::changes::{self, Changes, OneChange, ShardNum};
+use crate::dtx::DtxRow;
+use crate::entry::DtxNum;
+use crate::error::{Result, VosError};
+use crate::key::KeyBuf;
+use crate::log::{Log, Merged};
+use crate::media::Media;
+use crate::shard::Shard;
+use daos_types::{Epoch, Lsn};
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+impl Store {
+    /// Makes an empty store on an empty device.
+    pub fn create(media: Arc<dyn Media>, identity: [u8; 16], options: StoreOptions) -> Result<Self> {
+        let name = index_name(SYSTEM_SHARD);
+        let system_identity = index_identity(identity, SYSTEM_SHARD);
+        let system = base::create(&media, &name, system_identity, options.cache_bytes, Lsn::ZERO)?;
+        let log = Log::create(Arc::clone(&media), identity, &options.log)?;
+        let system = Arc::new(Shard::new(SYSTEM_SHARD, system, 0));
+        Ok(Self::assemble(media, identity, options, log, BTreeMap::from([(SYSTEM_SHARD, system)])))
+    }
+
+    fn assemble(
+        media: Arc<dyn Media>,
+        identity: [u8; 16],
+        options: StoreOptions,
+        log: Log,
+        shards: BTreeMap<ShardNum, Arc<Shard>>,
+    ) -> Self {
+        Self {
+            media,
+            identity,
+            options,
+            log,
+            writer: Mutex::new(Writer {
+                changes: Changes::default(),
+                ceiling: Epoch::ZERO,
+                object_nums: BTreeMap::new(),
+            }),
+            shards: RwLock::new(shards),
+            merging: Mutex::new(()),
+            full: AtomicBool::new(false),
+            stopped: Mutex::new(None),
+        }
+    }
+
+    /// Opens a store: bases first, then the log's records that they do not cover.
+    pub fn open(media: Arc<dyn Media>, identity: [u8; 16], options: StoreOptions) -> Result<(Self, Opened)> {
+        let mut bases = BTreeMap::new();
+        for name in media.list()? {
+            let Some(num) = name.strip_prefix("shard-").and_then(|name| name.strip_suffix(".idx")) else {
+                continue;
+            };
+            let Ok(num) = u32::from_str_radix(num, 16) else { continue };
+            let num = ShardNum(num);
+            bases.insert(num, base::open(&media, &name, index_identity(identity, num), options.cache_bytes)?);
+        }
+        let missing = || VosError::Corrupt { why: format!("{} is missing", index_name(SYSTEM_SHARD)) };
+        let system_base = bases.remove(&SYSTEM_SHARD).ok_or_else(missing)?;
+        // Until the ceiling is known, a base may hold any epoch.
+        let mut shards =
+            BTreeMap::from([(SYSTEM_SHARD, Arc::new(Shard::new(SYSTEM_SHARD, system_base, u64::MAX)))]);
+        shards.extend(bases.into_iter().map(|(num, base)| (num, Arc::new(Shard::new(num, base, u64::MAX)))));
+        let merged = Merged {
+            by_all: shards.values().map(|shard| shard.covers()).min().unwrap_or_default(),
+            by_any: shards.values().map(|shard| shard.covers()).max().unwrap_or_default(),
+        };
+        let mut opened = Opened::default();
+        let mut replay = |lsn, record: &[u8]| {
+            opened.records_replayed += 1;
+            replay(&shards, lsn, record).map_err(|error| error.to_string())
+        };
+        let (log, _) = Log::open(Arc::clone(&media), identity, &options.log, merged, &mut replay)?;
+        let store = Self::assemble(media, identity, options, log, shards);
+        store.settle_after_open()?;
+        Ok((store, opened))
+    }
+
+    /// Reads the rows that say how things stood, and removes indexes of shards that were never finished.
+    fn settle_after_open(&self) -> Result<()> {
+        let ceiling = match self.row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?)?.1 {
+            Some(bytes) => Epoch(u64::from_le_bytes(row_of(&bytes, "the epoch ceiling")?)),
+            None => Epoch::ZERO,
+        };
+        self.writer.lock().ceiling = ceiling;
+        let known: Vec<ShardNum> = self.shard_list()?.into_iter().map(|(num, ..)| num).collect();
+        let unknown: Vec<ShardNum> = self
+            .shards
+            .read()
+            .keys()
+            .copied()
+            .filter(|num| *num != SYSTEM_SHARD && !known.contains(num))
+            .collect();
+        for num in unknown {
+            self.shards.write().remove(&num);
+            self.media.remove(&index_name(num))?;
+        }
+        for num in known {
+            if !self.shards.read().contains_key(&num) {
+                return Err(VosError::Corrupt { why: format!("{} is missing", index_name(num)) });
+            }
+        }
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        for shard in shards {
+            shard.set_base_epoch_max(ceiling.0);
+            for (name, row) in self.rows(shard.num, ROW_DTX)? {
+                let num = DtxNum(u32::from_be_bytes(row_of(&name, "a transaction")?));
+                shard.dtx.set(num, DtxRow::decode(&row)?, self.log.last());
+            }
+        }
+        Ok(())
+    }
+
+    /// No epoch above it was ever used; a clock must go on from here.
+    pub fn epoch_ceiling(&self) -> Epoch {
+        self.writer.lock().ceiling
+    }
+}
+
+/// Puts one record of the log back into the memtables of the shards that lack it.
+fn replay(shards: &BTreeMap<ShardNum, Arc<Shard>>, lsn: Lsn, record: &[u8]) -> Result<()> {
+    for change in changes::decode(record)? {
+        let OneChange { shard: num, key, value } = change?;
+        // A shard that has no index any more was destroyed later.
+        if let Some(shard) = shards.get(&num).filter(|shard| shard.covers() < lsn) {
+            shard.levels().active.write().insert(key, value, lsn);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The shards of a store: made, removed, found.
+
+use super::rows::{ROW_SHARD, ROW_SHARD_NUMS, numbered, row_of};
+use super::{SYSTEM_SHARD, Store};
+use crate::base;
+use crate::changes::ShardNum;
+use crate::error::{Result, VosError};
+use crate::key::KeyBuf;
+use crate::read::View;
+use crate::shard::Shard;
+use daos_types::{Durability, PoolId, TargetIdx};
+use std::sync::Arc;
+
+pub(super) fn index_name(num: ShardNum) -> String {
+    format!("shard-{:08x}.idx", num.0)
+}
+
+pub(super) fn index_identity(store: [u8; 16], num: ShardNum) -> [u8; 16] {
+    let mut identity = store;
+    for (byte, part) in identity.iter_mut().rev().zip(num.0.to_le_bytes()) {
+        *byte ^= part;
+    }
+    identity
+}
+
+impl Store {
+    /// All pool shards: number, pool, target.
+    pub fn shard_list(&self) -> Result<Vec<(ShardNum, PoolId, TargetIdx)>> {
+        let rows = self.rows(SYSTEM_SHARD, ROW_SHARD)?;
+        rows.into_iter()
+            .map(|(name, row)| {
+                let row: [u8; 20] = row_of(&row, "a shard")?;
+                let (pool, target) = row.split_at(16);
+                Ok((
+                    ShardNum(u32::from_be_bytes(row_of(&name, "a shard")?)),
+                    PoolId(row_of(pool, "a shard")?),
+                    TargetIdx(u32::from_le_bytes(row_of(target, "a shard")?)),
+                ))
+            })
+            .collect()
+    }
+
+    /// Makes an empty shard; durable at return.
+    pub fn shard_create(&self, pool: PoolId, target: TargetIdx) -> Result<ShardNum> {
+        let next = KeyBuf::meta(ROW_SHARD_NUMS)?;
+        // Numbers are not used twice, not even after a failure: the number is taken before the file is made.
+        let mut tx = self.begin()?;
+        let num = match tx.row(SYSTEM_SHARD, &next)? {
+            Some(bytes) => u32::from_le_bytes(row_of(&bytes, "the next shard")?),
+            None => 1,
+        };
+        tx.put_row(SYSTEM_SHARD, &next, &(num + 1).to_le_bytes());
+        self.wait(tx.commit()?, Durability::Synced)?;
+        let num = ShardNum(num);
+        // Nothing that is in the log so far concerns the new index.
+        let covers = self.log.durable();
+        let identity = index_identity(self.identity, num);
+        let base = base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
+        let mut tx = self.begin()?;
+        let shard = Arc::new(Shard::new(num, base, 0));
+        self.shards.write().insert(num, shard);
+        let row = [&pool.0[..], &target.0.to_le_bytes()[..]].concat();
+        tx.put_row(SYSTEM_SHARD, &numbered(ROW_SHARD, num.0)?, &row);
+        self.wait(tx.commit()?, Durability::Synced)?;
+        Ok(num)
+    }
+
+    /// Removes a shard with all that is in it; durable at return. Views of it go on as they are.
+    pub fn shard_destroy(&self, num: ShardNum) -> Result<()> {
+        if num == SYSTEM_SHARD {
+            return Err(VosError::Invalid { why: "the system shard stays".to_owned() });
+        }
+        let mut tx = self.begin()?;
+        let row = numbered(ROW_SHARD, num.0)?;
+        if tx.row(SYSTEM_SHARD, &row)?.is_none() {
+            return Err(VosError::NotFound { what: "shard" });
+        }
+        tx.remove_row(SYSTEM_SHARD, &row);
+        self.wait(tx.commit()?, Durability::Synced)?;
+        let _merging = self.merging.lock();
+        self.shards.write().remove(&num);
+        self.media.remove(&index_name(num))?;
+        self.media.sync_names()?;
+        Ok(())
+    }
+
+    pub(crate) fn shard(&self, num: ShardNum) -> Result<Arc<Shard>> {
+        self.shards.read().get(&num).cloned().ok_or(VosError::NotFound { what: "shard" })
+    }
+
+    /// A shard's state for reading.
+    pub fn view(&self, num: ShardNum) -> Result<View> {
+        self.check_running()?;
+        let shard = self.shard(num)?;
+        Ok(View { look: shard.look(), shard })
+    }
+}

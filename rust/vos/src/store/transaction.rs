@@ -1,0 +1,236 @@
+//! Changing a store: operations into one record, and the record into log and memtables.
+
+use super::merge::{LOG_LOOK_EVERY, LogLoad};
+use super::rows::{ROW_CEILING, ROW_OBJECT_NUMS, row_of};
+use super::{SYSTEM_SHARD, Store, Writer};
+use crate::changes::{self, Changes, OneChange, ShardNum};
+use crate::dtx::DtxId;
+use crate::entry::DtxNum;
+use crate::error::{Result, VosError};
+use crate::key::KeyBuf;
+use crate::levels::Seen;
+use crate::log::LogError;
+use crate::memtable::MemWrite;
+use crate::read::ObjectRef;
+use crate::shard::Shard;
+use crate::tx::{Iod, ObjectNums, Part, Punch, Writing};
+use daos_types::{Cond, Epoch, Lsn, Version};
+use parking_lot::MutexGuard;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How far the durable epoch ceiling is kept ahead of the epochs in use: one second of hybrid clock.
+const CEILING_AHEAD: u64 = 16_000_000_000;
+
+/// A transaction at work. Dropped without [`Tx::commit`] it never happened.
+pub struct Tx<'s> {
+    pub(super) store: &'s Store,
+    pub(super) writer: MutexGuard<'s, Writer>,
+    pub(super) parts: Vec<Part>,
+    pub(super) dtx: Option<DtxId>,
+    operations: u32,
+    /// Up to here the record's changes are visible to the next operation.
+    overlaid: usize,
+    seen: Seen,
+    epoch_max: Epoch,
+}
+
+impl Store {
+    /// Begins a transaction: its operations apply all or none when it commits. Other writers wait meanwhile.
+    ///
+    /// Where memtables are full it first merges them.
+    pub fn begin(&self) -> Result<Tx<'_>> {
+        while self.full.load(Ordering::Acquire) || self.log_is_full() {
+            if !self.merge_step()? {
+                break;
+            }
+        }
+        self.begin_now()
+    }
+
+    pub(super) fn begin_now(&self) -> Result<Tx<'_>> {
+        self.check_running()?;
+        let mut writer = self.writer.lock();
+        writer.changes.clear();
+        Ok(Tx {
+            store: self,
+            writer,
+            parts: Vec::new(),
+            dtx: None,
+            operations: 0,
+            overlaid: 0,
+            seen: Seen::default(),
+            epoch_max: Epoch::ZERO,
+        })
+    }
+
+    /// Inserts a record's changes: a reader of a shard sees all of them or none.
+    fn insert(&self, record: &Changes, lsn: Lsn) -> Result<()> {
+        let shards = self.shards.read();
+        let mut nums: Vec<ShardNum> = Vec::new();
+        for change in record.since(changes::HEAD_LEN) {
+            let num = change?.shard;
+            if !nums.contains(&num) {
+                nums.push(num);
+            }
+        }
+        // All are held before the first insertion, in one order, so that no reader sees half a transaction.
+        nums.sort_unstable();
+        let levels: Vec<(ShardNum, &Arc<Shard>, _)> = nums
+            .iter()
+            .filter_map(|num| shards.get(num).map(|shard| (*num, shard, shard.levels())))
+            .collect();
+        let mut held: Vec<(ShardNum, &Arc<Shard>, MemWrite<'_>)> =
+            levels.iter().map(|(num, shard, levels)| (*num, *shard, levels.active.write())).collect();
+        for change in record.since(changes::HEAD_LEN) {
+            let OneChange { shard: num, key, value } = change?;
+            if let Some((_, shard, mem)) = held.iter_mut().find(|(held, ..)| *held == num) {
+                mem.insert(key, value, lsn);
+                shard.forget_object(key);
+            }
+        }
+        drop(held);
+        for (_, shard, _) in &levels {
+            let (bytes, count) = shard.active_load();
+            if (bytes >= self.options.memtable_bytes_max || count >= self.options.memtable_count_max)
+                && (!shard.freeze(lsn))
+                && (bytes >= 2 * self.options.memtable_bytes_max
+                    || count >= 2 * self.options.memtable_count_max)
+            {
+                self.full.store(true, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// The highest log position that the operations' outcomes depend on, failed ones included.
+    pub fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    /// The part of a shard; its index in `parts`.
+    fn part(&mut self, num: ShardNum) -> Result<usize> {
+        if let Some(at) = self.parts.iter().position(|part| part.shard.num == num) {
+            return Ok(at);
+        }
+        let shard = self.store.shard(num)?;
+        let nums = if let Some(nums) = self.writer.object_nums.get(&num) {
+            *nums
+        } else {
+            let end = match self.store.row(num, &KeyBuf::meta(ROW_OBJECT_NUMS)?)?.1 {
+                Some(bytes) => u64::from_le_bytes(row_of(&bytes, "object numbers")?),
+                None => 0,
+            };
+            ObjectNums { next: end, end }
+        };
+        self.parts.push(Part::new(shard, nums));
+        Ok(self.parts.len() - 1)
+    }
+
+    /// Runs one operation; where it fails, it alone has not happened.
+    fn operate(
+        &mut self,
+        num: ShardNum,
+        of: ObjectRef,
+        version: Version,
+        operation: impl FnOnce(&mut Writing<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
+        let at = self.part(num)?;
+        let dtx = self.dtx.map_or(DtxNum::COMMITTED, |_| self.parts[at].shard.dtx.free_num());
+        if self.operations > 0 {
+            let done = self.writer.changes.since(self.overlaid);
+            for part in &mut self.parts {
+                part.overlay(done.clone())?;
+            }
+        }
+        self.operations += 1;
+        let mark = self.writer.changes.mark();
+        self.overlaid = mark;
+        let part = &mut self.parts[at];
+        let nums = part.nums;
+        let (seen, result) = part.run(of, version, dtx, &mut self.writer.changes, operation);
+        self.seen.add(seen.0);
+        if result.is_err() {
+            self.parts[at].nums = nums;
+            self.writer.changes.truncate(mark);
+        } else {
+            self.epoch_max = self.epoch_max.max(version.epoch);
+        }
+        result
+    }
+
+    /// Puts new values under akeys of one dkey.
+    pub fn update(
+        &mut self,
+        shard: ShardNum,
+        of: ObjectRef,
+        version: Version,
+        dkey: &[u8],
+        iods: &[Iod<'_>],
+        cond: Cond,
+    ) -> Result<()> {
+        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond))
+    }
+
+    /// Hides an object, a dkey or akeys from a version on.
+    pub fn punch(
+        &mut self,
+        shard: ShardNum,
+        of: ObjectRef,
+        version: Version,
+        what: Punch<'_>,
+        cond: Cond,
+    ) -> Result<()> {
+        self.operate(shard, of, version, |writing| writing.punch(what, cond))
+    }
+
+    /// Logs and applies everything. Answers the log position that a reply has to wait for; nothing is durable yet.
+    ///
+    /// An error means that nothing happened, except [`VosError::Uncertain`].
+    pub fn commit(self) -> Result<Lsn> {
+        if self.dtx.is_some() {
+            return Err(VosError::Invalid {
+                why: "a transaction that is decided elsewhere is prepared".to_owned(),
+            });
+        }
+        self.finish(|_| ())
+    }
+
+    /// Queues the record. Readers do not need the writer's lock, so the log may be relieved under it.
+    fn submit(&self) -> std::result::Result<Lsn, LogError> {
+        let record = [self.writer.changes.as_slice()];
+        match self.store.log.submit(&record) {
+            Err(LogError::Busy) => {
+                self.store.log.relieve()?;
+                self.store.log.submit(&record)
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn finish(mut self, inserted: impl FnOnce(Lsn)) -> Result<Lsn> {
+        if self.writer.changes.is_empty() {
+            return Ok(self.seen.0);
+        }
+        let ceiling = (self.epoch_max > self.writer.ceiling)
+            .then(|| Epoch(self.epoch_max.0.saturating_add(CEILING_AHEAD)));
+        if let Some(ceiling) = ceiling {
+            self.put_row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?, &ceiling.0.to_le_bytes());
+        }
+        let lsn = self.submit().map_err(|error| self.store.note(error.into()))?;
+        if let Some(ceiling) = ceiling {
+            self.writer.ceiling = ceiling;
+        }
+        for part in &self.parts {
+            self.writer.object_nums.insert(part.shard.num, part.nums);
+        }
+        self.store.insert(&self.writer.changes, lsn)?;
+        inserted(lsn);
+        if lsn.0.is_multiple_of(LOG_LOOK_EVERY) && self.store.log_load() == LogLoad::Pressing {
+            self.store.full.store(true, Ordering::Release);
+        }
+        Ok(lsn)
+    }
+}

@@ -1,0 +1,115 @@
+//! The extreme keys of objects with integer keys, against a map.
+
+use daos_types::{Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
+use daos_types::{UnitOid, Version};
+use daos_vos::media::MemoryMedia;
+use daos_vos::{Iod, IodValue, KeyFound, KeyQuery, ObjectRef, Punch, Store, StoreOptions, VosError};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u64, u64),
+    PunchDkey(u64),
+    PunchAkey(u64, u64),
+    Merge,
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..6u64, Just(255), Just(256), Just(u64::MAX - 1), Just(u64::MAX)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (number(), number()).prop_map(|(dkey, akey)| Step::Put(dkey, akey)),
+        2 => number().prop_map(Step::PunchDkey),
+        2 => (number(), number()).prop_map(|(dkey, akey)| Step::PunchAkey(dkey, akey)),
+        1 => Just(Step::Merge),
+    ]
+}
+
+fn object(kind: ObjectType) -> UnitOid {
+    UnitOid { oid: ObjectId::generate(kind, 1, 1, 0, 1), shard: ShardIdx(0) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_extremes_are_those_of_the_map(steps in proptest::collection::vec(step(), 1..40)) {
+        let store = Store::create(Arc::new(MemoryMedia::new()), [1; 16], StoreOptions::default()).unwrap();
+        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
+        let mut tx = store.begin().unwrap();
+        let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
+        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let of = ObjectRef { cont, oid: object(ObjectType::MultiUint64) };
+        let mut model: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for (at, step) in steps.iter().enumerate() {
+            let version = Version::new(Epoch(100 + at as u64), 1);
+            let mut tx = store.begin().unwrap();
+            match step {
+                Step::Put(dkey, akey) => {
+                    let akey_bytes = akey.to_le_bytes();
+                    let iods = [Iod { akey: &akey_bytes, cond: Cond::NONE, value: IodValue::Single(b"x") }];
+                    tx.update(shard, of, version, &dkey.to_le_bytes(), &iods, Cond::NONE).unwrap();
+                    model.entry(*dkey).or_default().insert(*akey);
+                }
+                Step::PunchDkey(dkey) => {
+                    tx.punch(shard, of, version, Punch::Dkey(&dkey.to_le_bytes()), Cond::NONE).unwrap();
+                    model.remove(dkey);
+                }
+                Step::PunchAkey(dkey, akey) => {
+                    let akey_bytes = akey.to_le_bytes();
+                    let what = Punch::Akeys(&dkey.to_le_bytes(), &[&akey_bytes]);
+                    tx.punch(shard, of, version, what, Cond::NONE).unwrap();
+                    if let Some(akeys) = model.get_mut(dkey) {
+                        akeys.remove(akey);
+                    }
+                    model.retain(|_, akeys| !akeys.is_empty());
+                }
+                Step::Merge => {
+                    drop(tx);
+                    store.merge_all().unwrap();
+                    continue;
+                }
+            }
+            store.wait(tx.commit().unwrap(), Durability::Buffered).unwrap();
+        }
+        let view = store.view(shard).unwrap();
+        let now = Version::read_at(Epoch::MAX);
+        for greatest in [false, true] {
+            let pick = |set: &BTreeSet<u64>| if greatest { set.last().copied() } else { set.first().copied() };
+            let dkey = if greatest { model.last_key_value() } else { model.first_key_value() };
+            let query = KeyQuery { greatest, dkey: None, akey: true };
+            let expected = dkey.map(|(dkey, akeys)| KeyFound { dkey: Some(*dkey), akey: pick(akeys) });
+            prop_assert_eq!(view.query_key(of, query, now).1.unwrap(), expected);
+            let query = KeyQuery { akey: false, ..query };
+            let expected = dkey.map(|(dkey, _)| KeyFound { dkey: Some(*dkey), akey: None });
+            prop_assert_eq!(view.query_key(of, query, now).1.unwrap(), expected);
+            for (dkey, akeys) in &model {
+                let query = KeyQuery { greatest, dkey: Some(&dkey.to_le_bytes()), akey: true };
+                let expected = Some(KeyFound { dkey: None, akey: pick(akeys) });
+                prop_assert_eq!(view.query_key(of, query, now).1.unwrap(), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_integer_keys_have_extremes() {
+    let store = Store::create(Arc::new(MemoryMedia::new()), [1; 16], StoreOptions::default()).unwrap();
+    let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
+    let mut tx = store.begin().unwrap();
+    let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
+    tx.commit().unwrap();
+    let view = store.view(shard).unwrap();
+    let ask = |kind, dkey, akey| {
+        let of = ObjectRef { cont, oid: object(kind) };
+        view.query_key(of, KeyQuery { greatest: true, dkey, akey }, Version::read_at(Epoch::MAX)).1
+    };
+    assert!(matches!(ask(ObjectType::MultiHashed, None, false), Err(VosError::Invalid { .. })));
+    assert!(matches!(ask(ObjectType::DkeyUint64, None, true), Err(VosError::Invalid { .. })));
+    assert!(matches!(ask(ObjectType::MultiUint64, Some(&[0; 8]), false), Err(VosError::Invalid { .. })));
+    assert_eq!(ask(ObjectType::DkeyUint64, None, false).unwrap(), None);
+}
