@@ -20,7 +20,6 @@ import sysconfig
 import threading
 import time
 import zipfile
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -30,6 +29,7 @@ import msgspec
 import numpy as np
 
 from daos._build import build_info
+from daos._demo_table import HEAD, Meter, Row
 from daos.client import open as open_pool
 from daos.client import open_system
 from daos.errors import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from daos.client import KV, Container
 
-__all__ = ["FULL", "QUICK", "Demo", "FileStore", "Plan", "Row", "clear", "lines"]
+__all__ = ["FULL", "QUICK", "Demo", "FileStore", "Plan", "clear", "lines"]
 
 POOL = "demo"
 TREE = "tree"
@@ -91,68 +91,6 @@ class Plan:
 FULL = Plan("full", 1_000_000, 2000, 2400, 32, (24, 64))
 QUICK = Plan("quick", 300, 50, 60, 8, (12, 30))
 PLANS = {plan.name: plan for plan in (FULL, QUICK)}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table.
-
-    Attributes:
-        step: What was done.
-        entries: Keys that were put, read or removed; None where that means nothing.
-        size: Bytes of their values.
-        seconds: Spent in the store, without reading and summing the files.
-        note: What else there is to say.
-    """
-
-    step: str
-    entries: int | None = None
-    size: int | None = None
-    seconds: float | None = None
-    note: str = ""
-
-    def text(self) -> str:
-        """Return the line."""
-        entries = "" if self.entries is None else f"{self.entries:,}"
-        size = "" if self.size is None else f"{self.size / 1e6:.1f}"
-        seconds = "" if self.seconds is None else f"{self.seconds:.2f}"
-        spent = max(self.seconds or 0.0, 1e-6)
-        bandwidth = f"{self.size / 1e6 / spent:.1f}" if self.size and self.seconds else ""
-        rate = f"{self.entries / spent:,.0f}" if self.entries and self.seconds else ""
-        return line_of(self.step, entries, size, seconds, bandwidth, rate, self.note)
-
-
-def line_of(step: str, *cells: str) -> str:
-    """Return a line of the table: five cells of numbers, and a note."""
-    *numbers, note = cells
-    widths = (8, 8, 7, 8, 11)
-    line = "".join(f"{cell:>{width}}" for cell, width in zip(numbers, widths, strict=True))
-    return f"{step:<34}{line}  {note}".rstrip()
-
-
-HEAD = line_of("step", "entries", "MB", "s", "MB/s", "entries/s", "")
-
-
-@dataclass
-class Meter:
-    """Adds up what a step moves, and the time it spends in the store."""
-
-    entries: int = 0
-    size: int = 0
-    seconds: float = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time of a block."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds += time.perf_counter() - started
-
-    def row(self, step: str, note: str = "") -> Row:
-        """Return the line of the step."""
-        return Row(step, self.entries, self.size, self.seconds, note)
 
 
 def digest(data: bytes) -> str:

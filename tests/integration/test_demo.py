@@ -12,7 +12,8 @@ import pytest
 
 import daos
 from daos import _demo
-from daos._demo import QUICK, Demo, FileStore, Killed, Plan, Row
+from daos._demo import QUICK, Demo, FileStore, Killed, Plan
+from daos._demo_table import Row
 from daos.cli import _main
 
 SMALL = Plan("quick", 60, 5, 3, 8, (3, 6))
