@@ -69,16 +69,22 @@ fn run(store: &Store, shared: &Shared) {
             }
         }
         // A failure stops the store by itself: the next caller is told.
+        let mut sync_due = || {
+            if synced.elapsed() >= SYNC_EVERY {
+                let _ = store.sync_due();
+                synced = Instant::now();
+            }
+        };
+        // Syncs go first and in between: what waits for them was promised within a second, merges were not.
+        sync_due();
         while store.merge_wanted() && !*shared.stop.lock() {
-            if !store.merge_step().unwrap_or(false) {
+            let more = store.merge_step().unwrap_or(false);
+            sync_due();
+            if !more {
                 break;
             }
         }
         let _ = store.collect_step(COLLECT_BUDGET);
-        if synced.elapsed() >= SYNC_EVERY {
-            let _ = store.sync_due();
-            synced = Instant::now();
-        }
     }
 }
 

@@ -17,6 +17,9 @@ const MAGIC: &[u8; 8] = b"DAOSSYS\0";
 const FORMAT: u32 = 1;
 const HEAD_LEN: usize = 40;
 
+/// How long to wait for another thread that opens or closes a system.
+const TABLE_WAIT: Duration = Duration::from_secs(5);
+
 /// Directories this process has open: its own file locks would not stop it from opening one twice.
 static OPEN_HERE: Mutex<BTreeSet<(u32, u64, u64)>> = Mutex::new(BTreeSet::new());
 
@@ -32,35 +35,56 @@ pub(crate) struct SystemHead {
 pub(crate) struct Directory {
     path: PathBuf,
     key: (u32, u64, u64),
-    /// Its lock goes with it.
-    _lock: File,
+    /// Gone with it; `None` only while it is dropped.
+    lock: Option<File>,
 }
 
 impl Directory {
     /// Takes the directory, making it if that is allowed. `None` for the head where there is no system in it yet.
     pub(crate) fn take(path: &Path, create: bool) -> Result<(Self, Option<SystemHead>)> {
         let shown = path.display();
-        if !path.exists() {
+        let absent = || {
+            Error::new(Der::Nonexist, format!("there is no system at {shown}"))
+                .hint("check the path, or create the system by opening it without create=False")
+        };
+        if !is_there(path)? {
             if !create {
-                return Err(Error::new(Der::Nonexist, format!("there is no system at {shown}"))
-                    .hint("check the path, or create the system by opening it without create=False"));
+                return Err(absent());
             }
-            fs::create_dir_all(path).map_err(|error| failed(&error, "create", path))?;
+            create_durably(path)?;
         }
         if !path.is_dir() {
             return Err(Error::new(Der::Notdir, format!("{shown} is not a directory"))
                 .hint("a system lives in a directory of its own"));
         }
         let system = path.join(SYSTEM_NAME);
-        if !system.exists() && !looks_unused(path)? {
-            return Err(Error::new(Der::Inval, format!("{shown} is not a DAOS system, and not empty"))
-                .hint("choose an empty or new directory"));
+        if !is_there(&system)? {
+            if !looks_unused(path)? {
+                return Err(Error::new(Der::Inval, format!("{shown} is not a DAOS system, and not empty"))
+                    .hint("choose an empty or new directory"));
+            }
+            if !create {
+                return Err(absent());
+            }
         }
-        if !system.exists() && !create {
-            return Err(Error::new(Der::Nonexist, format!("there is no system at {shown}"))
-                .hint("check the path, or create the system by opening it without create=False"));
-        }
+        let directory = Self::lock(path)?;
+        let head = if is_there(&system)? { Some(read_head(&system)?) } else { None };
+        Ok((directory, head))
+    }
+
+    /// Takes the lock. All that opens or closes the lock's file does so under the table's mutex: closing any handle of the
+    /// file would give up the lock of this process.
+    fn lock(path: &Path) -> Result<Self> {
+        // In a forked child the mutex may be held by a thread that is not there.
+        let Some(mut open_here) = OPEN_HERE.try_lock_for(TABLE_WAIT) else {
+            return Err(Error::new(Der::Busy, "another thread is opening or closing a system").hint("try again"));
+        };
         let lock_path = path.join(LOCK_NAME);
+        if let Ok(meta) = fs::metadata(&lock_path)
+            && open_here.contains(&(std::process::id(), meta.dev(), meta.ino()))
+        {
+            return Err(busy(path, std::process::id()));
+        }
         let lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -69,25 +93,13 @@ impl Directory {
             .mode(0o600)
             .open(&lock_path)
             .map_err(|error| failed(&error, "open", &lock_path))?;
-        let meta = lock.metadata().map_err(|error| failed(&error, "look at", &lock_path))?;
-        let key = (std::process::id(), meta.dev(), meta.ino());
-        // In a forked child the lock may be held by a thread that is not there.
-        let Some(mut open_here) = OPEN_HERE.try_lock_for(Duration::from_secs(5)) else {
-            return Err(Error::new(Der::Busy, "another thread is opening a system"));
-        };
-        if open_here.contains(&key) {
-            // Closing this handle of the lock file would give up the lock of the first.
-            std::mem::forget(lock);
-            return Err(busy(path, std::process::id()));
-        }
         if let Some(pid) = try_lock(&lock, &lock_path)? {
             return Err(busy(path, pid));
         }
+        let meta = lock.metadata().map_err(|error| failed(&error, "look at", &lock_path))?;
+        let key = (std::process::id(), meta.dev(), meta.ino());
         open_here.insert(key);
-        let directory = Self { path: path.to_owned(), key, _lock: lock };
-        drop(open_here);
-        let head = if system.exists() { Some(read_head(&system)?) } else { None };
-        Ok((directory, head))
+        Ok(Self { path: path.to_owned(), key, lock: Some(lock) })
     }
 
     /// Where the store's files are.
@@ -125,22 +137,62 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if let Some(mut open_here) = OPEN_HERE.try_lock_for(Duration::from_secs(5)) {
+        let lock = self.lock.take();
+        if std::process::id() != self.key.0 {
+            // A child's copy. Closing it would give up a lock that the child has taken for itself since.
+            std::mem::forget(lock);
+            return;
+        }
+        if let Some(mut open_here) = OPEN_HERE.try_lock_for(TABLE_WAIT) {
+            drop(lock);
             open_here.remove(&self.key);
         }
     }
 }
 
-/// What a creation that was cut short leaves behind, and nothing else.
+/// Whether a path exists; an error where that cannot be told, so that nothing is taken for missing.
+fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|error| failed(&error, "look at", path))
+}
+
+/// Makes a directory and those above it, each durable in the one that holds it.
+fn create_durably(path: &Path) -> Result<()> {
+    if is_there(path)? {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    create_durably(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(&error, "create", path)),
+        _ => {}
+    }
+    let sync = File::open(parent).and_then(|parent| parent.sync_all());
+    sync.map_err(|error| failed(&error, "sync", parent))
+}
+
+/// What a creation that was cut short leaves behind, and nothing else: no pool's shard was ever made.
 fn looks_unused(path: &Path) -> Result<bool> {
-    let entries = fs::read_dir(path).map_err(|error| failed(&error, "list", path))?;
-    for entry in entries {
-        let name = entry.map_err(|error| failed(&error, "list", path))?.file_name();
-        if ![LOCK_NAME, STORE_NAME, "system.new"].iter().any(|ours| name == *ours) {
+    for name in names(path)? {
+        if ![LOCK_NAME, STORE_NAME, "system.new"].contains(&name.as_str()) {
             return Ok(false);
         }
     }
+    let store = path.join(STORE_NAME);
+    if is_there(&store)? && names(&store)?.iter().any(|name| name.starts_with("shard-") && !name.contains("00000000")) {
+        let message = format!("{} holds a store, but the file `system` beside it is missing", path.display());
+        return Err(Error::new(Der::DfInval, message).hint("restore the file `system` from a copy of the directory"));
+    }
     Ok(true)
+}
+
+fn names(path: &Path) -> Result<Vec<String>> {
+    let list = || -> std::io::Result<Vec<String>> {
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    };
+    list().map_err(|error| failed(&error, "list", path))
 }
 
 fn read_head(path: &Path) -> Result<SystemHead> {

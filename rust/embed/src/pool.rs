@@ -60,6 +60,7 @@ impl Pool {
     /// Makes a container; durable at return.
     pub fn container_create(&self, label: &str, props: &[u8]) -> Result<Container> {
         let _open = self.enter()?;
+        tables::check(label, props)?;
         let tables = self.system.tables.lock();
         if self.system.row(&tables::cont_label_name(&self.uuid.0, label))?.is_some() {
             return Err(Error::new(Der::Exist, format!("there is a container {label:?} already"))
@@ -113,10 +114,7 @@ impl Pool {
             }
             tx.set_service_row(&self.row_name(uuid), None)?;
             tx.set_service_row(&tables::cont_label_name(&self.uuid.0, &row.label), None)?;
-            let position = tx.commit()?;
-            for target in &self.route.targets {
-                target.forget_container(uuid);
-            }
+            let position = tx.commit_then(|| self.route.targets.iter().for_each(|target| target.forget_container(uuid)))?;
             store.wait(position, Durability::Synced)
         };
         commit().map_err(told)?;
@@ -128,9 +126,7 @@ impl Pool {
     pub fn containers(&self) -> Result<Vec<(ContainerId, String)>> {
         let _open = self.enter()?;
         let mut containers = Vec::new();
-        for (uuid, row) in
-            self.system.guard.store.service_rows(&tables::cont_prefix(&self.uuid.0)).map_err(told)?
-        {
+        for (uuid, row) in self.system.rows(&tables::cont_prefix(&self.uuid.0))? {
             if let Ok(uuid) = uuid.try_into() {
                 containers.push((ContainerId(uuid), Row::decode(&row)?.label));
             }
@@ -173,11 +169,11 @@ impl Container {
         let name = self.pool.row_name(self.uuid);
         let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label));
         let mut row = Row::decode(&self.pool.system.row(&name)?.ok_or_else(gone)?)?;
-        let first = row.oids_given + 1;
-        row.oids_given = row
-            .oids_given
+        let given = row.oids_given;
+        row.oids_given = given
             .checked_add(count)
-            .ok_or_else(|| Error::new(Der::Overflow, "the container has no object numbers left"))?;
+            .filter(|_| count > 0)
+            .ok_or_else(|| Error::new(Der::Overflow, format!("{count} object numbers; {given} are given already")))?;
         let store = &self.pool.system.guard.store;
         let commit = || {
             let mut tx = store.begin()?;
@@ -185,6 +181,6 @@ impl Container {
             store.wait(tx.commit()?, Durability::Synced)
         };
         commit().map_err(told)?;
-        Ok(first)
+        Ok(given + 1)
     }
 }

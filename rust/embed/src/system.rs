@@ -10,7 +10,7 @@ use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
 use daos_types::{Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
-use daos_vos::{Store, StoreOptions};
+use daos_vos::{Store, StoreOptions, VosError};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::Path;
@@ -181,11 +181,18 @@ impl System {
         Ok(row)
     }
 
+    /// The rows below a prefix, once they are as safe as a synced reply has to be.
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let (seen, rows) = self.guard.store.service_rows(prefix).map_err(told)?;
+        self.guard.store.wait(seen.0, Durability::Synced).map_err(told)?;
+        Ok(rows)
+    }
+
     /// The pools: UUID and label, in the order of the labels.
     pub fn pools(&self) -> Result<Vec<(PoolId, String)>> {
         let _open = self.guard.enter()?;
         let mut pools = Vec::new();
-        for (uuid, row) in self.guard.store.service_rows(b"pool/").map_err(told)? {
+        for (uuid, row) in self.rows(b"pool/")? {
             if let Ok(uuid) = uuid.try_into() {
                 pools.push((PoolId(uuid), Row::decode(&row)?.label));
             }
@@ -197,6 +204,7 @@ impl System {
     /// Makes a pool over all targets; durable at return.
     pub fn pool_create(self: &Arc<Self>, label: &str, props: &[u8]) -> Result<Pool> {
         let _open = self.guard.enter()?;
+        tables::check(label, props)?;
         let tables = self.tables.lock();
         if self.row(&tables::pool_label_name(label))?.is_some() {
             return Err(Error::new(Der::Exist, format!("there is a pool {label:?} already"))
@@ -204,9 +212,11 @@ impl System {
         }
         let store = &self.guard.store;
         let uuid = random_id()?;
-        for target in 0..self.targets {
-            store.shard_create(PoolId(uuid), TargetIdx(target)).map_err(told)?;
-        }
+        let mut made = Vec::new();
+        let shards = (0..self.targets).try_for_each(|target| {
+            made.push(store.shard_create(PoolId(uuid), TargetIdx(target))?);
+            Ok(())
+        });
         let row = Row { label: label.to_owned(), oids_given: 0, props: props.to_vec() };
         let commit = || {
             let mut tx = store.begin()?;
@@ -214,7 +224,13 @@ impl System {
             tx.set_service_row(&tables::pool_label_name(label), Some(&uuid))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        if let Err(error) = shards.and_then(|()| commit()) {
+            // What was made goes now, or at the next open.
+            if !matches!(error, VosError::Uncertain { .. }) {
+                made.into_iter().for_each(|num| drop(store.shard_destroy(num)));
+            }
+            return Err(told(error));
+        }
         drop(tables);
         self.pool_open(label)
     }
@@ -276,7 +292,7 @@ impl System {
             for prefix in
                 [[b"cont/".as_slice(), &uuid.0].concat(), [b"cont_label/".as_slice(), &uuid.0].concat()]
             {
-                for (rest, _) in store.service_rows(&prefix)? {
+                for (rest, _) in store.service_rows(&prefix)?.1 {
                     tx.set_service_row(&[&prefix[..], &rest].concat(), None)?;
                 }
             }

@@ -1,7 +1,26 @@
 //! Rows of the services' tables: which pools and containers there are. `docs/formats/records.md` draws them.
 
 use daos_client::{Error, Result};
-use daos_types::Der;
+use daos_types::{Der, limits};
+
+/// Bytes of the properties of a pool or container: they stay in one row.
+const PROPS_LEN_MAX: usize = 64 << 10;
+
+/// Refuses labels that could not be found again, and properties that are no row.
+pub(crate) fn check(label: &str, props: &[u8]) -> Result<()> {
+    if !(1..=limits::LABEL_LEN_MAX).contains(&label.len()) {
+        let message = format!("a label has 1 to {} bytes, this one {}", limits::LABEL_LEN_MAX, label.len());
+        return Err(Error::new(Der::Inval, message));
+    }
+    if parse_uuid(label).is_some() {
+        return Err(Error::new(Der::Inval, format!("label {label:?} reads as a UUID")));
+    }
+    if props.len() > PROPS_LEN_MAX {
+        let message = format!("properties have at most {PROPS_LEN_MAX} bytes, these {}", props.len());
+        return Err(Error::new(Der::Rec2big, message));
+    }
+    Ok(())
+}
 
 /// `pool/<uuid>` and `cont/<pool uuid><uuid>`: what the table says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +108,11 @@ mod tests {
         }
         let id = daos_types::PoolId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef");
         assert_eq!(parse_uuid(&id.to_string()), Some(id.0));
+        assert!(check("tank", &[]).is_ok());
+        for label in ["", &"x".repeat(128), &id.to_string()] {
+            assert_eq!(check(label, &[]).unwrap_err().der, Der::Inval);
+        }
+        assert_eq!(check("tank", &[0; PROPS_LEN_MAX + 1]).unwrap_err().der, Der::Rec2big);
         assert_eq!(parse_uuid("tank"), None);
         assert_eq!(parse_uuid("0123456789abcdef0123456789abcdeg"), None);
         assert_eq!(parse_uuid("01234567-89abcdef-0123-4567-89abcdef"), None);

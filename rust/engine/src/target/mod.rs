@@ -12,6 +12,7 @@ use daos_wire::ShardRef;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a request came to, and the log position that the reply depends on.
 pub type Outcome<T> = (Seen, Result<T, VosError>);
@@ -23,12 +24,14 @@ pub struct Target {
     shard: ShardNum,
     clock: Arc<HybridClock>,
     conts: RwLock<HashMap<ContainerId, ContNum>>,
+    /// Counts destroyed containers, so that nobody remembers one that he looked up before.
+    conts_destroyed: AtomicU64,
 }
 
 impl Target {
     /// A target over its shard.
     pub fn new(store: Arc<Store>, shard: ShardNum, clock: Arc<HybridClock>) -> Self {
-        Self { store, shard, clock, conts: RwLock::default() }
+        Self { store, shard, clock, conts: RwLock::default(), conts_destroyed: AtomicU64::new(0) }
     }
 
     /// The shard it stands on.
@@ -41,20 +44,28 @@ impl Target {
         self.store.wait(seen.0, durability)
     }
 
-    /// Forgets a container that was destroyed.
+    /// Forgets a container that was destroyed. To be called under the writer's lock, when the change can be seen.
     pub fn forget_container(&self, cont: ContainerId) {
-        self.conts.write().remove(&cont);
+        let mut conts = self.conts.write();
+        self.conts_destroyed.fetch_add(1, Ordering::Release);
+        conts.remove(&cont);
     }
 
-    fn object(&self, of: ShardRef) -> Result<ObjectRef, VosError> {
+    /// The object of a request. What changes it asks under the writer's lock: then the container stays while it works.
+    fn object(&self, of: ShardRef, seen: &mut Seen) -> Result<ObjectRef, VosError> {
         let known = self.conts.read().get(&of.cont).copied();
         let cont = if let Some(cont) = known {
             cont
         } else {
+            let destroyed = self.conts_destroyed.load(Ordering::Acquire);
+            let (read, cont) = self.store.cont_num(self.shard, of.cont)?;
+            *seen = Seen(seen.0.max(read.0));
+            let cont = cont.ok_or(VosError::NotFound { what: "container" })?;
             let mut conts = self.conts.write();
-            let cont =
-                self.store.cont_num(self.shard, of.cont)?.ok_or(VosError::NotFound { what: "container" })?;
-            *conts.entry(of.cont).or_insert(cont)
+            if self.conts_destroyed.load(Ordering::Acquire) == destroyed {
+                conts.insert(of.cont, cont);
+            }
+            cont
         };
         Ok(ObjectRef { cont, oid: of.oid })
     }

@@ -115,6 +115,18 @@ impl Tree {
     /// Makes an empty index under a name that must be free, durable at return. `identity` is asked for at every
     /// opening, so that a file brought in from elsewhere is refused.
     pub fn create(media: &dyn Media, name: &str, identity: [u8; 16], options: &TreeOptions) -> Result<Self> {
+        Self::create_after(media, name, identity, options, Lsn::ZERO)
+    }
+
+    /// As [`Tree::create`], of an index that lacks nothing of the log up to `covers`, in both its states, from the moment
+    /// its name exists.
+    pub fn create_after(
+        media: &dyn Media,
+        name: &str,
+        identity: [u8; 16],
+        options: &TreeOptions,
+        covers: Lsn,
+    ) -> Result<Self> {
         match media.open(name) {
             Err(MediaError::NotFound { .. }) => {}
             Ok(_) => return Err(MediaError::Exists { name: name.to_owned() }.into()),
@@ -137,7 +149,7 @@ impl Tree {
             height: 0,
             generation: 1,
             previous: 0,
-            covers: 0,
+            covers: covers.0,
             page_count: FIRST_PAGE + 1,
             entries: 0,
             root: Pointer::default(),

@@ -11,14 +11,15 @@ const KNOWN: Cond = Cond(Cond::DKEY_FETCH.0 | Cond::AKEY_FETCH.0);
 impl Target {
     /// Shows a single value to `found`; `None` where there is none. `found` must not wait for anything.
     pub fn fetch<R>(&self, request: &Fetch<'_>, found: impl FnOnce(&[u8]) -> R) -> Outcome<Option<R>> {
-        let prepare = || {
-            check_cond(request.cond, KNOWN)?;
-            Ok((self.object(request.of)?, self.store.view(self.shard)?))
-        };
-        match prepare() {
-            Err(error) => (Seen::default(), Err(error)),
+        let mut seen = Seen::default();
+        let prepared = check_cond(request.cond, KNOWN)
+            .and_then(|()| Ok((self.object(request.of, &mut seen)?, self.store.view(self.shard)?)));
+        match prepared {
+            Err(error) => (seen, Err(error)),
             Ok((of, view)) => {
-                view.fetch_single(of, request.dkey, request.akey, read_at(request.epoch), request.cond, found)
+                let (more, found) =
+                    view.fetch_single(of, request.dkey, request.akey, read_at(request.epoch), request.cond, found);
+                (Seen(seen.0.max(more.0)), found)
             }
         }
     }

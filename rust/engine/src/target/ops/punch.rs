@@ -15,16 +15,16 @@ impl Target {
 
     fn try_punch(&self, request: &Punch<'_>, seen: &mut Seen) -> Result<(), VosError> {
         check_cond(request.cond, Cond::PUNCH)?;
-        let of = self.object(request.of)?;
         let what = match request.what {
             Punched::Object => VosPunch::Object,
             Punched::Dkey(dkey) => VosPunch::Dkey(dkey),
             Punched::Akeys(dkey, akeys) => VosPunch::Akeys(dkey, akeys),
         };
         let mut tx = self.store.begin()?;
+        let of = self.object(request.of, seen)?;
         let version = self.now();
         let result = tx.punch(self.shard, of, version, what, request.cond);
-        *seen = tx.seen();
+        *seen = Seen(seen.0.max(tx.seen().0));
         result?;
         *seen = Seen(tx.commit()?);
         Ok(())

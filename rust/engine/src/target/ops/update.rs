@@ -33,7 +33,6 @@ impl Target {
 
     fn try_update(&self, request: &Update<'_>, seen: &mut Seen) -> Result<(), VosError> {
         check_cond(request.cond, KNOWN)?;
-        let of = self.object(request.of)?;
         // Nearly always there is one akey: no allocation for that.
         let mut many = Vec::new();
         let mut one = [Iod { akey: &[], cond: Cond::NONE, value: IodValue::NoSingle }];
@@ -47,9 +46,10 @@ impl Target {
             &many
         };
         let mut tx = self.store.begin()?;
+        let of = self.object(request.of, seen)?;
         let version = self.now();
         let result = tx.update(self.shard, of, version, request.dkey, iods, request.cond);
-        *seen = tx.seen();
+        *seen = Seen(seen.0.max(tx.seen().0));
         result?;
         *seen = Seen(tx.commit()?);
         Ok(())
