@@ -10,7 +10,7 @@ use daos_types::{Cond, ContainerId, Durability, Epoch, Version};
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, VosError};
 use daos_wire::ShardRef;
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a request came to, and the log position that the reply depends on.
@@ -22,7 +22,7 @@ pub struct Target {
     store: Arc<Store>,
     shard: ShardNum,
     clock: Arc<HybridClock>,
-    conts: RwLock<HashMap<ContainerId, ContNum>>,
+    conts: RwLock<BTreeMap<ContainerId, ContNum>>,
 }
 
 impl Target {
