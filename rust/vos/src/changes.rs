@@ -29,6 +29,9 @@ pub(crate) struct OneChange<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     buffer: Vec<u8>,
+    /// The shard of the first change, and whether there may be others.
+    first: Option<ShardNum>,
+    several: bool,
 }
 
 impl Changes {
@@ -36,11 +39,18 @@ impl Changes {
     pub(crate) fn clear(&mut self) {
         self.buffer.clear();
         self.buffer.extend_from_slice(&[KIND_CHANGES, 0, 0, 0]);
+        self.first = None;
+        self.several = false;
     }
 
     /// No change yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.buffer.len() <= HEAD_LEN
+    }
+
+    /// The one shard that all changes are of, where that is known.
+    pub(crate) fn only_shard(&self) -> Option<ShardNum> {
+        self.first.filter(|_| !self.several)
     }
 
     /// Bytes so far: a mark for [`Changes::since`] and [`Changes::truncate`].
@@ -71,6 +81,7 @@ impl Changes {
     }
 
     fn head(&mut self, shard: ShardNum, key: &[u8], len: u32) {
+        self.several |= *self.first.get_or_insert(shard) != shard;
         self.buffer.extend_from_slice(&shard.0.to_le_bytes());
         self.buffer.extend_from_slice(&(key.len() as u16).to_le_bytes());
         self.buffer.extend_from_slice(&len.to_le_bytes());

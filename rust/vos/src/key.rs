@@ -51,6 +51,7 @@ pub(crate) struct KeyBuf {
 }
 
 impl KeyBuf {
+    #[inline]
     fn new(tag: u8) -> Self {
         let mut key = Self { len: 0, bytes: [0; index::KEY_LEN_MAX] };
         key.push(&[tag]);
@@ -58,6 +59,7 @@ impl KeyBuf {
     }
 
     /// Appends bytes; what would not fit is a mistake of this module, bounded by `SHORT_ESCAPED_MAX`.
+    #[inline]
     fn push(&mut self, bytes: &[u8]) {
         self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         self.len += bytes.len();
@@ -110,6 +112,7 @@ impl KeyBuf {
     }
 
     /// All that an object holds.
+    #[inline]
     pub(crate) fn tree(object: ObjNum) -> Self {
         let mut key = Self::new(TAG_TREE);
         key.push(&object.0.to_be_bytes()[2..]);
@@ -172,6 +175,7 @@ impl KeyBuf {
     }
 
     /// One version of the node it names.
+    #[inline]
     pub(crate) fn version(&mut self, version: Version) {
         self.versions();
         self.push(&(!version.epoch.0).to_be_bytes());

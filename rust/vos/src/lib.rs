@@ -10,6 +10,7 @@ mod collect;
 mod dtx;
 mod entry;
 mod error;
+mod hash;
 pub mod index;
 mod key;
 mod levels;

@@ -180,14 +180,6 @@ impl Scope<'_, '_> {
         Ok((node, state))
     }
 
-    /// An akey's node.
-    pub(crate) fn akey_node(&self, dkey_node: &KeyBuf, akey: &[u8]) -> Result<KeyBuf> {
-        let mut node = dkey_node.clone();
-        node.below();
-        node.user_key(self.kind.akey_kind(), akey)?;
-        Ok(node)
-    }
-
     /// Whether an akey is visible, below a dkey that stands as given.
     pub(crate) fn akey_alive(&mut self, dkey: &[u8], akey: &[u8], dkey_state: NodeState) -> Result<bool> {
         let mut node = KeyBuf::tree(self.num);
@@ -211,18 +203,20 @@ impl Scope<'_, '_> {
         cond: Cond,
         found: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let (mut node, floor) = if self.kind.is_kv() {
+        let mut node = KeyBuf::tree(self.num);
+        node.user_key(self.kind.dkey_kind(), dkey)?;
+        let mut floor = self.object.floor;
+        if self.kind.is_kv() {
             check_kv_akey(akey)?;
-            let mut node = KeyBuf::tree(self.num);
-            node.user_key(self.kind.dkey_kind(), dkey)?;
-            (node, self.object.floor)
         } else {
-            let (node, state) = self.dkey(dkey)?;
+            let state = node::state(self.merge, &mut node, self.at, floor)?;
             if cond.has(Cond::DKEY_FETCH) && !state.alive {
                 return Err(VosError::NotFound { what: "dkey" });
             }
-            (self.akey_node(&node, akey)?, state.floor)
-        };
+            floor = state.floor;
+            node.below();
+            node.user_key(self.kind.akey_kind(), akey)?;
+        }
         let value = node::newest(self.merge, &mut node, self.at, floor, |_, change| match change {
             Change::Value(value) => Some(found(value)),
             _ => None,

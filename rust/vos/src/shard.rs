@@ -5,6 +5,7 @@ use crate::changes::ShardNum;
 use crate::dtx::{DtxTable, Status};
 use crate::entry::{self, DtxNum};
 use crate::error::Result;
+use crate::hash::Seeded;
 use crate::index::{Batch, Index as _};
 use crate::key::{self, ContNum};
 use crate::levels::Levels;
@@ -25,7 +26,7 @@ pub(crate) struct Shard {
     pub(crate) num: ShardNum,
     base: Base,
     levels: RwLock<Arc<Levels>>,
-    objects: RwLock<HashMap<(ContNum, UnitOid), Arc<ObjectState>>>,
+    objects: RwLock<HashMap<(ContNum, UnitOid), Arc<ObjectState>, Seeded>>,
     /// Counts changes of object nodes, so that a reader does not cache what it read before one.
     objects_changed: AtomicU64,
     pub(crate) dtx: DtxTable,

@@ -10,7 +10,7 @@ use daos_types::{Cond, ContainerId, Durability, Epoch, Version};
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, VosError};
 use daos_wire::ShardRef;
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,7 +23,7 @@ pub struct Target {
     store: Arc<Store>,
     shard: ShardNum,
     clock: Arc<HybridClock>,
-    conts: RwLock<HashMap<ContainerId, ContNum>>,
+    conts: RwLock<BTreeMap<ContainerId, ContNum>>,
     /// Counts destroyed containers, so that nobody remembers one that he looked up before.
     conts_destroyed: AtomicU64,
 }

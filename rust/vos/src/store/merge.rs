@@ -16,6 +16,9 @@ const LOG_RECORDS_MAX: u64 = 512 << 10;
 /// Changes between two looks at how full the log is.
 pub(super) const LOG_LOOK_EVERY: u64 = 64;
 
+/// A record of so many bytes is worth a look by itself.
+pub(super) const LOG_LOOK_BYTES: usize = 64 << 10;
+
 /// How urgently the log wants the memtables merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogLoad {
@@ -90,8 +93,9 @@ impl Store {
             return Ok(false);
         };
         self.merge_frozen(&shard)?;
-        self.full.store(false, Ordering::Release);
         self.recycle(&shards)?;
+        // Writers go on once what is left of the log suffices.
+        self.full.store(self.log_is_full(), Ordering::Release);
         Ok(self.merge_wanted())
     }
 

@@ -21,7 +21,7 @@ use daos_types::{Durability, Epoch, Lsn};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(crate) use rows::ROW_OBJECT_NUMS;
@@ -81,7 +81,9 @@ pub struct Store {
     merging: Mutex<()>,
     /// Memtables or log are full: writers merge before they write.
     full: AtomicBool,
-    stopped: Mutex<Option<String>>,
+    /// Whether `stopped_why` says something.
+    stopped: AtomicBool,
+    stopped_why: Mutex<Option<String>>,
 }
 impl Store {
     /// The gate: returns when all up to this log position is as safe as asked. Whatever was read or changed at it may be
@@ -106,16 +108,17 @@ impl Store {
     }
 
     fn check_running(&self) -> Result<()> {
-        match &*self.stopped.lock() {
-            None => Ok(()),
-            Some(why) => Err(VosError::Stopped { why: why.clone() }),
+        if !self.stopped.load(Ordering::Acquire) {
+            return Ok(());
         }
+        Err(VosError::Stopped { why: self.stopped_why.lock().clone().unwrap_or_default() })
     }
 
     /// After an unknown outcome nothing more is answered.
     fn note(&self, error: VosError) -> VosError {
         if matches!(error, VosError::Uncertain { .. } | VosError::Stopped { .. }) {
-            self.stopped.lock().get_or_insert_with(|| error.to_string());
+            self.stopped_why.lock().get_or_insert_with(|| error.to_string());
+            self.stopped.store(true, Ordering::Release);
         }
         error
     }

@@ -16,7 +16,7 @@ use daos_types::{Epoch, Lsn};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 impl Store {
     /// Makes an empty store on an empty device.
@@ -49,7 +49,8 @@ impl Store {
             shards: RwLock::new(shards),
             merging: Mutex::new(()),
             full: AtomicBool::new(false),
-            stopped: Mutex::new(None),
+            stopped: AtomicBool::new(false),
+            stopped_why: Mutex::new(None),
         }
     }
 
@@ -81,6 +82,7 @@ impl Store {
         };
         let (log, _) = Log::open(Arc::clone(&media), identity, &options.log, merged, &mut replay)?;
         let store = Self::assemble(media, identity, options, log, shards);
+        store.full.store(store.log_is_full(), Ordering::Release);
         store.settle_after_open()?;
         Ok((store, opened))
     }

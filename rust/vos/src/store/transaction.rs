@@ -1,6 +1,6 @@
 //! Changing a store: operations into one record, and the record into log and memtables.
 
-use super::merge::{LOG_LOOK_EVERY, LogLoad};
+use super::merge::{LOG_LOOK_BYTES, LOG_LOOK_EVERY, LogLoad};
 use super::rows::{ROW_CEILING, ROW_OBJECT_NUMS, row_of};
 use super::{SYSTEM_SHARD, Store, Writer};
 use crate::changes::{self, Changes, OneChange, ShardNum};
@@ -8,7 +8,7 @@ use crate::dtx::DtxId;
 use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
-use crate::levels::Seen;
+use crate::levels::{Levels, Seen};
 use crate::log::LogError;
 use crate::memtable::MemWrite;
 use crate::read::ObjectRef;
@@ -40,7 +40,7 @@ impl Store {
     ///
     /// Where memtables are full it first merges them.
     pub fn begin(&self) -> Result<Tx<'_>> {
-        while self.full.load(Ordering::Acquire) || self.log_is_full() {
+        while self.full.load(Ordering::Acquire) {
             if !self.merge_step()? {
                 break;
             }
@@ -67,6 +67,19 @@ impl Store {
     /// Inserts a record's changes: a reader of a shard sees all of them or none.
     fn insert(&self, record: &Changes, lsn: Lsn) -> Result<()> {
         let shards = self.shards.read();
+        if let Some(num) = record.only_shard() {
+            let Some(shard) = shards.get(&num) else { return Ok(()) };
+            let levels = shard.levels();
+            let mut mem = levels.active.write();
+            for change in record.since(changes::HEAD_LEN) {
+                let OneChange { key, value, .. } = change?;
+                mem.insert(key, value, lsn);
+                shard.forget_object(key);
+            }
+            drop(mem);
+            self.look_at_load(shard, &levels, lsn);
+            return Ok(());
+        }
         let mut nums: Vec<ShardNum> = Vec::new();
         for change in record.since(changes::HEAD_LEN) {
             let num = change?.shard;
@@ -90,17 +103,22 @@ impl Store {
             }
         }
         drop(held);
-        for (_, shard, _) in &levels {
-            let (bytes, count) = shard.active_load();
-            if (bytes >= self.options.memtable_bytes_max || count >= self.options.memtable_count_max)
-                && (!shard.freeze(lsn))
-                && (bytes >= 2 * self.options.memtable_bytes_max
-                    || count >= 2 * self.options.memtable_count_max)
-            {
-                self.full.store(true, Ordering::Release);
-            }
+        for (_, shard, levels) in &levels {
+            self.look_at_load(shard, levels, lsn);
         }
         Ok(())
+    }
+
+    /// Sets a full memtable aside; where one waits already and this is twice full, writers have to help.
+    fn look_at_load(&self, shard: &Shard, levels: &Levels, lsn: Lsn) {
+        let (bytes, count) = (levels.active.bytes(), levels.active.count());
+        let full = |times: usize| {
+            bytes >= times * self.options.memtable_bytes_max
+                || count >= times * self.options.memtable_count_max
+        };
+        if full(1) && !shard.freeze(lsn) && full(2) {
+            self.full.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -228,7 +246,8 @@ impl Tx<'_> {
         }
         self.store.insert(&self.writer.changes, lsn)?;
         inserted(lsn);
-        if lsn.0.is_multiple_of(LOG_LOOK_EVERY) && self.store.log_load() == LogLoad::Pressing {
+        let large = self.writer.changes.as_slice().len() >= LOG_LOOK_BYTES;
+        if (large || lsn.0.is_multiple_of(LOG_LOOK_EVERY)) && self.store.log_load() == LogLoad::Pressing {
             self.store.full.store(true, Ordering::Release);
         }
         Ok(lsn)
