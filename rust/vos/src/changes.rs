@@ -4,6 +4,7 @@
 //! bytes.
 
 use crate::error::{Result, VosError};
+use crate::index;
 
 /// A pool shard's number inside its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct Changes {
     /// The shard of the first change, and whether there may be others.
     first: Option<ShardNum>,
     several: bool,
+    too_long: Option<usize>,
 }
 
 impl Changes {
@@ -41,6 +43,12 @@ impl Changes {
         self.buffer.extend_from_slice(&[KIND_CHANGES, 0, 0, 0]);
         self.first = None;
         self.several = false;
+        self.too_long = None;
+    }
+
+    /// The length of a value that no index takes, if there is one.
+    pub(crate) fn too_long(&self) -> Option<usize> {
+        self.too_long
     }
 
     /// No change yet.
@@ -71,6 +79,9 @@ impl Changes {
         let value = self.buffer.len();
         write(&mut self.buffer);
         let len = (self.buffer.len() - value) as u32;
+        if len as usize > index::VALUE_LEN_MAX {
+            self.too_long = Some(len as usize);
+        }
         self.buffer[at - 4..at].copy_from_slice(&len.to_le_bytes());
     }
 

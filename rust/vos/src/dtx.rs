@@ -95,9 +95,11 @@ struct Known {
 }
 
 impl DtxTable {
-    /// What an entry's transaction came to. One that is not known any more was committed, and all it wrote rewritten.
-    pub(crate) fn status(&self, num: DtxNum) -> Status {
-        self.rows.read().get(&num).map_or(Status::Committed, |known| known.row.status)
+    /// What an entry's transaction came to, and the record that said so. One that is not known any more was committed, and
+    /// all it wrote rewritten.
+    pub(crate) fn status(&self, num: DtxNum) -> (Status, Lsn) {
+        let rows = self.rows.read();
+        rows.get(&num).map_or((Status::Committed, Lsn::ZERO), |known| (known.row.status, known.decided))
     }
 
     /// Takes note of a row that was written by the record at `lsn`, or read.
@@ -110,13 +112,11 @@ impl DtxTable {
         self.rows.write().remove(&num);
     }
 
-    /// The row of a transaction and its number.
-    pub(crate) fn find(&self, id: &DtxId) -> Option<(DtxNum, DtxRow)> {
-        self.rows
-            .read()
-            .iter()
-            .find(|(_, known)| known.row.id == *id)
-            .map(|(num, known)| (*num, known.row.clone()))
+    /// The row of a transaction, its number, and the record that decided it.
+    pub(crate) fn find(&self, id: &DtxId) -> Option<(DtxNum, DtxRow, Lsn)> {
+        let rows = self.rows.read();
+        let (num, known) = rows.iter().find(|(_, known)| known.row.id == *id)?;
+        Some((*num, known.row.clone(), known.decided))
     }
 
     /// Transactions that are decided, and all they wrote rewritten: decided by records that the base covers.
@@ -165,14 +165,14 @@ mod tests {
     #[test]
     fn an_unknown_number_is_committed_and_numbers_are_not_reused_while_known() {
         let table = DtxTable::default();
-        assert_eq!(table.status(DtxNum(4)), Status::Committed);
+        assert_eq!(table.status(DtxNum(4)).0, Status::Committed);
         let row = DtxRow { id: DtxId { uuid: [1; 16], hlc: 1 }, status: Status::Aborted, keys: vec![] };
         let num = table.free_num();
         table.set(num, row.clone(), Lsn(5));
-        assert_eq!((table.status(num), table.free_num() == num), (Status::Aborted, false));
-        assert_eq!(table.find(&row.id), Some((num, row)));
+        assert_eq!((table.status(num), table.free_num() == num), ((Status::Aborted, Lsn(5)), false));
+        assert_eq!(table.find(&row.id), Some((num, row, Lsn(5))));
         assert_eq!((table.settled(Lsn(4)), table.settled(Lsn(5))), (vec![], vec![num]));
         table.forget(num);
-        assert_eq!(table.status(num), Status::Committed);
+        assert_eq!(table.status(num).0, Status::Committed);
     }
 }

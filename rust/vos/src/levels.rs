@@ -110,6 +110,11 @@ impl<'a> Merge<'a> {
         self.seen
     }
 
+    /// Makes the answer depend on what was read earlier, and remembered.
+    pub(crate) fn depend_on(&mut self, lsn: Lsn) {
+        self.seen.add(lsn);
+    }
+
     /// Whether any level may hold a version of this epoch or a later one.
     pub(crate) fn may_hold(&self, epoch: Epoch) -> bool {
         self.base_epoch_max >= epoch.0 || self.mems.iter().flatten().any(|side| side.epoch_max >= epoch.0)

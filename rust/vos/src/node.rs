@@ -8,7 +8,8 @@ use crate::entry::{Change, DtxNum, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf, ObjNum};
 use crate::levels::{First, Merge};
-use daos_types::Version;
+use daos_types::{Lsn, Version};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 /// One line of an object's history.
@@ -26,6 +27,8 @@ pub(crate) struct ObjectState {
     pub(crate) num: Option<ObjNum>,
     /// Newest first.
     events: Vec<ObjectEvent>,
+    /// The log position that all this depends on.
+    pub(crate) seen: Lsn,
 }
 
 /// Who asks: its own transaction's changes are visible to it.
@@ -34,6 +37,8 @@ pub(crate) struct At<'a> {
     pub(crate) version: Version,
     pub(crate) own: DtxNum,
     pub(crate) dtx: &'a DtxTable,
+    /// Collects the log positions of the decisions that an answer depends on.
+    pub(crate) decided: &'a Cell<Lsn>,
 }
 
 impl At<'_> {
@@ -42,7 +47,9 @@ impl At<'_> {
         if dtx == DtxNum::COMMITTED || dtx == self.own {
             return Ok(true);
         }
-        match self.dtx.status(dtx) {
+        let (status, decided) = self.dtx.status(dtx);
+        self.decided.set(self.decided.get().max(decided));
+        match status {
             Status::Committed => Ok(true),
             Status::Aborted => Ok(false),
             Status::Prepared => Err(VosError::InProgress),
@@ -78,7 +85,8 @@ impl ObjectState {
             events.push(ObjectEvent { version, alive: entry.change.is_alive(), dtx: entry.dtx });
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok((num.is_some() || !events.is_empty()).then_some(Self { num, events }))
+        let seen = merge.seen().0;
+        Ok((num.is_some() || !events.is_empty()).then_some(Self { num, events, seen }))
     }
 
     /// How the object stands.
@@ -119,6 +127,22 @@ pub(crate) fn walk_versions(
         on = merge.step()?;
     }
     node.truncate(mark);
+    Ok(())
+}
+
+/// Refuses a long key whose prefix and hash another key of the same parent has: what is stored is the other's.
+pub(crate) fn check_long(merge: &mut Merge<'_>, node: &KeyBuf, user: &[u8]) -> Result<()> {
+    if !key::is_long(user) {
+        return Ok(());
+    }
+    let mut first = node.clone();
+    first.versions();
+    if merge.seek(first.as_slice())?
+        && merge.key().starts_with(first.as_slice())
+        && Entry::decode(merge.value())?.long_key != Some(user)
+    {
+        return Err(VosError::KeyShape { why: "another long key has the same beginning and hash".to_owned() });
+    }
     Ok(())
 }
 

@@ -7,7 +7,8 @@ use crate::levels::{Merge, Seen};
 use crate::node::{self, At, NodeState, ObjectState};
 use crate::shard::{Look, Shard};
 use daos_types::object_id::KeyKind;
-use daos_types::{Cond, ObjectType, UnitOid, Version};
+use daos_types::{Cond, Lsn, ObjectType, UnitOid, Version};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -106,17 +107,19 @@ impl View {
             Err(error) => return (Seen::default(), Err(error)),
         };
         self.look.levels.read(None, |merge| {
-            let at = At { version, own: DtxNum::COMMITTED, dtx: &self.shard.dtx };
+            let decided = Cell::new(Lsn::ZERO);
+            let at = At { version, own: DtxNum::COMMITTED, dtx: &self.shard.dtx, decided: &decided };
             let run = || {
                 let state = object_state(&self.shard, self.look.objects_changed, merge, of)?;
                 let Some((num, state)) = state.and_then(|state| Some((state.num?, state))) else {
                     return Ok(None);
                 };
+                merge.depend_on(state.seen);
                 let object = state.at(at)?;
                 with(&mut Scope { merge, at, kind, num, object }).map(Some)
             };
             let result = run();
-            (merge.seen(), result)
+            (Seen(merge.seen().0.max(decided.get())), result)
         })
     }
 
@@ -176,6 +179,7 @@ impl Scope<'_, '_> {
     pub(crate) fn dkey(&mut self, dkey: &[u8]) -> Result<(KeyBuf, NodeState)> {
         let mut node = KeyBuf::tree(self.num);
         node.user_key(self.kind.dkey_kind(), dkey)?;
+        node::check_long(self.merge, &node, dkey)?;
         let state = node::state(self.merge, &mut node, self.at, self.object.floor)?;
         Ok((node, state))
     }
@@ -186,6 +190,7 @@ impl Scope<'_, '_> {
         node.user_key(self.kind.dkey_kind(), dkey)?;
         node.below();
         node.user_key(self.kind.akey_kind(), akey)?;
+        node::check_long(self.merge, &node, akey)?;
         Ok(node::newest(self.merge, &mut node, self.at, dkey_state.floor, |_, _| ())?.is_some())
     }
 
@@ -193,6 +198,7 @@ impl Scope<'_, '_> {
     pub(crate) fn flat_alive(&mut self, dkey: &[u8]) -> Result<bool> {
         let mut node = KeyBuf::tree(self.num);
         node.user_key(self.kind.dkey_kind(), dkey)?;
+        node::check_long(self.merge, &node, dkey)?;
         Ok(node::newest(self.merge, &mut node, self.at, self.object.floor, |_, _| ())?.is_some())
     }
 
@@ -205,6 +211,7 @@ impl Scope<'_, '_> {
     ) -> Result<Option<R>> {
         let mut node = KeyBuf::tree(self.num);
         node.user_key(self.kind.dkey_kind(), dkey)?;
+        node::check_long(self.merge, &node, dkey)?;
         let mut floor = self.object.floor;
         if self.kind.is_kv() {
             check_kv_akey(akey)?;
@@ -216,6 +223,7 @@ impl Scope<'_, '_> {
             floor = state.floor;
             node.below();
             node.user_key(self.kind.akey_kind(), akey)?;
+            node::check_long(self.merge, &node, akey)?;
         }
         let value = node::newest(self.merge, &mut node, self.at, floor, |_, change| match change {
             Change::Value(value) => Some(found(value)),

@@ -4,7 +4,7 @@ use crate::base::Base;
 use crate::changes::ShardNum;
 use crate::dtx::{DtxTable, Status};
 use crate::entry::{self, DtxNum};
-use crate::error::Result;
+use crate::error::{Result, VosError};
 use crate::hash::Seeded;
 use crate::index::{Batch, Index as _};
 use crate::key::{self, ContNum};
@@ -14,7 +14,7 @@ use crate::node::ObjectState;
 use daos_types::{Lsn, UnitOid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Objects whose state is kept in memory; more, and the cache starts anew.
@@ -32,6 +32,10 @@ pub(crate) struct Shard {
     pub(crate) dtx: DtxTable,
     /// The last log position that the frozen memtable holds, while there is one.
     frozen_covers: Mutex<Option<Lsn>>,
+    /// Levels that were replaced; readers may still hold them.
+    replaced: Mutex<Vec<Weak<Levels>>>,
+    /// Why it takes no more changes, if it does not.
+    failed: Mutex<Option<String>>,
 }
 
 impl Shard {
@@ -46,6 +50,8 @@ impl Shard {
             objects_changed: AtomicU64::new(0),
             dtx: DtxTable::default(),
             frozen_covers: Mutex::new(None),
+            replaced: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 
@@ -128,6 +134,7 @@ impl Shard {
         }
         let mut next = Levels::clone(&levels);
         next.frozen = Some(std::mem::take(&mut next.active));
+        self.replaced.lock().push(Arc::downgrade(&levels));
         *levels = Arc::new(next);
         *frozen_covers = Some(covers);
         true
@@ -143,6 +150,26 @@ impl Shard {
         self.levels().active.read().get(key).is_some()
     }
 
+    /// Whether a reader still holds levels that were replaced: what they hold may name transactions long decided.
+    pub(crate) fn has_old_readers(&self) -> bool {
+        let mut replaced = self.replaced.lock();
+        replaced.retain(|levels| levels.strong_count() > 0);
+        !replaced.is_empty()
+    }
+
+    /// Takes no more changes from now on: its base does not either. Reading goes on, and so do other shards.
+    pub(crate) fn fail(&self, error: &VosError) {
+        self.failed.lock().get_or_insert_with(|| error.to_string());
+    }
+
+    /// Why it takes no more changes.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        match &*self.failed.lock() {
+            None => Ok(()),
+            Some(why) => Err(VosError::Io { why: format!("this shard takes no more changes: {why}") }),
+        }
+    }
+
     /// Brings the frozen memtable into the base. Without the writer's lock; one caller at a time.
     pub(crate) fn merge(&self) -> Result<()> {
         let Some(covers) = self.merge_needs() else { return Ok(()) };
@@ -154,6 +181,7 @@ impl Shard {
         self.base.apply(&mut batch, covers)?;
         drop(read);
         let mut now = self.levels.write();
+        self.replaced.lock().push(Arc::downgrade(&now));
         *now = Arc::new(Levels {
             active: Arc::clone(&now.active),
             frozen: None,
@@ -189,7 +217,7 @@ impl Batch for MergeBatch<'_> {
         if dtx == DtxNum::COMMITTED {
             return Some((key, Some(value)));
         }
-        match self.dtx.status(dtx) {
+        match self.dtx.status(dtx).0 {
             Status::Prepared => Some((key, Some(value))),
             Status::Aborted => Some((key, None)),
             Status::Committed => {

@@ -10,12 +10,13 @@ use crate::index;
 use crate::key::{self, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum};
 use crate::levels::{Merge, Seen};
 use crate::memtable::MemTable;
-use crate::node::{At, NodeState, ObjectState};
+use crate::node::{self, At, NodeState, ObjectState};
 use crate::read::{self, ObjectRef, Scope, object_state};
 use crate::shard::{Look, Shard};
 use crate::store::ROW_OBJECT_NUMS;
 use daos_types::object_id::KeyKind;
 use daos_types::{Cond, Lsn, ObjectType, Version};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -108,9 +109,11 @@ impl Part {
         look.levels.read(overlay.as_ref(), |merge| {
             let overlaid = overlay.is_some();
             let look = look.objects_changed;
-            let mut writing = Writing { shard, look, merge, of, kind, version, dtx, changes, nums, overlaid };
+            let decided = &Cell::new(Lsn::ZERO);
+            let mut writing =
+                Writing { shard, look, merge, of, kind, version, dtx, decided, changes, nums, overlaid };
             let result = operation(&mut writing);
-            (merge.seen(), result)
+            (Seen(merge.seen().0.max(decided.get())), result)
         })
     }
 }
@@ -124,6 +127,7 @@ pub(crate) struct Writing<'a, 'm> {
     kind: ObjectType,
     version: Version,
     dtx: DtxNum,
+    decided: &'a Cell<Lsn>,
     changes: &'a mut Changes,
     nums: &'a mut ObjectNums,
     overlaid: bool,
@@ -131,11 +135,11 @@ pub(crate) struct Writing<'a, 'm> {
 
 impl<'m> Writing<'_, 'm> {
     fn at(&self) -> At<'_> {
-        At { version: self.version, own: self.dtx, dtx: &self.shard.dtx }
+        At { version: self.version, own: self.dtx, dtx: &self.shard.dtx, decided: self.decided }
     }
 
     fn scope(&mut self, num: ObjNum, object: NodeState) -> Scope<'_, 'm> {
-        let at = At { version: self.version, own: self.dtx, dtx: &self.shard.dtx };
+        let at = At { version: self.version, own: self.dtx, dtx: &self.shard.dtx, decided: self.decided };
         Scope { merge: self.merge, at, kind: self.kind, num, object }
     }
 
@@ -147,6 +151,9 @@ impl<'m> Writing<'_, 'm> {
         version: Version,
         change: Change<'_>,
     ) -> Result<()> {
+        if let Some(user) = user {
+            node::check_long(self.merge, node, user)?;
+        }
         let mark = node.mark();
         node.version(version);
         if self.merge.may_hold(version.epoch) && self.merge.get(node.as_slice(), |_| ())?.is_some() {
@@ -169,6 +176,7 @@ impl<'m> Writing<'_, 'm> {
             object_state(self.shard, self.look, self.merge, self.of)?
         };
         let Some(state) = state else { return Ok(None) };
+        self.merge.depend_on(state.seen);
         let stands = state.at(self.at())?;
         Ok(state.num.map(|num| (num, stands)))
     }

@@ -19,7 +19,7 @@ impl Store {
         Ok(tx)
     }
 
-    /// Makes a prepared transaction count. Answers the log position of the decision; `NotFound` where no shard knows
+    /// Makes a prepared transaction count; again is no error. Answers the log position of the decision; `NotFound` where no shard knows
     /// the transaction: it was decided, and forgotten, before, or never prepared.
     pub fn dtx_commit(&self, id: DtxId) -> Result<Lsn> {
         self.decide(id, Status::Committed)
@@ -39,9 +39,11 @@ impl Store {
         let mut tx = self.begin()?;
         let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
         let mut decided = Vec::new();
+        let mut before = None;
         for shard in shards {
-            let Some((num, mut row)) = shard.dtx.find(&id) else { continue };
+            let Some((num, mut row, at)) = shard.dtx.find(&id) else { continue };
             if row.status == status {
+                before = before.max(Some(at));
                 continue;
             }
             if row.status != Status::Prepared {
@@ -69,6 +71,9 @@ impl Store {
             }
             decided.push((shard, num, row));
         }
+        if let (true, Some(before)) = (decided.is_empty(), before) {
+            return Ok(before);
+        }
         if decided.is_empty() {
             return Err(VosError::NotFound { what: "transaction" });
         }
@@ -81,8 +86,9 @@ impl Store {
 
     /// Drops the rows of transactions that no entry names any more.
     pub(super) fn forget_settled(&self, shard: &Shard) -> Result<()> {
-        let settled = shard.dtx.settled(shard.covers());
-        if settled.is_empty() {
+        // Not even the state that the index would fall back to may name it, nor what a reader holds.
+        let settled = shard.dtx.settled(shard.log_needed_after());
+        if settled.is_empty() || shard.has_old_readers() {
             return Ok(());
         }
         let mut tx = self.begin_now()?;
@@ -103,6 +109,9 @@ impl Tx<'_> {
                 why: "not begun as a transaction that is decided elsewhere".to_owned(),
             });
         };
+        if self.parts.iter().any(|part| part.shard.dtx.find(&id).is_some()) {
+            return Err(VosError::Exists { what: "transaction" });
+        }
         let shards: Vec<Arc<Shard>> = self.parts.iter().map(|part| Arc::clone(&part.shard)).collect();
         let mut rows = Vec::new();
         for shard in shards {

@@ -3,7 +3,7 @@
 use super::Store;
 use super::rows::{ROW_DOOMED, numbered, row_of};
 use crate::collect;
-use crate::error::Result;
+use crate::error::{Result, VosError};
 use crate::key::ContNum;
 use crate::shard::Shard;
 use daos_types::Durability;
@@ -72,12 +72,14 @@ impl Store {
         self.log.prepare()?;
         let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
         let pressed = self.log_load() != LogLoad::Light;
-        let mut chosen = shards.iter().find(|shard| shard.is_frozen()).cloned();
+        let usable = |shard: &&Arc<Shard>| shard.check_writable().is_ok();
+        let mut chosen = shards.iter().filter(usable).find(|shard| shard.is_frozen()).cloned();
         if chosen.is_none() {
             let writer = self.writer.lock();
             let last = self.log.last();
             chosen = shards
                 .iter()
+                .filter(usable)
                 .filter(|shard| {
                     let (bytes, count) = shard.active_load();
                     bytes >= self.options.memtable_bytes_max
@@ -109,7 +111,14 @@ impl Store {
         let Some(needs) = shard.merge_needs() else { return Ok(()) };
         // The base must never be ahead of what the log is sure to keep.
         self.wait(needs, Durability::Synced)?;
-        shard.merge()?;
+        if let Err(error) = shard.merge() {
+            // A full device may have room later; anything else ends the changes of this shard, not those of others.
+            if matches!(error, VosError::NoSpace { .. }) {
+                return Err(error);
+            }
+            shard.fail(&error);
+            return Err(VosError::Io { why: error.to_string() });
+        }
         self.forget_settled(shard)
     }
 
@@ -136,7 +145,7 @@ impl Store {
     pub fn collect_step(&self, budget: usize) -> Result<bool> {
         let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
         for shard in shards {
-            let Some((name, _)) = self.rows(shard.num, ROW_DOOMED)?.into_iter().next() else { continue };
+            let Some((name, _)) = self.rows(shard.num, ROW_DOOMED)?.1.into_iter().next() else { continue };
             let cont = ContNum(u32::from_be_bytes(row_of(&name, "a destroyed container")?));
             let mut tx = self.begin()?;
             let mut keys = shard.levels().read(None, |merge| collect::doomed(merge, cont, budget))?;

@@ -103,8 +103,7 @@ impl Store {
             .filter(|num| *num != SYSTEM_SHARD && !known.contains(num))
             .collect();
         for num in unknown {
-            self.shards.write().remove(&num);
-            self.media.remove(&index_name(num))?;
+            self.remove_index(num)?;
         }
         for num in known {
             if !self.shards.read().contains_key(&num) {
@@ -114,7 +113,7 @@ impl Store {
         let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
         for shard in shards {
             shard.set_base_epoch_max(ceiling.0);
-            for (name, row) in self.rows(shard.num, ROW_DTX)? {
+            for (name, row) in self.rows(shard.num, ROW_DTX)?.1 {
                 let num = DtxNum(u32::from_be_bytes(row_of(&name, "a transaction")?));
                 shard.dtx.set(num, DtxRow::decode(&row)?, self.log.last());
             }

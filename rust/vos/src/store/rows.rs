@@ -34,6 +34,9 @@ pub(super) fn row_of<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N]
         .map_err(|_| VosError::Corrupt { why: format!("the row of {what} has {} bytes", bytes.len()) })
 }
 
+/// Rows by what follows the prefix of their names.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 impl Store {
     pub(super) fn row(&self, num: ShardNum, key: &KeyBuf) -> Result<(Seen, Option<Vec<u8>>)> {
         let shard = self.shard(num)?;
@@ -44,7 +47,7 @@ impl Store {
     }
 
     /// The rows whose names begin with `prefix`: the rest of the name, and the row.
-    pub(super) fn rows(&self, num: ShardNum, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(super) fn rows(&self, num: ShardNum, prefix: &[u8]) -> Result<(Seen, Rows)> {
         let key = KeyBuf::meta(prefix)?;
         let prefix = key.as_slice();
         let shard = self.shard(num)?;
@@ -55,7 +58,7 @@ impl Store {
                 rows.push((merge.key()[prefix.len()..].to_vec(), merge.value().to_vec()));
                 on = merge.step()?;
             }
-            Ok(rows)
+            Ok((merge.seen(), rows))
         })
     }
 
@@ -66,15 +69,16 @@ impl Store {
     }
 
     /// The services' rows whose names begin with `prefix`: the rest of the name, and the row.
-    pub fn service_rows(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn service_rows(&self, prefix: &[u8]) -> Result<(Seen, Rows)> {
         self.check_running()?;
         self.rows(SYSTEM_SHARD, &[ROW_SERVICE, prefix].concat())
     }
 
     /// The number of a container in a shard; `None` where it has none.
-    pub fn cont_num(&self, num: ShardNum, cont: ContainerId) -> Result<Option<ContNum>> {
-        let row = self.row(num, &KeyBuf::container(&cont.0))?.1;
-        row.map(|bytes| Ok(ContNum(u32::from_le_bytes(row_of(&bytes, "a container")?)))).transpose()
+    pub fn cont_num(&self, num: ShardNum, cont: ContainerId) -> Result<(Seen, Option<ContNum>)> {
+        let (seen, row) = self.row(num, &KeyBuf::container(&cont.0))?;
+        let given = row.map(|bytes| Ok(ContNum(u32::from_le_bytes(row_of(&bytes, "a container")?)))).transpose()?;
+        Ok((seen, given))
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn index_identity(store: [u8; 16], num: ShardNum) -> [u8; 16] {
 impl Store {
     /// All pool shards: number, pool, target.
     pub fn shard_list(&self) -> Result<Vec<(ShardNum, PoolId, TargetIdx)>> {
-        let rows = self.rows(SYSTEM_SHARD, ROW_SHARD)?;
+        let rows = self.rows(SYSTEM_SHARD, ROW_SHARD)?.1;
         rows.into_iter()
             .map(|(name, row)| {
                 let row: [u8; 20] = row_of(&row, "a shard")?;
@@ -52,17 +52,36 @@ impl Store {
         tx.put_row(SYSTEM_SHARD, &next, &(num + 1).to_le_bytes());
         self.wait(tx.commit()?, Durability::Synced)?;
         let num = ShardNum(num);
-        // Nothing that is in the log so far concerns the new index.
-        let covers = self.log.durable();
         let identity = index_identity(self.identity, num);
-        let base = base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
-        let mut tx = self.begin()?;
-        let shard = Arc::new(Shard::new(num, base, 0));
-        self.shards.write().insert(num, shard);
+        {
+            // Nothing that is in the log so far concerns the new index; nothing behind that may go before it is counted.
+            let _merging = self.merging.lock();
+            let covers = self.log.durable();
+            let base = base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
+            self.shards.write().insert(num, Arc::new(Shard::new(num, base, 0)));
+        }
         let row = [&pool.0[..], &target.0.to_le_bytes()[..]].concat();
-        tx.put_row(SYSTEM_SHARD, &numbered(ROW_SHARD, num.0)?, &row);
-        self.wait(tx.commit()?, Durability::Synced)?;
+        let commit = || {
+            let mut tx = self.begin()?;
+            tx.put_row(SYSTEM_SHARD, &numbered(ROW_SHARD, num.0)?, &row);
+            self.wait(tx.commit()?, Durability::Synced)
+        };
+        if let Err(error) = commit() {
+            if !matches!(error, VosError::Uncertain { .. }) {
+                self.remove_index(num)?;
+            }
+            return Err(error);
+        }
         Ok(num)
+    }
+
+    /// Removes a shard's file, durably, and only then lets the log go without it.
+    pub(super) fn remove_index(&self, num: ShardNum) -> Result<()> {
+        let _merging = self.merging.lock();
+        self.media.remove(&index_name(num))?;
+        self.media.sync_names()?;
+        self.shards.write().remove(&num);
+        Ok(())
     }
 
     /// Removes a shard with all that is in it; durable at return. Views of it go on as they are.
@@ -77,11 +96,7 @@ impl Store {
         }
         tx.remove_row(SYSTEM_SHARD, &row);
         self.wait(tx.commit()?, Durability::Synced)?;
-        let _merging = self.merging.lock();
-        self.shards.write().remove(&num);
-        self.media.remove(&index_name(num))?;
-        self.media.sync_names()?;
-        Ok(())
+        self.remove_index(num)
     }
 
     pub(crate) fn shard(&self, num: ShardNum) -> Result<Arc<Shard>> {

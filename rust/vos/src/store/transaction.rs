@@ -6,6 +6,7 @@ use super::{SYSTEM_SHARD, Store, Writer};
 use crate::changes::{self, Changes, OneChange, ShardNum};
 use crate::dtx::DtxId;
 use crate::entry::DtxNum;
+use crate::index;
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
 use crate::levels::{Levels, Seen};
@@ -41,8 +42,11 @@ impl Store {
     /// Where memtables are full it first merges them.
     pub fn begin(&self) -> Result<Tx<'_>> {
         while self.full.load(Ordering::Acquire) {
-            if !self.merge_step()? {
-                break;
+            match self.merge_step() {
+                Ok(true) => {}
+                // Whose shard failed is told when it is changed.
+                Ok(false) | Err(VosError::Io { .. }) => break,
+                Err(error) => return Err(error),
             }
         }
         self.begin_now()
@@ -134,6 +138,7 @@ impl Tx<'_> {
             return Ok(at);
         }
         let shard = self.store.shard(num)?;
+        shard.check_writable()?;
         let nums = if let Some(nums) = self.writer.object_nums.get(&num) {
             *nums
         } else {
@@ -228,9 +233,17 @@ impl Tx<'_> {
         }
     }
 
+    /// As [`Tx::commit`], and calls `then` when the changes can be seen and no other writer has come.
+    pub fn commit_then(self, then: impl FnOnce()) -> Result<Lsn> {
+        self.finish(|_| then())
+    }
+
     pub(super) fn finish(mut self, inserted: impl FnOnce(Lsn)) -> Result<Lsn> {
         if self.writer.changes.is_empty() {
             return Ok(self.seen.0);
+        }
+        if let Some(len) = self.writer.changes.too_long() {
+            return Err(VosError::ValueTooLong { len, max: index::VALUE_LEN_MAX });
         }
         let ceiling = (self.epoch_max > self.writer.ceiling)
             .then(|| Epoch(self.epoch_max.0.saturating_add(CEILING_AHEAD)));
