@@ -8,6 +8,7 @@ use daos_types::Cond;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// A key-value object.
 #[pyclass(frozen, module = "daos._core")]
@@ -58,10 +59,12 @@ impl KV {
     /// The values of several keys, in their order.
     fn get_many<'py>(&self, py: Python<'py>, keys: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyList>> {
         let slices: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-        let values = py
-            .detach(|| slices.iter().map(|key| self.value(key)).collect::<Result<Vec<_>>>())
+        let mut bytes = Vec::new();
+        let ranges = py
+            .detach(|| slices.iter().map(|key| self.append(key, &mut bytes)).collect::<Result<Vec<_>>>())
             .or_raise(py)?;
-        PyList::new(py, values.into_iter().map(|value| value.map(|value| PyBytes::new(py, &value))))
+        let value = |range: Option<Range<usize>>| range.and_then(|range| bytes.get(range));
+        PyList::new(py, ranges.into_iter().map(|range| value(range).map(|value| PyBytes::new(py, value))))
     }
 
     /// Removes a key.
@@ -95,8 +98,10 @@ impl KV {
         self.0.get(key, Cond(flags), &mut |value| found.extend_from_slice(value))
     }
 
-    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut value = Vec::new();
-        Ok(self.look_up(key, 0, &mut value)?.then_some(value))
+    /// Appends a key's value to `bytes`; where it stands there, or None for a key that is absent.
+    fn append(&self, key: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Range<usize>>> {
+        let from = bytes.len();
+        let there = self.0.get(key, Cond(0), &mut |value| bytes.extend_from_slice(value))?;
+        Ok(there.then_some(from..bytes.len()))
     }
 }
