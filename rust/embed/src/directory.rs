@@ -77,7 +77,9 @@ impl Directory {
     fn lock(path: &Path) -> Result<Self> {
         // In a forked child the mutex may be held by a thread that is not there.
         let Some(mut open_here) = OPEN_HERE.try_lock_for(TABLE_WAIT) else {
-            return Err(Error::new(Der::Busy, "another thread is opening or closing a system").hint("try again"));
+            return Err(
+                Error::new(Der::Busy, "another thread is opening or closing a system").hint("try again")
+            );
         };
         let lock_path = path.join(LOCK_NAME);
         if let Ok(meta) = fs::metadata(&lock_path)
@@ -181,9 +183,13 @@ fn looks_unused(path: &Path) -> Result<bool> {
         }
     }
     let store = path.join(STORE_NAME);
-    if is_there(&store)? && names(&store)?.iter().any(|name| name.starts_with("shard-") && !name.contains("00000000")) {
+    if is_there(&store)?
+        && names(&store)?.iter().any(|name| name.starts_with("shard-") && !name.contains("00000000"))
+    {
         let message = format!("{} holds a store, but the file `system` beside it is missing", path.display());
-        return Err(Error::new(Der::DfInval, message).hint("restore the file `system` from a copy of the directory"));
+        return Err(
+            Error::new(Der::DfInval, message).hint("restore the file `system` from a copy of the directory")
+        );
     }
     Ok(true)
 }

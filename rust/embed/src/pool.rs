@@ -114,7 +114,8 @@ impl Pool {
             }
             tx.set_service_row(&self.row_name(uuid), None)?;
             tx.set_service_row(&tables::cont_label_name(&self.uuid.0, &row.label), None)?;
-            let position = tx.commit_then(|| self.route.targets.iter().for_each(|target| target.forget_container(uuid)))?;
+            let position = tx
+                .commit_then(|| self.route.targets.iter().for_each(|target| target.forget_container(uuid)))?;
             store.wait(position, Durability::Synced)
         };
         commit().map_err(told)?;
@@ -170,10 +171,9 @@ impl Container {
         let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label));
         let mut row = Row::decode(&self.pool.system.row(&name)?.ok_or_else(gone)?)?;
         let given = row.oids_given;
-        row.oids_given = given
-            .checked_add(count)
-            .filter(|_| count > 0)
-            .ok_or_else(|| Error::new(Der::Overflow, format!("{count} object numbers; {given} are given already")))?;
+        row.oids_given = given.checked_add(count).filter(|_| count > 0).ok_or_else(|| {
+            Error::new(Der::Overflow, format!("{count} object numbers; {given} are given already"))
+        })?;
         let store = &self.pool.system.guard.store;
         let commit = || {
             let mut tx = store.begin()?;

@@ -227,7 +227,9 @@ impl System {
         if let Err(error) = shards.and_then(|()| commit()) {
             // What was made goes now, or at the next open.
             if !matches!(error, VosError::Uncertain { .. }) {
-                made.into_iter().for_each(|num| drop(store.shard_destroy(num)));
+                for num in made {
+                    let _ = store.shard_destroy(num);
+                }
             }
             return Err(told(error));
         }

@@ -112,7 +112,7 @@ mod tests {
         for label in ["", &"x".repeat(128), &id.to_string()] {
             assert_eq!(check(label, &[]).unwrap_err().der, Der::Inval);
         }
-        assert_eq!(check("tank", &[0; PROPS_LEN_MAX + 1]).unwrap_err().der, Der::Rec2big);
+        assert_eq!(check("tank", &vec![0; PROPS_LEN_MAX + 1]).unwrap_err().der, Der::Rec2big);
         assert_eq!(parse_uuid("tank"), None);
         assert_eq!(parse_uuid("0123456789abcdef0123456789abcdeg"), None);
         assert_eq!(parse_uuid("01234567-89abcdef-0123-4567-89abcdef"), None);

@@ -8,6 +8,7 @@ use daos_types::Cond;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// A key-value object.
 #[pyclass(frozen, module = "daos._core")]
@@ -35,13 +36,14 @@ impl KV {
     /// A value; None for a key that is absent.
     #[pyo3(signature = (key, flags = 0))]
     fn get<'py>(&self, py: Python<'py>, key: &[u8], flags: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        FOUND.with_borrow_mut(|found| {
-            let there = py.detach(|| self.look_up(key, flags, found)).or_raise(py)?;
-            let value = there.then(|| PyBytes::new(py, found));
-            found.clear();
-            found.shrink_to(KEPT_MAX);
-            Ok(value)
-        })
+        // Taken out while it is used: making an error runs Python, and that may come back here.
+        let mut found = FOUND.take();
+        let there = py.detach(|| self.look_up(key, flags, &mut found)).or_raise(py)?;
+        let value = there.then(|| PyBytes::new(py, &found));
+        found.clear();
+        found.shrink_to(KEPT_MAX);
+        FOUND.set(found);
+        Ok(value)
     }
 
     /// Stores several values, made durable together; not atomic.
@@ -60,10 +62,12 @@ impl KV {
     /// The values of several keys, in their order.
     fn get_many<'py>(&self, py: Python<'py>, keys: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyList>> {
         let slices: Vec<&[u8]> = keys.iter().map(PyBytesMethods::as_bytes).collect();
-        let values = py
-            .detach(|| slices.iter().map(|key| self.value(key)).collect::<Result<Vec<_>>>())
+        let mut bytes = Vec::new();
+        let ranges = py
+            .detach(|| slices.iter().map(|key| self.append(key, &mut bytes)).collect::<Result<Vec<_>>>())
             .or_raise(py)?;
-        PyList::new(py, values.into_iter().map(|value| value.map(|value| PyBytes::new(py, &value))))
+        let value = |range: Option<Range<usize>>| range.and_then(|range| bytes.get(range));
+        PyList::new(py, ranges.into_iter().map(|range| value(range).map(|value| PyBytes::new(py, value))))
     }
 
     /// Removes a key.
@@ -97,8 +101,10 @@ impl KV {
         self.0.get(key, Cond(flags), &mut |value| found.extend_from_slice(value))
     }
 
-    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut value = Vec::new();
-        Ok(self.look_up(key, 0, &mut value)?.then_some(value))
+    /// Appends a key's value to `bytes`; where it stands there, or None for a key that is absent.
+    fn append(&self, key: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Range<usize>>> {
+        let from = bytes.len();
+        let there = self.0.get(key, Cond(0), &mut |value| bytes.extend_from_slice(value))?;
+        Ok(there.then_some(from..bytes.len()))
     }
 }

@@ -141,7 +141,9 @@ pub(crate) fn check_long(merge: &mut Merge<'_>, node: &KeyBuf, user: &[u8]) -> R
         && merge.key().starts_with(first.as_slice())
         && Entry::decode(merge.value())?.long_key != Some(user)
     {
-        return Err(VosError::KeyShape { why: "another long key has the same beginning and hash".to_owned() });
+        return Err(VosError::KeyShape {
+            why: "another long key has the same beginning and hash".to_owned(),
+        });
     }
     Ok(())
 }

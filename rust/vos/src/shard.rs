@@ -14,8 +14,8 @@ use crate::node::ObjectState;
 use daos_types::{Lsn, UnitOid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Objects whose state is kept in memory; more, and the cache starts anew.
 const OBJECTS_CACHED_MAX: usize = 64 << 10;

@@ -11,6 +11,8 @@ mod rows;
 mod shards;
 mod transaction;
 
+pub use rows::Rows;
+
 use crate::changes::{Changes, ShardNum};
 use crate::error::{Result, VosError};
 use crate::log::{Log, LogOptions};

@@ -77,7 +77,9 @@ impl Store {
     /// The number of a container in a shard; `None` where it has none.
     pub fn cont_num(&self, num: ShardNum, cont: ContainerId) -> Result<(Seen, Option<ContNum>)> {
         let (seen, row) = self.row(num, &KeyBuf::container(&cont.0))?;
-        let given = row.map(|bytes| Ok(ContNum(u32::from_le_bytes(row_of(&bytes, "a container")?)))).transpose()?;
+        let number =
+            |bytes: Vec<u8>| row_of(&bytes, "a container").map(|number| ContNum(u32::from_le_bytes(number)));
+        let given = row.map(number).transpose()?;
         Ok((seen, given))
     }
 }

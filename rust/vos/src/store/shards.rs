@@ -57,7 +57,8 @@ impl Store {
             // Nothing that is in the log so far concerns the new index; nothing behind that may go before it is counted.
             let _merging = self.merging.lock();
             let covers = self.log.durable();
-            let base = base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
+            let base =
+                base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
             self.shards.write().insert(num, Arc::new(Shard::new(num, base, 0)));
         }
         let row = [&pool.0[..], &target.0.to_le_bytes()[..]].concat();

@@ -14,5 +14,6 @@ mod media_backends;
 mod store_crash;
 mod store_dtx;
 mod store_faults;
+mod store_gate;
 mod store_model;
 mod store_query;

@@ -177,7 +177,7 @@ fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
     let (store, _) = Store::open(media, IDENTITY, options()).map_err(|error| error.to_string())?;
     let shards = store.shard_list().map_err(|error| error.to_string())?;
     let [(shard, ..)] = shards[..] else { return Err(format!("{} shards", shards.len())) };
-    let cont = store.cont_num(shard, CONTAINER).map_err(|error| error.to_string())?;
+    let (_, cont) = store.cont_num(shard, CONTAINER).map_err(|error| error.to_string())?;
     Ok((store, shard, cont.ok_or("the container is gone")?))
 }
 

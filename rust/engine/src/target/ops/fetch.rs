@@ -17,8 +17,14 @@ impl Target {
         match prepared {
             Err(error) => (seen, Err(error)),
             Ok((of, view)) => {
-                let (more, found) =
-                    view.fetch_single(of, request.dkey, request.akey, read_at(request.epoch), request.cond, found);
+                let (more, found) = view.fetch_single(
+                    of,
+                    request.dkey,
+                    request.akey,
+                    read_at(request.epoch),
+                    request.cond,
+                    found,
+                );
                 (Seen(seen.0.max(more.0)), found)
             }
         }

@@ -1,0 +1,183 @@
+//! Answers and the log positions they depend on, and other defects that were found once.
+
+use daos_types::{
+    Cond, ContainerId, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx,
+};
+use daos_types::{UnitOid, Version};
+use daos_vos::index::{Tree, TreeOptions};
+use daos_vos::media::{Media, MemoryMedia};
+use daos_vos::{
+    DtxId, Iod, IodValue, KV_AKEY, ObjectRef, Punch, Seen, ShardNum, Store, StoreOptions, VosError,
+};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+const IDENTITY: [u8; 16] = [3; 16];
+const ID: DtxId = DtxId { uuid: [7; 16], hlc: 1 };
+
+struct World {
+    media: Arc<dyn Media>,
+    store: Store,
+    shard: ShardNum,
+    of: ObjectRef,
+}
+
+fn iod(value: &[u8]) -> [Iod<'_>; 1] {
+    [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(value) }]
+}
+
+impl World {
+    fn new(options: StoreOptions) -> Self {
+        let media: Arc<dyn Media> = Arc::new(MemoryMedia::new());
+        let store = Store::create(Arc::clone(&media), IDENTITY, options).unwrap();
+        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
+        let mut tx = store.begin().unwrap();
+        let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
+        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let oid = UnitOid { oid: ObjectId::generate(ObjectType::KvHashed, 1, 1, 0, 1), shard: ShardIdx(0) };
+        Self { media, store, shard, of: ObjectRef { cont, oid } }
+    }
+
+    fn put(&self, epoch: u64, key: &[u8], value: &[u8]) -> Result<Lsn, VosError> {
+        let mut tx = self.store.begin()?;
+        tx.update(self.shard, self.of, Version::new(Epoch(epoch), 1), key, &iod(value), Cond::NONE)?;
+        tx.commit()
+    }
+
+    fn get(&self, store: &Store, key: &[u8]) -> (Seen, Result<Option<Vec<u8>>, VosError>) {
+        let view = store.view(self.shard).unwrap();
+        view.fetch_single(self.of, key, KV_AKEY, Version::read_at(Epoch::MAX), Cond::NONE, <[u8]>::to_vec)
+    }
+
+    fn prepare(&self, epoch: u64, value: &[u8]) {
+        let mut tx = self.store.begin_dtx(ID).unwrap();
+        tx.update(self.shard, self.of, Version::new(Epoch(epoch), 1), b"k", &iod(value), Cond::NONE).unwrap();
+        self.store.wait(tx.prepare().unwrap(), Durability::Synced).unwrap();
+    }
+}
+
+#[test]
+fn what_is_remembered_of_an_object_depends_on_the_log_as_well() {
+    let world = World::new(StoreOptions::default());
+    world.put(100, b"k", b"v").unwrap();
+    let mut tx = world.store.begin().unwrap();
+    tx.punch(world.shard, world.of, Version::new(Epoch(101), 1), Punch::Object, Cond::NONE).unwrap();
+    let punched = tx.commit().unwrap();
+    for round in 0..3 {
+        let (seen, value) = world.get(&world.store, b"k");
+        assert_eq!(value.unwrap(), None);
+        assert!(seen.0 >= punched, "round {round}: {seen:?}");
+    }
+}
+
+#[test]
+fn what_a_decision_makes_visible_depends_on_the_decision() {
+    let world = World::new(StoreOptions::default());
+    world.put(100, b"k", b"v").unwrap();
+    world.prepare(101, b"w");
+    let decided = world.store.dtx_commit(ID).unwrap();
+    let (seen, value) = world.get(&world.store, b"k");
+    assert_eq!(value.unwrap().as_deref(), Some(&b"w"[..]));
+    assert!(seen.0 >= decided);
+    assert_eq!(world.store.dtx_commit(ID).unwrap(), decided, "deciding again tells the same");
+    let mut again = world.store.begin_dtx(ID).unwrap();
+    again.update(world.shard, world.of, Version::new(Epoch(102), 1), b"k", &iod(b"x"), Cond::NONE).unwrap();
+    assert!(matches!(again.prepare(), Err(VosError::Exists { .. })), "an identity is prepared once");
+}
+
+#[test]
+fn an_aborted_value_stays_hidden_from_a_view_that_was_taken_before() {
+    let world = World::new(StoreOptions::default());
+    world.put(100, b"k", b"v").unwrap();
+    world.prepare(101, b"ABORTED");
+    let view = world.store.view(world.shard).unwrap();
+    world.store.dtx_abort(ID).unwrap();
+    for _ in 0..3 {
+        world.store.merge_all().unwrap();
+    }
+    let at = Version::read_at(Epoch::MAX);
+    let (_, value) = view.fetch_single(world.of, b"k", KV_AKEY, at, Cond::NONE, <[u8]>::to_vec);
+    assert_eq!(value.unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn an_aborted_value_stays_hidden_when_an_index_falls_back() {
+    for merges in 1..4 {
+        let world = World::new(StoreOptions::default());
+        world.put(100, b"k", b"v").unwrap();
+        world.prepare(101, b"ABORTED");
+        world.store.dtx_abort(ID).unwrap();
+        for _ in 0..merges {
+            world.store.merge_all().unwrap();
+        }
+        world.store.sync().unwrap();
+        for slot_page in [0, 16] {
+            let copy: Arc<dyn Media> = Arc::new(MemoryMedia::copy_of(&*world.media).unwrap());
+            let file = copy.open(&format!("shard-{:08x}.idx", world.shard.0)).unwrap();
+            file.write_at(slot_page * 4096, &[IoSlice::new(&[0; 4096])]).unwrap();
+            let (store, _) = Store::open(copy, IDENTITY, StoreOptions::default()).unwrap();
+            let (_, value) = world.get(&store, b"k");
+            assert_eq!(
+                value.unwrap().as_deref(),
+                Some(&b"v"[..]),
+                "{merges} merges, slot at page {slot_page} lost"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_shard_that_was_never_finished_does_not_keep_the_store_from_opening() {
+    let mut options = StoreOptions::default();
+    options.log.segment_bytes_min = 64 << 10;
+    let world = World::new(options.clone());
+    for epoch in 0..1500_u64 {
+        let position = world.put(100 + epoch, &epoch.to_le_bytes(), &[1; 500]).unwrap();
+        world.store.wait(position, Durability::Buffered).unwrap();
+        if epoch % 200 == 0 {
+            world.store.merge_all().unwrap();
+        }
+    }
+    for _ in 0..3 {
+        world.store.merge_all().unwrap();
+    }
+    // As a creation leaves it that ends before its row.
+    let number = 77_u32;
+    let mut identity = IDENTITY;
+    for (byte, part) in identity.iter_mut().rev().zip(number.to_le_bytes()) {
+        *byte ^= part;
+    }
+    let name = format!("shard-{number:08x}.idx");
+    let covers = Lsn(world.put(5_000, b"last", b"").unwrap().0);
+    world.store.sync().unwrap();
+    drop(Tree::create_after(&*world.media, &name, identity, &TreeOptions::default(), covers).unwrap());
+    let (store, _) = Store::open(Arc::clone(&world.media), IDENTITY, options).unwrap();
+    assert!(world.get(&store, b"last").1.unwrap().is_some());
+    assert!(!world.media.list().unwrap().contains(&name), "what was not finished is removed");
+}
+
+#[test]
+fn two_long_keys_with_one_hash_are_never_taken_for_each_other() {
+    let world = World::new(StoreOptions::default());
+    // XXH3 multiplies the halves of each lane after adding its public secret: where one factor is 0, the other does
+    // not matter, and what is added to the other accumulator cancels out.
+    let mut one = vec![1_u8; 512];
+    one[64..68].copy_from_slice(&[0x7c, 0x01, 0x81, 0x2c]);
+    one[128..132].copy_from_slice(&[0xde, 0xd4, 0x6d, 0xe9]);
+    let mut two = one.clone();
+    two[68] += 1;
+    two[132] -= 1;
+    world.put(100, &one, b"value of one").unwrap();
+    assert!(matches!(world.get(&world.store, &two).1, Err(VosError::KeyShape { .. })));
+    assert!(matches!(world.put(101, &two, b"value of two"), Err(VosError::KeyShape { .. })));
+    assert_eq!(world.get(&world.store, &one).1.unwrap().as_deref(), Some(&b"value of one"[..]));
+}
+
+#[test]
+fn a_row_that_no_index_takes_is_refused_before_it_is_logged() {
+    let world = World::new(StoreOptions::default());
+    let mut tx = world.store.begin().unwrap();
+    tx.set_service_row(b"row", Some(&vec![0; 5 << 20])).unwrap();
+    assert!(matches!(tx.commit(), Err(VosError::ValueTooLong { .. })));
+    world.store.merge_all().unwrap();
+}
