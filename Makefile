@@ -17,6 +17,8 @@ test: ## everything: setup, build, check, test-rust, test-py, with timings
 	@$(PYTHON) -m tools.steps
 test-rust: ## the tests of the Rust crates
 	@cargo test --profile fast --locked
+bench: setup ## compare with peers: ONLY=embedded or a row's beginning, QUICK=1, HUGE=1, PROFILE=release
+	@$(VENV) -m benches.run --only "$(ONLY)" $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PROFILE),--profile $(PROFILE))
 test-py: build ## the tests of the Python package, its docs and its tools
 	@$(VENV) -m pytest
-.PHONY: help setup build demo check fix test test-rust test-py
+.PHONY: help setup build demo check fix test test-rust test-py bench

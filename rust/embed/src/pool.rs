@@ -6,6 +6,7 @@ use crate::tables::{self, Row};
 use daos_client::{Error, Kv, Result};
 use daos_placement::ObjectClass;
 use daos_types::{ContainerId, Der, Durability, ObjectId, PoolId};
+use parking_lot::RwLockReadGuard;
 use std::sync::Arc;
 
 /// An open pool.
@@ -47,17 +48,18 @@ impl Pool {
         tables::cont_name(&self.uuid.0, &uuid.0)
     }
 
-    fn check(&self) -> Result<()> {
-        self.system.guard.check()?;
+    /// Begins a call on a pool that is there.
+    fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
+        let open = self.system.guard.enter()?;
         match self.system.row(&tables::pool_name(&self.uuid.0))? {
-            Some(_) => Ok(()),
+            Some(_) => Ok(open),
             None => Err(Error::new(Der::Nonexist, format!("pool {:?} was destroyed", self.label))),
         }
     }
 
     /// Makes a container; durable at return.
     pub fn container_create(&self, label: &str, props: &[u8]) -> Result<Container> {
-        self.check()?;
+        let _open = self.enter()?;
         let tables = self.system.tables.lock();
         if self.system.row(&tables::cont_label_name(&self.uuid.0, label))?.is_some() {
             return Err(Error::new(Der::Exist, format!("there is a container {label:?} already"))
@@ -93,14 +95,14 @@ impl Pool {
 
     /// Opens a container by label or UUID.
     pub fn container_open(&self, name: &str) -> Result<Container> {
-        self.check()?;
+        let _open = self.enter()?;
         let (uuid, row) = self.find(name)?;
         Ok(Container { pool: self.clone(), uuid, label: row.label, props: row.props })
     }
 
     /// Destroys a container; durable at return. Its space comes back in the background.
     pub fn container_destroy(&self, name: &str) -> Result<()> {
-        self.check()?;
+        let _open = self.enter()?;
         let _tables = self.system.tables.lock();
         let (uuid, row) = self.find(name)?;
         let store = &self.system.guard.store;
@@ -124,7 +126,7 @@ impl Pool {
 
     /// The containers: UUID and label, in the order of the labels.
     pub fn containers(&self) -> Result<Vec<(ContainerId, String)>> {
-        self.check()?;
+        let _open = self.enter()?;
         let mut containers = Vec::new();
         for (uuid, row) in
             self.system.guard.store.service_rows(&tables::cont_prefix(&self.uuid.0)).map_err(told)?
@@ -156,7 +158,7 @@ impl Container {
 
     /// A key-value object by its id; nothing is stored by this.
     pub fn kv(&self, oid: ObjectId) -> Result<Kv<EmbeddedRoute>> {
-        self.pool.system.guard.check()?;
+        let _open = self.pool.system.guard.enter()?;
         let class = ObjectClass { ordinal: oid.ordinal(), groups: oid.groups() };
         class.resolve(self.pool.system.targets as u16, 1).map_err(|error| {
             Error::new(Der::Inval, error.to_string()).hint("use a class without redundancy: S1 to SX")
@@ -166,7 +168,7 @@ impl Container {
 
     /// The first of `count` numbers that this container has not given before; durable at return.
     pub fn alloc_oids(&self, count: u64) -> Result<u64> {
-        self.pool.system.guard.check()?;
+        let _open = self.pool.system.guard.enter()?;
         let _tables = self.pool.system.tables.lock();
         let name = self.pool.row_name(self.uuid);
         let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label));

@@ -7,8 +7,8 @@ use daos_engine::{Target, target::Outcome};
 use daos_types::{Der, Durability, TargetIdx};
 use daos_vos::{Seen, Store, VosError};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Update};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Direct calls into the targets of one pool.
 #[derive(Debug)]
@@ -23,13 +23,15 @@ pub(crate) struct Guard {
     pub(crate) store: Arc<Store>,
     pub(crate) generation: Generation,
     pub(crate) owner_pid: u32,
-    pub(crate) closed: AtomicBool,
-    pub(crate) background: parking_lot::Mutex<Option<Background>>,
+    /// Whether it is closed. Calls hold it for reading while they run, so that closing waits for them: no call works on
+    /// files that another process may have open by then.
+    pub(crate) closed: RwLock<bool>,
+    pub(crate) background: Mutex<Option<Background>>,
 }
 
 impl Guard {
-    /// Whether handles may be used.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Begins a call; the system stays open until what this answers is dropped.
+    pub(crate) fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
         if self.generation.is_forked() {
             let mut error = Error::new(
                 Der::NoHdl,
@@ -40,10 +42,12 @@ impl Guard {
             error.forked = true;
             return Err(error);
         }
-        if self.closed.load(Ordering::Acquire) {
+        // One call may enter twice, also while somebody waits to close.
+        let closed = self.closed.read_recursive();
+        if *closed {
             return Err(Error::new(Der::NoHdl, "the system is closed").hint("open it again"));
         }
-        Ok(())
+        Ok(closed)
     }
 
     /// Lets the background thread look for work.
@@ -56,7 +60,6 @@ impl Guard {
 
 impl EmbeddedRoute {
     fn target(&self, target: TargetIdx) -> Result<&Target> {
-        self.guard.check()?;
         self.targets
             .get(target.0 as usize)
             .ok_or_else(|| Error::new(Der::BadTarget, format!("there is no target {}", target.0)))
@@ -75,11 +78,13 @@ impl Route for EmbeddedRoute {
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        let _open = self.guard.enter()?;
         let target = self.target(target)?;
         Self::reply(target, request.durability, target.update(request))
     }
 
     fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
+        let _open = self.guard.enter()?;
         // All targets share one log: one wait for the last record covers all.
         let mut last: Option<(&Target, Seen, Durability)> = None;
         let mut failed = None;
@@ -100,17 +105,20 @@ impl Route for EmbeddedRoute {
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        let _open = self.guard.enter()?;
         let target = self.target(target)?;
         let outcome = target.fetch(request, found);
         Ok(Self::reply(target, request.durability, outcome)?.is_some())
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        let _open = self.guard.enter()?;
         let target = self.target(target)?;
         Self::reply(target, request.durability, target.punch(request))
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
+        let _open = self.guard.enter()?;
         let target = self.target(target)?;
         Self::reply(target, request.durability, target.list(request))
     }

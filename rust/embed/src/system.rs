@@ -11,11 +11,10 @@ use daos_engine::{HybridClock, Target, WallClock};
 use daos_types::{Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
 use daos_vos::{Store, StoreOptions};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 /// Targets an embedded system may have.
@@ -115,7 +114,7 @@ impl System {
             store: Arc::clone(&store),
             generation: Generation::here(),
             owner_pid: std::process::id(),
-            closed: AtomicBool::new(false),
+            closed: RwLock::new(false),
             background: Mutex::new(None),
         });
         let system = Arc::new(Self {
@@ -162,7 +161,8 @@ impl System {
             }
             return Ok(());
         }
-        if self.guard.closed.swap(true, Ordering::AcqRel) {
+        // Waits for the calls that are under way; later ones are refused.
+        if std::mem::replace(&mut *self.guard.closed.write(), true) {
             return Ok(());
         }
         let background = self.guard.background.lock().take();
@@ -183,7 +183,7 @@ impl System {
 
     /// The pools: UUID and label, in the order of the labels.
     pub fn pools(&self) -> Result<Vec<(PoolId, String)>> {
-        self.guard.check()?;
+        let _open = self.guard.enter()?;
         let mut pools = Vec::new();
         for (uuid, row) in self.guard.store.service_rows(b"pool/").map_err(told)? {
             if let Ok(uuid) = uuid.try_into() {
@@ -196,7 +196,7 @@ impl System {
 
     /// Makes a pool over all targets; durable at return.
     pub fn pool_create(self: &Arc<Self>, label: &str, props: &[u8]) -> Result<Pool> {
-        self.guard.check()?;
+        let _open = self.guard.enter()?;
         let tables = self.tables.lock();
         if self.row(&tables::pool_label_name(label))?.is_some() {
             return Err(Error::new(Der::Exist, format!("there is a pool {label:?} already"))
@@ -221,7 +221,7 @@ impl System {
 
     /// Opens a pool by label or UUID.
     pub fn pool_open(self: &Arc<Self>, name: &str) -> Result<Pool> {
-        self.guard.check()?;
+        let _open = self.guard.enter()?;
         let (uuid, row) = self.find_pool(name)?;
         let mut routes = self.routes.lock();
         let route = match routes.get(&uuid) {
@@ -265,7 +265,7 @@ impl System {
 
     /// Destroys a pool with all its containers; durable at return.
     pub fn pool_destroy(&self, name: &str) -> Result<()> {
-        self.guard.check()?;
+        let _open = self.guard.enter()?;
         let _tables = self.tables.lock();
         let (uuid, row) = self.find_pool(name)?;
         let store = &self.guard.store;

@@ -1,0 +1,99 @@
+"""Which runs make a benchmark: stages of stores of one size, steps on each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benches.peers import RAW, STORES
+from benches.peers.base import Durability
+
+SYNCED, BUFFERED = Durability.SYNCED, Durability.BUFFERED
+SMALL, BIG = 64, 4096
+UNLIMITED_S = 120.0
+FILLED_WHOLE = ("daos", "rocksdb")
+"""Systems that are always filled one by one: the sustained rates of these two have targets."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A workload on every system that can do it.
+
+    Attributes:
+        workload: A key of `benches.workloads.WORKLOADS`.
+        count: Operations.
+        durability: Of its puts.
+        value_size: Bytes of a value.
+        threads: Threads that put.
+        systems: Which.
+    """
+
+    workload: str
+    count: int
+    durability: Durability = BUFFERED
+    value_size: int = SMALL
+    threads: int = 1
+    systems: tuple[str, ...] = STORES
+
+    def row(self, entries: int) -> str:
+        """Return its name in tables and targets, on stores of so many entries."""
+        parts = [self.workload]
+        if self.workload in ("put", "put_many"):
+            parts += [f"{self.value_size}B", str(self.durability), f"{self.threads}t"]
+        # What a crash leaves is a store of its own.
+        return " ".join([*parts, f"@{self.count if self.workload == 'reopen' else entries}"])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Stores of a size, made anew in every repetition, and what is done on them, in this order.
+
+    Attributes:
+        entries: Keys they are filled with first.
+        fill_seconds_max: When a system stops to fill one by one, unless it is one of `FILLED_WHOLE`.
+        steps: What follows, each in a process of its own.
+    """
+
+    entries: int
+    fill_seconds_max: float
+    steps: tuple[Step, ...]
+
+
+def put_steps(synced: int, buffered: int) -> tuple[Step, ...]:
+    """Return every combination of puts, with so many operations."""
+    steps = []
+    for size in (SMALL, BIG):
+        for threads in (1, 4):
+            raw = RAW if threads == 1 else ()
+            steps.append(Step("put", synced, SYNCED, size, threads, STORES + raw))
+            count = buffered if size == SMALL else buffered // 4
+            steps.append(Step("put", count, BUFFERED, size, threads, STORES + raw))
+    batches = Step("put_many", synced * 4 // 64 * 64, SYNCED, SMALL, 1, (*STORES, *RAW))
+    return (*steps, batches, Step("put_many", buffered // 64 * 64, BUFFERED, SMALL, 1, (*STORES, *RAW)))
+
+
+def big_steps(synced: int, gets: int, crashed: int) -> tuple[Step, ...]:
+    """Return what is done on a big store: reads, and the synced puts that have targets there."""
+    return (
+        Step("get", gets),
+        Step("get_view", gets),
+        Step("scan", 0),
+        Step("put", synced, SYNCED, SMALL, 1, (*STORES, "raw")),
+        Step("put", synced, SYNCED, SMALL, 4),
+        Step("put_many", synced * 4 // 64 * 64, SYNCED, SMALL, 1, (*STORES, "raw")),
+        *((Step("reopen", crashed),) if crashed else ()),
+    )
+
+
+def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
+    """Return the stages of the embedded store's benchmark."""
+    gets = 20_000 if quick else 100_000
+    synced, buffered = (512, 10_000) if quick else (4_096, 50_000)
+    reads = (Step("get", gets), *(() if quick else (Step("get_view", gets),)), Step("scan", 0))
+    stages = [
+        Stage(10_000, UNLIMITED_S, (*reads, *put_steps(synced, buffered))),
+        Stage(100_000, 0.5 if quick else UNLIMITED_S, reads),
+        Stage(1_000_000, 1.0 if quick else UNLIMITED_S, big_steps(synced, gets, 200_000)),
+    ]
+    if huge:
+        stages.append(Stage(10_000_000, UNLIMITED_S, big_steps(synced, gets, 0)))
+    return tuple(stages)
