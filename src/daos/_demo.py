@@ -7,7 +7,6 @@ that is killed: it tells its parent, by a line a note, which batch it begins and
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import platform
 import random
@@ -16,20 +15,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from daos._build import build_info
-from daos._demo_table import HEAD, Meter, Row
+from daos._demo_files import FileStore, batches, contents, digest, mask_rows, tree
 from daos.client import open as open_pool
 from daos.client import open_system
 from daos.errors import (
@@ -42,29 +40,23 @@ from daos.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from daos.client import KV, Container
 
-__all__ = ["FULL", "QUICK", "Demo", "FileStore", "Plan", "clear", "lines"]
+__all__ = ["FULL", "QUICK", "Demo", "Plan", "Row", "clear", "lines"]
 
 POOL = "demo"
 TREE = "tree"
 MASK = "mask"
-SKIPPED = frozenset({".git", ".hypothesis", ".venv", "__pycache__", "dist", "dist-packages", "site-packages", "target"})
-SKIPPED_ENDS = ("_cache", ".daos", ".egg-info")
-PART_BYTES = 3 << 20
-"""Bytes of a value and of a part of a longer file: a store refuses four MiB (`DER.REC2BIG`)."""
-BATCH_BYTES = 4 << 20
-"""Bytes after which a batch is full, however few entries it has."""
 READ_ENTRIES = 64
 FACTS_SECONDS_MAX = 15.0
 """What the puts of small values may take: each waits for the disk, and some disks need 10 ms."""
-MASK_FILE = "globe_combined_mask_compressed.npz"
 MASK_FIRST_ROW = 3600
 """60 degrees north, in rows of 1/120 degree from the pole."""
 CHILD_SECONDS_MAX = 45.0
-KILL_DELAY_SECONDS_MAX = 0.02
+KILL_DELAY_SECONDS_MAX = 0.004
+"""A batch takes a few milliseconds; the kill falls at any time within."""
 
 
 @dataclass(frozen=True)
@@ -93,165 +85,66 @@ QUICK = Plan("quick", 300, 50, 60, 8, (12, 30))
 PLANS = {plan.name: plan for plan in (FULL, QUICK)}
 
 
-def digest(data: bytes) -> str:
-    """Return the SHA-256 of bytes."""
-    return hashlib.sha256(data).hexdigest()
-
-
-# --- what goes in
-
-
-def project() -> Path:
-    """Return the root of this project's sources: the checkout, or the installed package where there is none."""
-    package = Path(__file__).resolve().parent
-    checkout = package.parent.parent
-    return checkout if (checkout / "rust").is_dir() and (checkout / "pyproject.toml").is_file() else package
-
-
-def walk(root: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    """Yield key and path of each regular file under a folder, without caches, builds and systems."""
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.endswith(SKIPPED_ENDS))
-        for name in sorted(set(names) - SKIPPED):
-            path = Path(place, name)
-            if path.is_file() and not path.is_symlink():
-                yield f"{prefix}/{path.relative_to(root).as_posix()}", path
-
-
-def tree(plan: Plan) -> dict[str, Path]:
-    """Return the files of a plan by their keys: this project's, and those of Python's library."""
-    library = Path(sysconfig.get_paths()["stdlib"])
-    files = [*walk(project(), "daos"), *walk(library, "python")]
-    return dict(files[:: -(-len(files) // plan.files_max)])
-
-
-def contents(files: Mapping[str, Path], mark: str = "") -> Iterator[tuple[str, bytes]]:
-    """Yield key and content of each file that is still there, with a line added if there is a mark."""
-    end = f"\n# {mark}\n".encode() if mark else b""
-    for key, path in files.items():
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            continue  # an editor's, gone since the folder was listed
-        yield key, data + end
-
-
-def batches(items: Iterable[tuple[str, bytes]], entries_max: int) -> Iterator[list[tuple[str, bytes]]]:
-    """Yield lists of at most so many items, and of no more bytes than a batch should have but for its last item."""
-    batch: list[tuple[str, bytes]] = []
-    size = 0
-    for key, data in items:
-        batch.append((key, data))
-        size += len(data)
-        if len(batch) == entries_max or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def mask_rows(first: int, number: int) -> Iterator[tuple[int, bytes]]:
-    """Yield index and bytes of rows of the Earth's land mask, a byte a cell, without unpacking what follows them.
-
-    Raises:
-        NotFoundError: The data set is not installed.
-    """
-    spec = importlib.util.find_spec("global_land_mask")
-    if spec is None or spec.origin is None:
-        raise NotFoundError("global-land-mask is not installed", hint="pip install global-land-mask")
-    with zipfile.ZipFile(Path(spec.origin).with_name(MASK_FILE)) as archive, archive.open("mask.npy") as stream:
-        np.lib.format.read_magic(stream)
-        (_, columns), _, _ = np.lib.format.read_array_header_1_0(stream)
-        stream.seek(first * columns, os.SEEK_CUR)
-        for index in range(first, first + number):
-            yield index, stream.read(columns)
-
-
-# --- how files are stored
-
-
-class Manifest(msgspec.Struct):
-    """The entry of a file that is no value by itself.
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
 
     Attributes:
-        size: Bytes of the file.
-        sha256: Of the whole file; names the parts, so that those of two versions are never mixed.
-        parts: Their number.
+        step: What was done.
+        entries: Keys that were put, read or removed; None where that means nothing.
+        size: Bytes of their values.
+        seconds: Spent in the store, without reading and summing the files.
+        note: What else there is to say.
     """
 
-    size: int
-    sha256: str
-    parts: int
+    step: str
+    entries: int | None = None
+    size: int | None = None
+    seconds: float | None = None
+    note: str = ""
+
+    def text(self) -> str:
+        """Return the line."""
+        entries = "" if self.entries is None else f"{self.entries:,}"
+        size = "" if self.size is None else f"{self.size / 1e6:.1f}"
+        seconds = "" if self.seconds is None else f"{self.seconds:.2f}"
+        spent = max(self.seconds or 0.0, 1e-6)
+        bandwidth = f"{self.size / 1e6 / spent:.1f}" if self.size and self.seconds else ""
+        rate = f"{self.entries / spent:,.0f}" if self.entries and self.seconds else ""
+        return line_of(self.step, entries, size, seconds, bandwidth, rate, self.note)
 
 
-MAGIC = b"\x89daos demo manifest\n"
+def line_of(step: str, *cells: str) -> str:
+    """Return a line of the table: five cells of numbers, and a note."""
+    *numbers, note = cells
+    widths = (8, 8, 7, 8, 11)
+    line = "".join(f"{cell:>{width}}" for cell, width in zip(numbers, widths, strict=True))
+    return f"{step:<34}{line}  {note}".rstrip()
 
 
-class FileStore:
-    """Files in two key-value stores of a container.
-
-    In `files` each has one entry: its content; of a file that is long, empty, or looks like a manifest, a manifest.
-    What belongs to a manifest is in `parts`, stored before it, so that whatever dies, a file is old or new.
-    """
-
-    def __init__(self, container: Container, *, create: bool = False) -> None:
-        self.files: KV[str] = container.kv("files", create=create, keys="str")
-        self.parts: KV[str] = container.kv("parts", create=create, keys="str")
-
-    def put(self, batch: list[tuple[str, bytes]]) -> None:
-        """Store files; they are durable, and the parts of what they replace are gone, when this returns."""
-        former = self.files.get_many(key for key, _ in batch)
-        self.files.put_many([(key, self._value(key, data)) for key, data in batch])
-        for key, value in former.items():
-            self._drop(key, value)
-
-    def read(self, keys: Iterable[str]) -> list[tuple[str, bytes | None]]:
-        """Return the contents of files, None for those that are not there."""
-        return [(key, self._content(key, value)) for key, value in self.files.get_many(keys).items()]
-
-    def remove(self, key: str) -> None:
-        """Remove a file."""
-        former = self.files.get(key)
-        del self.files[key]
-        self._drop(key, former)
-
-    def _value(self, key: str, data: bytes) -> bytes:
-        if 0 < len(data) <= PART_BYTES and not data.startswith(MAGIC):
-            return data
-        parts = range(0, len(data), PART_BYTES)
-        manifest = Manifest(len(data), digest(data), len(parts))
-        pieces = (data[start : start + PART_BYTES] for start in parts)
-        self.parts.put_many(zip(part_keys(key, manifest), pieces, strict=True))
-        return MAGIC + msgspec.json.encode(manifest)
-
-    def _content(self, key: str, value: bytes | None) -> bytes | None:
-        manifest = manifest_of(value)
-        if manifest is None:
-            return value
-        pieces = self.parts.get_many(part_keys(key, manifest))
-        lost = [name for name, piece in pieces.items() if piece is None]
-        if lost:
-            raise DataLossError(f"{lost[0]} is not there, but its manifest is", context={"key": key})
-        return b"".join(piece for piece in pieces.values() if piece is not None)
-
-    def _drop(self, key: str, former: bytes | None) -> None:
-        """Remove the parts of an entry that was replaced, unless the new one has the same."""
-        manifest = manifest_of(former)
-        if manifest is not None and former != self.files.get(key):
-            for name in part_keys(key, manifest):
-                self.parts.remove(name)
+HEAD = line_of("step", "entries", "MB", "s", "MB/s", "entries/s", "")
 
 
-def manifest_of(value: bytes | None) -> Manifest | None:
-    """Return the manifest that a value is, if it is one."""
-    if value is None or not value.startswith(MAGIC):
-        return None
-    return msgspec.json.decode(value[len(MAGIC) :], type=Manifest)
+@dataclass
+class Meter:
+    """Adds up what a step moves, and the time it spends in the store."""
 
+    entries: int = 0
+    size: int = 0
+    seconds: float = 0.0
 
-def part_keys(key: str, manifest: Manifest) -> list[str]:
-    """Return the keys of the parts of a file."""
-    return [f"{key}@{manifest.sha256[:16]}/{number:05}" for number in range(manifest.parts)]
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time of a block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def row(self, step: str, note: str = "") -> Row:
+        """Return the line of the step."""
+        return Row(step, self.entries, self.size, self.seconds, note)
 
 
 # --- the load that is killed
@@ -272,7 +165,7 @@ def second_load(path: str, plan: Plan) -> None:
     out = sys.stdout.buffer
     with open_pool(path, pool=POOL, create=False) as pool:
         store = FileStore(pool.container(TREE))
-        files = tree(plan)
+        files = tree(plan.files_max)
         for number in count(1):
             for batch in batches(contents(files, f"second load, round {number}"), plan.batch_entries):
                 for begun in ({key: digest(data) for key, data in batch}, {}):
@@ -326,8 +219,8 @@ def load_and_kill(path: Path, plan: Plan) -> Killed:
                 if line.endswith(b"\n"):
                     note = msgspec.json.decode(line, type=Note)
                     killed.hear(note)
-                    if killed.batches == wanted and not note.begun:
-                        blow.start()
+                    if note.begun and killed.batches >= wanted and blow.ident is None:
+                        blow.start()  # while this batch is stored, as a rule
         finally:
             deadline.cancel()
             child.kill()
@@ -395,7 +288,7 @@ class Demo:
             DaosError: As `clear`, `load_and_kill`, and the SDK's.
         """
         clear(self.path)
-        files = tree(self.plan)
+        files = tree(self.plan.files_max)
         with open_pool(self.path, pool=POOL) as pool:
             container = pool.container(TREE, create=True)
             store = FileStore(container, create=True)
@@ -565,7 +458,7 @@ class Demo:
         here = Path(sys.executable).parent / "daos"
         tool = "daos"
         if shutil.which("daos") != os.fspath(here) and here.is_file():
-            tool = os.path.relpath(here)
+            tool = os.fspath(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
         key = "python/this.py"
         if key not in self.expected:
             key = next((name for name in self.expected if name.endswith(".py")), next(iter(self.expected)))
@@ -574,6 +467,7 @@ class Demo:
 
 def lines(demo: Demo) -> Iterator[str]:
     """Do the job; yield the lines of the table when they are known, and last the command to try next."""
+    clear(demo.path)  # here too, so that a refusal stands alone
     info = build_info()
     started = time.monotonic()
     yield f"daos {info.version} on {info.target}, Python {platform.python_version()}; every put is synced"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import daos
-from daos import _demo
-from daos._demo import QUICK, Demo, FileStore, Killed, Plan
-from daos._demo_table import Row
+from daos import _demo, _demo_files
+from daos._demo import QUICK, Demo, Killed, Plan, Row
+from daos._demo_files import FileStore
 from daos.cli import _main
 
 SMALL = Plan("quick", 60, 5, 3, 8, (3, 6))
@@ -172,13 +172,13 @@ def test_the_demo_goes_on_without_the_mask(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_files_of_all_kinds_come_back(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_demo, "PART_BYTES", 10)
+    monkeypatch.setattr(_demo_files, "PART_BYTES", 10)
     files = {
         "empty": b"",
         "short": b"0123456789",
         "long": os.urandom(101),
-        "manifest": _demo.MAGIC[:10],
-        "forged": _demo.MAGIC + b"{",
+        "manifest": _demo_files.MAGIC[:10],
+        "forged": _demo_files.MAGIC + b"{",
     }
     store.put(list(files.items()))
     assert dict(store.read([*files, "absent"])) == {**files, "absent": None}
@@ -193,7 +193,7 @@ def test_files_of_all_kinds_come_back(store: FileStore, monkeypatch: pytest.Monk
 
 
 def test_a_lost_part_is_told(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_demo, "PART_BYTES", 10)
+    monkeypatch.setattr(_demo_files, "PART_BYTES", 10)
     store.put([("long", bytes(25))])
     store.parts.remove(list(store.parts)[1])
     with pytest.raises(daos.DataLossError, match=r"long@.*/00001 is not there"):
@@ -205,12 +205,14 @@ def test_a_tree_has_sources_and_no_caches(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "link").symlink_to("a.py")
-    assert [key for key, _ in _demo.walk(tmp_path, "p")] == ["p/a.py", "p/b/c"]
-    files = _demo.tree(QUICK)
+    assert [key for key, _ in _demo_files.walk(tmp_path, "p")] == ["p/a.py", "p/b/c"]
+    files = _demo_files.tree(QUICK.files_max)
     assert len(files) <= QUICK.files_max
     assert {key.partition("/")[0] for key in files} == {"daos", "python"}
     (tmp_path / "a.py").unlink()
-    assert list(_demo.contents({"gone": tmp_path / "a.py", "there": tmp_path / "b/c"}, "m")) == [("there", b"x\n# m\n")]
+    assert list(_demo_files.contents({"gone": tmp_path / "a.py", "there": tmp_path / "b/c"}, "m")) == [
+        ("there", b"x\n# m\n")
+    ]
 
 
 def test_a_line_of_the_table() -> None:
