@@ -57,6 +57,10 @@ class Stage:
     fill_seconds_max: float
     steps: tuple[Step, ...]
 
+    def rows(self) -> tuple[str, ...]:
+        """Return the names of all its rows."""
+        return tuple(step.row(self.entries) for step in (Step("fill", self.entries), *self.steps))
+
 
 def put_steps(synced: int, buffered: int) -> tuple[Step, ...]:
     """Return every combination of puts, with so many operations."""
