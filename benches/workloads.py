@@ -140,8 +140,8 @@ def chunks(pairs: Pairs, size: int) -> list[Pairs]:
 def fill(task: Task) -> Outcome:
     """Put `count` keys one by one and close; the store stays for other workloads.
 
-    Past the time limit the rest goes in sorted, by batches: the rate is then that of the part before, and what is said of the
-    disk is of a mixture (`one_by_one` says of how many).
+    Past the time limit the rest goes in sorted, by batches: the rate is then that of the part before, and what is said
+    of the disk is of a mixture (`one_by_one` says of how many).
     """
     store = _open(task)
     pairs = pairs_of(task.first, task.count, task.value_size)
