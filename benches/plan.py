@@ -57,18 +57,22 @@ class Stage:
     fill_seconds_max: float
     steps: tuple[Step, ...]
 
+    def rows(self) -> tuple[str, ...]:
+        """Return the names of all its rows."""
+        return tuple(step.row(self.entries) for step in (Step("fill", self.entries), *self.steps))
+
 
 def put_steps(synced: int, buffered: int) -> tuple[Step, ...]:
     """Return every combination of puts, with so many operations."""
     steps = []
     for size in (SMALL, BIG):
         for threads in (1, 4):
-            raw = RAW if threads == 1 else ()
+            raw = () if threads > 1 else RAW if size == SMALL else RAW[:1]
             steps.append(Step("put", synced, SYNCED, size, threads, STORES + raw))
             count = buffered if size == SMALL else buffered // 4
             steps.append(Step("put", count, BUFFERED, size, threads, STORES + raw))
-    batches = Step("put_many", synced * 4 // 64 * 64, SYNCED, SMALL, 1, (*STORES, *RAW))
-    return (*steps, batches, Step("put_many", buffered // 64 * 64, BUFFERED, SMALL, 1, (*STORES, *RAW)))
+    batches = Step("put_many", synced * 16 // 64 * 64, SYNCED, SMALL, 1, (*STORES, RAW[0]))
+    return (*steps, batches, Step("put_many", buffered // 64 * 64, BUFFERED, SMALL, 1, (*STORES, RAW[0])))
 
 
 def big_steps(synced: int, gets: int, crashed: int) -> tuple[Step, ...]:
@@ -79,7 +83,7 @@ def big_steps(synced: int, gets: int, crashed: int) -> tuple[Step, ...]:
         Step("scan", 0),
         Step("put", synced, SYNCED, SMALL, 1, (*STORES, "raw")),
         Step("put", synced, SYNCED, SMALL, 4),
-        Step("put_many", synced * 4 // 64 * 64, SYNCED, SMALL, 1, (*STORES, "raw")),
+        Step("put_many", synced * 16 // 64 * 64, SYNCED, SMALL, 1, (*STORES, "raw")),
         *((Step("reopen", crashed),) if crashed else ()),
     )
 

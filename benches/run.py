@@ -31,7 +31,8 @@ RESULTS = ROOT / "benches" / "results"
 STORES = ROOT / "target" / "bench"
 RUN_S_MAX = 600
 REPETITIONS, REPETITIONS_QUICK = 5, 3
-SYNC_CHECK_PUTS = 128
+SYNC_CHECK_CALLS = {"put": 128, "put_many": 24}
+SYNC_CHECK_BATCH = 64
 NEW_KEYS = 100_000_000
 """Number of the first key that is put after the fill; every step has a range of its own above it."""
 # NumPy's threads spin for a while after its import, on the cores that are measured.
@@ -73,7 +74,7 @@ class Runner:
 
     def wants(self, step: Step, entries: int) -> bool:
         """Tell whether a step was asked for."""
-        return self._wanted in ("", "embedded") or step.row(entries).startswith(self._wanted)
+        return asked_for(self._wanted, step.row(entries))
 
     def run(self, row: str, task: Task, repetition: int) -> None:
         """Run a task in a process of its own and write its line; a failure is a line too."""
@@ -145,15 +146,21 @@ class Runner:
         """Check, once a system and kind of put, that both sides of a comparison sync alike."""
         kinds = {(step.workload, step.durability) for step in steps if step.workload in ("put", "put_many")}
         for workload, durability in sorted(kinds):
-            for system in (*peers.STORES, *peers.RAW):
+            for system in (*peers.STORES, peers.RAW[0]):
                 directory = STORES / "syncs"
                 shutil.rmtree(directory, ignore_errors=True)
                 directory.mkdir(parents=True)
-                count = SYNC_CHECK_PUTS * (64 if workload == "put_many" else 1)
-                task = Task(workload, system, str(directory), durability=durability, count=count)
+                batch = SYNC_CHECK_BATCH if workload == "put_many" else 1
+                count = SYNC_CHECK_CALLS[workload] * batch
+                task = Task(workload, system, str(directory), durability=durability, count=count, batch=batch)
                 line: Facts = {"row": f"syncs {workload} {durability}", "system": system, "repetition": 0}
                 self.write({**line, "syncs_per_call": count_syncs(task, directory)})
         shutil.rmtree(STORES, ignore_errors=True)
+
+
+def asked_for(wanted: str, row: str) -> bool:
+    """Tell whether a row is among those asked for: all, or those that begin with one of the texts between commas."""
+    return wanted in ("", "embedded") or any(row.startswith(text.strip()) for text in wanted.split(","))
 
 
 def turned(systems: tuple[str, ...], repetition: int) -> tuple[str, ...]:
@@ -165,9 +172,7 @@ def turned(systems: tuple[str, ...], repetition: int) -> tuple[str, ...]:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument(
-        "--only", default="", help="`embedded`, or how the names of rows begin, such as `put 64B synced`"
-    )
+    parser.add_argument("--only", default="", help="`embedded`, or how names of rows begin: `put 64B synced,scan`")
     parser.add_argument("--quick", action="store_true", help="fewer operations, 3 repetitions")
     parser.add_argument("--huge", action="store_true", help="stores of 10^7 entries too")
     parser.add_argument("--profile", choices=setup.PROFILES, default="fast", help="of the native core's build")
@@ -177,6 +182,11 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what was asked for, print the table."""
     asked = arguments()
+    stages = embedded(quick=asked.quick, huge=asked.huge)
+    if not any(asked_for(asked.only, row) for stage in stages for row in stage.rows()):
+        print(f"no row begins with {asked.only!r}; there are:", file=sys.stderr)
+        print(*(row for stage in stages for row in stage.rows()), sep="\n", file=sys.stderr)
+        return 2
     setup.install_peers()
     setup.build_core(asked.profile)
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -193,7 +203,6 @@ def main() -> int:
         "repetitions": repetitions,
     }
     runner = Runner(results, environment, asked.only)
-    stages = embedded(quick=asked.quick, huge=asked.huge)
     runner.syncs([step for stage in stages for step in stage.steps if runner.wants(step, stage.entries)])
     for repetition in range(repetitions):
         for stage in stages:

@@ -51,7 +51,7 @@ class Task:
         first: The number of the first key that is put.
         threads: Threads that put, each its share.
         batch: Pairs of one `put_many`.
-        seconds_max: After this, `fill` puts the rest in batches and measures no more.
+        seconds_max: After this, `fill` puts the rest sorted and in batches and measures no more.
     """
 
     workload: str
@@ -140,8 +140,8 @@ def chunks(pairs: Pairs, size: int) -> list[Pairs]:
 def fill(task: Task) -> Outcome:
     """Put `count` keys one by one and close; the store stays for other workloads.
 
-    Past the time limit the rest goes in by batches: the rate is then that of the part before, and what is said of the
-    disk is of a mixture (`one_by_one` says of how many).
+    Past the time limit the rest goes in sorted, by batches: the rate is then that of the part before, and what is said
+    of the disk is of a mixture (`one_by_one` says of how many).
     """
     store = _open(task)
     pairs = pairs_of(task.first, task.count, task.value_size)
@@ -158,7 +158,7 @@ def fill(task: Task) -> Outcome:
             slowest, last = max(slowest, now - last), now
             if now - started > task.seconds_max:
                 break
-    for chunk in chunks(pairs[done:], LOAD_BATCH):
+    for chunk in chunks(sorted(pairs[done:]), LOAD_BATCH):
         store.put_many(chunk)
     peak, anonymous = memory("VmHWM"), memory("RssAnon")
     closing = time.perf_counter()
