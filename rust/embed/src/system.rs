@@ -98,6 +98,8 @@ impl System {
     pub fn in_memory(options: &Options) -> Result<Arc<Self>> {
         check(options)?;
         let media: Arc<dyn Media> = Arc::new(MemoryMedia::new());
+        // Nothing of it survives the process, so there is nothing to sync.
+        let options = &Options { durability: Durability::Buffered, ..options.clone() };
         let store = Store::create(media, random_id()?, store_options(options)).map_err(told)?;
         Self::start(store, options.targets, options, None)
     }
