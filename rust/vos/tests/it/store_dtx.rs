@@ -19,7 +19,8 @@ enum Step {
     Prepare(Vec<u8>),
     /// Decides one of the prepared ones.
     Decide(usize, bool),
-    Merge,
+    /// So often: forgetting a transaction takes several.
+    Merge(u8),
     Reopen,
 }
 
@@ -28,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..KEYS).prop_map(Step::Write),
         3 => proptest::collection::btree_set(0..KEYS, 1..4).prop_map(|keys| Step::Prepare(keys.into_iter().collect())),
         3 => (any::<proptest::sample::Index>(), any::<bool>()).prop_map(|(at, commit)| Step::Decide(at.index(8), commit)),
-        2 => Just(Step::Merge),
+        2 => (1..4_u8).prop_map(Step::Merge),
         1 => Just(Step::Reopen),
     ]
 }
@@ -111,7 +112,7 @@ impl World {
                 let again = if *commit { self.store().dtx_abort(id) } else { self.store().dtx_commit(id) };
                 assert!(matches!(again, Err(VosError::Invalid { .. } | VosError::NotFound { .. })));
             }
-            Step::Merge => self.store().merge_all().unwrap(),
+            Step::Merge(times) => (0..*times).for_each(|_| self.store().merge_all().unwrap()),
             Step::Reopen => {
                 self.store().sync().unwrap();
                 self.store = None;
@@ -189,8 +190,7 @@ proptest! {
         while !world.prepared.is_empty() {
             world.run(&Step::Decide(0, world.prepared.len().is_multiple_of(2)));
         }
-        world.run(&Step::Merge);
-        world.run(&Step::Merge);
+        world.run(&Step::Merge(3));
         world.run(&Step::Reopen);
     }
 }

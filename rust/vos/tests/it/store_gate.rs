@@ -126,18 +126,54 @@ fn an_aborted_value_stays_hidden_when_an_index_falls_back() {
     }
 }
 
-#[test]
-fn a_shard_that_was_never_finished_does_not_keep_the_store_from_opening() {
+/// A log of small segments, of which the first have been given up.
+fn recycled() -> (World, StoreOptions) {
     let mut options = StoreOptions::default();
     options.log.segment_bytes_min = 64 << 10;
     let world = World::new(options.clone());
-    for epoch in 0..1500_u64 {
+    for epoch in 0..ENTRIES {
         let position = world.put(100 + epoch, &epoch.to_le_bytes(), &[1; 500]).unwrap();
         world.store.wait(position, Durability::Buffered).unwrap();
         if epoch % 200 == 0 {
             world.store.merge_all().unwrap();
         }
     }
+    (world, options)
+}
+
+const ENTRIES: u64 = 1500;
+
+#[test]
+fn the_log_keeps_what_the_older_state_of_an_index_lacks() {
+    let (world, options) = recycled();
+    world.store.close().unwrap();
+    for shard in [0, world.shard.0] {
+        for slot_page in [0, 16] {
+            let copy: Arc<dyn Media> = Arc::new(MemoryMedia::copy_of(&*world.media).unwrap());
+            let file = copy.open(&format!("shard-{shard:08x}.idx")).unwrap();
+            file.write_at(slot_page * 4096, &[IoSlice::new(&[0; 4096])]).unwrap();
+            let (store, _) = Store::open(copy, IDENTITY, options.clone())
+                .unwrap_or_else(|error| panic!("shard {shard}, slot at page {slot_page} lost: {error}"));
+            let missing =
+                (0..ENTRIES).find(|epoch| world.get(&store, &epoch.to_le_bytes()).1.unwrap().is_none());
+            assert_eq!(missing, None, "shard {shard}, slot at page {slot_page} lost");
+        }
+    }
+}
+
+#[test]
+fn a_new_shard_lacks_nothing_of_a_log_that_was_there_before() {
+    let (world, options) = recycled();
+    world.store.merge_all().unwrap();
+    world.store.merge_all().unwrap();
+    let shard = world.store.shard_create(PoolId([9; 16]), TargetIdx(0)).unwrap();
+    let (store, _) = Store::open(Arc::clone(&world.media), IDENTITY, options).unwrap();
+    assert!(store.shard_list().unwrap().iter().any(|(num, ..)| *num == shard));
+}
+
+#[test]
+fn a_shard_that_was_never_finished_does_not_keep_the_store_from_opening() {
+    let (world, options) = recycled();
     for _ in 0..3 {
         world.store.merge_all().unwrap();
     }
