@@ -79,13 +79,14 @@ impl Scope<'_, '_> {
             };
             let node = KeyBuf::tree(self.num);
             let page = self.list_below(&node, KeyKind::Uint64, self.object.floor, range)?;
-            let Some(key) = page.keys.first() else { return Ok(None) };
-            let dkey = Some(number(key)?);
-            if !query.akey {
-                return Ok(Some(KeyFound { dkey, akey: None }));
-            }
-            if let Some(akey) = self.extreme_akey(key, query.greatest)? {
-                return Ok(Some(KeyFound { dkey, akey: Some(akey) }));
+            if let Some(key) = page.keys.first() {
+                let dkey = Some(number(key)?);
+                if !query.akey {
+                    return Ok(Some(KeyFound { dkey, akey: None }));
+                }
+                if let Some(akey) = self.extreme_akey(key, query.greatest)? {
+                    return Ok(Some(KeyFound { dkey, akey: Some(akey) }));
+                }
             }
             let Some(next) = page.next else { return Ok(None) };
             from = Some(next);
@@ -95,9 +96,17 @@ impl Scope<'_, '_> {
     fn extreme_akey(&mut self, dkey: &[u8], greatest: bool) -> Result<Option<u64>> {
         let (mut node, state) = self.dkey(dkey)?;
         node.below();
-        let range = ListRange { from: None, count_max: 1, bytes_max: usize::MAX, reverse: greatest };
-        let page = self.list_below(&node, KeyKind::Uint64, state.floor, range)?;
-        page.keys.first().map(|key| number(key)).transpose()
+        let mut from = None;
+        loop {
+            let range =
+                ListRange { from: from.as_deref(), count_max: 1, bytes_max: usize::MAX, reverse: greatest };
+            let page = self.list_below(&node, KeyKind::Uint64, state.floor, range)?;
+            if let Some(key) = page.keys.first() {
+                return number(key).map(Some);
+            }
+            let Some(next) = page.next else { return Ok(None) };
+            from = Some(next);
+        }
     }
 }
 

@@ -64,7 +64,10 @@ pub struct ListRange<'a> {
     pub reverse: bool,
 }
 
-/// One page of a listing.
+/// Keys that are not visible, of which one page passes over so many: writers wait while a page is made.
+const PASSED_MAX: usize = 4096;
+
+/// One page of a listing. It may hold fewer keys than asked for, or none, and not be the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The keys, in the object type's order.
@@ -256,11 +259,13 @@ impl Scope<'_, '_> {
         range: ListRange<'_>,
     ) -> Result<Page> {
         let mut page = Page::default();
-        let mut bytes = 0;
-        let mut full = false;
+        let (mut bytes, mut passed) = (0, 0);
         let next = self.walk_nodes(parent, kind, floor, range.from, range.reverse, |key| {
-            full = page.keys.len() >= range.count_max.max(1) || bytes >= range.bytes_max;
-            if full {
+            let Some(key) = key else {
+                passed += 1;
+                return if passed > PASSED_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            };
+            if page.keys.len() >= range.count_max.max(1) || bytes >= range.bytes_max {
                 return ControlFlow::Break(());
             }
             bytes += key.len();
@@ -271,8 +276,8 @@ impl Scope<'_, '_> {
         Ok(page)
     }
 
-    /// Shows the keys of the visible nodes that follow `parent`, until told to stop; answers the place of the one at
-    /// which it was stopped.
+    /// Shows the nodes that follow `parent`, until told to stop: the key of each that is visible, `None` for each that is
+    /// not. Answers the place of the one at which it was stopped.
     pub(crate) fn walk_nodes(
         &mut self,
         parent: &KeyBuf,
@@ -280,7 +285,7 @@ impl Scope<'_, '_> {
         floor: Version,
         from: Option<&[u8]>,
         reverse: bool,
-        mut show: impl FnMut(&[u8]) -> ControlFlow<()>,
+        mut show: impl FnMut(Option<&[u8]>) -> ControlFlow<()>,
     ) -> Result<Option<Vec<u8>>> {
         let parent = parent.as_slice();
         let mut place = [parent, from.unwrap_or_default()].concat();
@@ -310,7 +315,7 @@ impl Scope<'_, '_> {
                 let mut node = KeyBuf::from_slice(&[parent, &encoded].concat())?;
                 self.node_alive(&mut node, floor, long, &mut user)?
             };
-            if alive && show(&user).is_break() {
+            if show(alive.then_some(user.as_slice())).is_break() {
                 // Going on means meeting this very node again: ascending from its start, descending from its end.
                 if reverse {
                     encoded.push(LEVEL_END);

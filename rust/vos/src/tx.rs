@@ -377,7 +377,7 @@ impl<'m> Writing<'_, 'm> {
         let kind = self.kind.akey_kind();
         let mut others = false;
         self.scope(num, object).walk_nodes(&parent, kind, dkey_state.floor, None, false, |akey| {
-            others = !akeys.contains(&akey);
+            others = akey.is_some_and(|akey| !akeys.contains(&akey));
             if others { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if others { Ok(()) } else { self.punch_dkey(num, object, dkey, false) }

@@ -7,7 +7,8 @@ use daos_types::{UnitOid, Version};
 use daos_vos::index::{Tree, TreeOptions};
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{
-    DtxId, Iod, IodValue, KV_AKEY, ObjectRef, Punch, Seen, ShardNum, Store, StoreOptions, VosError,
+    DtxId, Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Punch, Seen, ShardNum, Store, StoreOptions,
+    VosError,
 };
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -207,6 +208,36 @@ fn two_long_keys_with_one_hash_are_never_taken_for_each_other() {
     assert!(matches!(world.get(&world.store, &two).1, Err(VosError::KeyShape { .. })));
     assert!(matches!(world.put(101, &two, b"value of two"), Err(VosError::KeyShape { .. })));
     assert_eq!(world.get(&world.store, &one).1.unwrap().as_deref(), Some(&b"value of one"[..]));
+}
+
+#[test]
+fn a_listing_over_many_removed_keys_comes_in_bounded_pages() {
+    let world = World::new(StoreOptions::default());
+    for number in 0..10_000_u32 {
+        world.put(100 + u64::from(number), &number.to_be_bytes(), b"v").unwrap();
+    }
+    for number in (0..10_000_u32).filter(|number| *number != 9_000) {
+        let mut tx = world.store.begin().unwrap();
+        let version = Version::new(Epoch(50_000 + u64::from(number)), 1);
+        tx.punch(world.shard, world.of, version, Punch::Dkey(&number.to_be_bytes()), Cond::NONE).unwrap();
+        tx.commit().unwrap();
+    }
+    for reverse in [false, true] {
+        let (mut pages, mut keys, mut from) = (0, Vec::new(), None::<Vec<u8>>);
+        loop {
+            let view = world.store.view(world.shard).unwrap();
+            let range = ListRange { from: from.as_deref(), count_max: 10, bytes_max: 1 << 20, reverse };
+            let page = view.list(world.of, KeysOf::Object, Version::read_at(Epoch::MAX), range).1.unwrap();
+            keys.extend(page.keys);
+            pages += 1;
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(keys, [9_000_u32.to_be_bytes()]);
+        assert!((3..10).contains(&pages), "{pages} pages");
+    }
 }
 
 #[test]
