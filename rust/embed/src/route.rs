@@ -92,7 +92,7 @@ impl Route for EmbeddedRoute {
             let target = self.target(index)?;
             let (seen, result) = target.update(&request);
             let before = last.map_or_else(Seen::default, |(_, seen, _)| seen);
-            last = Some((target, Seen(seen.0.max(before.0)), request.durability));
+            last = Some((target, seen.and(before), request.durability));
             if let Err(error) = result {
                 failed = Some(error);
                 break;

@@ -28,6 +28,12 @@ pub(crate) struct Levels {
 pub struct Seen(pub Lsn);
 
 impl Seen {
+    /// What depends on both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
     pub(crate) fn add(&mut self, lsn: Lsn) {
         self.0 = self.0.max(lsn);
     }

@@ -1,6 +1,6 @@
 //! Reading a shard: fetch, enumeration, query.
 
-use crate::entry::{Change, DtxNum};
+use crate::entry::{Change, DtxNum, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum, Parsed};
 use crate::levels::{Merge, Seen};
@@ -122,7 +122,7 @@ impl View {
                 with(&mut Scope { merge, at, kind, num, object }).map(Some)
             };
             let result = run();
-            (Seen(merge.seen().0.max(decided.get())), result)
+            (merge.seen().and(Seen(decided.get())), result)
         })
     }
 
@@ -178,30 +178,38 @@ impl View {
 }
 
 impl Scope<'_, '_> {
-    /// A dkey's node and how it stands.
-    pub(crate) fn dkey(&mut self, dkey: &[u8]) -> Result<(KeyBuf, NodeState)> {
+    /// A dkey's node.
+    fn dkey_node(&mut self, dkey: &[u8]) -> Result<KeyBuf> {
         let mut node = KeyBuf::tree(self.num);
         node.user_key(self.kind.dkey_kind(), dkey)?;
         node::check_long(self.merge, &node, dkey)?;
+        Ok(node)
+    }
+
+    /// From a dkey's node down to that of one of its akeys.
+    fn down_to_akey(&mut self, node: &mut KeyBuf, akey: &[u8]) -> Result<()> {
+        node.below();
+        node.user_key(self.kind.akey_kind(), akey)?;
+        node::check_long(self.merge, node, akey)
+    }
+
+    /// A dkey's node and how it stands.
+    pub(crate) fn dkey(&mut self, dkey: &[u8]) -> Result<(KeyBuf, NodeState)> {
+        let mut node = self.dkey_node(dkey)?;
         let state = node::state(self.merge, &mut node, self.at, self.object.floor)?;
         Ok((node, state))
     }
 
     /// Whether an akey is visible, below a dkey that stands as given.
     pub(crate) fn akey_alive(&mut self, dkey: &[u8], akey: &[u8], dkey_state: NodeState) -> Result<bool> {
-        let mut node = KeyBuf::tree(self.num);
-        node.user_key(self.kind.dkey_kind(), dkey)?;
-        node.below();
-        node.user_key(self.kind.akey_kind(), akey)?;
-        node::check_long(self.merge, &node, akey)?;
+        let mut node = self.dkey_node(dkey)?;
+        self.down_to_akey(&mut node, akey)?;
         Ok(node::newest(self.merge, &mut node, self.at, dkey_state.floor, |_, _| ())?.is_some())
     }
 
     /// Whether a key of a flat key-value object is visible.
     pub(crate) fn flat_alive(&mut self, dkey: &[u8]) -> Result<bool> {
-        let mut node = KeyBuf::tree(self.num);
-        node.user_key(self.kind.dkey_kind(), dkey)?;
-        node::check_long(self.merge, &node, dkey)?;
+        let mut node = self.dkey_node(dkey)?;
         Ok(node::newest(self.merge, &mut node, self.at, self.object.floor, |_, _| ())?.is_some())
     }
 
@@ -212,9 +220,7 @@ impl Scope<'_, '_> {
         cond: Cond,
         found: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let mut node = KeyBuf::tree(self.num);
-        node.user_key(self.kind.dkey_kind(), dkey)?;
-        node::check_long(self.merge, &node, dkey)?;
+        let mut node = self.dkey_node(dkey)?;
         let mut floor = self.object.floor;
         if self.kind.is_kv() {
             check_kv_akey(akey)?;
@@ -224,9 +230,7 @@ impl Scope<'_, '_> {
                 return Err(VosError::NotFound { what: "dkey" });
             }
             floor = state.floor;
-            node.below();
-            node.user_key(self.kind.akey_kind(), akey)?;
-            node::check_long(self.merge, &node, akey)?;
+            self.down_to_akey(&mut node, akey)?;
         }
         let value = node::newest(self.merge, &mut node, self.at, floor, |_, change| match change {
             Change::Value(value) => Some(found(value)),
@@ -312,8 +316,7 @@ impl Scope<'_, '_> {
             let alive = if forward_versions {
                 self.versions_here(parent.len() + encoded_len, floor, long, &mut user)?
             } else {
-                let mut node = KeyBuf::from_slice(&[parent, &encoded].concat())?;
-                self.node_alive(&mut node, floor, long, &mut user)?
+                self.node_alive(&[parent, &encoded].concat(), floor, long, &mut user)?
             };
             if show(alive.then_some(user.as_slice())).is_break() {
                 // Going on means meeting this very node again: ascending from its start, descending from its end.
@@ -340,7 +343,7 @@ impl Scope<'_, '_> {
             let version = key::parse_version(&self.merge.key()[node.len()..])
                 .ok_or_else(|| VosError::Corrupt { why: "a version's key has no known form".to_owned() })?;
             if version <= self.at.version {
-                let entry = crate::entry::Entry::decode(self.merge.value())?;
+                let entry = Entry::decode(self.merge.value())?;
                 if version <= floor {
                     return Ok(false);
                 }
@@ -358,30 +361,15 @@ impl Scope<'_, '_> {
         }
     }
 
-    fn node_alive(
-        &mut self,
-        node: &mut KeyBuf,
-        floor: Version,
-        long: bool,
-        user: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let mut alive = None;
-        let at = self.at;
-        node::walk_versions(self.merge, node, at.version, |version, entry| {
-            if version <= floor {
-                return Ok(ControlFlow::Break(()));
-            }
-            if !at.counts(entry.dtx)? {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if let (true, Some(key)) = (long, entry.long_key) {
-                user.clear();
-                user.extend_from_slice(key);
-            }
-            alive = Some(entry.change.is_alive());
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(alive == Some(true))
+    /// The same of a node that the walk does not stand at the beginning of.
+    fn node_alive(&mut self, node: &[u8], floor: Version, long: bool, user: &mut Vec<u8>) -> Result<bool> {
+        let mut from = KeyBuf::from_slice(node)?;
+        from.version(self.at.version);
+        let versions = &from.as_slice()[..=node.len()];
+        if !self.merge.seek(from.as_slice())? || !self.merge.key().starts_with(versions) {
+            return Ok(false);
+        }
+        self.versions_here(node.len(), floor, long, user)
     }
 
     /// To the next node: by steps while they are few, else by a search.

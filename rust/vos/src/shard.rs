@@ -15,7 +15,7 @@ use daos_types::{Lsn, UnitOid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Objects whose state is kept in memory; more, and the cache starts anew.
 const OBJECTS_CACHED_MAX: usize = 64 << 10;
@@ -35,7 +35,7 @@ pub(crate) struct Shard {
     /// Levels that were replaced; readers may still hold them.
     replaced: Mutex<Vec<Weak<Levels>>>,
     /// Why it takes no more changes, if it does not.
-    failed: Mutex<Option<String>>,
+    failed: OnceLock<String>,
 }
 
 impl Shard {
@@ -51,7 +51,7 @@ impl Shard {
             dtx: DtxTable::default(),
             frozen_covers: Mutex::new(None),
             replaced: Mutex::default(),
-            failed: Mutex::default(),
+            failed: OnceLock::new(),
         }
     }
 
@@ -79,7 +79,8 @@ impl Shard {
     /// Tells which epochs the base may hold, once that is known.
     pub(crate) fn set_base_epoch_max(&self, epoch_max: u64) {
         let mut levels = self.levels.write();
-        *levels = Arc::new(Levels { base_epoch_max: epoch_max, ..Levels::clone(&levels) });
+        let next = Levels { base_epoch_max: epoch_max, ..Levels::clone(&levels) };
+        self.replace(&mut levels, next);
     }
 
     /// The state of an object node, from memory or by `load`, which reads the levels of `look`; `None` where there is
@@ -134,8 +135,7 @@ impl Shard {
         }
         let mut next = Levels::clone(&levels);
         next.frozen = Some(std::mem::take(&mut next.active));
-        self.replaced.lock().push(Arc::downgrade(&levels));
-        *levels = Arc::new(next);
+        self.replace(&mut levels, next);
         *frozen_covers = Some(covers);
         true
     }
@@ -150,21 +150,27 @@ impl Shard {
         self.levels().active.read().get(key).is_some()
     }
 
-    /// Whether a reader still holds levels that were replaced: what they hold may name transactions long decided.
-    pub(crate) fn has_old_readers(&self) -> bool {
+    /// Puts other levels in place, and remembers the former ones as long as a reader holds them.
+    fn replace(&self, levels: &mut Arc<Levels>, next: Levels) {
+        let former = std::mem::replace(levels, Arc::new(next));
         let mut replaced = self.replaced.lock();
         replaced.retain(|levels| levels.strong_count() > 0);
-        !replaced.is_empty()
+        replaced.push(Arc::downgrade(&former));
+    }
+
+    /// Whether a reader still holds levels that were replaced: what they hold may name transactions long decided.
+    pub(crate) fn has_old_readers(&self) -> bool {
+        self.replaced.lock().iter().any(|levels| levels.strong_count() > 0)
     }
 
     /// Takes no more changes from now on: its base does not either. Reading goes on, and so do other shards.
     pub(crate) fn fail(&self, error: &VosError) {
-        self.failed.lock().get_or_insert_with(|| error.to_string());
+        self.failed.get_or_init(|| error.to_string());
     }
 
     /// Why it takes no more changes.
     pub(crate) fn check_writable(&self) -> Result<()> {
-        match &*self.failed.lock() {
+        match self.failed.get() {
             None => Ok(()),
             Some(why) => Err(VosError::Io { why: format!("this shard takes no more changes: {why}") }),
         }
@@ -181,13 +187,13 @@ impl Shard {
         self.base.apply(&mut batch, covers)?;
         drop(read);
         let mut now = self.levels.write();
-        self.replaced.lock().push(Arc::downgrade(&now));
-        *now = Arc::new(Levels {
+        let next = Levels {
             active: Arc::clone(&now.active),
             frozen: None,
             base: self.base.view(),
             base_epoch_max: now.base_epoch_max.max(frozen.epoch_max()),
-        });
+        };
+        self.replace(&mut now, next);
         drop(now);
         *self.frozen_covers.lock() = None;
         Ok(())

@@ -113,7 +113,7 @@ impl Part {
             let mut writing =
                 Writing { shard, look, merge, of, kind, version, dtx, decided, changes, nums, overlaid };
             let result = operation(&mut writing);
-            (Seen(merge.seen().0.max(decided.get())), result)
+            (merge.seen().and(Seen(decided.get())), result)
         })
     }
 }
@@ -221,9 +221,9 @@ impl<'m> Writing<'_, 'm> {
         if self.kind.is_kv() {
             return self.update_flat(found, dkey, iods, cond);
         }
-        let (floor, dkey_state) = match found {
-            None => (Version::default(), NodeState::default()),
-            Some((num, object)) => (object.floor, self.scope(num, object).dkey(dkey)?.1),
+        let dkey_state = match found {
+            None => NodeState::default(),
+            Some((num, object)) => self.scope(num, object).dkey(dkey)?.1,
         };
         check_insert_update(cond, Cond::DKEY_INSERT, Cond::DKEY_UPDATE, dkey_state.alive, "dkey")?;
         for iod in iods {
@@ -242,7 +242,6 @@ impl<'m> Writing<'_, 'm> {
         if !dkey_state.alive {
             self.put(&mut node, Some(dkey), self.version, Change::Create)?;
         }
-        debug_assert!(floor <= dkey_state.floor);
         node.below();
         for iod in iods {
             let mark = node.mark();

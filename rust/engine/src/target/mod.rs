@@ -59,7 +59,7 @@ impl Target {
         } else {
             let destroyed = self.conts_destroyed.load(Ordering::Acquire);
             let (read, cont) = self.store.cont_num(self.shard, of.cont)?;
-            *seen = Seen(seen.0.max(read.0));
+            *seen = seen.and(read);
             let cont = cont.ok_or(VosError::NotFound { what: "container" })?;
             let mut conts = self.conts.write();
             if self.conts_destroyed.load(Ordering::Acquire) == destroyed {

@@ -19,8 +19,8 @@ impl Store {
         Ok(tx)
     }
 
-    /// Makes a prepared transaction count; again is no error. Answers the log position of the decision; `NotFound` where no shard knows
-    /// the transaction: it was decided, and forgotten, before, or never prepared.
+    /// Makes a prepared transaction count; again is no error. Answers the log position of the decision; `NotFound` where no
+    /// shard knows the transaction: it was decided, and forgotten, before, or never prepared.
     pub fn dtx_commit(&self, id: DtxId) -> Result<Lsn> {
         self.decide(id, Status::Committed)
     }

@@ -5,6 +5,7 @@ use super::rows::{ROW_DOOMED, numbered, row_of};
 use crate::collect;
 use crate::error::{Result, VosError};
 use crate::key::ContNum;
+use crate::log::Pressure;
 use crate::shard::Shard;
 use daos_types::Durability;
 use std::sync::Arc;
@@ -29,18 +30,21 @@ pub(super) enum LogLoad {
     Pressing,
 }
 
+fn is_full(pressure: &Pressure) -> bool {
+    pressure.bytes > pressure.bytes_max / 4 * 3
+}
+
 impl Store {
     /// What is left of the log is kept for those who have begun.
     pub(super) fn log_is_full(&self) -> bool {
-        let pressure = self.log.pressure();
-        pressure.bytes > pressure.bytes_max / 4 * 3
+        is_full(&self.log.pressure())
     }
 
     pub(super) fn log_load(&self) -> LogLoad {
         let pressure = self.log.pressure();
         let covered = self.shards.read().values().map(|shard| shard.covers()).min().unwrap_or_default();
         let records = self.log.last().0.saturating_sub(covered.0);
-        if self.log_is_full() || records > LOG_RECORDS_MAX {
+        if is_full(&pressure) || records > LOG_RECORDS_MAX {
             LogLoad::Pressing
         } else if pressure.bytes > pressure.bytes_max / 2 || records > LOG_RECORDS_MAX / 4 * 3 {
             LogLoad::Heavy

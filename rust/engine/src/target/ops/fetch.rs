@@ -25,7 +25,7 @@ impl Target {
                     request.cond,
                     found,
                 );
-                (Seen(seen.0.max(more.0)), found)
+                (seen.and(more), found)
             }
         }
     }

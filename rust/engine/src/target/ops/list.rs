@@ -17,6 +17,6 @@ impl Target {
         let List { from, count_max, bytes_max, reverse, .. } = *request;
         let range = ListRange { from, count_max, bytes_max, reverse };
         let (more, page) = view.list(of, what, read_at(request.epoch), range);
-        (Seen(seen.0.max(more.0)), page.map(|page| ListedKeys { keys: page.keys, next: page.next }))
+        (seen.and(more), page.map(|page| ListedKeys { keys: page.keys, next: page.next }))
     }
 }

@@ -24,7 +24,7 @@ impl Target {
         let of = self.object(request.of, seen)?;
         let version = self.now();
         let result = tx.punch(self.shard, of, version, what, request.cond);
-        *seen = Seen(seen.0.max(tx.seen().0));
+        *seen = seen.and(tx.seen());
         result?;
         *seen = Seen(tx.commit()?);
         Ok(())

@@ -49,7 +49,7 @@ impl Target {
         let of = self.object(request.of, seen)?;
         let version = self.now();
         let result = tx.update(self.shard, of, version, request.dkey, iods, request.cond);
-        *seen = Seen(seen.0.max(tx.seen().0));
+        *seen = seen.and(tx.seen());
         result?;
         *seen = Seen(tx.commit()?);
         Ok(())
