@@ -1,5 +1,6 @@
 //! Power cuts at every point of a workload: what was promised is there, and nothing else.
 
+use crate::common::crash_states;
 use crate::log_workload::{IDENTITY, Random, Truth, Workload, check, options};
 use daos_vos::log::Log;
 use daos_vos::media::faulty::{Call, Fault, Faulty};
@@ -10,10 +11,6 @@ use std::sync::Arc;
 
 /// States of the ordinary run; `DAOS_CRASH_STATES` sets another number.
 const STATES: usize = 2_500;
-
-fn states() -> usize {
-    std::env::var("DAOS_CRASH_STATES").ok().and_then(|text| text.parse().ok()).unwrap_or(STATES)
-}
 
 /// A workload on a fresh log.
 fn record(seed: u64, steps: usize, acknowledge_early: bool) -> (History, Truth) {
@@ -75,13 +72,13 @@ fn crash_again(
 #[test]
 fn nothing_promised_is_lost_and_nothing_comes_back() {
     // Many histories with few states each differ more than few with many.
-    let rounds = states() / 250 + 1;
+    let rounds = crash_states(STATES) / 250 + 1;
     let (mut distinct, mut again, mut visited) = (0, 0, 0);
     for seed in 0..rounds as u64 {
         let (history, truth) = record(seed, 120, false);
         let created = truth.promises[0].position;
         let explored = history.crashes(
-            Crash { seed, states: states() / rounds },
+            Crash { seed, states: crash_states(STATES) / rounds },
             &|point| truth.stage(point),
             &mut |point, media| {
                 if point < created {
@@ -109,7 +106,7 @@ fn nothing_promised_is_lost_and_nothing_comes_back() {
         distinct += explored.distinct;
     }
     println!("{distinct} distinct states after one power cut, {again} after a second one");
-    assert!(distinct > states() / 3, "only {distinct} distinct states");
+    assert!(distinct > crash_states(STATES) / 3, "only {distinct} distinct states");
 }
 
 /// How many states contradict the promises.

@@ -1,6 +1,7 @@
 //! The crate's integration tests, in one binary.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
 mod index_conformance;
 mod index_crash;
 mod index_damage;

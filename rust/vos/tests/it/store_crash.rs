@@ -3,49 +3,23 @@
 //! Each change is numbered. What opens after a cut must be exactly the first k changes, with k between what had been
 //! acknowledged as durable and what had been begun; and every version of every key up to there reads as it did.
 
-use daos_types::{
-    Cond, ContainerId, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx,
-};
+use crate::common::{CONTAINER, IDENTITY, crash_states, create, small};
+use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
 use daos_types::{UnitOid, Version};
-use daos_vos::log::LogOptions;
 use daos_vos::media::recorded::{Crash, History, Recorded};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{
-    ContNum, Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Punch, ShardNum, Store, StoreOptions,
-};
+use daos_vos::{ContNum, Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Punch, ShardNum, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// States of the ordinary run; `DAOS_CRASH_STATES` sets another number.
 const STATES: usize = 1_500;
-const IDENTITY: [u8; 16] = [9; 16];
-const CONTAINER: ContainerId = ContainerId([2; 16]);
 /// The epoch of change 0; change n has this and n.
 const EPOCH: u64 = 1_000;
 
 type Key = Vec<u8>;
 type State = BTreeMap<Key, Vec<u8>>;
-
-fn states() -> usize {
-    std::env::var("DAOS_CRASH_STATES").ok().and_then(|text| text.parse().ok()).unwrap_or(STATES)
-}
-
-/// Small enough for many merges and recycled segments.
-fn options() -> StoreOptions {
-    StoreOptions {
-        memtable_bytes_max: 1 << 20,
-        memtable_count_max: 8,
-        cache_bytes: 1 << 20,
-        log: LogOptions {
-            segment_bytes_min: 32 << 10,
-            segment_bytes_max: 64 << 10,
-            log_bytes_max: 256 << 10,
-            record_bytes_max: 24 << 10,
-            ..LogOptions::default()
-        },
-    }
-}
 
 fn object() -> UnitOid {
     UnitOid { oid: ObjectId::generate(ObjectType::KvLexical, 1, 1, 0, 1), shard: ShardIdx(0) }
@@ -174,7 +148,7 @@ impl Workload<'_> {
 }
 
 fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
-    let (store, _) = Store::open(media, IDENTITY, options()).map_err(|error| error.to_string())?;
+    let (store, _) = Store::open(media, IDENTITY, small(8)).map_err(|error| error.to_string())?;
     let shards = store.shard_list().map_err(|error| error.to_string())?;
     let [(shard, ..)] = shards[..] else { return Err(format!("{} shards", shards.len())) };
     let (_, cont) = store.cont_num(shard, CONTAINER).map_err(|error| error.to_string())?;
@@ -225,11 +199,7 @@ fn check(
 fn record(seed: u64, changes: usize, acknowledge_early: bool) -> (History, Truth) {
     let recorded = Arc::new(Recorded::new(Arc::new(MemoryMedia::new())).unwrap());
     let media: Arc<dyn Media> = recorded.clone();
-    let store = Store::create(media, IDENTITY, options()).unwrap();
-    let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-    let mut tx = store.begin().unwrap();
-    let cont = tx.cont_open(shard, CONTAINER).unwrap();
-    store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+    let (store, shard, cont) = create(media, small(8));
     let position = || recorded.position();
     let mut truth = Truth { after: vec![State::new()], created: position(), ..Truth::default() };
     let mut workload = Workload { random: Random(seed), position: &position, acknowledge_early };
@@ -283,7 +253,7 @@ fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
     for seed in 0..rounds as u64 {
         let (history, truth) = record(seed, 160, false);
         merges += truth.merges;
-        let crash = Crash { seed, states: states() / rounds };
+        let crash = Crash { seed, states: crash_states(STATES) / rounds };
         let explored =
             history.crashes_from(truth.created, crash, &|point| truth.stage(point), &mut |point, media| {
                 visited += 1;
@@ -300,7 +270,7 @@ fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
         distinct += explored.distinct;
     }
     println!("{distinct} distinct states after one power cut, {again} after a second one, {merges} merges");
-    assert!(distinct > states() / 3, "only {distinct} distinct states");
+    assert!(distinct > crash_states(STATES) / 3, "only {distinct} distinct states");
     assert!(merges >= 20 * rounds, "only {merges} merges");
 }
 

@@ -1,6 +1,7 @@
 //! Transactions that are decided later, across merges and openings at any moment.
 
-use daos_types::{Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
+use crate::common::{IDENTITY, create};
+use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{
@@ -10,7 +11,6 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const IDENTITY: [u8; 16] = [3; 16];
 const KEYS: u8 = 8;
 
 #[derive(Debug, Clone)]
@@ -50,11 +50,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let media: Arc<dyn Media> = Arc::new(MemoryMedia::new());
-        let store = Store::create(Arc::clone(&media), IDENTITY, StoreOptions::default()).unwrap();
-        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-        let mut tx = store.begin().unwrap();
-        let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
-        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let (store, shard, cont) = create(Arc::clone(&media), StoreOptions::default());
         let mut world = Self {
             media,
             store: Some(store),

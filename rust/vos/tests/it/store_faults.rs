@@ -1,33 +1,16 @@
 //! A device that fails or fills up at any of its calls: what was acknowledged stays, what was refused never happened,
 //! what is unknown is there whole or not at all, and a full device serves again when there is room.
 
-use daos_types::{Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
+use crate::common::{IDENTITY, create, small};
+use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{UnitOid, Version};
-use daos_vos::log::LogOptions;
 use daos_vos::media::faulty::{Call, Fault, Faulty};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, Iod, IodValue, KV_AKEY, ObjectRef, ShardNum, Store, StoreOptions, VosError};
+use daos_vos::{ContNum, Iod, IodValue, KV_AKEY, ObjectRef, ShardNum, Store, VosError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const IDENTITY: [u8; 16] = [9; 16];
-const CONTAINER: ContainerId = ContainerId([2; 16]);
 const CHANGES: u64 = 60;
-
-fn options() -> StoreOptions {
-    StoreOptions {
-        memtable_bytes_max: 1 << 20,
-        memtable_count_max: 16,
-        cache_bytes: 1 << 20,
-        log: LogOptions {
-            segment_bytes_min: 32 << 10,
-            segment_bytes_max: 64 << 10,
-            log_bytes_max: 256 << 10,
-            record_bytes_max: 24 << 10,
-            ..LogOptions::default()
-        },
-    }
-}
 
 /// How a change ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +33,7 @@ impl World {
     fn new() -> Self {
         let inner: Arc<dyn Media> = Arc::new(MemoryMedia::new());
         let faulty = Arc::new(Faulty::new(Arc::clone(&inner)));
-        let store = Store::create(faulty.clone(), IDENTITY, options()).unwrap();
-        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-        let mut tx = store.begin().unwrap();
-        let cont = tx.cont_open(shard, CONTAINER).unwrap();
-        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let (store, shard, cont) = create(faulty.clone(), small(16));
         Self { inner, faulty, store, shard, cont, ends: BTreeMap::new() }
     }
 
@@ -114,7 +93,7 @@ impl World {
 
     /// What the ends promise, of a store that was opened again after the process died.
     fn check(&self, what: &str) {
-        let (store, _) = Store::open(Arc::clone(&self.inner), IDENTITY, options())
+        let (store, _) = Store::open(Arc::clone(&self.inner), IDENTITY, small(16))
             .unwrap_or_else(|error| panic!("{what}: it does not open: {error}"));
         for (number, end) in &self.ends {
             let held = self.holds(&store, *number);

@@ -1,8 +1,7 @@
 //! Answers and the log positions they depend on, and other defects that were found once.
 
-use daos_types::{
-    Cond, ContainerId, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx,
-};
+use crate::common::{IDENTITY, create};
+use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
 use daos_types::{UnitOid, Version};
 use daos_vos::index::{Tree, TreeOptions};
 use daos_vos::media::{Media, MemoryMedia};
@@ -13,7 +12,6 @@ use daos_vos::{
 use std::io::IoSlice;
 use std::sync::Arc;
 
-const IDENTITY: [u8; 16] = [3; 16];
 const ID: DtxId = DtxId { uuid: [7; 16], hlc: 1 };
 
 struct World {
@@ -30,11 +28,7 @@ fn iod(value: &[u8]) -> [Iod<'_>; 1] {
 impl World {
     fn new(options: StoreOptions) -> Self {
         let media: Arc<dyn Media> = Arc::new(MemoryMedia::new());
-        let store = Store::create(Arc::clone(&media), IDENTITY, options).unwrap();
-        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-        let mut tx = store.begin().unwrap();
-        let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
-        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let (store, shard, cont) = create(Arc::clone(&media), options);
         let oid = UnitOid { oid: ObjectId::generate(ObjectType::KvHashed, 1, 1, 0, 1), shard: ShardIdx(0) };
         Self { media, store, shard, of: ObjectRef { cont, oid } }
     }

@@ -4,7 +4,8 @@
 //! nothing that holds it was punched since, up to that version. Epochs arrive in any order, merges happen at any time,
 //! the store is closed and opened again.
 
-use daos_types::{Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
+use crate::common::{IDENTITY, create};
+use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{
@@ -151,8 +152,6 @@ struct World {
     used: BTreeSet<u64>,
 }
 
-const IDENTITY: [u8; 16] = [7; 16];
-
 fn options() -> StoreOptions {
     StoreOptions { memtable_count_max: 16, ..StoreOptions::default() }
 }
@@ -160,11 +159,7 @@ fn options() -> StoreOptions {
 impl World {
     fn new() -> Self {
         let media: Arc<dyn Media> = Arc::new(MemoryMedia::default());
-        let store = Store::create(Arc::clone(&media), IDENTITY, options()).unwrap();
-        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-        let mut tx = store.begin().unwrap();
-        let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
-        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let (store, shard, cont) = create(Arc::clone(&media), options());
         Self {
             media,
             store: Some(store),

@@ -1,9 +1,10 @@
 //! The extreme keys of objects with integer keys, against a map.
 
-use daos_types::{Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
+use crate::common::create;
+use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::MemoryMedia;
-use daos_vos::{Iod, IodValue, KeyFound, KeyQuery, ObjectRef, Punch, Store, StoreOptions, VosError};
+use daos_vos::{Iod, IodValue, KeyFound, KeyQuery, ObjectRef, Punch, StoreOptions, VosError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,11 +39,7 @@ proptest! {
 
     #[test]
     fn the_extremes_are_those_of_the_map(steps in proptest::collection::vec(step(), 1..40)) {
-        let store = Store::create(Arc::new(MemoryMedia::new()), [1; 16], StoreOptions::default()).unwrap();
-        let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-        let mut tx = store.begin().unwrap();
-        let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
-        store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+        let (store, shard, cont) = create(Arc::new(MemoryMedia::new()), StoreOptions::default());
         let of = ObjectRef { cont, oid: object(ObjectType::MultiUint64) };
         let mut model: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         for (at, step) in steps.iter().enumerate() {
@@ -98,11 +95,7 @@ proptest! {
 
 #[test]
 fn only_integer_keys_have_extremes() {
-    let store = Store::create(Arc::new(MemoryMedia::new()), [1; 16], StoreOptions::default()).unwrap();
-    let shard = store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap();
-    let mut tx = store.begin().unwrap();
-    let cont = tx.cont_open(shard, ContainerId([2; 16])).unwrap();
-    tx.commit().unwrap();
+    let (store, shard, cont) = create(Arc::new(MemoryMedia::new()), StoreOptions::default());
     let view = store.view(shard).unwrap();
     let ask = |kind, dkey, akey| {
         let of = ObjectRef { cont, oid: object(kind) };
