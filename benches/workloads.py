@@ -210,28 +210,19 @@ def get(task: Task) -> Outcome:
     """Get random keys of a store that was read once, each newest at its call."""
     store = _open(task)
     _warm(store)
-    wanted = picks(task.entries, task.count)
-    get = store.get
-    with Measured() as measured:
-        for key in wanted:
-            get(key)
-    _all_there(get, wanted)
+    outcome = _get_all(task, store.get)
     store.close()
-    return measured.outcome(task.count)
+    return outcome
 
 
 def get_view(task: Task) -> Outcome:
     """Get random keys as `get`, by the fastest repeated read a library has: LMDB's within one transaction."""
     store = _open(task)
     _warm(store)
-    wanted = picks(task.entries, task.count)
     with store.view() as get:
-        with Measured() as measured:
-            for key in wanted:
-                get(key)
-        _all_there(get, wanted)
+        outcome = _get_all(task, get)
     store.close()
-    return measured.outcome(task.count)
+    return outcome
 
 
 def scan(task: Task) -> Outcome:
@@ -295,6 +286,15 @@ def _warm(store: Store) -> None:
     with store.scan() as pairs:
         for _ in pairs:
             pass
+
+
+def _get_all(task: Task, get: Callable[[bytes], bytes | None]) -> Outcome:
+    wanted = picks(task.entries, task.count)
+    with Measured() as measured:
+        for key in wanted:
+            get(key)
+    _all_there(get, wanted)
+    return measured.outcome(task.count)
 
 
 def _all_there(get: Callable[[bytes], bytes | None], wanted: list[bytes]) -> None:

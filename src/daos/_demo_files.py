@@ -128,7 +128,7 @@ MAGIC = b"\x89daos demo manifest\n"
 class FileStore:
     """Files in two key-value stores of a container.
 
-    In `files` each has one entry: its content; of a file that is long, empty, or looks like a manifest, a manifest.
+    In `files` each has one entry: its content; of a file that is long, or looks like a manifest, a manifest.
     What belongs to a manifest is in `parts`, stored before it, so that whatever dies, a file is old or new.
     """
 
@@ -154,7 +154,7 @@ class FileStore:
         self._drop(key, former)
 
     def _value(self, key: str, data: bytes) -> bytes:
-        if 0 < len(data) <= PART_BYTES and not data.startswith(MAGIC):
+        if len(data) <= PART_BYTES and not data.startswith(MAGIC):
             return data
         parts = range(0, len(data), PART_BYTES)
         manifest = Manifest(len(data), digest(data), len(parts))

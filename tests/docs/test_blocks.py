@@ -33,19 +33,18 @@ def environment() -> dict[str, str]:
     return dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", COLUMNS="120")
 
 
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a reader would."""
+    return subprocess.run(
+        arguments, cwd=folder, env=environment(), check=False, capture_output=True, text=True, timeout=50
+    )
+
+
 def run_console(body: str, folder: Path) -> None:
     """Run the commands of a block and compare what they print with what the page says."""
     for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=folder,
-            env=environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
+        done = run(["bash", "-c", command], folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         if expected.strip():
             pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
@@ -61,15 +60,7 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
             continue
         script = tmp_path / f"block_{number}.py"
         script.write_text(body)
-        done = subprocess.run(
-            [sys.executable, "-W", "error", script.name],
-            cwd=tmp_path,
-            env=environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
+        done = run([sys.executable, "-W", "error", script.name], tmp_path)
         script.unlink()
         assert done.returncode == 0, f"{page.name}, block {number}:\n{body}\n{done.stderr}"
 
