@@ -3,8 +3,10 @@
 use crate::error::{Error, Result};
 use crate::route::Route;
 use daos_placement::Layout;
-use daos_types::{Cond, ContainerId, Der, Durability, Epoch, ObjectId, ShardIdx, UnitOid};
-use daos_wire::{Fetch, Iod, IodValue, List, Punch, Punched, ShardRef, Update};
+use daos_types::{
+    Cond, ContainerId, Der, Durability, Epoch, Iod, IodValue, ObjectId, Punched, ShardIdx, UnitOid,
+};
+use daos_wire::{Fetch, List, Punch, ShardRef, Update};
 use std::sync::Arc;
 
 /// The akey of a flat object's values.

@@ -7,6 +7,7 @@ pub mod durability;
 pub mod epoch;
 pub mod extent;
 pub mod ids;
+pub mod iod;
 pub mod limits;
 pub mod object_id;
 
@@ -16,4 +17,5 @@ pub use durability::Durability;
 pub use epoch::{Epoch, Hlc, Version};
 pub use extent::Extent;
 pub use ids::{ContainerId, Lsn, PoolId, Rank, ShardIdx, TargetIdx, UnitOid};
+pub use iod::{Iod, IodValue, Punched};
 pub use object_id::{ObjectId, ObjectType};

@@ -6,10 +6,9 @@
 use daos_types::{
     Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx, UnitOid, Version,
 };
+use daos_types::{Iod, IodValue};
 use daos_vos::media::MemoryMedia;
-use daos_vos::{
-    Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Page, ShardNum, Store, StoreOptions, View,
-};
+use daos_vos::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, ShardNum, Store, StoreOptions, View};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;

@@ -33,4 +33,4 @@ pub use levels::Seen;
 pub use query::{KeyFound, KeyQuery};
 pub use read::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, View};
 pub use store::{Opened, Rows, SYSTEM_SHARD, Store, StoreOptions, Tx};
-pub use tx::{Iod, IodValue, Punch, SINGLE_LEN_MAX};
+pub use tx::SINGLE_LEN_MAX;

@@ -15,7 +15,7 @@ use crate::read::{self, ObjectRef, Scope, object_state};
 use crate::shard::{Look, Shard};
 use crate::store::ROW_OBJECT_NUMS;
 use daos_types::object_id::KeyKind;
-use daos_types::{Cond, Lsn, ObjectType, Version};
+use daos_types::{Cond, Iod, IodValue, Lsn, ObjectType, Punched, Version};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,38 +24,6 @@ use std::sync::Arc;
 pub const SINGLE_LEN_MAX: usize = index::VALUE_LEN_MAX - (128 << 10);
 /// Object numbers that one row reserves, so that most new objects need no row of their own.
 pub(crate) const OBJECT_NUMS_STEP: u64 = 1 << 10;
-
-/// What an update does to one akey.
-#[derive(Debug, Clone, Copy)]
-pub struct Iod<'a> {
-    /// The akey.
-    pub akey: &'a [u8],
-    /// Its own conditions, with [`Cond::PER_AKEY`].
-    pub cond: Cond,
-    /// Its new value.
-    pub value: IodValue<'a>,
-}
-
-/// A new value.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum IodValue<'a> {
-    /// A single value, replaced as a whole.
-    Single(&'a [u8]),
-    /// No single value any more; the akey stays.
-    NoSingle,
-}
-
-/// What a punch hides.
-#[derive(Debug, Clone, Copy)]
-pub enum Punch<'a> {
-    /// The whole object.
-    Object,
-    /// A dkey and its akeys.
-    Dkey(&'a [u8]),
-    /// Akeys of one dkey.
-    Akeys(&'a [u8], &'a [&'a [u8]]),
-}
 
 /// Object numbers that are free to give.
 #[derive(Debug, Clone, Copy, Default)]
@@ -284,13 +252,13 @@ impl<'m> Writing<'_, 'm> {
     }
 
     /// Hides an object, a dkey or akeys from this version on.
-    pub(crate) fn punch(&mut self, what: Punch<'_>, cond: Cond) -> Result<()> {
+    pub(crate) fn punch(&mut self, what: Punched<'_>, cond: Cond) -> Result<()> {
         let found = self.object()?;
         let must_exist = cond.has(Cond::PUNCH);
         let (dkey, akeys) = match what {
-            Punch::Object => return self.punch_object(found, must_exist),
-            Punch::Dkey(dkey) => (dkey, None),
-            Punch::Akeys(dkey, akeys) => (dkey, Some(akeys)),
+            Punched::Object => return self.punch_object(found, must_exist),
+            Punched::Dkey(dkey) => (dkey, None),
+            Punched::Akeys(dkey, akeys) => (dkey, Some(akeys)),
         };
         if must_exist && found.is_none() {
             return Err(VosError::NotFound { what: if akeys.is_some() { "akey" } else { "dkey" } });

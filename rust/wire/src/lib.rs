@@ -8,8 +8,8 @@ mod update;
 
 pub use fetch::Fetch;
 pub use list::{List, ListedKeys};
-pub use punch::{Punch, Punched};
-pub use update::{Iod, IodValue, Update};
+pub use punch::Punch;
+pub use update::Update;
 
 use daos_types::{ContainerId, UnitOid};
 

@@ -1,18 +1,7 @@
 //! `punch`: hides an object, a dkey or akeys from now on.
 
 use crate::ShardRef;
-use daos_types::{Cond, Durability};
-
-/// What a punch hides.
-#[derive(Debug, Clone, Copy)]
-pub enum Punched<'a> {
-    /// All of the object.
-    Object,
-    /// A dkey and its akeys.
-    Dkey(&'a [u8]),
-    /// Akeys of one dkey.
-    Akeys(&'a [u8], &'a [&'a [u8]]),
-}
+use daos_types::{Cond, Durability, Punched};
 
 /// A punch.
 #[derive(Debug, Clone, Copy)]

@@ -14,8 +14,8 @@ use crate::log::LogError;
 use crate::memtable::MemWrite;
 use crate::read::ObjectRef;
 use crate::shard::Shard;
-use crate::tx::{Iod, ObjectNums, Part, Punch, Writing};
-use daos_types::{Cond, Epoch, Lsn, Version};
+use crate::tx::{ObjectNums, Part, Writing};
+use daos_types::{Cond, Epoch, Iod, Lsn, Punched, Version};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -203,7 +203,7 @@ impl Tx<'_> {
         shard: ShardNum,
         of: ObjectRef,
         version: Version,
-        what: Punch<'_>,
+        what: Punched<'_>,
         cond: Cond,
     ) -> Result<()> {
         self.operate(shard, of, version, |writing| writing.punch(what, cond))

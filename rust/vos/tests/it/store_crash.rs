@@ -5,10 +5,11 @@
 
 use crate::common::{CONTAINER, IDENTITY, crash_states, create, small};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
+use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::recorded::{Crash, History, Recorded};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Punch, ShardNum, Store};
+use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, ShardNum, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -125,7 +126,7 @@ impl Workload<'_> {
             }
             let version = Version::new(epoch(number), minor as u16);
             if self.random.below(4) == 0 {
-                tx.punch(shard, of, version, Punch::Dkey(&key), Cond::NONE).unwrap();
+                tx.punch(shard, of, version, Punched::Dkey(&key), Cond::NONE).unwrap();
                 state.remove(&key);
             } else {
                 let len = [10, 60, 1_500, 5_000][self.random.below(8).min(3) as usize];

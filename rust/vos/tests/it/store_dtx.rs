@@ -2,11 +2,10 @@
 
 use crate::common::{IDENTITY, create};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
+use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{
-    ContNum, DtxId, Iod, IodValue, KV_AKEY, ObjectRef, Punch, ShardNum, Store, StoreOptions, VosError,
-};
+use daos_vos::{ContNum, DtxId, KV_AKEY, ObjectRef, ShardNum, Store, StoreOptions, VosError};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,7 +127,7 @@ impl World {
         for (minor, key) in keys.iter().enumerate() {
             let version = Version::new(Epoch(self.epoch), minor as u16 + 1);
             if key % 3 == 0 {
-                tx.punch(self.shard, self.of(), version, Punch::Dkey(&[*key]), Cond::NONE).unwrap();
+                tx.punch(self.shard, self.of(), version, Punched::Dkey(&[*key]), Cond::NONE).unwrap();
                 written.insert(*key, None);
             } else {
                 let value = self.epoch.to_le_bytes();

@@ -3,10 +3,11 @@
 
 use crate::common::{IDENTITY, create, small};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
+use daos_types::{Iod, IodValue};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::faulty::{Call, Fault, Faulty};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, Iod, IodValue, KV_AKEY, ObjectRef, ShardNum, Store, VosError};
+use daos_vos::{ContNum, KV_AKEY, ObjectRef, ShardNum, Store, VosError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

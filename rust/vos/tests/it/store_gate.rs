@@ -2,13 +2,11 @@
 
 use crate::common::{IDENTITY, create};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
+use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::index::{Tree, TreeOptions};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{
-    DtxId, Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Punch, Seen, ShardNum, Store, StoreOptions,
-    VosError,
-};
+use daos_vos::{DtxId, KV_AKEY, KeysOf, ListRange, ObjectRef, Seen, ShardNum, Store, StoreOptions, VosError};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -56,7 +54,7 @@ fn what_is_remembered_of_an_object_depends_on_the_log_as_well() {
     let world = World::new(StoreOptions::default());
     world.put(100, b"k", b"v").unwrap();
     let mut tx = world.store.begin().unwrap();
-    tx.punch(world.shard, world.of, Version::new(Epoch(101), 1), Punch::Object, Cond::NONE).unwrap();
+    tx.punch(world.shard, world.of, Version::new(Epoch(101), 1), Punched::Object, Cond::NONE).unwrap();
     let punched = tx.commit().unwrap();
     for round in 0..3 {
         let (seen, value) = world.get(&world.store, b"k");
@@ -213,7 +211,7 @@ fn a_listing_over_many_removed_keys_comes_in_bounded_pages() {
     for number in (0..10_000_u32).filter(|number| *number != 9_000) {
         let mut tx = world.store.begin().unwrap();
         let version = Version::new(Epoch(50_000 + u64::from(number)), 1);
-        tx.punch(world.shard, world.of, version, Punch::Dkey(&number.to_be_bytes()), Cond::NONE).unwrap();
+        tx.punch(world.shard, world.of, version, Punched::Dkey(&number.to_be_bytes()), Cond::NONE).unwrap();
         tx.commit().unwrap();
     }
     for reverse in [false, true] {

@@ -6,12 +6,10 @@
 
 use crate::common::{IDENTITY, create};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
+use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{
-    ContNum, Iod, IodValue, KV_AKEY, KeysOf, ListRange, ObjectRef, Punch, ShardNum, Store, StoreOptions, Tx,
-    VosError,
-};
+use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, ShardNum, Store, StoreOptions, Tx, VosError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -278,13 +276,13 @@ impl World {
         let akeys = if object == 2 && !akeys.is_empty() { &flat[..] } else { akeys };
         let slices: Vec<&[u8]> = akeys.iter().map(Vec::as_slice).collect();
         let (what, missing) = match dkey {
-            None => (Punch::Object, !self.model.object_alive(version, object)),
+            None => (Punched::Object, !self.model.object_alive(version, object)),
             Some(dkey) if akeys.is_empty() => {
-                (Punch::Dkey(dkey), !self.model.dkey_alive(version, object, dkey))
+                (Punched::Dkey(dkey), !self.model.dkey_alive(version, object, dkey))
             }
             Some(dkey) => {
                 let there = self.model.akeys(version, object, dkey);
-                (Punch::Akeys(dkey, &slices), akeys.iter().any(|akey| !there.contains(akey)))
+                (Punched::Akeys(dkey, &slices), akeys.iter().any(|akey| !there.contains(akey)))
             }
         };
         let cond = if must_exist { Cond::PUNCH } else { Cond::NONE };

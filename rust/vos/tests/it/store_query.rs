@@ -2,9 +2,10 @@
 
 use crate::common::create;
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
+use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::MemoryMedia;
-use daos_vos::{Iod, IodValue, KeyFound, KeyQuery, ObjectRef, Punch, StoreOptions, VosError};
+use daos_vos::{KeyFound, KeyQuery, ObjectRef, StoreOptions, VosError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,12 +54,12 @@ proptest! {
                     model.entry(*dkey).or_default().insert(*akey);
                 }
                 Step::PunchDkey(dkey) => {
-                    tx.punch(shard, of, version, Punch::Dkey(&dkey.to_le_bytes()), Cond::NONE).unwrap();
+                    tx.punch(shard, of, version, Punched::Dkey(&dkey.to_le_bytes()), Cond::NONE).unwrap();
                     model.remove(dkey);
                 }
                 Step::PunchAkey(dkey, akey) => {
                     let akey_bytes = akey.to_le_bytes();
-                    let what = Punch::Akeys(&dkey.to_le_bytes(), &[&akey_bytes]);
+                    let what = Punched::Akeys(&dkey.to_le_bytes(), &[&akey_bytes]);
                     tx.punch(shard, of, version, what, Cond::NONE).unwrap();
                     if let Some(akeys) = model.get_mut(dkey) {
                         akeys.remove(akey);

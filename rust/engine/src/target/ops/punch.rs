@@ -2,8 +2,8 @@
 
 use super::super::{Outcome, Target, check_cond};
 use daos_types::Cond;
-use daos_vos::{Punch as VosPunch, Seen, VosError};
-use daos_wire::{Punch, Punched};
+use daos_vos::{Seen, VosError};
+use daos_wire::Punch;
 
 impl Target {
     /// Hides an object, a dkey or akeys from now on.
@@ -15,15 +15,10 @@ impl Target {
 
     fn try_punch(&self, request: &Punch<'_>, seen: &mut Seen) -> Result<(), VosError> {
         check_cond(request.cond, Cond::PUNCH)?;
-        let what = match request.what {
-            Punched::Object => VosPunch::Object,
-            Punched::Dkey(dkey) => VosPunch::Dkey(dkey),
-            Punched::Akeys(dkey, akeys) => VosPunch::Akeys(dkey, akeys),
-        };
         let mut tx = self.store.begin()?;
         let of = self.object(request.of, seen)?;
         let version = self.now();
-        let result = tx.punch(self.shard, of, version, what, request.cond);
+        let result = tx.punch(self.shard, of, version, request.what, request.cond);
         *seen = seen.and(tx.seen());
         result?;
         *seen = Seen(tx.commit()?);
