@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, Iod, IodValue, ObjectId, Punched, ShardIdx, UnitOid,
+    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched, ShardIdx,
+    UnitOid, ValueSink,
 };
 use daos_wire::{Fetch, List, Punch, ShardRef, Update};
 use std::sync::Arc;
@@ -33,6 +34,25 @@ pub struct KeyPage {
     pub keys: Vec<Vec<u8>>,
     /// Where to go on; `None` at the end. Opaque.
     pub anchor: Option<Vec<u8>>,
+}
+
+/// A sink that remembers whether anything came.
+#[derive(Debug)]
+struct Noted<'a> {
+    sink: &'a mut dyn ValueSink,
+    there: bool,
+}
+
+impl ValueSink for Noted<'_> {
+    fn put(&mut self, value: &[u8]) {
+        self.there = true;
+        self.sink.put(value);
+    }
+
+    fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.there = true;
+        self.sink.room(len)
+    }
 }
 
 impl<R: Route> Kv<R> {
@@ -75,13 +95,15 @@ impl<R: Route> Kv<R> {
         }))
     }
 
-    /// Shows the value of a key to `found`; false where there is none. `found` must not wait for anything.
-    pub fn get(&self, key: &[u8], cond: Cond, found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+    /// Reads the value of a key into `sink`; false where there is none.
+    pub fn get(&self, key: &[u8], cond: Cond, sink: &mut dyn ValueSink) -> Result<bool> {
         let (shard, target) = self.layout.of_dkey(key);
         let of = self.of(shard);
-        let request =
-            Fetch { of, dkey: key, akey: AKEY, epoch: Epoch::MAX, cond, durability: self.durability };
-        self.route.fetch(target, &request, found)
+        let request = Fetch { of, dkey: key, epoch: Epoch::MAX, cond, durability: self.durability };
+        let mut noted = Noted { sink, there: false };
+        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
+        self.route.fetch(target, &request, &mut iods)?;
+        Ok(noted.there)
     }
 
     /// Removes a key.
