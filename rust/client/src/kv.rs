@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched, ShardIdx,
-    UnitOid, ValueSink,
+    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched,
+    ShardIdx, UnitOid, ValueSink,
 };
 use daos_wire::{Fetch, List, Punch, ShardRef, Update};
 use std::sync::Arc;
