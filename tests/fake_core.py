@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from daos.client import _seam
 from daos.errors import DER, BusyError, DaosError, error_from_der
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 KV_UINT64 = 9
+Objects: TypeAlias = dict[tuple[int, int], dict[bytes, bytes]]
 
 
 @dataclass
@@ -27,9 +29,10 @@ class FakeContainer:
     label: str
     props: bytes
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    objects: dict[tuple[int, int], dict[bytes, bytes]] = field(default_factory=dict)
+    objects: Objects = field(default_factory=dict)
     next_oid: int = 1
-    open_count: int = 0
+    snapshots: dict[int, tuple[str | None, Objects]] = field(default_factory=dict)
+    next_epoch: int = 1 << 60
 
 
 @dataclass
@@ -179,10 +182,17 @@ class PoolFake:
 
 @dataclass
 class ContainerFake:
-    """`_core.Container`."""
+    """`_core.Container`; with an epoch, as of that snapshot."""
 
     owner: EmbeddedFake
     state: FakeContainer
+    epoch: int | None = None
+
+    def enter(self, name: str) -> None:
+        """As the system, for what changes the container."""
+        self.owner.enter(name)
+        if self.epoch is not None:
+            raise error_from_der(DER.NO_PERM, "this is a snapshot")
 
     @property
     def uuid(self) -> str:
@@ -197,10 +207,40 @@ class ContainerFake:
         return self.state.props
 
     def kv(self, hi: int, lo: int) -> KVFake:
-        return KVFake(self.owner, self.state.objects, (hi, lo))
+        if self.epoch is None:
+            return KVFake(self.owner, self.state.objects, (hi, lo))
+        return KVFake(self.owner, self.state.snapshots[self.epoch][1], (hi, lo), fixed=True)
+
+    def snapshot_create(self, name: str | None) -> int:
+        self.enter("snapshot_create")
+        if name is not None and name in (taken for taken, _ in self.state.snapshots.values()):
+            raise error_from_der(DER.EXIST, f"snapshot {name} is there")
+        epoch = self.state.next_epoch
+        self.state.next_epoch += 1 << 40
+        self.state.snapshots[epoch] = (name, deepcopy(self.state.objects))
+        return epoch
+
+    def snapshots(self) -> list[tuple[int, str | None]]:
+        self.owner.enter("snapshots")
+        return [(epoch, name) for epoch, (name, _) in self.state.snapshots.items()]
+
+    def snapshot_destroy(self, first: int, last: int) -> int:
+        self.enter("snapshot_destroy")
+        going = [epoch for epoch in self.state.snapshots if first <= epoch <= last]
+        if not going:
+            raise error_from_der(DER.NONEXIST, "no such snapshot")
+        for epoch in going:
+            del self.state.snapshots[epoch]
+        return len(going)
+
+    def at(self, epoch: int) -> ContainerFake:
+        self.owner.enter("at")
+        if epoch not in self.state.snapshots:
+            raise error_from_der(DER.NONEXIST, "no such snapshot")
+        return ContainerFake(self.owner, self.state, epoch)
 
     def alloc_oids(self, count: int) -> int:
-        self.owner.enter("alloc_oids")
+        self.enter("alloc_oids")
         first = self.state.next_oid
         self.state.next_oid += count
         return first
@@ -211,8 +251,15 @@ class KVFake:
     """`_core.KV`."""
 
     owner: EmbeddedFake
-    objects: dict[tuple[int, int], dict[bytes, bytes]]
+    objects: Objects
     oid: tuple[int, int]
+    fixed: bool = False
+
+    def enter(self, name: str) -> None:
+        """As the system, for what changes the object."""
+        self.owner.enter(name)
+        if self.fixed:
+            raise error_from_der(DER.NO_PERM, "this is a snapshot")
 
     @property
     def data(self) -> dict[bytes, bytes]:
@@ -225,7 +272,7 @@ class KVFake:
             raise error_from_der(DER.NONEXIST, "no such key")
 
     def put(self, key: bytes, value: Buffer, flags: int = 0) -> None:
-        self.owner.enter("put")
+        self.enter("put")
         self.check(key, flags)
         self.data[key] = bytes(value)
 
@@ -235,7 +282,7 @@ class KVFake:
         return self.data.get(key)
 
     def put_many(self, items: list[tuple[bytes, Buffer]], flags: int = 0) -> None:
-        self.owner.enter("put_many")
+        self.enter("put_many")
         assert not flags
         self.data.update((key, bytes(value)) for key, value in items)
 
@@ -244,7 +291,7 @@ class KVFake:
         return [self.data.get(key) for key in keys]
 
     def remove(self, key: bytes, flags: int = 0) -> None:
-        self.owner.enter("remove")
+        self.enter("remove")
         self.check(key, flags)
         self.data.pop(key, None)
 
@@ -265,5 +312,5 @@ class KVFake:
         return page, b"@" + page[-1] if len(keys) > count else None
 
     def destroy(self) -> None:
-        self.owner.enter("destroy")
+        self.enter("destroy")
         self.objects.pop(self.oid, None)

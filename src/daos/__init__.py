@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
-    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
+    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, Snapshot, System, open, open_system
     from daos.errors import (
         DER,
         AccessError,
@@ -58,6 +58,7 @@ __all__ = [
     "ObjectId",
     "Pool",
     "RetryableError",
+    "Snapshot",
     "StaleError",
     "System",
     "TimedOutError",
@@ -75,7 +76,18 @@ _HOME = {
     "__version__": "daos._build",
     "build_info": "daos._build",
     **dict.fromkeys(
-        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"),
+        (
+            "KV",
+            "Container",
+            "Listed",
+            "NamedObject",
+            "ObjectId",
+            "Pool",
+            "Snapshot",
+            "System",
+            "open",
+            "open_system",
+        ),
         "daos.client",
     ),
 }

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from daos.client import _seam, system
 from daos.client._names import ObjectId, ObjectType
-from daos.errors import DER, BusyError, ClosedError, ExistsError, NotFoundError
+from daos.errors import DER, AccessError, BusyError, ClosedError, ExistsError, NotFoundError
 from tests.fake_core import FakeDisk
 
 HASHED = ObjectId.make(ObjectType.KV_HASHED, 1, 1)
@@ -244,6 +244,59 @@ def test_objects_are_apart_and_a_destroyed_one_is_empty(container: _seam.Contain
     assert other.get(b"k") == b"2"
     one.put(b"k", b"3")
     assert container.kv(HASHED.hi, 11).get(b"k") == b"3"
+
+
+def test_a_snapshot_is_read_as_it_was(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
+    assert container.snapshots() == []
+    empty = container.snapshot_create(None)
+    kv.put_many([(b"a", b"1"), (b"b", b"2")])
+    full = container.snapshot_create("full")
+    kv.remove(b"a")
+    kv.put(b"b", b"3")
+    assert container.snapshots() == [(empty, None), (full, "full")]
+    assert 0 < empty < full
+    then = container.at(full).kv(HASHED.hi, HASHED.lo)
+    assert (keys_of(then), then.get_many([b"a", b"b", b"c"])) == ([b"a", b"b"], [b"1", b"2", None])
+    assert keys_of(container.at(empty).kv(HASHED.hi, HASHED.lo)) == []
+    assert (keys_of(kv), kv.get(b"b")) == ([b"b"], b"3")
+
+
+def test_a_snapshot_takes_no_changes(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
+    kv.put(b"k", b"v")
+    view = container.at(container.snapshot_create("s"))
+    then = view.kv(HASHED.hi, HASHED.lo)
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: then.put(b"k", b"w"),
+        lambda: then.put_many([(b"k", b"w")]),
+        lambda: then.remove(b"k"),
+        then.destroy,
+        lambda: view.alloc_oids(1),
+        lambda: view.snapshot_create(None),
+        lambda: view.snapshot_destroy(0, 1 << 63),
+    )
+    for act in acts:
+        with pytest.raises(AccessError) as caught:
+            act()
+        assert caught.value.code is DER.NO_PERM
+    assert then.get(b"k") == kv.get(b"k") == b"v"
+    assert len(view.snapshots()) == 1
+
+
+def test_snapshots_that_are_there_and_those_that_are_not(container: _seam.ContainerCore) -> None:
+    first, second, third = (container.snapshot_create(name) for name in ("a", None, "c"))
+    with pytest.raises(ExistsError):
+        container.snapshot_create("a")
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: container.at(second + 1),
+        lambda: container.at(0),
+        lambda: container.snapshot_destroy(second + 1, third - 1),
+    )
+    for act in acts:
+        with pytest.raises(NotFoundError):
+            act()
+    assert container.snapshot_destroy(first, second) == 2
+    assert container.snapshots() == [(third, "c")]
+    assert container.snapshot_create("a") > third
 
 
 def test_one_of_many_threads_inserts(kv: _seam.KVCore) -> None:

@@ -6,9 +6,11 @@ mod directory;
 mod fork;
 mod pool;
 mod route;
+mod snapshots;
 mod system;
 mod tables;
 
 pub use pool::{Container, Pool};
 pub use route::EmbeddedRoute;
+pub use snapshots::Snapshot;
 pub use system::{Options, System};

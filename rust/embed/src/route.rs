@@ -2,9 +2,10 @@
 
 use crate::background::Background;
 use crate::fork::Generation;
+use crate::tables;
 use daos_client::{Error, Result, Route};
 use daos_engine::{Target, target::Outcome};
-use daos_types::{Der, Durability, TargetIdx};
+use daos_types::{ContainerId, Der, Durability, Epoch, PoolId, TargetIdx};
 use daos_vos::{Seen, Store, VosError};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Update};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 /// Direct calls into the targets of one pool.
 #[derive(Debug)]
 pub struct EmbeddedRoute {
+    pub(crate) pool: PoolId,
     pub(crate) targets: Vec<Target>,
     pub(crate) guard: Arc<Guard>,
 }
@@ -50,6 +52,13 @@ impl Guard {
         Ok(closed)
     }
 
+    /// A row of the tables, once it is as safe as a synced reply has to be.
+    pub(crate) fn row(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let (seen, row) = self.store.service_row(name).map_err(told)?;
+        self.store.wait(seen.0, Durability::Synced).map_err(told)?;
+        Ok(row)
+    }
+
     /// Lets the background thread look for work.
     pub(crate) fn wake_background(&self) {
         if let Some(background) = &*self.background.lock() {
@@ -63,6 +72,17 @@ impl EmbeddedRoute {
         self.targets
             .get(target.0 as usize)
             .ok_or_else(|| Error::new(Der::BadTarget, format!("there is no target {}", target.0)))
+    }
+
+    /// Refuses what was read of the past unless it is that of a snapshot. To be asked when the read is done: epochs do not
+    /// come back, so a snapshot that is there now was there all the while, and kept what the read saw.
+    pub(crate) fn check_kept(&self, cont: ContainerId, epoch: Epoch) -> Result<()> {
+        if epoch == Epoch::MAX || self.guard.row(&tables::snap_name(&self.pool.0, &cont.0, epoch))?.is_some()
+        {
+            return Ok(());
+        }
+        Err(Error::new(Der::Nonexist, format!("epoch {epoch} is no snapshot of the container"))
+            .hint("list the snapshots: it may have been destroyed"))
     }
 
     /// Nothing is told before it is as safe as was asked, be it a result or a refusal.
@@ -108,7 +128,9 @@ impl Route for EmbeddedRoute {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
         let outcome = target.fetch(request, found);
-        Ok(Self::reply(target, request.durability, outcome)?.is_some())
+        let there = Self::reply(target, request.durability, outcome)?.is_some();
+        self.check_kept(request.of.cont, request.epoch)?;
+        Ok(there)
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
@@ -120,7 +142,9 @@ impl Route for EmbeddedRoute {
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        Self::reply(target, request.durability, target.list(request))
+        let keys = Self::reply(target, request.durability, target.list(request))?;
+        self.check_kept(request.of.cont, request.epoch)?;
+        Ok(keys)
     }
 }
 

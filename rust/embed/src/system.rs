@@ -178,9 +178,7 @@ impl System {
     }
 
     pub(crate) fn row(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
-        let (seen, row) = self.guard.store.service_row(name).map_err(told)?;
-        self.guard.store.wait(seen.0, Durability::Synced).map_err(told)?;
-        Ok(row)
+        self.guard.row(name)
     }
 
     /// The rows below a prefix, once they are as safe as a synced reply has to be.
@@ -280,7 +278,7 @@ impl System {
         shards.sort_by_key(|(.., target)| *target);
         let target = |num| Target::new(Arc::clone(&self.guard.store), num, Arc::clone(&self.clock));
         let targets = shards.into_iter().map(|(num, ..)| target(num)).collect();
-        Ok(EmbeddedRoute { targets, guard: Arc::clone(&self.guard) })
+        Ok(EmbeddedRoute { pool, targets, guard: Arc::clone(&self.guard) })
     }
 
     /// Destroys a pool with all its containers; durable at return.
@@ -293,12 +291,8 @@ impl System {
             let mut tx = store.begin()?;
             tx.set_service_row(&tables::pool_name(&uuid.0), None)?;
             tx.set_service_row(&tables::pool_label_name(&row.label), None)?;
-            for prefix in
-                [[b"cont/".as_slice(), &uuid.0].concat(), [b"cont_label/".as_slice(), &uuid.0].concat()]
-            {
-                for (rest, _) in store.service_rows(&prefix)?.1 {
-                    tx.set_service_row(&[&prefix[..], &rest].concat(), None)?;
-                }
+            for prefix in tables::pool_prefixes(&uuid.0) {
+                tables::remove_all(store, &mut tx, &prefix)?;
             }
             store.wait(tx.commit()?, Durability::Synced)
         };

@@ -1,7 +1,8 @@
 //! Rows of the services' tables: which pools and containers there are. `docs/formats/records.md` draws them.
 
 use daos_client::{Error, Result};
-use daos_types::{Der, limits};
+use daos_types::{Der, Epoch, limits};
+use daos_vos::{Store, Tx, VosError};
 
 /// Bytes of the properties of a pool or container: they stay in one row.
 const PROPS_LEN_MAX: usize = 64 << 10;
@@ -73,6 +74,33 @@ pub(crate) fn cont_name(pool: &[u8; 16], uuid: &[u8; 16]) -> Vec<u8> {
 
 pub(crate) fn cont_label_name(pool: &[u8; 16], label: &str) -> Vec<u8> {
     [b"cont_label/".as_slice(), pool, label.as_bytes()].concat()
+}
+
+/// In front of all snapshots of a container, which follow in the order of their epochs.
+pub(crate) fn snap_prefix(pool: &[u8; 16], cont: &[u8; 16]) -> Vec<u8> {
+    [b"snap/".as_slice(), pool, cont].concat()
+}
+
+pub(crate) fn snap_name(pool: &[u8; 16], cont: &[u8; 16], epoch: Epoch) -> Vec<u8> {
+    [&snap_prefix(pool, cont)[..], &epoch.0.to_be_bytes()].concat()
+}
+
+/// In front of all that goes with a pool, but its own rows.
+pub(crate) fn pool_prefixes(pool: &[u8; 16]) -> [Vec<u8>; 3] {
+    [b"cont/".as_slice(), b"cont_label/", b"snap/"].map(|table| [table, pool].concat())
+}
+
+/// In front of all that goes with a container, but its own rows.
+pub(crate) fn cont_prefixes(pool: &[u8; 16], cont: &[u8; 16]) -> [Vec<u8>; 1] {
+    [snap_prefix(pool, cont)]
+}
+
+/// Removes the rows below a prefix when `tx` commits.
+pub(crate) fn remove_all(store: &Store, tx: &mut Tx<'_>, prefix: &[u8]) -> std::result::Result<(), VosError> {
+    for (rest, _) in store.service_rows(prefix)?.1 {
+        tx.set_service_row(&[prefix, &rest].concat(), None)?;
+    }
+    Ok(())
 }
 
 /// The bytes of a UUID's text; `None` for anything else.

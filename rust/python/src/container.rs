@@ -2,7 +2,7 @@
 
 use crate::errors::OrRaise;
 use crate::kv::KV;
-use daos_types::ObjectId;
+use daos_types::{Epoch, ObjectId};
 use pyo3::prelude::*;
 
 /// An open container.
@@ -37,5 +37,26 @@ impl Container {
     /// The first of `count` numbers that this container has not given before.
     fn alloc_oids(&self, py: Python<'_>, count: u64) -> PyResult<u64> {
         py.detach(|| self.0.alloc_oids(count)).or_raise(py)
+    }
+
+    /// Takes a snapshot; its epoch.
+    fn snapshot_create(&self, py: Python<'_>, name: Option<&str>) -> PyResult<u64> {
+        Ok(py.detach(|| self.0.snapshot_create(name)).or_raise(py)?.epoch.0)
+    }
+
+    /// Epoch and name of each snapshot, oldest first.
+    fn snapshots(&self, py: Python<'_>) -> PyResult<Vec<(u64, Option<String>)>> {
+        let snapshots = py.detach(|| self.0.snapshots()).or_raise(py)?;
+        Ok(snapshots.into_iter().map(|snapshot| (snapshot.epoch.0, snapshot.name)).collect())
+    }
+
+    /// Destroys the snapshots from one epoch to another; how many they were.
+    fn snapshot_destroy(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<usize> {
+        py.detach(|| self.0.snapshot_destroy(Epoch(first), Epoch(last))).or_raise(py)
+    }
+
+    /// The container as of a snapshot.
+    fn at(&self, py: Python<'_>, epoch: u64) -> PyResult<Self> {
+        Ok(Self(py.detach(|| self.0.at(Epoch(epoch))).or_raise(py)?))
     }
 }

@@ -21,11 +21,14 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
     "version": Lazy("daos.cli.version", "Print the version."),
     "container": LazyGroup(
         "container",
-        "Create, list, query and destroy containers.",
+        "Work with containers, their snapshots and their attributes.",
         {
             "create": Lazy("daos.cli.container_create", "Create a container."),
+            "create-snap": Lazy("daos.cli.container_create_snap", "Take a snapshot of a container.", ("snap",)),
             "destroy": Lazy("daos.cli.container_destroy", "Destroy a container and all in it."),
+            "destroy-snap": Lazy("daos.cli.container_destroy_snap", "Destroy snapshots of a container."),
             "list": Lazy("daos.cli.container_list", "List the containers of a pool.", ("ls",)),
+            "list-snaps": Lazy("daos.cli.container_list_snaps", "List the snapshots of a container.", ("list-snap",)),
             "query": Lazy("daos.cli.container_query", "Tell about a container."),
         },
         ("cont",),

@@ -79,6 +79,18 @@ class ContainerCore(Protocol):
     def alloc_oids(self, count: int) -> int:
         """Return the first of `count` numbers that this container never gave before; at least 1."""
 
+    def snapshot_create(self, name: str | None) -> int:
+        """Take a snapshot, durable at return, and return its epoch; `DER.EXIST` if the name is taken."""
+
+    def snapshots(self) -> list[tuple[int, str | None]]:
+        """Return epoch and name of each snapshot, oldest first."""
+
+    def snapshot_destroy(self, first: int, last: int) -> int:
+        """Destroy the snapshots from one epoch to another, both included; return how many, else `DER.NONEXIST`."""
+
+    def at(self, epoch: int) -> ContainerCore:
+        """Return the container as of a snapshot, else `DER.NONEXIST`; what would change it is `DER.NO_PERM`."""
+
 
 class PoolCore(Protocol):
     """An open pool."""

@@ -1,6 +1,8 @@
 //! The embedded system through its public interface.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod snapshots;
+
 use daos_embed::{Options, System};
 use daos_types::{Cond, Der, ObjectId, ObjectType};
 use std::path::PathBuf;

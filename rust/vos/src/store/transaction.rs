@@ -132,6 +132,11 @@ impl Tx<'_> {
         self.seen
     }
 
+    /// Takes note of an epoch that is used beside those of the operations: no epoch after a restart is before it.
+    pub fn note_epoch(&mut self, epoch: Epoch) {
+        self.epoch_max = self.epoch_max.max(epoch);
+    }
+
     /// The part of a shard; its index in `parts`.
     fn part(&mut self, num: ShardNum) -> Result<usize> {
         if let Some(at) = self.parts.iter().position(|part| part.shard.num == num) {
