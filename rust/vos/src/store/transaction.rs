@@ -226,6 +226,17 @@ impl Tx<'_> {
         self.finish(|_| ())
     }
 
+    /// Brings the ceiling back to what was used, so that the clock of the next opening does not run ahead.
+    pub(super) fn lower_ceiling(mut self) -> Result<Lsn> {
+        let used = self.writer.used;
+        if used < self.writer.ceiling {
+            self.put_row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?, &used.0.to_le_bytes());
+            // Where this fails, the row is merely higher than it has to be.
+            self.writer.ceiling = used;
+        }
+        self.finish(|_| ())
+    }
+
     /// Queues the record. Readers do not need the writer's lock, so the log may be relieved under it.
     fn submit(&self) -> std::result::Result<Lsn, LogError> {
         let record = [self.writer.changes.as_slice()];
@@ -259,6 +270,7 @@ impl Tx<'_> {
         if let Some(ceiling) = ceiling {
             self.writer.ceiling = ceiling;
         }
+        self.writer.used = self.writer.used.max(self.epoch_max);
         for part in &self.parts {
             self.writer.object_nums.insert(part.shard.num, part.nums);
         }
