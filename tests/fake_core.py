@@ -33,6 +33,7 @@ class FakeContainer:
     next_oid: int = 1
     snapshots: dict[int, tuple[str | None, Objects]] = field(default_factory=dict)
     next_epoch: int = 1 << 60
+    attributes: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -43,6 +44,7 @@ class FakePool:
     props: bytes
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     containers: list[FakeContainer] = field(default_factory=list)
+    attributes: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -99,6 +101,13 @@ def find(among: list[Named], reference: str, code: DER) -> Named:
 def listed(among: list[Named]) -> list[tuple[str, str]]:
     """Return UUIDs and labels in the order of the labels."""
     return sorted(((item.uuid, item.label) for item in among), key=lambda pair: pair[1])
+
+
+def relabel(among: list[Named], item: Named, label: str) -> None:
+    """Give something another label."""
+    if any(other.label == label and other is not item for other in among):
+        raise error_from_der(DER.EXIST, f"label {label} is taken")
+    item.label = label
 
 
 @dataclass
@@ -160,16 +169,23 @@ class PoolFake:
     def label(self) -> str:
         return self.state.label
 
+    def set_label(self, label: str) -> None:
+        self.owner.enter("set_label")
+        relabel(self.owner.system.pools, self.state, label)
+
+    def attributes(self) -> AttributesFake:
+        return AttributesFake(self.owner, self.state.attributes)
+
     def container_create(self, label: str, props: bytes) -> ContainerFake:
         self.owner.enter("container_create")
         if any(container.label == label for container in self.state.containers):
             raise error_from_der(DER.EXIST, f"container {label} is there")
         self.state.containers.append(FakeContainer(label, props))
-        return ContainerFake(self.owner, self.state.containers[-1])
+        return ContainerFake(self.owner, self.state.containers[-1], self.state)
 
     def container_open(self, label_or_uuid: str) -> ContainerFake:
         self.owner.enter("container_open")
-        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST))
+        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST), self.state)
 
     def container_destroy(self, label_or_uuid: str) -> None:
         self.owner.enter("container_destroy")
@@ -186,6 +202,7 @@ class ContainerFake:
 
     owner: EmbeddedFake
     state: FakeContainer
+    pool: FakePool
     epoch: int | None = None
 
     def enter(self, name: str) -> None:
@@ -205,6 +222,15 @@ class ContainerFake:
     @property
     def props(self) -> bytes:
         return self.state.props
+
+    def set_label(self, label: str) -> None:
+        self.enter("set_label")
+        relabel(self.pool.containers, self.state, label)
+
+    def attributes(self) -> AttributesFake:
+        if self.epoch is not None:
+            raise error_from_der(DER.NOTSUPPORTED, "a snapshot has no attributes")
+        return AttributesFake(self.owner, self.state.attributes)
 
     def kv(self, hi: int, lo: int) -> KVFake:
         if self.epoch is None:
@@ -237,13 +263,37 @@ class ContainerFake:
         self.owner.enter("at")
         if epoch not in self.state.snapshots:
             raise error_from_der(DER.NONEXIST, "no such snapshot")
-        return ContainerFake(self.owner, self.state, epoch)
+        return ContainerFake(self.owner, self.state, self.pool, epoch)
 
     def alloc_oids(self, count: int) -> int:
         self.enter("alloc_oids")
         first = self.state.next_oid
         self.state.next_oid += count
         return first
+
+
+@dataclass
+class AttributesFake:
+    """`_core.Attributes`."""
+
+    owner: EmbeddedFake
+    items: dict[str, bytes]
+
+    def set(self, items: list[tuple[str, bytes]]) -> None:
+        self.owner.enter("attributes_set")
+        self.items.update(items)
+
+    def get(self, names: list[str]) -> list[bytes | None]:
+        self.owner.enter("attributes_get")
+        return [self.items.get(name) for name in names]
+
+    def names(self) -> list[str]:
+        self.owner.enter("attributes_names")
+        return sorted(self.items)
+
+    def remove(self, names: list[str]) -> int:
+        self.owner.enter("attributes_remove")
+        return len([self.items.pop(name) for name in set(names) if name in self.items])
 
 
 @dataclass

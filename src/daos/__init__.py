@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
-    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, Snapshot, System, open, open_system
+    from daos.client import (
+        KV,
+        Attributes,
+        Container,
+        Listed,
+        NamedObject,
+        ObjectId,
+        Pool,
+        Snapshot,
+        System,
+        open,
+        open_system,
+    )
     from daos.errors import (
         DER,
         AccessError,
@@ -38,6 +50,7 @@ __all__ = [
     "DER",
     "KV",
     "AccessError",
+    "Attributes",
     "BuildInfo",
     "BusyError",
     "ClosedError",
@@ -78,6 +91,7 @@ _HOME = {
     **dict.fromkeys(
         (
             "KV",
+            "Attributes",
             "Container",
             "Listed",
             "NamedObject",

@@ -299,6 +299,49 @@ def test_snapshots_that_are_there_and_those_that_are_not(container: _seam.Contai
     assert container.snapshot_create("a") > third
 
 
+@pytest.mark.parametrize("kind", ["pool", "container"])
+def test_attributes_are_kept_over_a_close(opener: Open, kind: str) -> None:
+    def attributes_of(pool: _seam.PoolCore) -> _seam.AttributesCore:
+        return pool.attributes() if kind == "pool" else pool.container_open("run7").attributes()
+
+    core = opener()
+    pool = core.pool_create("tank", b"\x80")
+    pool.container_create("run7", b"")
+    attributes = attributes_of(pool)
+    assert (attributes.names(), attributes.get(["a"]), attributes.remove(["a"])) == ([], [None], 0)
+    attributes.set([("b", b"2"), ("a", b""), ("long" * 127, b"3")])
+    attributes.set([("b", b"4")])
+    attributes.set([])
+    core.close()
+    attributes = attributes_of(opener().pool_open("tank"))
+    assert attributes.names() == ["a", "b", "long" * 127]
+    assert attributes.get(["b", "nope", "a"]) == [b"4", None, b""]
+    assert attributes.remove(["a", "nope", "b", "b"]) == 2
+    assert attributes.names() == ["long" * 127]
+
+
+def test_labels_change_and_stay_unique(opener: Open) -> None:
+    core = opener()
+    pool, other = core.pool_create("tank", b"\x80"), core.pool_create("taken", b"\x80")
+    container = pool.container_create("run7", b"props")
+    pool.container_create("taken", b"")
+    with pytest.raises(ExistsError):
+        pool.set_label("taken")
+    with pytest.raises(ExistsError):
+        container.set_label("taken")
+    container.set_label("run7")
+    container.set_label("run8")
+    pool.set_label("pond")
+    other.set_label("tank")
+    assert (pool.label, container.label, other.label) == ("pond", "run8", "tank")
+    assert core.pool_open("pond").uuid == pool.uuid
+    assert pool.container_open("run8").props == b"props"
+    with pytest.raises(NotFoundError):
+        core.pool_open("taken")
+    with pytest.raises(NotFoundError):
+        pool.container_open("run7")
+
+
 def test_one_of_many_threads_inserts(kv: _seam.KVCore) -> None:
     won: list[int] = []
     barrier = threading.Barrier(4)

@@ -6,7 +6,7 @@ use crate::tables::{self, Row};
 use daos_client::{Error, Kv, Result};
 use daos_placement::ObjectClass;
 use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, PoolId};
-use parking_lot::RwLockReadGuard;
+use parking_lot::{Mutex, RwLockReadGuard};
 use std::sync::Arc;
 
 /// An open pool.
@@ -15,7 +15,8 @@ pub struct Pool {
     pub(crate) system: Arc<System>,
     pub(crate) route: Arc<EmbeddedRoute>,
     pub(crate) uuid: PoolId,
-    pub(crate) label: String,
+    /// Shared by the copies of a handle.
+    pub(crate) label: Arc<Mutex<String>>,
     pub(crate) props: Vec<u8>,
 }
 
@@ -24,7 +25,8 @@ pub struct Pool {
 pub struct Container {
     pub(crate) pool: Pool,
     pub(crate) uuid: ContainerId,
-    label: String,
+    /// Shared by the copies of a handle.
+    pub(crate) label: Arc<Mutex<String>>,
     props: Vec<u8>,
     /// As of when it is read; [`Epoch::MAX`] is now, all others are snapshots and do not change.
     pub(crate) epoch: Epoch,
@@ -36,9 +38,9 @@ impl Pool {
         self.uuid
     }
 
-    /// Its label.
-    pub fn label(&self) -> &str {
-        &self.label
+    /// Its label, as this handle knows it.
+    pub fn label(&self) -> String {
+        self.label.lock().clone()
     }
 
     /// The properties it was given.
@@ -53,10 +55,15 @@ impl Pool {
     /// Begins a call on a pool that is there.
     fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
         let open = self.system.guard.enter()?;
-        match self.system.row(&tables::pool_name(&self.uuid.0))? {
-            Some(_) => Ok(open),
-            None => Err(Error::new(Der::Nonexist, format!("pool {:?} was destroyed", self.label))),
-        }
+        self.row()?;
+        Ok(open)
+    }
+
+    /// What the table says of it now.
+    pub(crate) fn row(&self) -> Result<Row> {
+        let row = self.system.row(&tables::pool_name(&self.uuid.0))?;
+        let gone = || Error::new(Der::Nonexist, format!("pool {:?} was destroyed", self.label()));
+        Row::decode(&row.ok_or_else(gone)?)
     }
 
     /// Makes a container; durable at return.
@@ -86,12 +93,18 @@ impl Pool {
     }
 
     fn container(&self, uuid: ContainerId, row: Row) -> Container {
-        Container { pool: self.clone(), uuid, label: row.label, props: row.props, epoch: Epoch::MAX }
+        Container {
+            pool: self.clone(),
+            uuid,
+            label: Arc::new(Mutex::new(row.label)),
+            props: row.props,
+            epoch: Epoch::MAX,
+        }
     }
 
     fn find(&self, name: &str) -> Result<(ContainerId, Row)> {
         let missing = || {
-            Error::new(Der::Nonexist, format!("there is no container {name:?} in pool {:?}", self.label))
+            Error::new(Der::Nonexist, format!("there is no container {name:?} in pool {:?}", self.label()))
                 .hint("list the containers, or create it")
         };
         let label_row = tables::cont_label_name(&self.uuid.0, name);
@@ -152,9 +165,9 @@ impl Container {
         self.uuid
     }
 
-    /// Its label.
-    pub fn label(&self) -> &str {
-        &self.label
+    /// Its label, as this handle knows it.
+    pub fn label(&self) -> String {
+        self.label.lock().clone()
     }
 
     /// The properties it was given.
@@ -178,14 +191,15 @@ impl Container {
         if self.epoch == Epoch::MAX {
             return Ok(());
         }
-        let message = format!("this is a snapshot of container {:?}, as of epoch {}", self.label, self.epoch);
+        let message =
+            format!("this is a snapshot of container {:?}, as of epoch {}", self.label(), self.epoch);
         Err(Error::new(Der::NoPerm, message).hint("snapshots do not change: write to the container itself"))
     }
 
     /// What the table says of it now.
     pub(crate) fn row(&self) -> Result<Row> {
         let row = self.pool.system.row(&self.pool.row_name(self.uuid))?;
-        let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label));
+        let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label()));
         Row::decode(&row.ok_or_else(gone)?)
     }
 

@@ -250,7 +250,13 @@ impl System {
                 route
             }
         };
-        Ok(Pool { system: Arc::clone(self), route, uuid, label: row.label, props: row.props })
+        Ok(Pool {
+            system: Arc::clone(self),
+            route,
+            uuid,
+            label: Arc::new(Mutex::new(row.label)),
+            props: row.props,
+        })
     }
 
     /// The UUID that a name stands for: itself, or what its label's row says; `None` where there is no such label.

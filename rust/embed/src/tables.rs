@@ -85,14 +85,20 @@ pub(crate) fn snap_name(pool: &[u8; 16], cont: &[u8; 16], epoch: Epoch) -> Vec<u
     [&snap_prefix(pool, cont)[..], &epoch.0.to_be_bytes()].concat()
 }
 
+/// In front of all attributes of a container, or of the pool itself.
+pub(crate) fn attr_prefix(pool: &[u8; 16], cont: Option<&[u8; 16]>) -> Vec<u8> {
+    // No container has the nil UUID: they are random ones.
+    [b"attr/".as_slice(), pool, cont.unwrap_or(&[0; 16])].concat()
+}
+
 /// In front of all that goes with a pool, but its own rows.
-pub(crate) fn pool_prefixes(pool: &[u8; 16]) -> [Vec<u8>; 3] {
-    [b"cont/".as_slice(), b"cont_label/", b"snap/"].map(|table| [table, pool].concat())
+pub(crate) fn pool_prefixes(pool: &[u8; 16]) -> [Vec<u8>; 4] {
+    [b"cont/".as_slice(), b"cont_label/", b"snap/", b"attr/"].map(|table| [table, pool].concat())
 }
 
 /// In front of all that goes with a container, but its own rows.
-pub(crate) fn cont_prefixes(pool: &[u8; 16], cont: &[u8; 16]) -> [Vec<u8>; 1] {
-    [snap_prefix(pool, cont)]
+pub(crate) fn cont_prefixes(pool: &[u8; 16], cont: &[u8; 16]) -> [Vec<u8>; 2] {
+    [snap_prefix(pool, cont), attr_prefix(pool, Some(cont))]
 }
 
 /// Removes the rows below a prefix when `tx` commits.

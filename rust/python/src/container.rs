@@ -1,5 +1,6 @@
 //! `Container`.
 
+use crate::attributes::Attributes;
 use crate::errors::OrRaise;
 use crate::kv::KV;
 use daos_types::{Epoch, ObjectId};
@@ -19,7 +20,7 @@ impl Container {
 
     /// Its label.
     #[getter]
-    fn label(&self) -> &str {
+    fn label(&self) -> String {
         self.0.label()
     }
 
@@ -27,6 +28,16 @@ impl Container {
     #[getter]
     fn props(&self) -> &[u8] {
         self.0.props()
+    }
+
+    /// Gives it another label.
+    fn set_label(&self, py: Python<'_>, label: &str) -> PyResult<()> {
+        py.detach(|| self.0.set_label(label)).or_raise(py)
+    }
+
+    /// Its attributes.
+    fn attributes(&self, py: Python<'_>) -> PyResult<Attributes> {
+        Ok(Attributes(self.0.attributes().or_raise(py)?))
     }
 
     /// A key-value object by its id.

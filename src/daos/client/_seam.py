@@ -58,6 +58,22 @@ class KVCore(Protocol):
         """Punch the object."""
 
 
+class AttributesCore(Protocol):
+    """The attributes of a pool or container."""
+
+    def set(self, items: list[tuple[str, bytes]]) -> None:
+        """Set several, all or none; durable at return."""
+
+    def get(self, names: list[str]) -> Sequence[bytes | None]:
+        """Return the values of several, in their order."""
+
+    def names(self) -> list[str]:
+        """Return the names, in the order of their bytes."""
+
+    def remove(self, names: list[str]) -> int:
+        """Remove several in one step, durable at return; return how many were there."""
+
+
 class ContainerCore(Protocol):
     """An open container."""
 
@@ -72,6 +88,12 @@ class ContainerCore(Protocol):
     @property
     def props(self) -> bytes:
         """What was given when it was created."""
+
+    def set_label(self, label: str) -> None:
+        """Give it another label, durable at return; `DER.EXIST` if that is taken."""
+
+    def attributes(self) -> AttributesCore:
+        """Return its attributes; a snapshot has none (`DER.NOTSUPPORTED`)."""
 
     def kv(self, hi: int, lo: int) -> KVCore:
         """Return a key-value object by its id; nothing is stored by this."""
@@ -102,6 +124,12 @@ class PoolCore(Protocol):
     @property
     def label(self) -> str:
         """Its label."""
+
+    def set_label(self, label: str) -> None:
+        """Give it another label, durable at return; `DER.EXIST` if that is taken."""
+
+    def attributes(self) -> AttributesCore:
+        """Return its attributes."""
 
     def container_create(self, label: str, props: bytes) -> ContainerCore:
         """Create a container, else `DER.EXIST`."""

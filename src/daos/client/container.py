@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Literal, overload
 from daos.client import _seam
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS, AnyCodec
 from daos.client._names import ROOT, Entry, Kind, ObjectId
+from daos.client.attributes import Attributes
 from daos.client.kv import KV, PAGE_KEYS
 from daos.errors import ExistsError, InvalidError, NotFoundError
+from daos.model.changes import container_changes
 from daos.model.labels import check_name
 from daos.model.properties import ContainerProperties
 from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from daos.client._seam import ContainerCore
     from daos.client.pool import Pool
@@ -84,6 +86,32 @@ class Container:
     def layout(self) -> str:
         """Who owns the objects in it; `PYTHON` for names as this class keeps them."""
         return self._properties.layout
+
+    @property
+    def attributes(self) -> Attributes:
+        """Names and values that users keep with it.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: this is a snapshot, and attributes have no history.
+        """
+        return Attributes(self._core.attributes(), f"container {self.label}")
+
+    def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Change properties, all or none; durable at return.
+
+        Args:
+            properties: `label`, a new label: other open handles go on telling the old one; `status`, which can be set
+                to `healthy` and is, always, in an embedded system.
+
+        Raises:
+            InvalidError: `DER.INVAL`: an unknown name or a bad value; `DER.NOTSUPPORTED`: what DAOS knows and this
+                release does not carry out.
+            AccessError: `DER.NO_PERM`: one that does not change after creation; this is a snapshot.
+            ExistsError: `DER.EXIST`: another container of the pool has this label.
+        """
+        label = container_changes(properties).label
+        if label is not None:
+            self._core.set_label(label)
 
     @property
     def as_of(self) -> Snapshot | None:

@@ -59,7 +59,8 @@ def test_printed_sizes() -> None:
         "1.5 MB",
         "1000.0 PB",
     ]
-    assert format_binary(1 << 20) == "1.0 MiB"
+    sizes = (5000, 10_200, 32 << 10, 1 << 20)
+    assert [format_binary(size) for size in sizes] == ["4.9 KiB", "10 KiB", "32 KiB", "1.0 MiB"]
 
 
 def test_defaults_and_aliases() -> None:

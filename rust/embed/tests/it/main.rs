@@ -1,6 +1,7 @@
 //! The embedded system through its public interface.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod attributes;
 mod snapshots;
 
 use daos_embed::{Options, System};
