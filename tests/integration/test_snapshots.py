@@ -199,6 +199,7 @@ def test_what_came_later_is_not_in_it() -> None:
         view = cont.at("empty")
         assert "k" not in view
         assert list(view.names()) == []
-        with pytest.raises(daos.NotFoundError):
+        with pytest.raises(daos.NotFoundError) as caught:
             view.kv("k")
+        assert caught.value.hint == "it was not there when the snapshot was taken"
         assert cont.at("empty").at(cont.snapshot("full")).kv("k")["a"] == b"1"

@@ -6,7 +6,7 @@ use crate::tables;
 use daos_client::{Error, Result, Route};
 use daos_engine::{Target, target::Outcome};
 use daos_types::{ContainerId, Der, Durability, Epoch, PoolId, TargetIdx};
-use daos_vos::{Seen, Store, VosError};
+use daos_vos::{Rows, Seen, Store, VosError};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Update};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
@@ -52,11 +52,18 @@ impl Guard {
         Ok(closed)
     }
 
-    /// A row of the tables, once it is as safe as a synced reply has to be.
+    /// A row of the tables. Like all that is read there it is answered once it is as safe as a synced reply has to be.
     pub(crate) fn row(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
         let (seen, row) = self.store.service_row(name).map_err(told)?;
         self.store.wait(seen.0, Durability::Synced).map_err(told)?;
         Ok(row)
+    }
+
+    /// The rows below a prefix: the rest of the name, and the row.
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Rows> {
+        let (seen, rows) = self.store.service_rows(prefix).map_err(told)?;
+        self.store.wait(seen.0, Durability::Synced).map_err(told)?;
+        Ok(rows)
     }
 
     /// Lets the background thread look for work.

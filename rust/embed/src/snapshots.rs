@@ -1,10 +1,10 @@
 //! Snapshots: epochs at which a container stays readable as it was. Each is a row of the tables.
 
 use crate::pool::Container;
-use crate::route::told;
+use crate::route::{Guard, told};
 use crate::tables;
 use daos_client::{Error, Result};
-use daos_types::{Der, Durability, Epoch, limits};
+use daos_types::{ContainerId, Der, Durability, Epoch, PoolId, limits};
 
 /// The form of a row; a name may follow it.
 const VERSION: u8 = 1;
@@ -100,10 +100,15 @@ impl Container {
     }
 
     fn listed(&self) -> Result<Vec<Snapshot>> {
-        let rows = self.pool.system.rows(&tables::snap_prefix(&self.pool.uuid.0, &self.uuid.0))?;
-        let unknown = || Error::new(Der::DfInval, "a row of a snapshot has no known form");
-        rows.iter().map(|(epoch, row)| decode(epoch, row).ok_or_else(unknown)).collect()
+        listed(&self.pool.system.guard, self.pool.uuid, self.uuid)
     }
+}
+
+/// The snapshots of a container, oldest first.
+pub(crate) fn listed(guard: &Guard, pool: PoolId, cont: ContainerId) -> Result<Vec<Snapshot>> {
+    let rows = guard.rows(&tables::snap_prefix(&pool.0, &cont.0))?;
+    let unknown = || Error::new(Der::DfInval, "a row of a snapshot has no known form");
+    rows.iter().map(|(epoch, row)| decode(epoch, row).ok_or_else(unknown)).collect()
 }
 
 fn check(name: Option<&str>) -> Result<()> {

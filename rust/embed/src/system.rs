@@ -10,7 +10,7 @@ use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
 use daos_types::{Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
-use daos_vos::{Store, StoreOptions, VosError};
+use daos_vos::{Rows, Store, StoreOptions, VosError};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::Path;
@@ -181,11 +181,8 @@ impl System {
         self.guard.row(name)
     }
 
-    /// The rows below a prefix, once they are as safe as a synced reply has to be.
-    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let (seen, rows) = self.guard.store.service_rows(prefix).map_err(told)?;
-        self.guard.store.wait(seen.0, Durability::Synced).map_err(told)?;
-        Ok(rows)
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Rows> {
+        self.guard.rows(prefix)
     }
 
     /// The pools: UUID and label, in the order of the labels.

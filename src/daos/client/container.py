@@ -148,9 +148,8 @@ class Container:
         made = False
         if entry is None:
             if not create:
-                raise NotFoundError(
-                    f"no {name!r} in container {self.label}", hint="create=True makes it", context={"name": name}
-                )
+                hint = "create=True makes it" if self._as_of is None else "it was not there when the snapshot was taken"
+                raise NotFoundError(f"no {name!r} in container {self.label}", hint=hint, context={"name": name})
             entry, made = self._make_kv(stored, CODECS[keys or "str"])
         if create == "exclusive" and not made:
             raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})
