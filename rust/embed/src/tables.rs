@@ -126,6 +126,27 @@ pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Options, System};
+
+    #[test]
+    fn nothing_of_a_destroyed_container_or_pool_stays() {
+        let system = System::in_memory(&Options::default()).unwrap();
+        let rows = || system.guard.rows(b"").unwrap().len();
+        let pool = system.pool_create("p", b"").unwrap();
+        let of_pool = rows();
+        for destroy_container in [true, false] {
+            let cont = pool.container_create("c", b"").unwrap();
+            cont.snapshot_create(Some("s")).unwrap();
+            cont.attributes().unwrap().set(&[("a", b"1")]).unwrap();
+            if destroy_container {
+                pool.container_destroy("c").unwrap();
+                assert_eq!(rows(), of_pool);
+            }
+        }
+        pool.attributes().set(&[("a", b"1")]).unwrap();
+        system.pool_destroy("p").unwrap();
+        assert_eq!(rows(), 0);
+    }
 
     #[test]
     fn rows_and_uuids_come_back() {
