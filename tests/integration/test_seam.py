@@ -289,6 +289,7 @@ def test_snapshots_that_are_there_and_those_that_are_not(container: _seam.Contai
     acts: tuple[Callable[[], object], ...] = (
         lambda: container.at(second + 1),
         lambda: container.at(0),
+        lambda: container.at((1 << 64) - 1),
         lambda: container.snapshot_destroy(second + 1, third - 1),
     )
     for act in acts:

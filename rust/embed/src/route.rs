@@ -83,13 +83,17 @@ impl EmbeddedRoute {
 
     /// Refuses what was read of the past unless it is that of a snapshot. To be asked when the read is done: epochs do not
     /// come back, so a snapshot that is there now was there all the while, and kept what the read saw.
-    pub(crate) fn check_kept(&self, cont: ContainerId, epoch: Epoch) -> Result<()> {
-        if epoch == Epoch::MAX || self.guard.row(&tables::snap_name(&self.pool.0, &cont.0, epoch))?.is_some()
-        {
-            return Ok(());
+    fn check_kept(&self, cont: ContainerId, epoch: Epoch) -> Result<()> {
+        if epoch == Epoch::MAX { Ok(()) } else { self.check_snapshot(cont, epoch) }
+    }
+
+    /// Refuses an epoch that is no snapshot of a container.
+    pub(crate) fn check_snapshot(&self, cont: ContainerId, epoch: Epoch) -> Result<()> {
+        match self.guard.row(&tables::snap_name(&self.pool.0, &cont.0, epoch))? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Der::Nonexist, format!("epoch {epoch} is no snapshot of the container"))
+                .hint("list the snapshots: it may have been destroyed")),
         }
-        Err(Error::new(Der::Nonexist, format!("epoch {epoch} is no snapshot of the container"))
-            .hint("list the snapshots: it may have been destroyed"))
     }
 
     /// Nothing is told before it is as safe as was asked, be it a result or a refusal.

@@ -89,7 +89,7 @@ impl Container {
     pub fn at(&self, epoch: Epoch) -> Result<Self> {
         let _open = self.pool.system.guard.enter()?;
         self.row()?;
-        self.pool.route.check_kept(self.uuid, epoch)?;
+        self.pool.route.check_snapshot(self.uuid, epoch)?;
         let mut then = self.clone();
         then.epoch = epoch;
         Ok(then)
