@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
-    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
+    from daos.client import (
+        KV,
+        Attributes,
+        Container,
+        Listed,
+        NamedObject,
+        ObjectId,
+        Pool,
+        Snapshot,
+        System,
+        open,
+        open_system,
+    )
     from daos.errors import (
         DER,
         AccessError,
@@ -38,6 +50,7 @@ __all__ = [
     "DER",
     "KV",
     "AccessError",
+    "Attributes",
     "BuildInfo",
     "BusyError",
     "ClosedError",
@@ -58,6 +71,7 @@ __all__ = [
     "ObjectId",
     "Pool",
     "RetryableError",
+    "Snapshot",
     "StaleError",
     "System",
     "TimedOutError",
@@ -75,7 +89,19 @@ _HOME = {
     "__version__": "daos._build",
     "build_info": "daos._build",
     **dict.fromkeys(
-        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"),
+        (
+            "KV",
+            "Attributes",
+            "Container",
+            "Listed",
+            "NamedObject",
+            "ObjectId",
+            "Pool",
+            "Snapshot",
+            "System",
+            "open",
+            "open_system",
+        ),
         "daos.client",
     ),
 }

@@ -1,5 +1,6 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
+mod attributes;
 mod buffer;
 mod container;
 mod embedded;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 /// The native half of the package `daos`.
 #[pymodule(gil_used = false)]
 mod _core {
+    #[pymodule_export]
+    use super::attributes::Attributes;
     #[pymodule_export]
     use super::container::Container;
     #[pymodule_export]

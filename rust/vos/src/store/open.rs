@@ -51,6 +51,7 @@ impl Store {
             writer: Mutex::new(Writer {
                 changes: Changes::default(),
                 ceiling: Epoch::ZERO,
+                used: Epoch::ZERO,
                 object_nums: BTreeMap::new(),
             }),
             shards: RwLock::new(shards),
@@ -109,7 +110,11 @@ impl Store {
             Some(bytes) => Epoch(u64::from_le_bytes(row_of(&bytes, "the epoch ceiling")?)),
             None => Epoch::ZERO,
         };
-        self.writer.lock().ceiling = ceiling;
+        {
+            let mut writer = self.writer.lock();
+            // Which of the epochs below it were used is not known.
+            (writer.ceiling, writer.used) = (ceiling, ceiling);
+        }
         let known: Vec<ShardNum> = self.shard_list()?.into_iter().map(|(num, ..)| num).collect();
         let unknown: Vec<ShardNum> = self
             .shards
