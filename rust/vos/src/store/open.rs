@@ -97,7 +97,9 @@ impl Store {
         let (log, _) =
             Log::open_beside(Arc::clone(&media), identity, &options.log, merged, beside, &mut replay)?;
         // What is free of the data files is found out by a census.
-        shards.values().for_each(|shard| shard.levels().active.forget_dropped());
+        for shard in shards.values() {
+            shard.levels().active.forget_dropped();
+        }
         let store = Self::assemble(media, identity, options, log, shards, data_files);
         store.full.store(store.log_is_full(), Ordering::Release);
         store.settle_after_open()?;
