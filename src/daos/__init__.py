@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
-    from daos.client import KV, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
+    from daos.client import KV, Batch, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
     from daos.errors import (
         DER,
         AccessError,
@@ -38,6 +38,7 @@ __all__ = [
     "DER",
     "KV",
     "AccessError",
+    "Batch",
     "BuildInfo",
     "BusyError",
     "ClosedError",
@@ -75,7 +76,7 @@ _HOME = {
     "__version__": "daos._build",
     "build_info": "daos._build",
     **dict.fromkeys(
-        ("KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"),
+        ("KV", "Batch", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"),
         "daos.client",
     ),
 }

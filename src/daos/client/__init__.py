@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from daos.client._names import ObjectId
+from daos.client.batch import Batch
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.pool import Listed, Pool
 from daos.client.system import System, open, open_system  # noqa: A004 -- it is called `daos.open`
 
-__all__ = ["KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"]
+__all__ = ["KV", "Batch", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"]
