@@ -7,6 +7,7 @@ import random
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ def test_it_is_the_synchronous_face_awaited(tmp_path: Path) -> None:
             kv = await cont.kv("k", create=True)
             await kv.put("a", b"1")
             await kv.put_many({"b": b"2"})
-            await kv.put("c", bytearray(b"3"))
+            await kv.put("c", np.array(51, dtype="u1"))
             await kv.update([("d", memoryview(b"4"))])
             assert await kv.get("a") == b"1"
             assert await kv.get("x") is None
@@ -258,6 +259,14 @@ def test_a_full_queue_holds_up_those_who_await_and_nobody_else(monkeypatch: pyte
             assert turns > 10
             assert await all_of(kv.keys()) == list(range(400))
             assert queue.core.in_flight == 0
+            # Copied when the call begins, even where it has to wait for room.
+            buffers = [bytearray(b"%03d" % key) for key in range(50)]
+            waiting = [asyncio.create_task(kv.put(key, buffer)) for key, buffer in enumerate(buffers)]
+            await asyncio.sleep(0)
+            for buffer in buffers:
+                buffer[:] = b"???"
+            await asyncio.gather(*waiting)
+            assert await kv.get_many(range(50)) == {key: b"%03d" % key for key in range(50)}
             await kv.put(7, bytes(5000))  # larger than the bound, alone
             assert await kv.get(7) == bytes(5000)
 

@@ -61,7 +61,7 @@ def test_a_child_is_refused_while_operations_are_under_way_and_the_parent_goes_o
         async with daos.aio.open(tmp_path / "s") as pool:
             cont = await pool.container("c", create=True)
             kv = await cont.kv("k", create=True, keys="int")
-            sent = cont._sync.batch()
+            sent = cont._sync.batch().__enter__()
             changes = sent.kv("k", keys="int")
             puts = [asyncio.create_task(kv.put(key, b"v")) for key in range(2000)]
             await asyncio.sleep(0)
@@ -88,8 +88,8 @@ def test_a_child_is_refused_while_operations_are_under_way_and_the_parent_goes_o
 
             assert in_child(child) == 0
             assert await asyncio.gather(*puts) == [None] * 2000
-            with sent:
-                changes[5000] = b"parent"
+            changes[5000] = b"parent"
+            sent.__exit__(None, None, None)
             assert await kv.get(5000) == b"parent"
 
     asyncio.run(main())

@@ -118,10 +118,16 @@ def test_what_is_wrong_is_told_at_once_and_not_sent(
 def test_a_batch_ends(cont: daos.Container) -> None:
     with cont.batch() as sent:
         kv = sent.kv("k", create=True)
-    with pytest.raises(daos.ClosedError, match="the batch has ended"):
+    with pytest.raises(daos.ClosedError, match="the batch has ended, or not begun"):
         kv["a"] = b"1"
+    with pytest.raises(daos.ClosedError), sent:
+        kv["a"] = b"1"
+    unbegun = cont.batch().kv("k")
+    with pytest.raises(daos.ClosedError):
+        unbegun["a"] = b"1"
     with pytest.raises(daos.NotFoundError):
         cont.batch().kv("nope")
+    assert list(cont.kv("k")) == []
 
 
 def test_a_long_batch_waits_for_room(cont: daos.Container, monkeypatch: pytest.MonkeyPatch) -> None:

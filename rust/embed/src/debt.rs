@@ -70,3 +70,100 @@ impl Debt {
         held.store.wait(self.durable, Durability::Synced).map_err(told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fork::Owner;
+    use daos_types::Der;
+    use daos_vos::StoreOptions;
+    use daos_vos::media::MemoryMedia;
+    use daos_vos::media::faulty::{Call, Fault, Faulty};
+    use parking_lot::{Mutex, RwLock};
+
+    /// A system's guard over a device that can be told to fail.
+    fn guard() -> (Arc<Faulty>, Guard) {
+        let media = Arc::new(Faulty::new(Arc::new(MemoryMedia::new())));
+        let store = Store::create(media.clone(), [7; 16], StoreOptions::default()).unwrap();
+        let guard = Guard {
+            store: Arc::new(store),
+            owner: Owner::here(),
+            closed: Arc::new(RwLock::new(false)),
+            background: Mutex::new(None),
+        };
+        (media, guard)
+    }
+
+    fn change(guard: &Guard, value: &[u8]) -> Seen {
+        let mut tx = guard.store.begin().unwrap();
+        tx.set_service_row(b"row", Some(value)).unwrap();
+        Seen(tx.commit().unwrap())
+    }
+
+    /// The debt of one change.
+    fn owed(guard: &Guard, value: &[u8], durability: Durability) -> Debt {
+        let (put_off, debt) = collect(|| put_off(guard, change(guard, value), durability));
+        assert!(put_off);
+        debt
+    }
+
+    #[test]
+    fn without_a_collector_nothing_is_put_off() {
+        let (_, guard) = guard();
+        assert!(!put_off(&guard, Seen(Lsn(1)), Durability::Synced));
+        let ((), debt) = collect(|| ());
+        assert!(debt.is_settled());
+        debt.settle().unwrap();
+        assert!(!put_off(&guard, Seen(Lsn(1)), Durability::Synced));
+    }
+
+    #[test]
+    fn many_debts_are_settled_by_one_write() {
+        for durability in [Durability::Synced, Durability::Buffered] {
+            let (media, guard) = guard();
+            let debts: Vec<Debt> = (0..50).map(|number| owed(&guard, &[number], durability)).collect();
+            assert!(debts.iter().all(|debt| !debt.is_settled()));
+            media.set(&[]);
+            for debt in &debts {
+                debt.settle().unwrap();
+            }
+            assert_eq!(media.count(Call::Write), 1);
+            assert_eq!(debts.iter().all(Debt::is_settled), durability == Durability::Synced);
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_to_each_that_depends_on_it_and_to_no_other() {
+        let (media, guard) = guard();
+        let before = owed(&guard, b"before", Durability::Synced);
+        before.settle().unwrap();
+        media.set(&[Fault::Fail { call: Call::Write, nth: 0, always: true }]);
+        let after = [owed(&guard, b"1", Durability::Synced), owed(&guard, b"2", Durability::Buffered)];
+        for debt in &after {
+            assert_eq!(debt.settle().unwrap_err().der, Der::TxUncertain);
+        }
+        before.settle().unwrap();
+    }
+
+    #[test]
+    fn a_system_stays_open_until_the_debt_is_paid() {
+        let (_, guard) = guard();
+        let debt = owed(&guard, b"1", Durability::Synced);
+        assert!(guard.closed.try_write().is_none());
+        debt.settle().unwrap();
+        assert!(guard.closed.try_write().is_none());
+        drop(debt);
+        assert!(guard.closed.try_write().is_some());
+    }
+
+    #[test]
+    fn an_operation_on_two_systems_puts_off_one() {
+        let ((_, one), (_, other)) = (guard(), guard());
+        let (put_off, debt) = collect(|| {
+            let first = put_off(&one, change(&one, b"1"), Durability::Synced);
+            (first, put_off(&other, change(&other, b"1"), Durability::Synced))
+        });
+        assert_eq!(put_off, (true, false));
+        debt.settle().unwrap();
+    }
+}

@@ -1,9 +1,8 @@
 //! `AsyncKV`: a key-value object whose operations go through an event queue.
 //!
-//! Each method takes the queue, the future that waits, and what the method of `KV` takes; it returns at once, false where
-//! the queue has no room.
+//! Each method takes the queue, the future that waits, and what the method of `KV` takes, values as `bytes`, which it
+//! holds; it returns at once, false where the queue has no room.
 
-use crate::buffer::Value;
 use crate::event_queue::{EventQueue, Reply};
 use crate::kv::KV;
 use daos_client::{KeyPage, Result};
@@ -32,12 +31,12 @@ impl AsyncKV {
         queue: &EventQueue,
         future: Py<PyAny>,
         key: PyBackedBytes,
-        value: Value<'_>,
+        value: PyBackedBytes,
         flags: u64,
     ) -> PyResult<bool> {
-        let (kv, value) = (self.0.clone_ref(py), value.pinned());
-        let bytes = key.len() + value.as_slice().len();
-        let act = move || kv.get().0.put(&key, value.as_slice(), Cond(flags));
+        let kv = self.0.clone_ref(py);
+        let bytes = key.len() + value.len();
+        let act = move || kv.get().0.put(&key, &value, Cond(flags));
         queue.submit(py, future, bytes, act)
     }
 
@@ -59,14 +58,13 @@ impl AsyncKV {
         py: Python<'_>,
         queue: &EventQueue,
         future: Py<PyAny>,
-        items: Vec<(PyBackedBytes, Value<'_>)>,
+        items: Vec<(PyBackedBytes, PyBackedBytes)>,
     ) -> PyResult<bool> {
         let kv = self.0.clone_ref(py);
-        let items: Vec<_> = items.into_iter().map(|(key, value)| (key, value.pinned())).collect();
-        let bytes = items.iter().map(|(key, value)| key.len() + value.as_slice().len()).sum();
+        let bytes = items.iter().map(|(key, value)| key.len() + value.len()).sum();
         let act = move || {
             let pairs: Vec<(&[u8], &[u8])> =
-                items.iter().map(|(key, value)| (&key[..], value.as_slice())).collect();
+                items.iter().map(|(key, value)| (&key[..], &value[..])).collect();
             kv.get().0.put_all(&pairs, Cond::NONE)
         };
         queue.submit(py, future, bytes, act)

@@ -3,7 +3,6 @@
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 /// A value: `bytes` as they are; any other buffer copied, because others may write into it while the GIL is released.
@@ -16,29 +15,6 @@ impl Value<'_> {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes.as_bytes(),
-            Self::Copied(bytes) => bytes,
-        }
-    }
-
-    /// The same for longer than the call.
-    pub(crate) fn pinned(self) -> Pinned {
-        match self {
-            Self::Bytes(bytes) => Pinned::Bytes(bytes.into()),
-            Self::Copied(bytes) => Pinned::Copied(bytes),
-        }
-    }
-}
-
-/// A value that an operation under way holds: no thread needs the GIL to read it.
-pub(crate) enum Pinned {
-    Bytes(PyBackedBytes),
-    Copied(Vec<u8>),
-}
-
-impl Pinned {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Bytes(bytes) => bytes,
             Self::Copied(bytes) => bytes,
         }
     }

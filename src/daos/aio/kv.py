@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 from daos import _core
 from daos.client import _seam
 from daos.client._keys import K
-from daos.client.kv import BATCH_ITEMS_MAX, PAGE_KEYS, _checked, _pairs
+from daos.client._values import owned
+from daos.client.kv import BATCH_ITEMS_MAX, PAGE_KEYS, _pairs
 from daos.errors import ExistsError, InvalidError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class KV(Generic[K]):
             raise InvalidError("if_absent and if_present exclude each other", hint="give one of them")
         flags = _seam.COND_KEY_INSERT if if_absent else _seam.COND_KEY_UPDATE if if_present else 0
         try:
-            await self._home.run(self._core.put, self._codec.encode(key), _checked(value), flags)
+            await self._home.run(self._core.put, self._codec.encode(key), owned(value), flags)
         except NotFoundError as error:
             if not if_present:
                 raise
@@ -135,7 +136,7 @@ class KV(Generic[K]):
         """
         pairs = iter(items.items() if isinstance(items, Mapping) else items)
         encode = self._codec.encode
-        while batch := [(encode(key), _checked(value)) for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))]:
+        while batch := [(encode(key), owned(value)) for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))]:
             await self._home.run(self._core.put_many, batch)
 
     async def update(self, other: Mapping[K, Value] | Iterable[tuple[K, Value]] = (), /) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, cast, overload
 from daos import _core
 from daos.client import _seam
 from daos.client._keys import K, KeyCodec
-from daos.client.kv import _checked, _pairs
+from daos.client._values import owned
+from daos.client.kv import _pairs
 from daos.errors import DER, ClosedError, KeyNotFoundError, NotFoundError, UncertainError
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ BYTES_MAX = 64 << 20
 """Bytes of keys and values that these hold."""
 WORKERS = 1
 """Of one thread, so that changes happen in the order they were given."""
-WAIT_S_MAX = 600.0
+WAIT_S_MAX = 600
 """How long the end of a batch waits: ten times what the store gives a device that does not answer."""
+WAIT_STEP_S = 1.0
+"""How long at a time, so that the user can interrupt it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Batch:
     At most 16384 changes and 64 MiB are under way; the next one waits. A batch belongs to one thread.
     """
 
-    __slots__ = ("_container", "_ended", "_failed", "_first", "_queue", "_sent")
+    __slots__ = ("_container", "_failed", "_first", "_open", "_queue", "_sent")
 
     def __init__(self, container: Container) -> None:
         self._container = container
@@ -63,7 +66,7 @@ class Batch:
         self._sent = 0
         self._failed = 0
         self._first: tuple[_Sent, Exception] | None = None
-        self._ended = False
+        self._open = False
 
     @overload
     def kv(self, name: str, *, create: Create = ..., keys: None = ...) -> BatchKV[str]: ...
@@ -82,6 +85,7 @@ class Batch:
         return BatchKV(self, cast("KV[str]", kv))
 
     def __enter__(self) -> Self:
+        self._open = True
         return self
 
     def __exit__(
@@ -93,12 +97,12 @@ class Batch:
             DaosError: The first error, when all are done; its notes say which change it was and how many failed.
             UncertainError: `DER.TX_UNCERTAIN`: some were still under way after 600 seconds.
         """
-        self._ended = True
-        finished = self._queue.close(timeout_s=WAIT_S_MAX)
+        self._open = False
+        finished = any(self._queue.close(timeout_s=WAIT_STEP_S) for _ in range(WAIT_S_MAX))
         self._drain()
         if not finished:
             raise UncertainError(
-                f"changes of the batch are under way after {WAIT_S_MAX:.0f} s", hint="read before you write again"
+                f"changes of the batch are under way after {WAIT_S_MAX} s", hint="read before you write again"
             )
         if self._first is None:
             return
@@ -120,13 +124,15 @@ class Batch:
         **kwargs: P.kwargs,
     ) -> None:
         """Begin a change, after waiting for room."""
-        if self._ended:
-            raise ClosedError("the batch has ended", code=DER.NO_HDL, hint="begin another one")
+        if not self._open:
+            raise ClosedError(
+                "the batch has ended, or not begun", code=DER.NO_HDL, hint="with cont.batch() as batch: ..."
+            )
         sent = _Sent(what, key, kv)
         while not start(self._queue, sent, *args, **kwargs):
             ready = select.poll()
             ready.register(self._queue.fileno(), select.POLLIN)
-            ready.poll(WAIT_S_MAX * 1000)
+            ready.poll(WAIT_STEP_S * 1000)
             self._drain()
         self._sent += 1
 
@@ -161,8 +167,8 @@ class BatchKV(Generic[K]):
         Raises:
             InvalidError: `DER.INVAL` or `DER.KEY2BIG`: no key of this store, or no value; nothing was sent.
         """
-        stored, checked = self._codec.encode(key), _checked(value)
-        self._batch._send(self._core.put, "put", key, self._kv.name, stored, checked)  # noqa: SLF001 -- its own part
+        stored, kept = self._codec.encode(key), owned(value)
+        self._batch._send(self._core.put, "put", key, self._kv.name, stored, kept)  # noqa: SLF001 -- its own part
 
     def remove(self, key: K) -> None:
         """Send the removal of a key; one that is absent is no error (`del` raises for it, at the end of the batch).
