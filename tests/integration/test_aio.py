@@ -176,6 +176,23 @@ def test_tasks_at_once_do_what_dicts_do(plans: list[list[tuple[str, int, bytes]]
     asyncio.run(main())
 
 
+def test_of_many_at_once_on_one_key_one_wins() -> None:
+    async def main() -> None:
+        async with daos.aio.open(MEMORY) as pool:
+            kv = await store(pool)
+            for key in range(20):
+                puts = [kv.put(key, b"%d" % number, if_absent=True) for number in range(30)]
+                results = await asyncio.gather(*puts, return_exceptions=True)
+                winners = [number for number, result in enumerate(results) if result is None]
+                assert len(winners) == 1
+                assert all(isinstance(result, daos.ExistsError) for result in results if result is not None)
+                assert await kv.get(key) == b"%d" % winners[0]
+            await asyncio.gather(*(kv.put(0, b"%d" % number) for number in range(100)))
+            assert int(await kv.get(0, b"")) in range(100)
+
+    asyncio.run(main())
+
+
 def test_a_storm_of_cancellations_loses_nothing_that_was_awaited(tmp_path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 -- the same storm every time
     expected: dict[int, bytes] = {}
