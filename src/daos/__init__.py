@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from daos import aio as aio
     from daos._build import BuildInfo, __version__, build_info
     from daos.client import KV, Batch, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
     from daos.errors import (
@@ -85,6 +86,8 @@ _HOME = {
 if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
 
     def __getattr__(name: str) -> object:
+        if name == "aio":
+            return import_module("daos.aio")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_HOME.get(name, "daos.errors")), name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -18,7 +20,6 @@ from daos.aio import _queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
-    from pathlib import Path
 
 MEMORY = ":memory:"
 TIMEOUT_S = 20
@@ -316,9 +317,48 @@ def test_loops_in_threads_share_a_system(tmp_path: Path) -> None:
             assert await all_of(kv.keys()) == list(range(3000))
 
     asyncio.run(main())
-    # A loop that is gone leaves no queue behind once another is made.
-    asyncio.run(main())
+
+
+def workers() -> int:
+    names = (task / "comm" for task in Path("/proc/self/task").iterdir())
+    return sum(name.read_text().startswith("daos-event") for name in names if name.exists())
+
+
+def test_loops_that_end_with_operations_under_way_leave_nothing_behind(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s") as sync:
+        sync.container("c", create=True).kv("k", create=True, keys="int")
+
+    async def main() -> None:
+        pool = await daos.aio.open(tmp_path / "s")
+        kv = await store(pool)
+        # Cancelled by `asyncio.run` at the end, all at once with the loop.
+        tasks = [asyncio.create_task(kv.put(key, b"v")) for key in range(100)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(pool.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        assert not all(task.done() for task in tasks)
+
+    for _ in range(5):
+        for _ in range(1000):
+            try:
+                asyncio.run(main())
+                break
+            except daos.BusyError:
+                time.sleep(0.005)
+        else:
+            pytest.fail("the system of the loop before stayed open")
+    asyncio.run(asyncio.wait_for(only_open(), TIMEOUT_S))
     assert len(_queue._queues) <= 1
+    deadline = time.monotonic() + TIMEOUT_S
+    while workers() > _queue.WORKERS and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert workers() <= _queue.WORKERS
+
+
+async def only_open() -> None:
+    async with daos.aio.open(MEMORY):
+        pass
 
 
 def test_a_cancelled_open_leaves_nothing_open(tmp_path: Path) -> None:
