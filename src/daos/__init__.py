@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daos import aio as aio
     from daos._build import BuildInfo, __version__, build_info
     from daos.client import KV, Batch, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
     from daos.errors import (

@@ -6,7 +6,7 @@ use crate::debt;
 use crate::fork::Owner;
 use daos_client::{Error, Result};
 use daos_types::Der;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Operations that one worker takes at once: they share one wait for the log.
 const BATCH_MAX: usize = 256;
+/// Bytes of results that make a worker hand over before its batch is done.
+const RESULT_BYTES: usize = 8 << 20;
 
 /// When an operation may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub trait Operation: Send + 'static {
     /// Bytes of the buffers that it holds.
     fn bytes(&self) -> usize;
 
+    /// Bytes of its result, when it has run.
+    fn result_bytes(&self) -> usize;
+
     /// When it may begin.
     fn order(&self) -> Order;
 }
@@ -49,7 +54,8 @@ pub trait Operation: Send + 'static {
 pub struct EventQueueOptions {
     /// Operations submitted and not yet taken back.
     pub operations_max: usize,
-    /// Bytes that these hold; one operation may hold more, if it is the only one.
+    /// Bytes that these hold; one operation may hold more, if it is the only one. And bytes of results not yet drained,
+    /// beyond which no worker goes on.
     pub bytes_max: usize,
     /// Threads.
     pub workers: usize,
@@ -78,8 +84,11 @@ struct Shared<O> {
     state: Mutex<State<O>>,
     /// There is work, or nothing more to come.
     wake: Condvar,
+    /// Results were drained.
+    room: Condvar,
     /// A worker has ended.
     ended: Condvar,
+    bytes_max: usize,
     /// Written when the first completion of a batch is there.
     ready: OwnedFd,
 }
@@ -93,6 +102,8 @@ struct State<O> {
     /// Submitted and not yet drained.
     in_flight: usize,
     bytes: usize,
+    /// Bytes of the results in `done`.
+    result_bytes: usize,
     /// Workers that wait for work.
     idle: usize,
     /// Workers that have not ended.
@@ -112,12 +123,20 @@ impl<O: Operation> EventQueue<O> {
             done: Vec::new(),
             in_flight: 0,
             bytes: 0,
+            result_bytes: 0,
             idle: 0,
             alive: 0,
             threads: Vec::new(),
             closed: false,
         };
-        let shared = Shared { state: Mutex::new(state), wake: Condvar::new(), ended: Condvar::new(), ready };
+        let shared = Shared {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            room: Condvar::new(),
+            ended: Condvar::new(),
+            bytes_max: options.bytes_max,
+            ready,
+        };
         Ok(Self { shared: Arc::new(shared), owner: Owner::here(), options })
     }
 
@@ -189,6 +208,11 @@ impl<O: Operation> EventQueue<O> {
         let done = std::mem::take(&mut state.done);
         state.in_flight -= done.len();
         state.bytes -= done.iter().map(Operation::bytes).sum::<usize>();
+        let waited_for = std::mem::take(&mut state.result_bytes) > self.options.bytes_max;
+        drop(state);
+        if waited_for {
+            self.shared.room.notify_all();
+        }
         Ok(done)
     }
 
@@ -202,6 +226,7 @@ impl<O: Operation> EventQueue<O> {
         let mut state = self.shared.state.lock();
         state.closed = true;
         self.shared.wake.notify_all();
+        self.shared.room.notify_all();
         while state.alive > 0 {
             let late = deadline
                 .is_some_and(|deadline| self.shared.ended.wait_until(&mut state, deadline).timed_out());
@@ -230,6 +255,7 @@ impl<O: Operation> EventQueue<O> {
         state.bytes -= queued.iter().map(Operation::bytes).sum::<usize>();
         drop(state);
         self.shared.wake.notify_all();
+        self.shared.room.notify_all();
         queued.into()
     }
 }
@@ -270,16 +296,24 @@ impl<O: Operation> Shared<O> {
         }
         let mut state = self.state.lock();
         state.running -= done.len();
+        state.result_bytes += done.iter().map(Operation::result_bytes).sum::<usize>();
         let first = state.done.is_empty();
         state.done.append(done);
         if state.running == 0 && !state.queued.is_empty() {
             // One that had to be the last may begin.
             self.wake.notify_one();
         }
-        MutexGuard::unlock_fair(state);
         if first {
             // Fails only where the counter is full, which is readable too.
             let _ = rustix::io::write(&self.ready, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Waits while too much of what is done was not drained. A worker that waits here keeps nothing from others.
+    fn wait_for_room(&self) {
+        let mut state = self.state.lock();
+        while state.result_bytes > self.bytes_max && !state.closed {
+            self.room.wait(&mut state);
         }
     }
 }
@@ -317,28 +351,35 @@ fn work<O: Operation>(shared: &Shared<O>) {
     }
 }
 
-/// Runs a batch and waits once for what its replies depend on.
+/// Runs a batch and waits once for what its replies depend on; more often only where results are large.
 fn run_together<O: Operation>(shared: &Shared<O>, batch: &mut Vec<O>) {
-    let mut settled = Vec::new();
-    let mut owing = Vec::new();
-    for mut operation in batch.drain(..) {
-        let ((), debt) = debt::collect(|| run(&mut operation));
-        if debt.is_settled() {
-            settled.push(operation);
-        } else {
-            owing.push((operation, debt));
+    let mut left = batch.drain(..).peekable();
+    while left.peek().is_some() {
+        let mut settled = Vec::new();
+        let mut owing = Vec::new();
+        let mut result_bytes = 0;
+        while result_bytes < RESULT_BYTES
+            && let Some(mut operation) = left.next()
+        {
+            let ((), debt) = debt::collect(|| run(&mut operation));
+            result_bytes += operation.result_bytes();
+            if debt.is_settled() {
+                settled.push(operation);
+            } else {
+                owing.push((operation, debt));
+            }
         }
-    }
-    // What depends on nothing new does not wait for the others' sync.
-    shared.complete(&mut settled);
-    // The first one waits for the whole group, the others find it done.
-    for (operation, debt) in &mut owing {
-        if let Err(error) = debt.settle() {
-            operation.fail(error);
+        // What depends on nothing new does not wait for the others' sync.
+        shared.complete(&mut settled);
+        // The first one waits for the whole group, the others find it done.
+        for (operation, debt) in &mut owing {
+            if let Err(error) = debt.settle() {
+                operation.fail(error);
+            }
         }
+        shared.complete(&mut owing.into_iter().map(|(operation, _)| operation).collect());
+        shared.wait_for_room();
     }
-    batch.extend(owing.into_iter().map(|(operation, _)| operation));
-    shared.complete(batch);
 }
 
 /// Runs one; a panic is its result.

@@ -121,12 +121,20 @@ fn found(kv: &KV, key: &[u8]) -> Result<Option<Vec<u8>>> {
 }
 
 impl Reply for Option<Vec<u8>> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Vec::len)
+    }
+
     fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(self.map_or_else(|| py.None(), |value| PyBytes::new(py, &value).into_any().unbind()))
     }
 }
 
 impl Reply for Vec<Option<Vec<u8>>> {
+    fn bytes(&self) -> usize {
+        self.iter().flatten().map(Vec::len).sum()
+    }
+
     fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let values = self.into_iter().map(|value| value.map(|value| PyBytes::new(py, &value)));
         Ok(PyList::new(py, values.collect::<Vec<_>>())?.into_any().unbind())
@@ -134,6 +142,10 @@ impl Reply for Vec<Option<Vec<u8>>> {
 }
 
 impl Reply for KeyPage {
+    fn bytes(&self) -> usize {
+        self.keys.iter().map(Vec::len).sum()
+    }
+
     fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let keys = PyList::new(py, self.keys.iter().map(|key| PyBytes::new(py, key)))?;
         let anchor = self.anchor.map(|anchor| PyBytes::new(py, &anchor));

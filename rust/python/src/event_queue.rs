@@ -20,6 +20,7 @@ pub(crate) struct Event {
 trait Work: Send {
     fn run(&mut self);
     fn fail(&mut self, error: Error);
+    fn result_bytes(&self) -> usize;
     fn reply(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
@@ -36,6 +37,10 @@ impl Operation for Event {
         self.bytes
     }
 
+    fn result_bytes(&self) -> usize {
+        self.work.result_bytes()
+    }
+
     fn order(&self) -> Order {
         self.order
     }
@@ -49,6 +54,11 @@ struct Call<T, A> {
 
 /// A result as Python has it.
 pub(crate) trait Reply: Send + 'static {
+    /// Bytes of values in it.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
@@ -65,6 +75,10 @@ impl<T: Reply, A: FnMut() -> Result<T> + Send> Work for Call<T, A> {
 
     fn fail(&mut self, error: Error) {
         self.told = Some(Err(error));
+    }
+
+    fn result_bytes(&self) -> usize {
+        self.told.as_ref().and_then(|told| told.as_ref().ok()).map_or(0, Reply::bytes)
     }
 
     fn reply(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -91,6 +105,10 @@ impl Work for PyCall {
 
     fn fail(&mut self, error: Error) {
         self.failed = Some(error);
+    }
+
+    fn result_bytes(&self) -> usize {
+        0
     }
 
     fn reply(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {

@@ -1,5 +1,6 @@
 use super::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 type Act = Box<dyn FnMut() + Send>;
@@ -8,6 +9,7 @@ struct Job {
     number: usize,
     order: Order,
     bytes: usize,
+    result_bytes: usize,
     act: Act,
     error: Option<Error>,
 }
@@ -25,13 +27,17 @@ impl Operation for Job {
         self.bytes
     }
 
+    fn result_bytes(&self) -> usize {
+        self.result_bytes
+    }
+
     fn order(&self) -> Order {
         self.order
     }
 }
 
 fn job(number: usize, order: Order, act: impl FnMut() + Send + 'static) -> Job {
-    Job { number, order, bytes: 10, act: Box::new(act), error: None }
+    Job { number, order, bytes: 10, result_bytes: 0, act: Box::new(act), error: None }
 }
 
 fn queue(operations_max: usize) -> EventQueue<Job> {
@@ -96,6 +102,28 @@ fn a_full_queue_gives_back_what_it_cannot_take() {
     // Alone it is taken, however large.
     taken(&large, huge);
     drained(&large, 1);
+}
+
+#[test]
+fn workers_wait_until_large_results_are_drained() {
+    let queue =
+        EventQueue::new(EventQueueOptions { operations_max: 1000, bytes_max: 3 * RESULT_BYTES, workers: 2 });
+    let queue = queue.unwrap();
+    let ran = Arc::new(AtomicUsize::new(0));
+    for number in 0..100 {
+        let ran = Arc::clone(&ran);
+        let count = move || {
+            ran.fetch_add(1, Ordering::Relaxed);
+        };
+        taken(&queue, Job { result_bytes: RESULT_BYTES, ..job(number, Order::Any, count) });
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    // Three fill the bound; with the fourth, and one that the other worker had begun, both wait.
+    assert!((4..=5).contains(&ran.load(Ordering::Relaxed)));
+    drained(&queue, 100);
+    taken(&queue, Job { result_bytes: 100 * RESULT_BYTES, ..job(100, Order::Any, || ()) });
+    // Nobody drains any more, and yet it ends.
+    assert!(queue.close(Duration::from_secs(10)));
 }
 
 #[test]
