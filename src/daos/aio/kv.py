@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 from daos import _core
 from daos.client import _seam
 from daos.client._keys import K
-from daos.client._values import owned
+from daos.client._owned import owned
 from daos.client.kv import BATCH_ITEMS_MAX, PAGE_KEYS, _pairs
 from daos.errors import ExistsError, InvalidError, KeyNotFoundError, NotFoundError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, cast, overload
 from daos import _core
 from daos.client import _seam
 from daos.client._keys import K, KeyCodec
-from daos.client._values import owned
+from daos.client._owned import owned
 from daos.client.kv import _pairs
 from daos.errors import DER, ClosedError, KeyNotFoundError, NotFoundError, UncertainError
 
