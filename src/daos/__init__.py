@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from daos._build import BuildInfo, __version__, build_info
-    from daos.client import KV, Batch, Container, Listed, NamedObject, ObjectId, Pool, System, open, open_system
+    from daos.client import (
+        KV,
+        Attributes,
+        Batch,
+        Container,
+        Listed,
+        NamedObject,
+        ObjectId,
+        Pool,
+        Snapshot,
+        System,
+        open,
+        open_system,
+    )
     from daos.errors import (
         DER,
         AccessError,
@@ -38,6 +51,7 @@ __all__ = [
     "DER",
     "KV",
     "AccessError",
+    "Attributes",
     "Batch",
     "BuildInfo",
     "BusyError",
@@ -59,6 +73,7 @@ __all__ = [
     "ObjectId",
     "Pool",
     "RetryableError",
+    "Snapshot",
     "StaleError",
     "System",
     "TimedOutError",
@@ -76,7 +91,20 @@ _HOME = {
     "__version__": "daos._build",
     "build_info": "daos._build",
     **dict.fromkeys(
-        ("KV", "Batch", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"),
+        (
+            "KV",
+            "Attributes",
+            "Batch",
+            "Container",
+            "Listed",
+            "NamedObject",
+            "ObjectId",
+            "Pool",
+            "Snapshot",
+            "System",
+            "open",
+            "open_system",
+        ),
         "daos.client",
     ),
 }

@@ -86,6 +86,46 @@ def test_it_is_the_synchronous_face_awaited(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_snapshots_attributes_and_properties(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with daos.aio.open(tmp_path / "s") as pool:
+            cont = await pool.container("c", create=True)
+            kv = await store(pool)
+            await asyncio.gather(*(kv.put(key, b"then") for key in range(100)))
+            taken = await cont.snapshot("first")
+            await asyncio.gather(*(kv.put(key, b"now") for key in range(200)))
+            assert await cont.snapshots() == [taken]
+            past = await cont.at("first")
+            assert (past.as_of, cont.as_of) == (taken, None)
+            then = await past.kv("k", keys="int")
+            assert await listed(then) == dict.fromkeys(range(100), b"then")
+            assert await then.get(1) == b"then"
+            for change in (then.put(1, b"x"), then.put_many({1: b"x"}), then.remove(1), past.snapshot()):
+                with pytest.raises(daos.AccessError):
+                    await change
+            await cont.destroy_snapshot("first")
+            for read in (then.get(1), then.get_many([1]), all_of(then.keys()), cont.at("first")):
+                with pytest.raises(daos.NotFoundError):
+                    await read
+            other = await cont.snapshot()
+            assert await cont.destroy_snapshots(0, other.epoch) == 1
+            for carrier in (pool, cont):
+                await carrier.attributes.update({"a": b"1", "b": b"2", "c": b"3"})
+                assert await carrier.attributes.get_many(["a", "b"]) == {"a": b"1", "b": b"2"}
+                await carrier.attributes.remove(["a"])
+                assert await carrier.attributes.get("a") is None
+                assert await carrier.attributes.get("b") == b"2"
+                assert await all_of(carrier.attributes.keys()) == ["b", "c"]
+                await carrier.attributes.clear()
+                assert await all_of(carrier.attributes.keys()) == []
+                assert repr(carrier.attributes).startswith("<daos.aio.Attributes of ")
+                await carrier.set_properties({"label": "other"})
+            assert [found.label for found in await pool.containers()] == ["other"]
+            assert [found.label for found in await pool.system.pools()] == ["other"]
+
+    asyncio.run(main())
+
+
 def test_errors_are_those_of_the_synchronous_face() -> None:
     async def main() -> None:
         async with daos.aio.open(MEMORY) as pool:

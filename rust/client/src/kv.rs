@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, Iod, IodValue, ObjectId, Punched, ShardIdx, UnitOid,
+    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched,
+    ShardIdx, UnitOid, ValueSink,
 };
 use daos_wire::{Fetch, List, Punch, ShardRef, Update};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Kv<R> {
     oid: ObjectId,
     layout: Layout,
     durability: Durability,
+    /// As of when it is read; all but [`Epoch::MAX`] are of the past, and that does not change.
+    epoch: Epoch,
 }
 
 /// A page of keys.
@@ -35,6 +38,25 @@ pub struct KeyPage {
     pub anchor: Option<Vec<u8>>,
 }
 
+/// A sink that remembers whether anything came.
+#[derive(Debug)]
+struct Noted<'a> {
+    sink: &'a mut dyn ValueSink,
+    there: bool,
+}
+
+impl ValueSink for Noted<'_> {
+    fn put(&mut self, value: &[u8]) {
+        self.there = true;
+        self.sink.put(value);
+    }
+
+    fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.there = true;
+        self.sink.room(len)
+    }
+}
+
 impl<R: Route> Kv<R> {
     /// The object; nothing is stored or looked up by this.
     pub fn open(route: Arc<R>, cont: ContainerId, oid: ObjectId, durability: Durability) -> Result<Self> {
@@ -42,12 +64,27 @@ impl<R: Route> Kv<R> {
             return Err(Error::new(Der::Inval, format!("object {oid} is no key-value object")));
         }
         let layout = Layout::local(oid, route.targets());
-        Ok(Self { route, cont, oid, layout, durability })
+        Ok(Self { route, cont, oid, layout, durability, epoch: Epoch::MAX })
+    }
+
+    /// The object as of a snapshot's epoch: to be read, and not to be changed.
+    #[must_use]
+    pub fn at(self, epoch: Epoch) -> Self {
+        Self { epoch, ..self }
     }
 
     /// The object's id.
     pub fn oid(&self) -> ObjectId {
         self.oid
+    }
+
+    /// Refuses changes of the past.
+    fn check_writable(&self) -> Result<()> {
+        if self.epoch == Epoch::MAX {
+            return Ok(());
+        }
+        Err(Error::new(Der::NoPerm, format!("this is a snapshot, as of epoch {}", self.epoch))
+            .hint("snapshots do not change: write to the container itself"))
     }
 
     fn of(&self, shard: ShardIdx) -> ShardRef {
@@ -60,6 +97,7 @@ impl<R: Route> Kv<R> {
 
     /// Stores a value under a key.
     pub fn put(&self, key: &[u8], value: &[u8], cond: Cond) -> Result<()> {
+        self.check_writable()?;
         let (shard, target) = self.layout.of_dkey(key);
         let iods = [Self::iod(value)];
         let of = self.of(shard);
@@ -68,6 +106,7 @@ impl<R: Route> Kv<R> {
 
     /// Stores several values, made durable together. Not atomic: at a failure, those before it stay.
     pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
+        self.check_writable()?;
         let iods: Vec<[Iod<'_>; 1]> = items.iter().map(|(_, value)| [Self::iod(value)]).collect();
         self.route.update_all(&mut items.iter().zip(&iods).map(|((key, _), iods)| {
             let (shard, target) = self.layout.of_dkey(key);
@@ -75,17 +114,20 @@ impl<R: Route> Kv<R> {
         }))
     }
 
-    /// Shows the value of a key to `found`; false where there is none. `found` must not wait for anything.
-    pub fn get(&self, key: &[u8], cond: Cond, found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+    /// Reads the value of a key into `sink`; false where there is none.
+    pub fn get(&self, key: &[u8], cond: Cond, sink: &mut dyn ValueSink) -> Result<bool> {
         let (shard, target) = self.layout.of_dkey(key);
         let of = self.of(shard);
-        let request =
-            Fetch { of, dkey: key, akey: AKEY, epoch: Epoch::MAX, cond, durability: self.durability };
-        self.route.fetch(target, &request, found)
+        let request = Fetch { of, dkey: key, epoch: self.epoch, cond, durability: self.durability };
+        let mut noted = Noted { sink, there: false };
+        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
+        self.route.fetch(target, &request, &mut iods)?;
+        Ok(noted.there)
     }
 
     /// Removes a key.
     pub fn remove(&self, key: &[u8], cond: Cond) -> Result<()> {
+        self.check_writable()?;
         let (shard, target) = self.layout.of_dkey(key);
         let what = Punched::Dkey(key);
         self.route.punch(target, &Punch { of: self.of(shard), what, cond, durability: self.durability })
@@ -93,6 +135,7 @@ impl<R: Route> Kv<R> {
 
     /// Removes everything.
     pub fn destroy(&self) -> Result<()> {
+        self.check_writable()?;
         self.layout.shards().try_for_each(|(shard, target)| {
             let request = Punch {
                 of: self.of(shard),
@@ -123,7 +166,7 @@ impl<R: Route> Kv<R> {
             let request = List {
                 of: self.of(*shard),
                 dkey: None,
-                epoch: Epoch::MAX,
+                epoch: self.epoch,
                 from: from.as_deref(),
                 count_max: count - page.keys.len(),
                 bytes_max: PAGE_BYTES_MAX,

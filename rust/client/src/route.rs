@@ -1,8 +1,8 @@
 //! The way to a target.
 
 use crate::error::Result;
-use daos_types::TargetIdx;
-use daos_wire::{Fetch, List, ListedKeys, Punch, Update};
+use daos_types::{FetchIod, KeyFound, TargetIdx};
+use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
 /// durable as the request asks.
@@ -21,8 +21,11 @@ pub trait Route: Send + Sync {
         Ok(())
     }
 
-    /// Shows a value to `found`, at most once; false where there is none. `found` must not wait for anything.
-    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, found: &mut dyn FnMut(&[u8])) -> Result<bool>;
+    /// Reads values of akeys of one dkey, straight into what the iods name.
+    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()>;
+
+    /// The extreme keys or records of an object; `None` where nothing is visible.
+    fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>>;
 
     /// Hides an object, a dkey or akeys.
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()>;

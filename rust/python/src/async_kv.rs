@@ -115,9 +115,9 @@ impl AsyncKV {
 
 /// A value, copied while the store holds it still.
 fn found(kv: &KV, key: &[u8]) -> Result<Option<Vec<u8>>> {
-    let mut value = None;
-    kv.0.get(key, Cond::NONE, &mut |bytes| value = Some(bytes.to_vec()))?;
-    Ok(value)
+    let mut value = Vec::new();
+    let there = kv.0.get(key, Cond::NONE, &mut value)?;
+    Ok(there.then_some(value))
 }
 
 impl Reply for Option<Vec<u8>> {

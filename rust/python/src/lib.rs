@@ -1,6 +1,7 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
 mod async_kv;
+mod attributes;
 mod buffer;
 mod container;
 mod embedded;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::async_kv::AsyncKV;
+    #[pymodule_export]
+    use super::attributes::Attributes;
     #[pymodule_export]
     use super::container::Container;
     #[pymodule_export]

@@ -1,6 +1,8 @@
 //! The words of the system: ids, epochs, extents, error codes, limits. Pure and `no_std`; imports nothing of ours.
 #![cfg_attr(not(test), no_std)]
 
+extern crate alloc;
+
 pub mod cond;
 pub mod der;
 pub mod durability;
@@ -10,6 +12,7 @@ pub mod ids;
 pub mod iod;
 pub mod limits;
 pub mod object_id;
+pub mod query;
 
 pub use cond::Cond;
 pub use der::Der;
@@ -17,5 +20,6 @@ pub use durability::Durability;
 pub use epoch::{Epoch, Hlc, Version};
 pub use extent::Extent;
 pub use ids::{ContainerId, Lsn, PoolId, Rank, ShardIdx, TargetIdx, UnitOid};
-pub use iod::{Iod, IodValue, Punched};
+pub use iod::{ArrayFetch, FetchIod, FetchValue, Iod, IodValue, Punched, ValueSink};
 pub use object_id::{ObjectId, ObjectType};
+pub use query::{AkeyQuery, KeyFound, KeyQuery};

@@ -1,17 +1,15 @@
-//! `fetch`: the value of one akey.
+//! `fetch`: values of akeys of one dkey, all as of one epoch.
 
 use crate::ShardRef;
 use daos_types::{Cond, Durability, Epoch};
 
-/// A read of one single value.
+/// A read. What is read, and into what, goes beside it: [`daos_types::FetchIod`].
 #[derive(Debug, Clone, Copy)]
 pub struct Fetch<'a> {
     /// Where.
     pub of: ShardRef,
     /// The dkey.
     pub dkey: &'a [u8],
-    /// The akey.
-    pub akey: &'a [u8],
     /// As of when; [`Epoch::MAX`] is now.
     pub epoch: Epoch,
     /// Only if.

@@ -4,11 +4,13 @@
 mod fetch;
 mod list;
 mod punch;
+mod query;
 mod update;
 
 pub use fetch::Fetch;
 pub use list::{List, ListedKeys};
 pub use punch::Punch;
+pub use query::Query;
 pub use update::Update;
 
 use daos_types::{ContainerId, UnitOid};

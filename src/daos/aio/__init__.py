@@ -14,9 +14,10 @@ Errors are those of the methods of the same names in `daos`, and are raised wher
 
 from __future__ import annotations
 
+from daos.aio.attributes import Attributes
 from daos.aio.container import Container
 from daos.aio.kv import KV
 from daos.aio.pool import Pool
 from daos.aio.system import System, open, open_system  # noqa: A004 -- it is called `daos.aio.open`
 
-__all__ = ["KV", "Container", "Pool", "System", "open", "open_system"]
+__all__ = ["KV", "Attributes", "Container", "Pool", "System", "open", "open_system"]

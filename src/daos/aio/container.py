@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, cast, overload
 
+from daos.aio.attributes import Attributes
 from daos.aio.kv import KV
 from daos.client.kv import PAGE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from daos import client
     from daos.aio._queue import Home
@@ -54,6 +55,20 @@ class Container:
         """Who owns the objects in it."""
         return self._sync.layout
 
+    @property
+    def attributes(self) -> Attributes:
+        """Names and values that users keep with it."""
+        return Attributes(self._sync.attributes, self._home)
+
+    @property
+    def as_of(self) -> client.Snapshot | None:
+        """The snapshot it is read at; None for now."""
+        return self._sync.as_of
+
+    async def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Change properties, all or none; arguments and errors are those of `daos.Container.set_properties`."""
+        await self._home.call(lambda: self._sync.set_properties(properties))
+
     @overload
     async def kv(self, name: str, *, create: Create = ..., keys: None = ...) -> KV[str]: ...
     @overload
@@ -80,6 +95,26 @@ class Container:
     async def destroy(self, name: str) -> None:
         """Remove a name and all its object holds; errors are those of `daos.Container.destroy`."""
         await self._home.call(lambda: self._sync.destroy(name))
+
+    async def snapshot(self, name: str | None = None) -> client.Snapshot:
+        """Take a snapshot: all whose await has returned is in it; errors are those of `daos.Container.snapshot`."""
+        return await self._home.call(lambda: self._sync.snapshot(name))
+
+    async def snapshots(self) -> list[client.Snapshot]:
+        """Return the snapshots, oldest first."""
+        return await self._home.call(self._sync.snapshots)
+
+    async def at(self, snapshot: str | int | client.Snapshot) -> Container:
+        """Return the container as of a snapshot, to be read; errors are those of `daos.Container.at`."""
+        return Container(await self._home.call(lambda: self._sync.at(snapshot)), self._pool, self._home)
+
+    async def destroy_snapshot(self, snapshot: str | int | client.Snapshot) -> None:
+        """Destroy a snapshot; errors are those of `daos.Container.destroy_snapshot`."""
+        await self._home.call(lambda: self._sync.destroy_snapshot(snapshot))
+
+    async def destroy_snapshots(self, first: int, last: int) -> int:
+        """Destroy all snapshots from one epoch to another; errors are those of `daos.Container.destroy_snapshots`."""
+        return await self._home.call(lambda: self._sync.destroy_snapshots(first, last))
 
     def __repr__(self) -> str:
         return repr(self._sync).replace("daos.Container", "daos.aio.Container")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daos.aio.attributes import Attributes
 from daos.aio.container import Container
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ class Pool:
     def system(self) -> System:
         """The system that holds it."""
         return self._system
+
+    @property
+    def attributes(self) -> Attributes:
+        """Names and values that users keep with it."""
+        return Attributes(self._sync.attributes, self._home)
+
+    async def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Change properties, all or none; arguments and errors are those of `daos.Pool.set_properties`."""
+        await self._home.call(lambda: self._sync.set_properties(properties))
 
     async def container(
         self, label: str, *, create: Create = False, properties: Mapping[str, object] | None = None

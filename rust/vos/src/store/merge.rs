@@ -1,7 +1,8 @@
 //! Background work: memtables into bases, the log let go, destroyed containers taken apart.
 
-use super::Store;
 use super::rows::{ROW_DOOMED, numbered, row_of};
+use super::{Store, Tx};
+use crate::changes::ShardNum;
 use crate::collect;
 use crate::error::{Result, VosError};
 use crate::key::ContNum;
@@ -123,7 +124,20 @@ impl Store {
             shard.fail(&error);
             return Err(VosError::Io { why: error.to_string() });
         }
-        self.forget_settled(shard)
+        self.forget_settled(shard)?;
+        shard.reuse_freed()
+    }
+
+    /// Background work: finds out which blocks of the data files are free, before somebody has to wait for it. True where there
+    /// is more to do.
+    pub fn census_step(&self) -> Result<bool> {
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        for shard in shards.iter().filter(|shard| shard.data.is_there() && shard.check_writable().is_ok()) {
+            if shard.census_step()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Brings everything into the bases: what a clean close does, so that the next open has nothing to replay.
@@ -168,8 +182,18 @@ impl Store {
     /// Brings everything into the bases and notes in the log that it is at rest. The store can still be used afterwards;
     /// dropping it without this loses nothing that was acknowledged.
     pub fn close(&self) -> Result<()> {
+        match self.begin().and_then(Tx::lower_ceiling) {
+            // It takes room that may not be there, and can be done without.
+            Ok(_) | Err(VosError::NoSpace { .. }) => {}
+            Err(error) => return Err(error),
+        }
         self.merge_all()?;
         self.log.close().map_err(|error| self.note(error.into()))
+    }
+
+    /// Bytes of a shard's data file up to its last used block, and how many of them are known to be free.
+    pub fn data_usage(&self, num: ShardNum) -> Result<(u64, u64)> {
+        Ok(self.shard(num)?.data.usage())
     }
 
     /// Bytes and entries of all memtables.

@@ -14,6 +14,7 @@ use crate::log::LogError;
 use crate::memtable::MemWrite;
 use crate::read::ObjectRef;
 use crate::shard::Shard;
+use crate::stage::Staged;
 use crate::tx::{ObjectNums, Part, Writing};
 use daos_types::{Cond, Epoch, Iod, Lsn, Punched, Version};
 use parking_lot::MutexGuard;
@@ -132,6 +133,11 @@ impl Tx<'_> {
         self.seen
     }
 
+    /// Takes note of an epoch that is used beside those of the operations: no epoch after a restart is before it.
+    pub fn note_epoch(&mut self, epoch: Epoch) {
+        self.epoch_max = self.epoch_max.max(epoch);
+    }
+
     /// The part of a shard; its index in `parts`.
     fn part(&mut self, num: ShardNum) -> Result<usize> {
         if let Some(at) = self.parts.iter().position(|part| part.shard.num == num) {
@@ -194,7 +200,23 @@ impl Tx<'_> {
         iods: &[Iod<'_>],
         cond: Cond,
     ) -> Result<()> {
-        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond))
+        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, None))
+    }
+
+    /// As [`Tx::update`], where what is large was staged by [`Store::stage`] for the same iods. The caller keeps `staged` unless this
+    /// or the commit fails before anything was logged.
+    #[allow(clippy::too_many_arguments)] // the words of an update
+    pub fn update_staged(
+        &mut self,
+        shard: ShardNum,
+        of: ObjectRef,
+        version: Version,
+        dkey: &[u8],
+        iods: &[Iod<'_>],
+        cond: Cond,
+        staged: Option<&Staged>,
+    ) -> Result<()> {
+        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, staged))
     }
 
     /// Hides an object, a dkey or akeys from a version on.
@@ -217,6 +239,17 @@ impl Tx<'_> {
             return Err(VosError::Invalid {
                 why: "a transaction that is decided elsewhere is prepared".to_owned(),
             });
+        }
+        self.finish(|_| ())
+    }
+
+    /// Brings the ceiling back to what was used, so that the clock of the next opening does not run ahead.
+    pub(super) fn lower_ceiling(mut self) -> Result<Lsn> {
+        let used = self.writer.used;
+        if used < self.writer.ceiling {
+            self.put_row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?, &used.0.to_le_bytes());
+            // Where this fails, the row is merely higher than it has to be.
+            self.writer.ceiling = used;
         }
         self.finish(|_| ())
     }
@@ -254,6 +287,7 @@ impl Tx<'_> {
         if let Some(ceiling) = ceiling {
             self.writer.ceiling = ceiling;
         }
+        self.writer.used = self.writer.used.max(self.epoch_max);
         for part in &self.parts {
             self.writer.object_nums.insert(part.shard.num, part.nums);
         }

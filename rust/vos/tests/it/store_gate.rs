@@ -1,6 +1,6 @@
 //! Answers and the log positions they depend on, and other defects that were found once.
 
-use crate::common::{IDENTITY, create};
+use crate::common::{IDENTITY, create, fetch_single};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -39,7 +39,7 @@ impl World {
 
     fn get(&self, store: &Store, key: &[u8]) -> (Seen, Result<Option<Vec<u8>>, VosError>) {
         let view = store.view(self.shard).unwrap();
-        view.fetch_single(self.of, key, KV_AKEY, Version::read_at(Epoch::MAX), Cond::NONE, <[u8]>::to_vec)
+        fetch_single(&view, self.of, key, KV_AKEY, Version::read_at(Epoch::MAX), Cond::NONE, <[u8]>::to_vec)
     }
 
     fn prepare(&self, epoch: u64, value: &[u8]) {
@@ -60,6 +60,35 @@ fn what_is_remembered_of_an_object_depends_on_the_log_as_well() {
         let (seen, value) = world.get(&world.store, b"k");
         assert_eq!(value.unwrap(), None);
         assert!(seen.0 >= punched, "round {round}: {seen:?}");
+    }
+}
+
+#[test]
+fn an_epoch_that_only_a_row_carries_is_below_the_ceiling_of_the_next_opening() {
+    let media = MemoryMedia::new();
+    let (store, ..) = create(Arc::new(media.clone()), StoreOptions::default());
+    let epoch = Epoch(store.epoch_ceiling().0 + 1000);
+    let mut tx = store.begin().unwrap();
+    tx.note_epoch(epoch);
+    tx.set_service_row(b"snap/x", Some(b"row")).unwrap();
+    store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+    drop(store);
+    let (store, _) = Store::open(Arc::new(media), IDENTITY, StoreOptions::default()).unwrap();
+    assert!(store.epoch_ceiling() > epoch);
+}
+
+#[test]
+fn a_clean_close_leaves_the_ceiling_at_the_last_epoch_used() {
+    let mut world = World::new(StoreOptions::default());
+    for round in 1..4_u64 {
+        let epoch = round << 40;
+        world.put(epoch - 1, b"k", b"v").unwrap();
+        world.put(epoch, b"k", b"w").unwrap();
+        assert!(world.store.epoch_ceiling() > Epoch(epoch));
+        world.store.close().unwrap();
+        let (store, _) = Store::open(Arc::clone(&world.media), IDENTITY, StoreOptions::default()).unwrap();
+        assert_eq!(store.epoch_ceiling(), Epoch(epoch));
+        world.store = store;
     }
 }
 
@@ -89,7 +118,7 @@ fn an_aborted_value_stays_hidden_from_a_view_that_was_taken_before() {
         world.store.merge_all().unwrap();
     }
     let at = Version::read_at(Epoch::MAX);
-    let (_, value) = view.fetch_single(world.of, b"k", KV_AKEY, at, Cond::NONE, <[u8]>::to_vec);
+    let (_, value) = fetch_single(&view, world.of, b"k", KV_AKEY, at, Cond::NONE, <[u8]>::to_vec);
     assert_eq!(value.unwrap().as_deref(), Some(&b"v"[..]));
 }
 
