@@ -228,11 +228,15 @@ impl<O: Operation> EventQueue<O> {
         self.shared.wake.notify_all();
         self.shared.room.notify_all();
         while state.alive > 0 {
-            let late = deadline
-                .is_some_and(|deadline| self.shared.ended.wait_until(&mut state, deadline).timed_out());
-            if late {
-                return state.alive == 0;
+            let ended = &self.shared.ended;
+            match deadline {
+                None => ended.wait(&mut state),
+                Some(deadline) if ended.wait_until(&mut state, deadline).timed_out() => break,
+                Some(_) => {}
             }
+        }
+        if state.alive > 0 {
+            return false;
         }
         let threads = std::mem::take(&mut state.threads);
         drop(state);

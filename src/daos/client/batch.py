@@ -43,6 +43,7 @@ WAIT_STEP_S = 1.0
 class _Sent:
     """A change under way: for what is told if it fails."""
 
+    number: int
     what: str
     key: object
     kv: str
@@ -128,7 +129,7 @@ class Batch:
             raise ClosedError(
                 "the batch has ended, or not begun", code=DER.NO_HDL, hint="with cont.batch() as batch: ..."
             )
-        sent = _Sent(what, key, kv)
+        sent = _Sent(self._sent, what, key, kv)
         while not start(self._queue, sent, *args, **kwargs):
             ready = select.poll()
             ready.register(self._queue.fileno(), select.POLLIN)
@@ -147,7 +148,9 @@ class Batch:
                     f"no key {sent.key!r} in {sent.kv!r}", context={"key": sent.key, "kv": sent.kv}
                 )
             self._failed += 1
-            self._first = self._first or (sent, error)
+            # They are not always drained in the order in which they were sent.
+            if self._first is None or sent.number < self._first[0].number:
+                self._first = (sent, error)
 
 
 class BatchKV(Generic[K]):
