@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from daos.client import (
         KV,
         Attributes,
+        Batch,
         Container,
         Listed,
         NamedObject,
@@ -51,6 +52,7 @@ __all__ = [
     "KV",
     "AccessError",
     "Attributes",
+    "Batch",
     "BuildInfo",
     "BusyError",
     "ClosedError",
@@ -92,6 +94,7 @@ _HOME = {
         (
             "KV",
             "Attributes",
+            "Batch",
             "Container",
             "Listed",
             "NamedObject",
@@ -110,6 +113,8 @@ _HOME = {
 if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
 
     def __getattr__(name: str) -> object:
+        if name == "aio":
+            return import_module("daos.aio")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_HOME.get(name, "daos.errors")), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from daos.client._names import ObjectId
 from daos.client.attributes import Attributes
+from daos.client.batch import Batch
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.pool import Listed, Pool
@@ -13,6 +14,7 @@ from daos.model.snapshots import Snapshot
 __all__ = [
     "KV",
     "Attributes",
+    "Batch",
     "Container",
     "Listed",
     "NamedObject",

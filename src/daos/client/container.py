@@ -9,6 +9,7 @@ from daos.client import _seam
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS, AnyCodec
 from daos.client._names import ROOT, Entry, Kind, ObjectId
 from daos.client.attributes import Attributes
+from daos.client.batch import Batch
 from daos.client.kv import KV, PAGE_KEYS
 from daos.errors import ExistsError, InvalidError, NotFoundError
 from daos.model.changes import container_changes
@@ -166,6 +167,10 @@ class Container:
         if codec is BYTES_KEYS:
             return KV(core, BYTES_KEYS, name=name, container=self, oid=entry.oid)
         return KV(core, STR_KEYS, name=name, container=self, oid=entry.oid)
+
+    def batch(self) -> Batch:
+        """Return a batch, for a `with` block: changes that are sent one behind the other, and awaited at its end."""
+        return Batch(self)
 
     def names(self) -> Iterator[NamedObject]:
         """Yield what has a name, in the order of the names' bytes, a page at a time."""
