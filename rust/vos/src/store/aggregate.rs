@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::key::{ContNum, KeyBuf, ObjNum};
 use daos_types::Epoch;
 
-/// Keys removed by one record.
+/// Keys removed by one record at most.
 const REMOVED_MAX: usize = 1024;
 
 impl Tx<'_> {
@@ -38,7 +38,7 @@ impl Store {
             seen += found.seen.max(1);
             pass.count_removed(found.keys.len());
             let done = found.done;
-            self.remove(pass.shard, &found)?;
+            self.remove(pass.shard, &found, budget.clamp(1, REMOVED_MAX))?;
             if done {
                 return Ok(false);
             }
@@ -46,8 +46,9 @@ impl Store {
         Ok(true)
     }
 
-    fn remove(&self, shard: ShardNum, found: &Removals) -> Result<()> {
-        for keys in found.keys.chunks(REMOVED_MAX) {
+    /// Removes, so many keys with one record: whatever of it a power cut leaves, the rest reads the same.
+    fn remove(&self, shard: ShardNum, found: &Removals, at_once: usize) -> Result<()> {
+        for keys in found.keys.chunks(at_once) {
             let mut tx = self.begin()?;
             for key in keys {
                 tx.writer.changes.remove(shard, key);
