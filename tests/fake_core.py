@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from daos.client import _seam
 from daos.errors import DER, BusyError, DaosError, error_from_der
+from tests.fake_objects import CHUNK_BYTES, ArrayFake, FakeArray, FakeObjects, ObjectFake, groups_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -28,6 +29,7 @@ class FakeContainer:
     props: bytes
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     objects: dict[tuple[int, int], dict[bytes, bytes]] = field(default_factory=dict)
+    native: FakeObjects = field(default_factory=FakeObjects)
     next_oid: int = 1
     open_count: int = 0
 
@@ -198,6 +200,32 @@ class ContainerFake:
 
     def kv(self, hi: int, lo: int) -> KVFake:
         return KVFake(self.owner, self.state.objects, (hi, lo))
+
+    def array_create(self, hi: int, lo: int, cell_size: int, chunk_size: int | None) -> ArrayFake:
+        self.owner.enter("array_create")
+        if (hi, lo) in self.state.native.arrays:
+            raise error_from_der(DER.EXIST, "the array exists")
+        chunk = max(1, CHUNK_BYTES // cell_size) if chunk_size is None else chunk_size
+        self.state.native.arrays[hi, lo] = FakeArray(cell_size, chunk)
+        return ArrayFake(self.owner.enter, self.state.native.arrays[hi, lo])
+
+    def array_open(self, hi: int, lo: int) -> ArrayFake:
+        self.owner.enter("array_open")
+        if (hi, lo) not in self.state.native.arrays:
+            raise error_from_der(DER.NONEXIST, "there is no such array")
+        return ArrayFake(self.owner.enter, self.state.native.arrays[hi, lo])
+
+    def object(self, hi: int, lo: int) -> ObjectFake:
+        def destroyed() -> None:
+            self.state.objects.pop((hi, lo), None)
+            if (hi, lo) in self.state.native.arrays:
+                self.state.native.arrays.pop((hi, lo)).cells.clear()
+
+        return ObjectFake(self.owner.enter, self.state.native.objects, (hi, lo), destroyed)
+
+    def generate_oid(self, object_type: int, oclass: str) -> tuple[int, int]:
+        groups = groups_of(oclass, self.owner.targets)
+        return (object_type << 56) | (1 << 48) | (groups << 32), self.alloc_oids(1)
 
     def alloc_oids(self, count: int) -> int:
         self.owner.enter("alloc_oids")

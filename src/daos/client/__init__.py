@@ -1,11 +1,45 @@
-"""The SDK's synchronous face: `open`, `System`, `Pool`, `Container`, `KV`."""
+"""The SDK's synchronous face: `open`, `System`, `Pool`, `Container`, `KV`, `Array`, `Object`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from daos.client._names import ObjectId
+from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
+from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.system import System, open, open_system  # noqa: A004 -- it is called `daos.open`
 
-__all__ = ["KV", "Container", "Listed", "NamedObject", "ObjectId", "Pool", "System", "open", "open_system"]
+if TYPE_CHECKING:
+    from daos.client.array import Array
+
+__all__ = [
+    "KV",
+    "Array",
+    "Container",
+    "Extent",
+    "Extreme",
+    "Hole",
+    "Listed",
+    "NamedObject",
+    "Object",
+    "ObjectId",
+    "Pool",
+    "Range",
+    "System",
+    "open",
+    "open_system",
+]
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
+
+    def __getattr__(name: str) -> object:
+        # Arrays bring NumPy, which takes longer to load than all the rest.
+        if name != "Array":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from daos.client.array import Array
+
+        return Array
