@@ -85,6 +85,8 @@ fn run(store: &Store, shared: &Shared) {
             }
         }
         let _ = store.collect_step(COLLECT_BUDGET);
+        // Before somebody has to wait for it. A damaged shard says so to whoever changes it.
+        while !*shared.stop.lock() && store.census_step().unwrap_or(false) {}
     }
 }
 

@@ -4,9 +4,9 @@ use crate::background::Background;
 use crate::fork::Generation;
 use daos_client::{Error, Result, Route};
 use daos_engine::{Target, target::Outcome};
-use daos_types::{Der, Durability, TargetIdx};
+use daos_types::{Der, Durability, FetchIod, KeyFound, TargetIdx};
 use daos_vos::{Seen, Store, VosError};
-use daos_wire::{Fetch, List, ListedKeys, Punch, Update};
+use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
 
@@ -104,11 +104,16 @@ impl Route for EmbeddedRoute {
         failed.map_or(Ok(()), |error| Err(told(error)))
     }
 
-    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, found: &mut dyn FnMut(&[u8])) -> Result<bool> {
+    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        let outcome = target.fetch(request, found);
-        Ok(Self::reply(target, request.durability, outcome)?.is_some())
+        Self::reply(target, request.durability, target.fetch(request, iods))
+    }
+
+    fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
+        let _open = self.guard.enter()?;
+        let target = self.target(target)?;
+        Self::reply(target, request.durability, target.query(request))
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {

@@ -98,13 +98,13 @@ impl KV {
 impl KV {
     fn look_up(&self, key: &[u8], flags: u64, found: &mut Vec<u8>) -> Result<bool> {
         found.clear();
-        self.0.get(key, Cond(flags), &mut |value| found.extend_from_slice(value))
+        self.0.get(key, Cond(flags), found)
     }
 
     /// Appends a key's value to `bytes`; where it stands there, or None for a key that is absent.
     fn append(&self, key: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Range<usize>>> {
         let from = bytes.len();
-        let there = self.0.get(key, Cond(0), &mut |value| bytes.extend_from_slice(value))?;
+        let there = self.0.get(key, Cond(0), bytes)?;
         Ok(there.then_some(from..bytes.len()))
     }
 }

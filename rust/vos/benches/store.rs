@@ -4,7 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use daos_types::{
-    Cond, ContainerId, Durability, Epoch, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx, UnitOid, Version,
+    Cond, ContainerId, Durability, Epoch, FetchIod, FetchValue, ObjectId, ObjectType, PoolId, ShardIdx,
+    TargetIdx, UnitOid, Version,
 };
 use daos_types::{Iod, IodValue};
 use daos_vos::media::MemoryMedia;
@@ -69,16 +70,13 @@ impl Bench {
     }
 
     fn get(&self, key: &[u8]) -> bool {
-        let (seen, found) = self.view().fetch_single(
-            self.of,
-            key,
-            KV_AKEY,
-            Version::read_at(Epoch::MAX),
-            Cond::NONE,
-            |value| black_box(value.len()),
-        );
+        let mut found: Vec<u8> = Vec::new();
+        let mut iods = [FetchIod { akey: KV_AKEY, value: FetchValue::Single(&mut found) }];
+        let version = Version::read_at(Epoch::MAX);
+        let (seen, read) = self.view().fetch(self.of, key, &mut iods, version, Cond::NONE);
         self.store.wait(seen.0, Durability::Buffered).unwrap();
-        found.unwrap().is_some()
+        read.unwrap();
+        !black_box(found).is_empty()
     }
 
     fn list(&self) -> usize {

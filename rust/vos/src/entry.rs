@@ -1,5 +1,6 @@
 //! The bytes of one version of a node: `docs/formats/records.md` draws them.
 
+use crate::data::{Run, Stored};
 use crate::error::{Result, VosError};
 
 /// The number of an undecided transaction inside a shard; 0 is "committed".
@@ -19,9 +20,61 @@ pub(crate) enum Change<'a> {
     /// It and all below it went.
     Punch,
     /// It holds this single value from now on.
-    Value(&'a [u8]),
+    Value(Payload<'a>),
     /// It holds no value from now on, but is still there.
     NoValue,
+    /// It holds an array of records of this size; 0 while none was written.
+    Array(u64),
+    /// Of an array: records from the key's index on.
+    Records {
+        /// How many, at least 1.
+        count: u32,
+        /// Their bytes.
+        payload: Payload<'a>,
+    },
+    /// Of an array: blocks of records.
+    Strided {
+        /// Records of a block.
+        count: u32,
+        /// How many blocks, at least 2.
+        blocks: u32,
+        /// Records from the beginning of a block to that of the next; more than `count`.
+        stride: u32,
+        /// The bytes of all blocks.
+        payload: Payload<'a>,
+    },
+    /// Of an array: so many records are there no more.
+    Hole(u64),
+}
+
+/// The bytes of a value or of an extent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payload<'a> {
+    /// Here.
+    Inline(&'a [u8]),
+    /// In the data file.
+    Stored(Stored<'a>),
+}
+
+impl<'a> Payload<'a> {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Inline(bytes) => bytes.len(),
+            Self::Stored(stored) => stored.len(),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Inline(bytes) => out.extend_from_slice(bytes),
+            Self::Stored(stored) => stored.encode(out),
+        }
+    }
+
+    fn parse(bytes: &'a [u8], stored: bool) -> Option<Self> {
+        if stored { Stored::parse(bytes).map(Self::Stored) } else { Some(Self::Inline(bytes)) }
+    }
 }
 
 impl Change<'_> {
@@ -29,18 +82,48 @@ impl Change<'_> {
     pub(crate) const fn is_alive(self) -> bool {
         !matches!(self, Self::Punch)
     }
+
+    /// The bytes it carries.
+    pub(crate) const fn payload(&self) -> Option<&Payload<'_>> {
+        match self {
+            Self::Value(payload) | Self::Records { payload, .. } | Self::Strided { payload, .. } => {
+                Some(payload)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same with other bytes.
+    pub(crate) fn with_payload<'b>(self, payload: Payload<'b>) -> Change<'b> {
+        match self {
+            Self::Create => Change::Create,
+            Self::Punch => Change::Punch,
+            Self::Value(_) => Change::Value(payload),
+            Self::NoValue => Change::NoValue,
+            Self::Array(rec_size) => Change::Array(rec_size),
+            Self::Records { count, .. } => Change::Records { count, payload },
+            Self::Strided { count, blocks, stride, .. } => Change::Strided { count, blocks, stride, payload },
+            Self::Hole(count) => Change::Hole(count),
+        }
+    }
 }
 
 const KIND_CREATE: u8 = 0;
 const KIND_PUNCH: u8 = 1;
 const KIND_VALUE: u8 = 2;
 const KIND_NO_VALUE: u8 = 3;
+const KIND_ARRAY: u8 = 4;
+const KIND_RECORDS: u8 = 5;
+const KIND_STRIDED: u8 = 6;
+const KIND_HOLE: u8 = 7;
 const KIND_MASK: u8 = 0x0F;
 /// A transaction's number follows.
 const HAS_DTX: u8 = 0x10;
 /// The whole user key follows: the index key holds only its prefix and hash.
 const HAS_KEY: u8 = 0x20;
-const UNKNOWN: u8 = !(KIND_MASK | HAS_DTX | HAS_KEY);
+/// A reference into the data file stands where the bytes would.
+const IS_STORED: u8 = 0x40;
+const UNKNOWN: u8 = !(KIND_MASK | HAS_DTX | HAS_KEY | IS_STORED);
 
 /// One version of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,15 +139,20 @@ pub(crate) struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// Appends its bytes.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let (kind, value): (u8, &[u8]) = match self.change {
-            Change::Create => (KIND_CREATE, &[]),
-            Change::Punch => (KIND_PUNCH, &[]),
-            Change::Value(value) => (KIND_VALUE, value),
-            Change::NoValue => (KIND_NO_VALUE, &[]),
+        let kind = match self.change {
+            Change::Create => KIND_CREATE,
+            Change::Punch => KIND_PUNCH,
+            Change::Value(_) => KIND_VALUE,
+            Change::NoValue => KIND_NO_VALUE,
+            Change::Array(_) => KIND_ARRAY,
+            Change::Records { .. } => KIND_RECORDS,
+            Change::Strided { .. } => KIND_STRIDED,
+            Change::Hole(_) => KIND_HOLE,
         };
+        let stored = if let Some(Payload::Stored(_)) = self.change.payload() { IS_STORED } else { 0 };
         let dtx = if self.dtx == DtxNum::COMMITTED { 0 } else { HAS_DTX };
         let long = if self.long_key.is_some() { HAS_KEY } else { 0 };
-        out.push(kind | dtx | long);
+        out.push(kind | dtx | long | stored);
         if dtx != 0 {
             out.extend_from_slice(&self.dtx.0.to_le_bytes());
         }
@@ -72,7 +160,19 @@ impl<'a> Entry<'a> {
             out.extend_from_slice(&(key.len() as u32).to_le_bytes());
             out.extend_from_slice(key);
         }
-        out.extend_from_slice(value);
+        match self.change {
+            Change::Array(number) | Change::Hole(number) => out.extend_from_slice(&number.to_le_bytes()),
+            Change::Records { count, .. } => out.extend_from_slice(&count.to_le_bytes()),
+            Change::Strided { count, blocks, stride, .. } => {
+                [count, blocks, stride]
+                    .iter()
+                    .for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+            }
+            _ => {}
+        }
+        if let Some(payload) = self.change.payload() {
+            payload.encode(out);
+        }
     }
 
     /// Reads what [`Entry::encode`] wrote.
@@ -100,14 +200,51 @@ impl<'a> Entry<'a> {
             long_key = Some(key);
             rest = tail;
         }
+        let stored = head & IS_STORED != 0;
         let change = match (head & KIND_MASK, rest) {
+            (KIND_VALUE, value) => Change::Value(Payload::parse(value, stored)?),
+            (KIND_RECORDS, rest) => {
+                let (count, rest) = number(rest)?;
+                let payload = Payload::parse(rest, stored)?;
+                let whole = count > 0 && payload.len() > 0 && payload.len() % count as usize == 0;
+                whole.then_some(Change::Records { count, payload })?
+            }
+            (KIND_STRIDED, rest) => {
+                let (count, rest) = number(rest)?;
+                let (blocks, rest) = number(rest)?;
+                let (stride, rest) = number(rest)?;
+                let payload = Payload::parse(rest, stored)?;
+                let sound = count > 0 && blocks > 1 && stride > count && payload.len() > 0;
+                sound.then_some(Change::Strided { count, blocks, stride, payload })?
+            }
+            _ if stored => return None,
             (KIND_CREATE, []) => Change::Create,
             (KIND_PUNCH, []) => Change::Punch,
-            (KIND_VALUE, value) => Change::Value(value),
             (KIND_NO_VALUE, []) => Change::NoValue,
+            (KIND_ARRAY, number) => Change::Array(u64::from_le_bytes(number.try_into().ok()?)),
+            (KIND_HOLE, number) => {
+                let count = u64::from_le_bytes(number.try_into().ok()?);
+                (count > 0).then_some(Change::Hole(count))?
+            }
             _ => return None,
         };
         Some(Self { dtx, long_key, change })
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_le_bytes(*number), rest))
+}
+
+/// The blocks of the data file that an encoded entry names.
+pub(crate) fn run_of(bytes: &[u8]) -> Result<Option<Run>> {
+    if bytes.first().is_none_or(|head| head & IS_STORED == 0) {
+        return Ok(None);
+    }
+    match Entry::decode(bytes)?.change.payload() {
+        Some(Payload::Stored(stored)) => Ok(Some(stored.run())),
+        _ => Ok(None),
     }
 }
 
@@ -139,22 +276,31 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_comes_back(
-            kind in 0..4u8,
+            kind in 0..9u8,
             dtx in prop_oneof![Just(0u32), any::<u32>()],
             key in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
             value in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
+            let mut reference = Vec::new();
+            crate::data::reference(&[1; 16], 7, &[9; 5000], &mut reference);
+            let stored = Stored::parse(&reference).unwrap();
             let change = match kind {
                 0 => Change::Create,
                 1 => Change::Punch,
-                2 => Change::Value(&value),
-                _ => Change::NoValue,
+                2 => Change::Value(Payload::Inline(&value)),
+                3 => Change::NoValue,
+                4 => Change::Array(dtx.into()),
+                5 => Change::Hole(u64::from(dtx) + 1),
+                6 => Change::Records { count: 1, payload: Payload::Inline(&reference) },
+                7 => Change::Records { count: 2, payload: Payload::Stored(stored) },
+                _ => Change::Strided { count: 3, blocks: 2, stride: 4, payload: Payload::Stored(stored) },
             };
             let entry = Entry { dtx: DtxNum(dtx), long_key: key.as_deref(), change };
             let mut bytes = Vec::new();
             entry.encode(&mut bytes);
             prop_assert_eq!(Entry::decode(&bytes).unwrap(), entry);
             prop_assert_eq!(dtx_of(&bytes), DtxNum(dtx));
+            prop_assert_eq!(run_of(&bytes).unwrap(), (kind > 6).then_some(stored.run()));
             let mut committed = Vec::new();
             as_committed(&bytes, &mut committed);
             prop_assert_eq!(Entry::decode(&committed).unwrap(), Entry { dtx: DtxNum::COMMITTED, ..entry });

@@ -37,6 +37,12 @@ pub enum VosError {
         /// What is wrong and what is allowed.
         why: String,
     },
+    /// An akey holds the other kind of value.
+    #[error("the akey holds {holds}; punch it before it holds anything else")]
+    OtherKind {
+        /// What it holds.
+        holds: &'static str,
+    },
     /// A conditional operation found what must not be there.
     #[error("{what} exists")]
     Exists {
@@ -109,6 +115,7 @@ impl VosError {
             Self::KeyShape { .. } | Self::Invalid { .. } => Der::Inval,
             Self::KeyTooLong { .. } => Der::Key2big,
             Self::ValueTooLong { .. } => Der::Rec2big,
+            Self::OtherKind { .. } => Der::NoPerm,
             Self::Exists { .. } => Der::Exist,
             Self::NotFound { .. } => Der::Nonexist,
             Self::SameVersion => Der::TxRestart,

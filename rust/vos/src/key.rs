@@ -21,6 +21,8 @@ pub(crate) const TAG_TREE: u8 = 0x10;
 pub(crate) const LEVEL_VERSIONS: u8 = 0x00;
 /// Behind a dkey: its akeys. Behind an object: its local id.
 pub(crate) const LEVEL_BELOW: u8 = 0x01;
+/// Behind an akey: the extents of its array.
+pub(crate) const LEVEL_EXTENTS: u8 = 0x02;
 /// In a key: the mark of a long key, where a short one has a level.
 const LONG: u8 = 0xFE;
 /// In a key: a zero byte of the caller's, after a zero.
@@ -178,6 +180,22 @@ impl KeyBuf {
     #[inline]
     pub(crate) fn version(&mut self, version: Version) {
         self.versions();
+        self.push_version(version);
+    }
+
+    /// The extents of the akey it names.
+    pub(crate) fn extents(&mut self) {
+        self.push(&[LEVEL_EXTENTS]);
+    }
+
+    /// Behind [`KeyBuf::extents`]: the newest extent of a class that begins at a record.
+    pub(crate) fn extent(&mut self, class: u8, index: u64) {
+        self.push(&[class]);
+        self.push(&index.to_be_bytes());
+    }
+
+    /// Behind [`KeyBuf::extent`]: its version.
+    pub(crate) fn push_version(&mut self, version: Version) {
         self.push(&(!version.epoch.0).to_be_bytes());
         self.push(&(!version.minor).to_be_bytes());
     }
@@ -269,6 +287,13 @@ pub(crate) fn parse_version(bytes: &[u8]) -> Option<Version> {
         epoch: Epoch(!u64::from_be_bytes([a, b, c, d, e, f, g, h])),
         minor: !u16::from_be_bytes(minor),
     })
+}
+
+/// Class, first record and version of an extent, of what follows [`LEVEL_EXTENTS`].
+pub(crate) fn parse_extent(bytes: &[u8]) -> Option<(u8, u64, Version)> {
+    let (class, rest) = bytes.split_first()?;
+    let (index, version) = rest.split_first_chunk()?;
+    Some((*class, u64::from_be_bytes(*index), parse_version(version)?))
 }
 
 /// Bytes of an object's node: tag, container, id, shard.

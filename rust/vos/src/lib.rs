@@ -4,12 +4,15 @@
 //! A deterministic library: bytes go through [`media`], epochs are given by the caller, there is no clock, no
 //! socket and no thread in here. `docs/internals/store.md` tells how it works, `docs/formats/` what it stores.
 
+mod array;
 mod base;
 mod changes;
 mod collect;
+mod data;
 mod dtx;
 mod entry;
 mod error;
+mod fetch;
 mod hash;
 pub mod index;
 mod key;
@@ -17,20 +20,23 @@ mod levels;
 pub mod log;
 pub mod media;
 mod memtable;
+mod merge_batch;
 mod node;
 mod query;
 mod read;
+mod reclaim;
 mod shard;
+mod stage;
 mod store;
 mod tx;
 
 pub use changes::ShardNum;
+pub use data::VALUE_LEN_MAX;
 pub use dtx::{DtxId, Status as DtxStatus};
 pub use entry::DtxNum;
 pub use error::{Result, VosError};
 pub use key::ContNum;
 pub use levels::Seen;
-pub use query::{KeyFound, KeyQuery};
 pub use read::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, View};
+pub use stage::Staged;
 pub use store::{Opened, Rows, SYSTEM_SHARD, Store, StoreOptions, Tx};
-pub use tx::SINGLE_LEN_MAX;

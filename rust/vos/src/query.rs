@@ -1,31 +1,12 @@
 //! The extreme integer keys of an object: what sizes of arrays are made of.
 
+use crate::array::{Holds, Leaf, Pieces};
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
 use crate::levels::Seen;
 use crate::read::{ListRange, ObjectRef, Scope, View};
-use daos_types::Version;
 use daos_types::object_id::KeyKind;
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyQuery<'a> {
-    /// The greatest keys, or the least.
-    pub greatest: bool,
-    /// In this dkey; `None` asks for the extreme dkey as well.
-    pub dkey: Option<&'a [u8]>,
-    /// Ask for the extreme akey of that dkey.
-    pub akey: bool,
-}
-
-/// What there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyFound {
-    /// The extreme dkey, where it was asked for.
-    pub dkey: Option<u64>,
-    /// The extreme akey in it, where it was asked for.
-    pub akey: Option<u64>,
-}
+use daos_types::{AkeyQuery, KeyFound, KeyQuery, Version};
 
 impl View {
     /// The greatest or least visible keys of an object; `None` where nothing is visible. Keys that are asked for must be
@@ -46,63 +27,81 @@ impl View {
 
 fn check(of: ObjectRef, query: KeyQuery<'_>) -> Result<()> {
     let kind = of.kind()?;
+    let invalid = |why: &str| Err(VosError::Invalid { why: why.to_owned() });
     if query.dkey.is_none() && kind.dkey_kind() != KeyKind::Uint64 {
-        return Err(VosError::Invalid {
-            why: "the extreme dkey is of objects with integer dkeys".to_owned(),
-        });
+        return invalid("the extreme dkey is of objects with integer dkeys");
     }
-    if query.akey && kind.akey_kind() != KeyKind::Uint64 {
-        return Err(VosError::Invalid {
-            why: "the extreme akey is of objects with integer akeys".to_owned(),
-        });
+    match query.akey {
+        AkeyQuery::Extreme if kind.akey_kind() != KeyKind::Uint64 => {
+            invalid("the extreme akey is of objects with integer akeys")
+        }
+        AkeyQuery::None if query.recx => invalid("the extreme record is of an akey"),
+        AkeyQuery::None if query.dkey.is_some() => invalid("a query asks for a dkey, an akey, or a record"),
+        _ if query.recx && kind.is_kv() => invalid("a key-value object holds no arrays"),
+        _ => Ok(()),
     }
-    if query.dkey.is_some() && !query.akey {
-        return Err(VosError::Invalid { why: "a query asks for a dkey, an akey, or both".to_owned() });
-    }
-    Ok(())
 }
 
 impl Scope<'_, '_> {
     fn query_key(&mut self, query: KeyQuery<'_>) -> Result<Option<KeyFound>> {
         if let Some(dkey) = query.dkey {
-            let akey = self.extreme_akey(dkey, query.greatest)?;
-            return Ok(akey.map(|akey| KeyFound { dkey: None, akey: Some(akey) }));
+            return self.query_dkey(dkey, query);
         }
-        // A dkey may be there without an akey that is: then the next one counts.
-        let mut from = None;
-        loop {
-            let range = ListRange {
-                from: from.as_deref(),
-                count_max: 1,
-                bytes_max: usize::MAX,
-                reverse: query.greatest,
-            };
-            let node = KeyBuf::tree(self.num);
-            let page = self.list_below(&node, KeyKind::Uint64, self.object.floor, range)?;
-            if let Some(key) = page.keys.first() {
-                let dkey = Some(number(key)?);
-                if !query.akey {
-                    return Ok(Some(KeyFound { dkey, akey: None }));
-                }
-                if let Some(akey) = self.extreme_akey(key, query.greatest)? {
-                    return Ok(Some(KeyFound { dkey, akey: Some(akey) }));
-                }
+        // A dkey may be there without what is asked of it: then the next one counts.
+        let node = KeyBuf::tree(self.num);
+        self.first_below(&node, self.object.floor, query.greatest, |scope, key| {
+            let found = scope.query_dkey(key, query)?;
+            found.map(|found| Ok(KeyFound { dkey: Some(number(key)?), ..found })).transpose()
+        })
+    }
+
+    /// What is asked for below one dkey.
+    fn query_dkey(&mut self, dkey: &[u8], query: KeyQuery<'_>) -> Result<Option<KeyFound>> {
+        match query.akey {
+            AkeyQuery::None => Ok(Some(KeyFound::default())),
+            AkeyQuery::Given(akey) => self.query_akey(dkey, akey, query),
+            AkeyQuery::Extreme => {
+                let (mut node, state) = self.dkey(dkey)?;
+                node.below();
+                self.first_below(&node, state.floor, query.greatest, |scope, akey| {
+                    let found = scope.query_akey(dkey, akey, query)?;
+                    found.map(|found| Ok(KeyFound { akey: Some(number(akey)?), ..found })).transpose()
+                })
             }
-            let Some(next) = page.next else { return Ok(None) };
-            from = Some(next);
         }
     }
 
-    fn extreme_akey(&mut self, dkey: &[u8], greatest: bool) -> Result<Option<u64>> {
+    fn query_akey(&mut self, dkey: &[u8], akey: &[u8], query: KeyQuery<'_>) -> Result<Option<KeyFound>> {
         let (mut node, state) = self.dkey(dkey)?;
-        node.below();
+        if !query.recx {
+            let alive = self.akey_alive(dkey, akey, state)?;
+            return Ok(alive.then(KeyFound::default));
+        }
+        self.down_to_akey(&mut node, akey)?;
+        let leaf = Leaf::load(self.merge, &mut node, self.at, state.floor)?;
+        let Holds::Array(rec_size) = leaf.holds else { return Ok(None) };
+        let mut pieces = Pieces::default();
+        let recx = pieces.extreme(self.merge, &node, self.at, leaf.floor, rec_size, query.greatest)?;
+        Ok(recx.map(|recx| KeyFound { recx: Some(recx), rec_size, ..KeyFound::default() }))
+    }
+
+    /// The first integer key below a node, in one direction, of which `find` finds something.
+    fn first_below(
+        &mut self,
+        parent: &KeyBuf,
+        floor: Version,
+        greatest: bool,
+        mut find: impl FnMut(&mut Self, &[u8]) -> Result<Option<KeyFound>>,
+    ) -> Result<Option<KeyFound>> {
         let mut from = None;
         loop {
             let range =
                 ListRange { from: from.as_deref(), count_max: 1, bytes_max: usize::MAX, reverse: greatest };
-            let page = self.list_below(&node, KeyKind::Uint64, state.floor, range)?;
-            if let Some(key) = page.keys.first() {
-                return number(key).map(Some);
+            let page = self.list_below(parent, KeyKind::Uint64, floor, range)?;
+            if let Some(key) = page.keys.first()
+                && let Some(found) = find(self, key)?
+            {
+                return Ok(Some(found));
             }
             let Some(next) = page.next else { return Ok(None) };
             from = Some(next);

@@ -1,13 +1,13 @@
 //! Reading a shard: fetch, enumeration, query.
 
-use crate::entry::{Change, DtxNum, Entry};
+use crate::entry::{DtxNum, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum, Parsed};
 use crate::levels::{Merge, Seen};
 use crate::node::{self, At, NodeState, ObjectState};
 use crate::shard::{Look, Shard};
 use daos_types::object_id::KeyKind;
-use daos_types::{Cond, Lsn, ObjectType, UnitOid, Version};
+use daos_types::{Lsn, ObjectType, UnitOid, Version};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -126,32 +126,6 @@ impl View {
         })
     }
 
-    /// Shows a single value to `found`; `None` where there is none.
-    ///
-    /// With [`Cond::DKEY_FETCH`] or [`Cond::AKEY_FETCH`] a missing key is an error. `found` runs while the memtable is
-    /// held: it must not wait for anything.
-    pub fn fetch_single<R>(
-        &self,
-        of: ObjectRef,
-        dkey: &[u8],
-        akey: &[u8],
-        version: Version,
-        cond: Cond,
-        found: impl FnOnce(&[u8]) -> R,
-    ) -> (Seen, Result<Option<R>>) {
-        let (seen, result) = self.scoped(of, version, |scope| scope.single(dkey, akey, cond, found));
-        let result = result.and_then(|found| match found {
-            Some(Some(found)) => Ok(Some(found)),
-            // Without its object, or in a flat key-value object, a missing value is a missing dkey.
-            missing if cond.has(Cond::DKEY_FETCH) && (missing.is_none() || of.kind()?.is_kv()) => {
-                Err(VosError::NotFound { what: "dkey" })
-            }
-            _ if cond.has(Cond::AKEY_FETCH) => Err(VosError::NotFound { what: "akey" }),
-            _ => Ok(None),
-        });
-        (seen, result)
-    }
-
     /// Whether the object, or one of its dkeys, is visible.
     pub fn exists(&self, of: ObjectRef, what: KeysOf<'_>, version: Version) -> (Seen, Result<bool>) {
         let (seen, result) = self.scoped(of, version, |scope| match what {
@@ -179,7 +153,7 @@ impl View {
 
 impl Scope<'_, '_> {
     /// A dkey's node.
-    fn dkey_node(&mut self, dkey: &[u8]) -> Result<KeyBuf> {
+    pub(crate) fn dkey_node(&mut self, dkey: &[u8]) -> Result<KeyBuf> {
         let mut node = KeyBuf::tree(self.num);
         node.user_key(self.kind.dkey_kind(), dkey)?;
         node::check_long(self.merge, &node, dkey)?;
@@ -187,7 +161,7 @@ impl Scope<'_, '_> {
     }
 
     /// From a dkey's node down to that of one of its akeys.
-    fn down_to_akey(&mut self, node: &mut KeyBuf, akey: &[u8]) -> Result<()> {
+    pub(crate) fn down_to_akey(&mut self, node: &mut KeyBuf, akey: &[u8]) -> Result<()> {
         node.below();
         node.user_key(self.kind.akey_kind(), akey)?;
         node::check_long(self.merge, node, akey)
@@ -211,32 +185,6 @@ impl Scope<'_, '_> {
     pub(crate) fn flat_alive(&mut self, dkey: &[u8]) -> Result<bool> {
         let mut node = self.dkey_node(dkey)?;
         Ok(node::newest(self.merge, &mut node, self.at, self.object.floor, |_, _| ())?.is_some())
-    }
-
-    fn single<R>(
-        &mut self,
-        dkey: &[u8],
-        akey: &[u8],
-        cond: Cond,
-        found: impl FnOnce(&[u8]) -> R,
-    ) -> Result<Option<R>> {
-        let mut node = self.dkey_node(dkey)?;
-        let mut floor = self.object.floor;
-        if self.kind.is_kv() {
-            check_kv_akey(akey)?;
-        } else {
-            let state = node::state(self.merge, &mut node, self.at, floor)?;
-            if cond.has(Cond::DKEY_FETCH) && !state.alive {
-                return Err(VosError::NotFound { what: "dkey" });
-            }
-            floor = state.floor;
-            self.down_to_akey(&mut node, akey)?;
-        }
-        let value = node::newest(self.merge, &mut node, self.at, floor, |_, change| match change {
-            Change::Value(value) => Some(found(value)),
-            _ => None,
-        })?;
-        Ok(value.flatten())
     }
 
     fn list_dkeys(&mut self, range: ListRange<'_>) -> Result<Page> {

@@ -2,15 +2,16 @@
 
 use crate::base::Base;
 use crate::changes::ShardNum;
-use crate::dtx::{DtxTable, Status};
-use crate::entry::{self, DtxNum};
+use crate::data::DataFile;
+use crate::dtx::DtxTable;
 use crate::error::{Result, VosError};
 use crate::hash::Seeded;
-use crate::index::{Batch, Index as _};
+use crate::index::Index as _;
 use crate::key::{self, ContNum};
 use crate::levels::Levels;
-use crate::memtable::Walk;
+use crate::merge_batch::MergeBatch;
 use crate::node::ObjectState;
+use crate::reclaim::{CensusWalk, Freed};
 use daos_types::{Lsn, UnitOid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -25,6 +26,11 @@ const OBJECTS_CACHED_MAX: usize = 64 << 10;
 pub(crate) struct Shard {
     pub(crate) num: ShardNum,
     base: Base,
+    pub(crate) data: Arc<DataFile>,
+    /// Held by whoever finds out which blocks of the data file are free.
+    pub(crate) census: Mutex<Option<CensusWalk>>,
+    /// Blocks that no entry names any more, and which readers or a replay of the log may still meet.
+    pub(crate) freed: Mutex<Vec<Freed>>,
     levels: RwLock<Arc<Levels>>,
     objects: RwLock<HashMap<(ContNum, UnitOid), Arc<ObjectState>, Seeded>>,
     /// Counts changes of object nodes, so that a reader does not cache what it read before one.
@@ -40,11 +46,14 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// A shard over its index, with an empty memtable.
-    pub(crate) fn new(num: ShardNum, base: Base, base_epoch_max: u64) -> Self {
+    pub(crate) fn new(num: ShardNum, base: Base, data: Arc<DataFile>, base_epoch_max: u64) -> Self {
         let levels = Levels { active: Arc::default(), frozen: None, base: base.view(), base_epoch_max };
         Self {
             num,
             base,
+            data,
+            census: Mutex::new(None),
+            freed: Mutex::default(),
             levels: RwLock::new(Arc::new(levels)),
             objects: RwLock::default(),
             objects_changed: AtomicU64::new(0),
@@ -182,9 +191,16 @@ impl Shard {
         let levels = self.levels();
         let Some(frozen) = &levels.frozen else { return Ok(()) };
         let read = frozen.read();
-        let mut batch =
-            MergeBatch { walk: read.from(&[]), count: frozen.count(), dtx: &self.dtx, buffer: Vec::new() };
-        self.base.apply(&mut batch, covers)?;
+        let mut batch = MergeBatch::new(self, &read, frozen.count())?;
+        if let Err(error) = self.base.apply(&mut batch, covers) {
+            // Whether the batch counts is not known unless there was no room for it.
+            let error = VosError::from(error);
+            if matches!(error, VosError::NoSpace { .. }) {
+                batch.give_back();
+            }
+            return Err(error);
+        }
+        let freed = batch.freed();
         drop(read);
         let mut now = self.levels.write();
         let next = Levels {
@@ -195,6 +211,8 @@ impl Shard {
         };
         self.replace(&mut now, next);
         drop(now);
+        let freed = freed.into_iter().chain(frozen.dropped());
+        self.freed.lock().extend(freed.map(|run| Freed { run, covers }));
         *self.frozen_covers.lock() = None;
         Ok(())
     }
@@ -205,35 +223,4 @@ impl Shard {
 pub(crate) struct Look {
     pub(crate) levels: Arc<Levels>,
     pub(crate) objects_changed: u64,
-}
-
-/// A frozen memtable on its way into the base: decided transactions lose their mark, aborted ones their entries.
-struct MergeBatch<'a> {
-    walk: Walk<'a>,
-    count: usize,
-    dtx: &'a DtxTable,
-    buffer: Vec<u8>,
-}
-
-impl Batch for MergeBatch<'_> {
-    fn next(&mut self) -> Option<(&[u8], Option<&[u8]>)> {
-        let (key, entry) = self.walk.next()?;
-        let Some(value) = entry.value else { return Some((key, None)) };
-        let dtx = if key::is_version(key) { entry::dtx_of(value) } else { DtxNum::COMMITTED };
-        if dtx == DtxNum::COMMITTED {
-            return Some((key, Some(value)));
-        }
-        match self.dtx.status(dtx).0 {
-            Status::Prepared => Some((key, Some(value))),
-            Status::Aborted => Some((key, None)),
-            Status::Committed => {
-                entry::as_committed(value, &mut self.buffer);
-                Some((key, Some(&self.buffer)))
-            }
-        }
-    }
-
-    fn len_hint(&self) -> usize {
-        self.count
-    }
 }

@@ -4,15 +4,16 @@
 //! index changes into one record; `Store` logs the record and inserts it, or drops it all.
 
 use crate::changes::Changes;
-use crate::entry::{Change, DtxNum, Entry};
+use crate::data::{Stored, VALUE_LEN_MAX};
+use crate::entry::{Change, DtxNum, Entry, Payload};
 use crate::error::{Result, VosError};
-use crate::index;
 use crate::key::{self, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum};
 use crate::levels::{Merge, Seen};
 use crate::memtable::MemTable;
 use crate::node::{self, At, NodeState, ObjectState};
 use crate::read::{self, ObjectRef, Scope, object_state};
 use crate::shard::{Look, Shard};
+use crate::stage::{Staged, StagedIod};
 use crate::store::ROW_OBJECT_NUMS;
 use daos_types::object_id::KeyKind;
 use daos_types::{Cond, Iod, IodValue, Lsn, ObjectType, Punched, Version};
@@ -20,8 +21,6 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Bytes of the longest single value: it has to fit into one index entry beside its long key.
-pub const SINGLE_LEN_MAX: usize = index::VALUE_LEN_MAX - (128 << 10);
 /// Object numbers that one row reserves, so that most new objects need no row of their own.
 pub(crate) const OBJECT_NUMS_STEP: u64 = 1 << 10;
 
@@ -88,21 +87,21 @@ impl Part {
 
 /// One operation at work.
 pub(crate) struct Writing<'a, 'm> {
-    shard: &'a Shard,
+    pub(crate) shard: &'a Shard,
     look: u64,
-    merge: &'a mut Merge<'m>,
+    pub(crate) merge: &'a mut Merge<'m>,
     of: ObjectRef,
     kind: ObjectType,
-    version: Version,
-    dtx: DtxNum,
+    pub(crate) version: Version,
+    pub(crate) dtx: DtxNum,
     decided: &'a Cell<Lsn>,
-    changes: &'a mut Changes,
+    pub(crate) changes: &'a mut Changes,
     nums: &'a mut ObjectNums,
     overlaid: bool,
 }
 
-impl<'m> Writing<'_, 'm> {
-    fn at(&self) -> At<'_> {
+impl<'a, 'm> Writing<'a, 'm> {
+    pub(crate) fn at(&self) -> At<'a> {
         At { version: self.version, own: self.dtx, dtx: &self.shard.dtx, decided: self.decided }
     }
 
@@ -112,7 +111,7 @@ impl<'m> Writing<'_, 'm> {
     }
 
     /// Writes one version of a node. Two changes of one node must not carry the same version.
-    fn put(
+    pub(crate) fn put(
         &mut self,
         node: &mut KeyBuf,
         user: Option<&[u8]>,
@@ -183,11 +182,19 @@ impl<'m> Writing<'_, 'm> {
     }
 
     /// Puts new values under akeys of one dkey, all or none.
-    pub(crate) fn update(&mut self, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<()> {
+    ///
+    /// What is `staged` of them lies in the data file already.
+    pub(crate) fn update(
+        &mut self,
+        dkey: &[u8],
+        iods: &[Iod<'_>],
+        cond: Cond,
+        staged: Option<&Staged>,
+    ) -> Result<()> {
         check_iods(self.kind, iods, cond)?;
         let found = self.object()?;
         if self.kind.is_kv() {
-            return self.update_flat(found, dkey, iods, cond);
+            return self.update_flat(found, dkey, iods, cond, staged);
         }
         let dkey_state = match found {
             None => NodeState::default(),
@@ -211,13 +218,38 @@ impl<'m> Writing<'_, 'm> {
             self.put(&mut node, Some(dkey), self.version, Change::Create)?;
         }
         node.below();
-        for iod in iods {
+        for (at, iod) in iods.iter().enumerate() {
             let mark = node.mark();
             node.user_key(self.kind.akey_kind(), iod.akey)?;
-            self.put(&mut node, Some(iod.akey), self.version, change_of(iod.value))?;
+            let staged = staged.and_then(|staged| staged.iod(at));
+            match iod.value {
+                IodValue::Single(value) => {
+                    self.check_single(&mut node, iod.akey, dkey_state.floor)?;
+                    self.put(&mut node, Some(iod.akey), self.version, value_of(value, staged))?;
+                }
+                IodValue::NoSingle => {
+                    self.check_single(&mut node, iod.akey, dkey_state.floor)?;
+                    self.put(&mut node, Some(iod.akey), self.version, Change::NoValue)?;
+                }
+                IodValue::Array { rec_size, recxs, data } => {
+                    self.write_array(&mut node, iod.akey, dkey_state, rec_size, recxs, data, staged)?;
+                }
+                IodValue::Holes(recxs) => self.punch_records(&mut node, iod.akey, dkey_state, recxs)?,
+            }
             node.truncate(mark);
         }
         Ok(())
+    }
+
+    /// A single value does not go where an array is.
+    fn check_single(&mut self, node: &mut KeyBuf, akey: &[u8], floor: Version) -> Result<()> {
+        node::check_long(self.merge, node, akey)?;
+        let at = self.at();
+        let is_array = |_, change: Change<'_>| matches!(change, Change::Array(_));
+        match node::newest(self.merge, node, at, floor, is_array)? {
+            Some(true) => Err(VosError::OtherKind { holds: "an array" }),
+            _ => Ok(()),
+        }
     }
 
     /// An update of a flat key-value object: one entry, and no look-up unless there is a condition.
@@ -227,6 +259,7 @@ impl<'m> Writing<'_, 'm> {
         dkey: &[u8],
         iods: &[Iod<'_>],
         cond: Cond,
+        staged: Option<&Staged>,
     ) -> Result<()> {
         let mut cond = cond;
         if cond.has(Cond::PER_AKEY) {
@@ -248,7 +281,14 @@ impl<'m> Writing<'_, 'm> {
         let (num, _) = self.ensure_object(found)?;
         let mut node = KeyBuf::tree(num);
         node.user_key(self.kind.dkey_kind(), dkey)?;
-        iods.iter().try_for_each(|iod| self.put(&mut node, Some(dkey), self.version, change_of(iod.value)))
+        // There is one: all would have the same akey.
+        iods.iter().enumerate().try_for_each(|(at, iod)| {
+            let change = match iod.value {
+                IodValue::Single(value) => value_of(value, staged.and_then(|staged| staged.iod(at))),
+                _ => Change::NoValue,
+            };
+            self.put(&mut node, Some(dkey), self.version, change)
+        })
     }
 
     /// Hides an object, a dkey or akeys from this version on.
@@ -290,10 +330,10 @@ impl<'m> Writing<'_, 'm> {
         let mut first = None;
         let parent = KeyBuf::tree(num);
         for dkey in self.nodes_below(&parent, self.kind.dkey_kind())? {
-            let again = self.revive(&dkey)?;
+            let again = self.revive_dkey(&dkey)?;
             first = first.into_iter().chain(again).min();
         }
-        self.revive_at(&mut node, None, first)
+        self.revive_at(&mut node, None, first, Change::Create)
     }
 
     fn punch_dkey(&mut self, num: ObjNum, object: NodeState, dkey: &[u8], must_exist: bool) -> Result<()> {
@@ -308,7 +348,7 @@ impl<'m> Writing<'_, 'm> {
         }
         self.put(&mut node, Some(dkey), self.version, Change::Punch)?;
         if self.merge.may_hold(self.version.epoch) {
-            self.revive(node.as_slice())?;
+            self.revive_dkey(node.as_slice())?;
         }
         Ok(())
     }
@@ -335,6 +375,9 @@ impl<'m> Writing<'_, 'm> {
             let mark = node.mark();
             node.user_key(self.kind.akey_kind(), akey)?;
             self.put(&mut node, Some(akey), self.version, Change::Punch)?;
+            if self.merge.may_hold(self.version.epoch) {
+                self.revive(node.as_slice())?;
+            }
             node.truncate(mark);
         }
         if !dkey_state.alive {
@@ -377,6 +420,7 @@ impl<'m> Writing<'_, 'm> {
         let mut own_next: Option<Version> = None;
         let mut own_alive: Option<Version> = None;
         let mut below: Option<Version> = None;
+        let mut arrays: Vec<(Version, u64)> = Vec::new();
         let mut long_key = None;
         let mut on = self.merge.seek(node)?;
         while on && key::is_of_node(self.merge.key(), node) {
@@ -387,6 +431,11 @@ impl<'m> Writing<'_, 'm> {
             }
             let version = key::version_of(self.merge.key()).unwrap_or_default();
             let alive = entry.change.is_alive();
+            if let Change::Array(rec_size) = entry.change
+                && self.at().counts(entry.dtx)?
+            {
+                arrays.push((version, rec_size));
+            }
             // An undecided change makes a late punch wait.
             if version > self.version && self.at().counts(entry.dtx)? {
                 let earliest = if is_own { &mut own_next } else { &mut below };
@@ -403,10 +452,28 @@ impl<'m> Writing<'_, 'm> {
             None => Ok(own_alive),
             Some(below) => {
                 let mut node = KeyBuf::from_slice(node)?;
-                self.revive_at(&mut node, long_key.as_deref(), Some(below))?;
+                let mut sizes = arrays.iter().filter(|(version, _)| *version <= below).map(|(_, size)| *size);
+                let again = match sizes.find(|size| *size != 0) {
+                    Some(rec_size) => Change::Array(rec_size),
+                    None if arrays.is_empty() => Change::Create,
+                    None => Change::Array(0),
+                };
+                self.revive_at(&mut node, long_key.as_deref(), Some(below), again)?;
                 Ok(Some(below))
             }
         }
+    }
+
+    /// The same of a dkey and of the arrays in it: their akeys' entries are as old as their first writes.
+    fn revive_dkey(&mut self, node: &[u8]) -> Result<Option<Version>> {
+        if !self.kind.is_kv() {
+            let mut parent = KeyBuf::from_slice(node)?;
+            parent.below();
+            for akey in self.nodes_below(&parent, self.kind.akey_kind())? {
+                self.revive(&akey)?;
+            }
+        }
+        self.revive(node)
     }
 
     fn revive_at(
@@ -414,21 +481,21 @@ impl<'m> Writing<'_, 'm> {
         node: &mut KeyBuf,
         long_key: Option<&[u8]>,
         version: Option<Version>,
+        again: Change<'_>,
     ) -> Result<()> {
         let Some(version) = version else { return Ok(()) };
         let mark = node.mark();
         node.version(version);
         let there = self.merge.get(node.as_slice(), |_| ())?.is_some();
         node.truncate(mark);
-        if there { Ok(()) } else { self.put(node, long_key, version, Change::Create) }
+        if there { Ok(()) } else { self.put(node, long_key, version, again) }
     }
 }
 
-fn change_of(value: IodValue<'_>) -> Change<'_> {
-    match value {
-        IodValue::Single(value) => Change::Value(value),
-        IodValue::NoSingle => Change::NoValue,
-    }
+/// A single value, by the reference to it where it is staged.
+fn value_of<'a>(value: &'a [u8], staged: Option<&'a StagedIod>) -> Change<'a> {
+    let stored = staged.and_then(|staged| staged.part(0)).and_then(Stored::parse);
+    Change::Value(stored.map_or(Payload::Inline(value), Payload::Stored))
 }
 
 fn check_insert_update(
@@ -460,14 +527,17 @@ fn check_iods(kind: ObjectType, iods: &[Iod<'_>], cond: Cond) -> Result<()> {
     for (at, iod) in iods.iter().enumerate() {
         if kind.is_kv() {
             read::check_kv_akey(iod.akey)?;
+            if matches!(iod.value, IodValue::Array { .. } | IodValue::Holes(_)) {
+                return Err(VosError::Invalid { why: "a key-value object holds single values".to_owned() });
+            }
         }
         if iods[..at].iter().any(|other| other.akey == iod.akey) {
             return Err(VosError::Invalid { why: "an update names each akey once".to_owned() });
         }
         if let IodValue::Single(value) = iod.value
-            && value.len() > SINGLE_LEN_MAX
+            && value.len() > VALUE_LEN_MAX
         {
-            return Err(VosError::ValueTooLong { len: value.len(), max: SINGLE_LEN_MAX });
+            return Err(VosError::ValueTooLong { len: value.len(), max: VALUE_LEN_MAX });
         }
     }
     Ok(())

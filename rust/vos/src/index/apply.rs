@@ -3,7 +3,6 @@
 //! A node's children are finished (placed, summed, written) when the whole node has been gone through, because only
 //! then it is known which of them are to be joined with a neighbour.
 
-use super::Result;
 use super::cache::Frame;
 use super::feed::Feed;
 use super::gather::{Fill, Gather};
@@ -15,6 +14,7 @@ use super::run::{RunRef, pages_of};
 use super::space::Space;
 use super::store::Store;
 use super::superblock::Superblock;
+use super::{IndexError, Result};
 use daos_codec::crc32c;
 use std::sync::Arc;
 
@@ -175,7 +175,7 @@ impl<'a> Applying<'a> {
                 continue;
             }
             if is_there {
-                self.free_run(Leaf::new(page).value(index));
+                self.replace(Leaf::new(page).value(index))?;
             }
             let page = Frame::edit(copy.get_or_insert_with(|| self.store.cache.copy(&old)));
             if is_put {
@@ -233,7 +233,7 @@ impl<'a> Applying<'a> {
             gather.copy(old, from, index);
             from = index;
             if place.is_ok() {
-                self.free_run(old.value(index));
+                self.replace(old.value(index))?;
                 self.entries = self.entries.saturating_sub(1);
                 from += 1;
             }
@@ -496,10 +496,22 @@ impl<'a> Applying<'a> {
         Ok(IS_RUN)
     }
 
-    fn free_run(&mut self, value: Value<'_>) {
-        if let Value::Run(run) = value {
-            self.space.free(run.page, run.pages());
+    /// The change at hand takes the place of this value.
+    fn replace(&mut self, value: Value<'_>) -> Result<()> {
+        match value {
+            Value::Inline(bytes) => self.feed.replaces(bytes),
+            Value::Run(run) => {
+                let mut bytes = Vec::new();
+                match self.store.read_run(run, &mut bytes) {
+                    Ok(()) => self.feed.replaces(&bytes),
+                    // What is damaged can still be removed.
+                    Err(IndexError::Corrupt { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                self.space.free(run.page, run.pages());
+            }
         }
+        Ok(())
     }
 }
 

@@ -48,6 +48,11 @@ impl<'b> Feed<'b> {
         self.load(false)
     }
 
+    /// Tells the batch what the change at hand replaces.
+    pub(crate) fn replaces(&mut self, old: &[u8]) {
+        self.batch.replaced(old);
+    }
+
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }

@@ -74,6 +74,9 @@ pub trait Batch {
     /// The next change, `None` at the end.
     fn next(&mut self) -> Option<(&[u8], Option<&[u8]>)>;
 
+    /// Told of the bytes that the change last given out replaces or removes.
+    fn replaced(&mut self, _old: &[u8]) {}
+
     /// About how many changes are to come; used to size buffers.
     fn len_hint(&self) -> usize {
         0

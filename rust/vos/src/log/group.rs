@@ -13,6 +13,8 @@ pub(super) const HEADER: usize = 64;
 pub(super) const RECORD_PREFIX: usize = 4;
 
 const MAGIC: [u8; 4] = *b"WGRP";
+/// In the number of records: [`Header::beside`].
+const BESIDE: u32 = 1 << 31;
 
 /// Where a group is, and what it follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) struct Header {
     pub(super) first: Lsn,
     pub(super) durable_before: Lsn,
     pub(super) records: u32,
+    /// What its records and all before them name outside of the log was durable when it was written.
+    pub(super) beside: bool,
     pub(super) chain: u32,
 }
 
@@ -48,7 +52,7 @@ pub(super) fn seal(buffer: &mut [u8], header: &Header) -> u32 {
     fields.put(header.bytes.to_le_bytes());
     fields.put(header.first.0.to_le_bytes());
     fields.put(header.durable_before.0.to_le_bytes());
-    fields.put(header.records.to_le_bytes());
+    fields.put((header.records | if header.beside { BESIDE } else { 0 }).to_le_bytes());
     fields.put(header.chain.to_le_bytes());
     fields.put(crc32c(records).to_le_bytes());
     let crc = fields.crc();
@@ -87,6 +91,7 @@ impl Found {
         if crc32c(head.get(..60)?) != crc {
             return None;
         }
+        let records = u32::from_le_bytes(field(head, 48));
         let header = Header {
             incarnation: u32::from_le_bytes(field(head, 4)),
             identity: u64::from_le_bytes(field(head, 8)),
@@ -95,7 +100,8 @@ impl Found {
             bytes: u32::from_le_bytes(field(head, 28)),
             first: Lsn(u64::from_le_bytes(field(head, 32))),
             durable_before: Lsn(u64::from_le_bytes(field(head, 40))),
-            records: u32::from_le_bytes(field(head, 48)),
+            records: records & !BESIDE,
+            beside: records & BESIDE != 0,
             chain: u32::from_le_bytes(field(head, 52)),
         };
         Some(Self { header, records_crc: u32::from_le_bytes(field(head, 56)), crc })
@@ -155,6 +161,7 @@ mod tests {
             first: Lsn(77),
             durable_before: Lsn(70),
             records: records.len() as u32,
+            beside: records.len() % 2 == 1,
             chain: 99,
         };
         let crc = seal(&mut buffer, &header);

@@ -14,7 +14,7 @@ mod superblock;
 mod supply;
 
 pub use error::{LogError, Result};
-pub use options::{LogOptions, LogStats, Merged, Pressure, Receive, Recovered};
+pub use options::{Beside, LogOptions, LogStats, Merged, Pressure, Receive, Recovered};
 
 use crate::media::{Media, MediaFile};
 use daos_types::{Durability, Lsn};
@@ -39,6 +39,7 @@ const AGAIN_BYTES: u64 = 1 << 20;
 pub struct Log {
     media: Arc<dyn Media>,
     options: LogOptions,
+    beside: Option<Arc<dyn Beside>>,
     state: Mutex<State<File>>,
     wake: Condvar,
     /// Held over the I/O that changes the superblock or makes segments; taken before `state`, never inside it.
@@ -119,6 +120,24 @@ impl Log {
         merged: Merged,
         replay: &mut Receive<'_>,
     ) -> Result<(Self, Recovered)> {
+        Self::open_beside(media, identity, options, merged, None, replay)
+    }
+
+    /// Names what is to be synced with the log, before anything is submitted.
+    #[must_use]
+    pub fn beside(self, beside: Arc<dyn Beside>) -> Self {
+        Self { beside: Some(beside), ..self }
+    }
+
+    /// As [`Log::open`], for records that name things outside of the log.
+    pub fn open_beside(
+        media: Arc<dyn Media>,
+        identity: [u8; 16],
+        options: &LogOptions,
+        merged: Merged,
+        beside: Option<Arc<dyn Beside>>,
+        replay: &mut Receive<'_>,
+    ) -> Result<(Self, Recovered)> {
         options.check()?;
         if !media.list()?.iter().any(|name| name == supply::SUPER) {
             return Err(LogError::Missing(format!("no file {}", supply::SUPER)));
@@ -136,7 +155,7 @@ impl Log {
         }
         let leftovers = supply::leftovers(&*media, &superblock, identity_hash(identity))?;
 
-        let (files, end) = scan(&*media, &superblock, merged, &mut |_, _| Ok(()))?;
+        let (files, end, limit) = find_end(&*media, &superblock, merged, beside.as_deref())?;
         for (file, mark) in files.iter().zip(&end.marks) {
             if let Some(blocks) = mark.unproven(end.proven) {
                 write_again(&**file, blocks)?;
@@ -161,7 +180,7 @@ impl Log {
             replay(lsn, record)
         };
         // By the superblock of the first scan, since that is what the groups found are of.
-        let (_, again) = scan(&*media, &found, merged, &mut receive)?;
+        let (_, again) = scan(&*media, &found, merged, limit, &mut receive)?;
         if again != end {
             return Err(LogError::Corrupt("the log read otherwise when it was read again".to_owned()));
         }
@@ -182,7 +201,8 @@ impl Log {
             cut_groups: end.cut,
             incarnation: superblock.incarnation,
         };
-        Ok((Self::assemble(media, options, file, superblock, segments), recovered))
+        let log = Self::assemble(media, options, file, superblock, segments);
+        Ok((Self { beside, ..log }, recovered))
     }
 
     fn assemble(
@@ -206,6 +226,7 @@ impl Log {
         Self {
             media,
             options: options.clone(),
+            beside: None,
             written: AtomicU64::new(state.written().0),
             durable: AtomicU64::new(state.durable().0),
             state: Mutex::new(state),
@@ -261,7 +282,12 @@ impl Log {
         mut job: Job<File>,
     ) -> MutexGuard<'a, State<File>> {
         drop(state);
-        let result = perform(&mut job);
+        // The group is closed: what it names was written before it was submitted.
+        let named = match &self.beside {
+            Some(beside) if job.syncs() => beside.sync(),
+            _ => Ok(()),
+        };
+        let result = named.and_then(|()| perform(&mut job));
         let mut state = self.state.lock();
         state.complete(job, result.map_err(|error| error.to_string()));
         self.written.store(state.written().0, Ordering::Release);
@@ -424,14 +450,42 @@ impl Log {
     }
 }
 
+/// Finds the end of the log, and the last record that counts: groups that name what is not there are cut off as if they
+/// were torn.
+fn find_end(
+    media: &dyn Media,
+    superblock: &Superblock,
+    merged: Merged,
+    beside: Option<&dyn Beside>,
+) -> Result<(Vec<File>, End, Lsn)> {
+    let whole = Lsn(u64::MAX);
+    let (files, end) = scan(media, superblock, merged, whole, &mut |_, _| Ok(()))?;
+    // A base names nothing that was not durable.
+    let proven = end.beside.max(merged.by_any);
+    let Some(beside) = beside.filter(|_| proven < end.start.after) else { return Ok((files, end, whole)) };
+    let mut missing = None;
+    scan(media, superblock, merged, whole, &mut |lsn, record| {
+        if missing.is_none() && lsn > proven && !beside.recover(record)? {
+            missing = Some(lsn);
+        }
+        Ok(())
+    })?;
+    beside.sync()?;
+    let Some(missing) = missing else { return Ok((files, end, whole)) };
+    let limit = Lsn(missing.0 - 1);
+    let (files, end) = scan(media, superblock, merged, limit, &mut |_, _| Ok(()))?;
+    Ok((files, end, limit))
+}
+
 /// Reads all segments and gives their records out.
 fn scan(
     media: &dyn Media,
     superblock: &Superblock,
     merged: Merged,
+    limit: Lsn,
     receive: &mut Receive<'_>,
 ) -> Result<(Vec<File>, End)> {
-    let mut scanner = Scanner::new(superblock, identity_hash(superblock.identity));
+    let mut scanner = Scanner::new(superblock, identity_hash(superblock.identity), limit);
     let mut files = Vec::new();
     let mut bytes = Vec::new();
     for &entry in &superblock.table {

@@ -82,6 +82,17 @@ impl Merged {
 /// Takes the records of a log that is opened, one by one; a refusal ends the opening.
 pub type Receive<'a> = dyn FnMut(Lsn, &[u8]) -> std::result::Result<(), String> + 'a;
 
+/// What records name that lies outside of the log.
+pub trait Beside: Send + Sync + std::fmt::Debug {
+    /// Makes it durable, as far as records submitted so far name it: called before anything of the log is made durable. A
+    /// failure is one of the log.
+    fn sync(&self) -> crate::media::Result<()>;
+
+    /// Whether what a record names is there, whole; if so, it is written again, to be durable after the next sync. Asked
+    /// while the log is opened, of records of which nothing proves that this was durable. An answer of false ends the log before them.
+    fn recover(&self, record: &[u8]) -> std::result::Result<bool, String>;
+}
+
 /// What opening found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovered {

@@ -26,6 +26,10 @@ pub(super) struct Scanner<'a> {
     cut: u64,
     /// Later groups say that all up to here was durable.
     proven: Lsn,
+    /// Groups say that what is named up to here outside of the log was durable.
+    beside: Lsn,
+    /// No group counts that goes further.
+    limit: Lsn,
 }
 
 /// What the scan saw of one segment.
@@ -55,10 +59,12 @@ pub(super) struct End {
     pub(super) cut: u64,
     /// All up to here is known to be durable.
     pub(super) proven: Lsn,
+    /// What the records up to here name outside of the log is known to be durable.
+    pub(super) beside: Lsn,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(superblock: &'a Superblock, identity: u64) -> Self {
+    pub(super) fn new(superblock: &'a Superblock, identity: u64, limit: Lsn) -> Self {
         let Superblock { head, start, .. } = superblock;
         Self {
             superblock,
@@ -73,6 +79,8 @@ impl<'a> Scanner<'a> {
             found: 0,
             cut: 0,
             proven: superblock.start.after.max(superblock.durable),
+            beside: Lsn::ZERO,
+            limit,
         }
     }
 
@@ -112,6 +120,9 @@ impl<'a> Scanner<'a> {
             if self.started {
                 mark.groups.push((place, self.last));
                 self.proven = self.proven.max(found.header.durable_before);
+                if found.header.beside {
+                    self.beside = self.last;
+                }
                 if mark.groups.first().is_some_and(|(_, last)| *last <= self.proven) {
                     mark.groups.retain(|(_, last)| *last > self.proven);
                 }
@@ -134,7 +145,8 @@ impl<'a> Scanner<'a> {
             && header.chain == self.chain
             && current == self.started
             && (self.incarnation..=self.superblock.incarnation).contains(&header.incarnation)
-            && header.durable_before < header.first;
+            && header.durable_before < header.first
+            && header.first.0.saturating_add(u64::from(header.records)) <= self.limit.0.saturating_add(1);
         (fits && found.records(bytes).is_some()).then_some(found)
     }
 
@@ -205,8 +217,8 @@ impl<'a> Scanner<'a> {
                     .map_err(|_| corrupt("a segment is too long".to_owned()))?,
                 chain: self.chain,
             };
-            let Self { marks, found, cut, proven, .. } = self;
-            return Ok(End { start, marks, found, cut, proven });
+            let Self { marks, found, cut, proven, beside, .. } = self;
+            return Ok(End { start, marks, found, cut, proven, beside: beside.max(proven) });
         };
         Err(corrupt(format!("record {missing} is missing, and {proof}")))
     }

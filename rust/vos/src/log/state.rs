@@ -85,6 +85,13 @@ pub(super) struct Job<F> {
     covers: Option<Lsn>,
 }
 
+impl<F> Job<F> {
+    /// Whether it makes anything durable.
+    pub(super) fn syncs(&self) -> bool {
+        self.covers.is_some()
+    }
+}
+
 /// How a wait stands.
 #[derive(Debug)]
 pub(super) enum Status {
@@ -355,6 +362,7 @@ impl<F: Clone> State<F> {
             first: draft.first,
             durable_before: self.durable,
             records: draft.records,
+            beside: sync_after,
             chain: self.chain,
         };
         self.queued_records -= u64::from(draft.records);

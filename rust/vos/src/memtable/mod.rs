@@ -6,6 +6,7 @@
 mod arena;
 mod tree;
 
+use crate::data::Run;
 use crate::key;
 use daos_types::Lsn;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -52,6 +53,16 @@ impl MemTable {
     /// How many keys it holds.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Blocks of the data file that nothing in it names any more, and nothing below ever did.
+    pub(crate) fn dropped(&self) -> Vec<Run> {
+        self.tree.read().dropped.clone()
+    }
+
+    /// Forgets them: it is found out otherwise that they are free.
+    pub(crate) fn forget_dropped(&self) {
+        self.tree.write().dropped.clear();
     }
 
     /// Holds it still for reading. Short: a writer waits meanwhile.

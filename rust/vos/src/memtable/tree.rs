@@ -5,6 +5,9 @@
 
 use super::Found;
 use super::arena::{Arena, Place};
+use crate::data::Run;
+use crate::entry;
+use crate::key;
 use daos_types::Lsn;
 
 /// Keys of a node.
@@ -102,6 +105,15 @@ impl Inner {
     }
 }
 
+/// The blocks that an entry named and the one in its place does not.
+fn dropped(key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Run> {
+    if !key::is_version(key) {
+        return None;
+    }
+    let run = |value: Option<&[u8]>| entry::run_of(value?).ok().flatten();
+    run(old).filter(|old| run(new) != Some(*old))
+}
+
 /// After a split: the first key of the new node, and the node.
 type Raised = (Head, Place, u32);
 
@@ -116,6 +128,8 @@ pub(super) struct Tree {
     depth: usize,
     bytes: usize,
     count: usize,
+    /// Blocks of the data file that only entries named which others have taken the place of.
+    pub(super) dropped: Vec<Run>,
 }
 
 impl Tree {
@@ -147,6 +161,10 @@ impl Tree {
         }
         let keys = &mut self.leaves[node as usize].keys;
         let (at, same) = keys.search(&self.arena, &probe);
+        if same {
+            let (_, old) = self.arena.entry(keys.places[at]);
+            self.dropped.extend(dropped(key, old.value, value));
+        }
         if same && self.arena.replace(keys.places[at], value, lsn) {
             return;
         }

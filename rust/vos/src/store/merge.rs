@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::rows::{ROW_DOOMED, numbered, row_of};
+use crate::changes::ShardNum;
 use crate::collect;
 use crate::error::{Result, VosError};
 use crate::key::ContNum;
@@ -123,7 +124,20 @@ impl Store {
             shard.fail(&error);
             return Err(VosError::Io { why: error.to_string() });
         }
-        self.forget_settled(shard)
+        self.forget_settled(shard)?;
+        shard.reuse_freed()
+    }
+
+    /// Background work: finds out which blocks of the data files are free, before somebody has to wait for it. True where there
+    /// is more to do.
+    pub fn census_step(&self) -> Result<bool> {
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        for shard in shards.iter().filter(|shard| shard.data.is_there() && shard.check_writable().is_ok()) {
+            if shard.census_step()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Brings everything into the bases: what a clean close does, so that the next open has nothing to replay.
@@ -170,6 +184,11 @@ impl Store {
     pub fn close(&self) -> Result<()> {
         self.merge_all()?;
         self.log.close().map_err(|error| self.note(error.into()))
+    }
+
+    /// Bytes of a shard's data file up to its last used block, and how many of them are known to be free.
+    pub fn data_usage(&self, num: ShardNum) -> Result<(u64, u64)> {
+        Ok(self.shard(num)?.data.usage())
     }
 
     /// Bytes and entries of all memtables.

@@ -14,6 +14,7 @@ mod transaction;
 pub use rows::Rows;
 
 use crate::changes::{Changes, ShardNum};
+use crate::data::DataFiles;
 use crate::error::{Result, VosError};
 use crate::log::{Log, LogOptions};
 use crate::media::Media;
@@ -41,6 +42,8 @@ pub struct StoreOptions {
     pub memtable_count_max: usize,
     /// Bytes of a shard's page cache.
     pub cache_bytes: usize,
+    /// Bytes of a value that travels in the log's record; a longer one goes to the data file first.
+    pub defer_bytes_max: usize,
     /// The log's bounds.
     pub log: LogOptions,
 }
@@ -51,6 +54,7 @@ impl Default for StoreOptions {
             memtable_bytes_max: 64 << 20,
             memtable_count_max: 256 << 10,
             cache_bytes: 256 << 20,
+            defer_bytes_max: 64 << 10,
             log: LogOptions::default(),
         }
     }
@@ -79,6 +83,8 @@ pub struct Store {
     log: Log,
     writer: Mutex<Writer>,
     shards: RwLock<BTreeMap<ShardNum, Arc<Shard>>>,
+    /// The shards' data files, as the log knows them.
+    data_files: Arc<DataFiles>,
     /// Held by whoever merges.
     merging: Mutex<()>,
     /// Memtables or log are full: writers merge before they write.

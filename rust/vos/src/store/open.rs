@@ -1,15 +1,16 @@
 //! Making and opening a store: bases first, then what the log has beyond them.
 
 use super::rows::{ROW_CEILING, ROW_DTX, row_of};
-use super::shards::{index_identity, index_name};
+use super::shards::{data_name, index_identity, index_name, num_of};
 use super::{Opened, SYSTEM_SHARD, Store, StoreOptions, Writer};
 use crate::base;
 use crate::changes::{self, Changes, OneChange, ShardNum};
+use crate::data::{DataFile, DataFiles};
 use crate::dtx::DtxRow;
 use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
-use crate::log::{Log, Merged};
+use crate::log::{Beside, Log, Merged};
 use crate::media::Media;
 use crate::shard::Shard;
 use daos_types::{Epoch, Lsn};
@@ -25,8 +26,13 @@ impl Store {
         let system_identity = index_identity(identity, SYSTEM_SHARD);
         let system = base::create(&media, &name, system_identity, options.cache_bytes, Lsn::ZERO)?;
         let log = Log::create(Arc::clone(&media), identity, &options.log)?;
-        let system = Arc::new(Shard::new(SYSTEM_SHARD, system, 0));
-        Ok(Self::assemble(media, identity, options, log, BTreeMap::from([(SYSTEM_SHARD, system)])))
+        let data_files = Arc::new(DataFiles::default());
+        let log = log.beside(Arc::clone(&data_files) as Arc<dyn Beside>);
+        let data = Arc::new(DataFile::open(&media, data_name(SYSTEM_SHARD), system_identity)?);
+        data_files.insert(SYSTEM_SHARD, Arc::clone(&data));
+        let system = Arc::new(Shard::new(SYSTEM_SHARD, system, data, 0));
+        let shards = BTreeMap::from([(SYSTEM_SHARD, system)]);
+        Ok(Self::assemble(media, identity, options, log, shards, data_files))
     }
 
     fn assemble(
@@ -35,6 +41,7 @@ impl Store {
         options: StoreOptions,
         log: Log,
         shards: BTreeMap<ShardNum, Arc<Shard>>,
+        data_files: Arc<DataFiles>,
     ) -> Self {
         Self {
             media,
@@ -47,6 +54,7 @@ impl Store {
                 object_nums: BTreeMap::new(),
             }),
             shards: RwLock::new(shards),
+            data_files,
             merging: Mutex::new(()),
             full: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -56,21 +64,25 @@ impl Store {
 
     /// Opens a store: bases first, then the log's records that they do not cover.
     pub fn open(media: Arc<dyn Media>, identity: [u8; 16], options: StoreOptions) -> Result<(Self, Opened)> {
-        let mut bases = BTreeMap::new();
-        for name in media.list()? {
-            let Some(num) = name.strip_prefix("shard-").and_then(|name| name.strip_suffix(".idx")) else {
-                continue;
-            };
-            let Ok(num) = u32::from_str_radix(num, 16) else { continue };
-            let num = ShardNum(num);
-            bases.insert(num, base::open(&media, &name, index_identity(identity, num), options.cache_bytes)?);
+        let names = media.list()?;
+        let data_files = Arc::new(DataFiles::default());
+        let mut shards = BTreeMap::new();
+        for num in names.iter().filter_map(|name| num_of(name, ".idx")) {
+            let identity = index_identity(identity, num);
+            let base = base::open(&media, &index_name(num), identity, options.cache_bytes)?;
+            let data = Arc::new(DataFile::open(&media, data_name(num), identity)?);
+            data_files.insert(num, Arc::clone(&data));
+            // Until the ceiling is known, a base may hold any epoch.
+            shards.insert(num, Arc::new(Shard::new(num, base, data, u64::MAX)));
         }
-        let missing = || VosError::Corrupt { why: format!("{} is missing", index_name(SYSTEM_SHARD)) };
-        let system_base = bases.remove(&SYSTEM_SHARD).ok_or_else(missing)?;
-        // Until the ceiling is known, a base may hold any epoch.
-        let mut shards =
-            BTreeMap::from([(SYSTEM_SHARD, Arc::new(Shard::new(SYSTEM_SHARD, system_base, u64::MAX)))]);
-        shards.extend(bases.into_iter().map(|(num, base)| (num, Arc::new(Shard::new(num, base, u64::MAX)))));
+        if !shards.contains_key(&SYSTEM_SHARD) {
+            return Err(VosError::Corrupt { why: format!("{} is missing", index_name(SYSTEM_SHARD)) });
+        }
+        for num in names.iter().filter_map(|name| num_of(name, ".dat")) {
+            if !shards.contains_key(&num) {
+                media.remove(&data_name(num))?;
+            }
+        }
         let merged = Merged {
             by_all: shards.values().map(|shard| shard.covers()).min().unwrap_or_default(),
             by_any: shards.values().map(|shard| shard.covers()).max().unwrap_or_default(),
@@ -80,8 +92,12 @@ impl Store {
             opened.records_replayed += 1;
             replay(&shards, lsn, record).map_err(|error| error.to_string())
         };
-        let (log, _) = Log::open(Arc::clone(&media), identity, &options.log, merged, &mut replay)?;
-        let store = Self::assemble(media, identity, options, log, shards);
+        let beside = Some(Arc::clone(&data_files) as Arc<dyn Beside>);
+        let (log, _) =
+            Log::open_beside(Arc::clone(&media), identity, &options.log, merged, beside, &mut replay)?;
+        // What is free of the data files is found out by a census.
+        shards.values().for_each(|shard| shard.levels().active.forget_dropped());
+        let store = Self::assemble(media, identity, options, log, shards, data_files);
         store.full.store(store.log_is_full(), Ordering::Release);
         store.settle_after_open()?;
         Ok((store, opened))

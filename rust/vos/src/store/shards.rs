@@ -4,15 +4,28 @@ use super::rows::{ROW_SHARD, ROW_SHARD_NUMS, numbered, row_of};
 use super::{SYSTEM_SHARD, Store};
 use crate::base;
 use crate::changes::ShardNum;
+use crate::data::DataFile;
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
+use crate::media::MediaError;
 use crate::read::View;
 use crate::shard::Shard;
-use daos_types::{Durability, PoolId, TargetIdx};
+use crate::stage::Staged;
+use daos_types::{Durability, Iod, PoolId, TargetIdx};
 use std::sync::Arc;
 
 pub(super) fn index_name(num: ShardNum) -> String {
     format!("shard-{:08x}.idx", num.0)
+}
+
+pub(super) fn data_name(num: ShardNum) -> String {
+    format!("shard-{:08x}.dat", num.0)
+}
+
+/// The number in the name of a shard's file.
+pub(super) fn num_of(name: &str, suffix: &str) -> Option<ShardNum> {
+    let num = name.strip_prefix("shard-")?.strip_suffix(suffix)?;
+    u32::from_str_radix(num, 16).ok().map(ShardNum)
 }
 
 pub(super) fn index_identity(store: [u8; 16], num: ShardNum) -> [u8; 16] {
@@ -59,7 +72,9 @@ impl Store {
             let covers = self.log.durable();
             let base =
                 base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
-            self.shards.write().insert(num, Arc::new(Shard::new(num, base, 0)));
+            let data = Arc::new(DataFile::open(&self.media, data_name(num), identity)?);
+            self.data_files.insert(num, Arc::clone(&data));
+            self.shards.write().insert(num, Arc::new(Shard::new(num, base, data, 0)));
         }
         let row = [&pool.0[..], &target.0.to_le_bytes()[..]].concat();
         let commit = || {
@@ -82,7 +97,12 @@ impl Store {
         self.media.remove(&index_name(num))?;
         self.media.sync_names()?;
         self.shards.write().remove(&num);
-        Ok(())
+        self.data_files.remove(num);
+        // Without its index nobody asks for it, so that this need not be durable.
+        match self.media.remove(&data_name(num)) {
+            Err(MediaError::NotFound { .. }) => Ok(()),
+            removed => Ok(removed?),
+        }
     }
 
     /// Removes a shard with all that is in it; durable at return. Views of it go on as they are.
@@ -102,6 +122,16 @@ impl Store {
 
     pub(crate) fn shard(&self, num: ShardNum) -> Result<Arc<Shard>> {
         self.shards.read().get(&num).cloned().ok_or(VosError::NotFound { what: "shard" })
+    }
+
+    /// Writes what is large of an update to free blocks of the data file, before the update begins: for [`super::Tx::update_staged`]. `None`
+    /// where nothing is large.
+    pub fn stage(&self, num: ShardNum, iods: &[Iod<'_>]) -> Result<Option<Staged>> {
+        self.check_running()?;
+        let shard = self.shard(num)?;
+        shard.check_writable()?;
+        let inline_max = self.options.log.record_bytes_max as usize / 2;
+        Staged::write(&shard, iods, self.options.defer_bytes_max, inline_max)
     }
 
     /// A shard's state for reading.

@@ -14,6 +14,7 @@ use crate::log::LogError;
 use crate::memtable::MemWrite;
 use crate::read::ObjectRef;
 use crate::shard::Shard;
+use crate::stage::Staged;
 use crate::tx::{ObjectNums, Part, Writing};
 use daos_types::{Cond, Epoch, Iod, Lsn, Punched, Version};
 use parking_lot::MutexGuard;
@@ -194,7 +195,23 @@ impl Tx<'_> {
         iods: &[Iod<'_>],
         cond: Cond,
     ) -> Result<()> {
-        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond))
+        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, None))
+    }
+
+    /// As [`Tx::update`], where what is large was staged by [`Store::stage`] for the same iods. The caller keeps `staged` unless this
+    /// or the commit fails before anything was logged.
+    #[allow(clippy::too_many_arguments)] // the words of an update
+    pub fn update_staged(
+        &mut self,
+        shard: ShardNum,
+        of: ObjectRef,
+        version: Version,
+        dkey: &[u8],
+        iods: &[Iod<'_>],
+        cond: Cond,
+        staged: Option<&Staged>,
+    ) -> Result<()> {
+        self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, staged))
     }
 
     /// Hides an object, a dkey or akeys from a version on.

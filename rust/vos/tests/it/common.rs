@@ -1,9 +1,11 @@
 //! What the tests of the store share.
 
-use daos_types::{ContainerId, Durability, PoolId, TargetIdx};
+use daos_types::{
+    Cond, ContainerId, Durability, FetchIod, FetchValue, PoolId, TargetIdx, ValueSink, Version,
+};
 use daos_vos::log::LogOptions;
 use daos_vos::media::Media;
-use daos_vos::{ContNum, ShardNum, Store, StoreOptions};
+use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, StoreOptions, View, VosError};
 use std::sync::Arc;
 
 pub const IDENTITY: [u8; 16] = [7; 16];
@@ -20,6 +22,7 @@ pub fn small(memtable_count_max: usize) -> StoreOptions {
         memtable_bytes_max: 1 << 20,
         memtable_count_max,
         cache_bytes: 1 << 20,
+        defer_bytes_max: 6_000,
         log: LogOptions {
             segment_bytes_min: 32 << 10,
             segment_bytes_max: 64 << 10,
@@ -38,4 +41,35 @@ pub fn create(media: Arc<dyn Media>, options: StoreOptions) -> (Store, ShardNum,
     let cont = tx.cont_open(shard, CONTAINER).unwrap();
     store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
     (store, shard, cont)
+}
+
+/// A sink that tells an empty value from none.
+#[derive(Debug, Default)]
+pub struct Kept(pub Option<Vec<u8>>);
+
+impl ValueSink for Kept {
+    fn put(&mut self, value: &[u8]) {
+        self.0 = Some(value.to_vec());
+    }
+
+    fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.0 = Some(vec![0; len]);
+        self.0.as_deref_mut()
+    }
+}
+
+/// One single value, shown to `found`.
+pub fn fetch_single<R>(
+    view: &View,
+    of: ObjectRef,
+    dkey: &[u8],
+    akey: &[u8],
+    version: Version,
+    cond: Cond,
+    found: impl FnOnce(&[u8]) -> R,
+) -> (Seen, Result<Option<R>, VosError>) {
+    let mut kept = Kept::default();
+    let mut iods = [FetchIod { akey, value: FetchValue::Single(&mut kept) }];
+    let (seen, result) = view.fetch(of, dkey, &mut iods, version, cond);
+    (seen, result.map(|()| kept.0.as_deref().map(found)))
 }

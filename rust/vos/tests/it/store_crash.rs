@@ -3,7 +3,7 @@
 //! Each change is numbered. What opens after a cut must be exactly the first k changes, with k between what had been
 //! acknowledged as durable and what had been begun; and every version of every key up to there reads as it did.
 
-use crate::common::{CONTAINER, IDENTITY, crash_states, create, small};
+use crate::common::{CONTAINER, IDENTITY, crash_states, create, fetch_single, small};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -165,7 +165,7 @@ fn content(store: &Store, shard: ShardNum, cont: ContNum, at: Epoch) -> Result<S
     let mut state = State::new();
     for key in page.keys {
         let (_, value) =
-            view.fetch_single(of, &key, KV_AKEY, Version::read_at(at), Cond::NONE, <[u8]>::to_vec);
+            fetch_single(&view, of, &key, KV_AKEY, Version::read_at(at), Cond::NONE, <[u8]>::to_vec);
         let value = value.map_err(|error| error.to_string())?;
         state.insert(key, value.ok_or("a listed key has no value")?);
     }

@@ -1,6 +1,6 @@
 //! Transactions that are decided later, across merges and openings at any moment.
 
-use crate::common::{IDENTITY, create};
+use crate::common::{IDENTITY, create, fetch_single};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -144,7 +144,7 @@ impl World {
         let view = self.store().view(self.shard).unwrap();
         for key in 0..KEYS {
             let at = Version::read_at(Epoch::MAX);
-            let (_, found) = view.fetch_single(self.of(), &[key], KV_AKEY, at, Cond::NONE, |value| {
+            let (_, found) = fetch_single(&view, self.of(), &[key], KV_AKEY, at, Cond::NONE, |value| {
                 u64::from_le_bytes(value.try_into().unwrap())
             });
             if self.is_held(key) {
@@ -158,9 +158,10 @@ impl World {
             // What was there before an undecided transaction can be read as of then.
             if let Some((id, _)) = self.prepared.iter().find(|(_, keys)| keys.contains_key(&key)) {
                 let before = Version::read_at(Epoch(id.hlc - 1));
-                let (_, found) = view.fetch_single(self.of(), &[key], KV_AKEY, before, Cond::NONE, |value| {
-                    u64::from_le_bytes(value.try_into().unwrap())
-                });
+                let (_, found) =
+                    fetch_single(&view, self.of(), &[key], KV_AKEY, before, Cond::NONE, |value| {
+                        u64::from_le_bytes(value.try_into().unwrap())
+                    });
                 assert_eq!(found.unwrap(), self.content.get(&key).copied(), "key {key} before");
             }
         }

@@ -1,7 +1,7 @@
 //! A device that fails or fills up at any of its calls: what was acknowledged stays, what was refused never happened,
 //! what is unknown is there whole or not at all, and a full device serves again when there is room.
 
-use crate::common::{IDENTITY, create, small};
+use crate::common::{IDENTITY, create, fetch_single, small};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue};
 use daos_types::{UnitOid, Version};
@@ -85,7 +85,7 @@ impl World {
         [1, 2].map(|minor: u64| {
             let key = (2 * number + minor).to_le_bytes();
             let at = Version::read_at(Epoch::MAX);
-            let found = view.fetch_single(self.of(), &key, KV_AKEY, at, Cond::NONE, |value| {
+            let found = fetch_single(&view, self.of(), &key, KV_AKEY, at, Cond::NONE, |value| {
                 assert_eq!(value[..8], number.to_le_bytes());
             });
             found.1.unwrap().is_some()

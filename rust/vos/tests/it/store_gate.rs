@@ -1,6 +1,6 @@
 //! Answers and the log positions they depend on, and other defects that were found once.
 
-use crate::common::{IDENTITY, create};
+use crate::common::{IDENTITY, create, fetch_single};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -39,7 +39,7 @@ impl World {
 
     fn get(&self, store: &Store, key: &[u8]) -> (Seen, Result<Option<Vec<u8>>, VosError>) {
         let view = store.view(self.shard).unwrap();
-        view.fetch_single(self.of, key, KV_AKEY, Version::read_at(Epoch::MAX), Cond::NONE, <[u8]>::to_vec)
+        fetch_single(&view, self.of, key, KV_AKEY, Version::read_at(Epoch::MAX), Cond::NONE, <[u8]>::to_vec)
     }
 
     fn prepare(&self, epoch: u64, value: &[u8]) {
@@ -89,7 +89,7 @@ fn an_aborted_value_stays_hidden_from_a_view_that_was_taken_before() {
         world.store.merge_all().unwrap();
     }
     let at = Version::read_at(Epoch::MAX);
-    let (_, value) = view.fetch_single(world.of, b"k", KV_AKEY, at, Cond::NONE, <[u8]>::to_vec);
+    let (_, value) = fetch_single(&view, world.of, b"k", KV_AKEY, at, Cond::NONE, <[u8]>::to_vec);
     assert_eq!(value.unwrap().as_deref(), Some(&b"v"[..]));
 }
 

@@ -4,7 +4,7 @@
 //! nothing that holds it was punched since, up to that version. Epochs arrive in any order, merges happen at any time,
 //! the store is closed and opened again.
 
-use crate::common::{IDENTITY, create};
+use crate::common::{IDENTITY, create, fetch_single};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -353,13 +353,13 @@ impl World {
                     if (object == 2) != (akey == KV_AKEY) {
                         continue;
                     }
-                    let (_, value) = view.fetch_single(of, &dkey, &akey, at, Cond::NONE, <[u8]>::to_vec);
+                    let (_, value) = fetch_single(&view, of, &dkey, &akey, at, Cond::NONE, <[u8]>::to_vec);
                     assert_eq!(
                         value.unwrap(),
                         self.model.value(at, object, &dkey, &akey),
                         "value of {dkey:?} {akey:?} of {object} at {at:?}"
                     );
-                    let (_, value) = view.fetch_single(of, &dkey, &akey, at, Cond::DKEY_FETCH, |_| ());
+                    let (_, value) = fetch_single(&view, of, &dkey, &akey, at, Cond::DKEY_FETCH, |_| ());
                     assert_eq!(matches!(value, Err(VosError::NotFound { .. })), !dkeys.contains(&dkey));
                 }
             }

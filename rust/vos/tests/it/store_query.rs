@@ -1,11 +1,12 @@
 //! The extreme keys of objects with integer keys, against a map.
 
 use crate::common::create;
+use daos_types::{AkeyQuery, KeyFound, KeyQuery};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::MemoryMedia;
-use daos_vos::{KeyFound, KeyQuery, ObjectRef, StoreOptions, VosError};
+use daos_vos::{ObjectRef, StoreOptions, VosError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -79,15 +80,15 @@ proptest! {
         for greatest in [false, true] {
             let pick = |set: &BTreeSet<u64>| if greatest { set.last().copied() } else { set.first().copied() };
             let dkey = if greatest { model.last_key_value() } else { model.first_key_value() };
-            let query = KeyQuery { greatest, dkey: None, akey: true };
-            let expected = dkey.map(|(dkey, akeys)| KeyFound { dkey: Some(*dkey), akey: pick(akeys) });
+            let query = KeyQuery { greatest, dkey: None, akey: AkeyQuery::Extreme, recx: false };
+            let expected = dkey.map(|(dkey, akeys)| KeyFound { dkey: Some(*dkey), akey: pick(akeys), ..KeyFound::default() });
             prop_assert_eq!(view.query_key(of, query, now).1.unwrap(), expected);
-            let query = KeyQuery { akey: false, ..query };
-            let expected = dkey.map(|(dkey, _)| KeyFound { dkey: Some(*dkey), akey: None });
+            let query = KeyQuery { akey: AkeyQuery::None, ..query };
+            let expected = dkey.map(|(dkey, _)| KeyFound { dkey: Some(*dkey), ..KeyFound::default() });
             prop_assert_eq!(view.query_key(of, query, now).1.unwrap(), expected);
             for (dkey, akeys) in &model {
-                let query = KeyQuery { greatest, dkey: Some(&dkey.to_le_bytes()), akey: true };
-                let expected = Some(KeyFound { dkey: None, akey: pick(akeys) });
+                let query = KeyQuery { greatest, dkey: Some(&dkey.to_le_bytes()), akey: AkeyQuery::Extreme, recx: false };
+                let expected = Some(KeyFound { akey: pick(akeys), ..KeyFound::default() });
                 prop_assert_eq!(view.query_key(of, query, now).1.unwrap(), expected);
             }
         }
@@ -100,10 +101,14 @@ fn only_integer_keys_have_extremes() {
     let view = store.view(shard).unwrap();
     let ask = |kind, dkey, akey| {
         let of = ObjectRef { cont, oid: object(kind) };
-        view.query_key(of, KeyQuery { greatest: true, dkey, akey }, Version::read_at(Epoch::MAX)).1
+        view.query_key(of, KeyQuery { greatest: true, dkey, akey, recx: false }, Version::read_at(Epoch::MAX))
+            .1
     };
-    assert!(matches!(ask(ObjectType::MultiHashed, None, false), Err(VosError::Invalid { .. })));
-    assert!(matches!(ask(ObjectType::DkeyUint64, None, true), Err(VosError::Invalid { .. })));
-    assert!(matches!(ask(ObjectType::MultiUint64, Some(&[0; 8]), false), Err(VosError::Invalid { .. })));
-    assert_eq!(ask(ObjectType::DkeyUint64, None, false).unwrap(), None);
+    assert!(matches!(ask(ObjectType::MultiHashed, None, AkeyQuery::None), Err(VosError::Invalid { .. })));
+    assert!(matches!(ask(ObjectType::DkeyUint64, None, AkeyQuery::Extreme), Err(VosError::Invalid { .. })));
+    assert!(matches!(
+        ask(ObjectType::MultiUint64, Some(&[0; 8]), AkeyQuery::None),
+        Err(VosError::Invalid { .. })
+    ));
+    assert_eq!(ask(ObjectType::DkeyUint64, None, AkeyQuery::None).unwrap(), None);
 }

@@ -3,4 +3,5 @@
 mod fetch;
 mod list;
 mod punch;
+mod query;
 mod update;

@@ -20,13 +20,21 @@ impl Target {
 
     fn try_update(&self, request: &Update<'_>, seen: &mut Seen) -> Result<(), VosError> {
         check_cond(request.cond, KNOWN)?;
+        let staged = self.store.stage(self.shard, request.iods)?;
         let mut tx = self.store.begin()?;
         let of = self.object(request.of, seen)?;
         let version = self.now();
-        let result = tx.update(self.shard, of, version, request.dkey, request.iods, request.cond);
+        let Update { dkey, iods, cond, .. } = *request;
+        let result = tx.update_staged(self.shard, of, version, dkey, iods, cond, staged.as_ref());
         *seen = seen.and(tx.seen());
         result?;
-        *seen = Seen(tx.commit()?);
+        let committed = tx.commit();
+        // Only these say that nothing was logged that names what is staged.
+        let refused = matches!(committed, Err(VosError::NoSpace { .. } | VosError::ValueTooLong { .. }));
+        if let Some(staged) = staged.filter(|_| !refused) {
+            staged.keep();
+        }
+        *seen = Seen(committed?);
         Ok(())
     }
 }

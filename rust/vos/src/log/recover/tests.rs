@@ -44,7 +44,7 @@ impl Segments {
     }
 
     fn scan(&self, superblock: &Superblock, covered: u64) -> Result<End> {
-        let mut scanner = Scanner::new(superblock, IDENTITY);
+        let mut scanner = Scanner::new(superblock, IDENTITY, Lsn(u64::MAX));
         for bytes in &self.0 {
             scanner.segment(bytes, &mut |_, _| Ok(()))?;
         }
@@ -72,6 +72,7 @@ fn first() -> Header {
         first: Lsn(11),
         durable_before: Lsn(10),
         records: 1,
+        beside: false,
         chain: 1,
     }
 }

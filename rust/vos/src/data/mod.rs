@@ -1,0 +1,324 @@
+//! The data file of a shard: blocks that hold what is too large for the index. `docs/formats/data.md` tells when what is
+//! written, and why a crash leaves no entry without its data.
+
+mod files;
+mod space;
+mod stored;
+
+pub(crate) use files::DataFiles;
+pub(crate) use space::Census;
+pub use stored::VALUE_LEN_MAX;
+#[cfg(test)]
+pub(crate) use stored::encode as reference;
+pub(crate) use stored::{Run, STORED_MIN, Stored};
+
+use crate::error::{Result, VosError};
+use crate::media::{self, Media, MediaError, MediaFile};
+use parking_lot::Mutex;
+use space::Space;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use stored::{BLOCK, blocks_of};
+
+/// Bytes by which the file grows at least, and at most.
+const GROW_MIN: u64 = 1 << 20;
+const GROW_MAX: u64 = 64 << 20;
+
+/// Bytes after which a writer syncs.
+const UNSYNCED_MAX: u64 = 64 << 20;
+
+/// A shard's data file.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    media: Arc<dyn Media>,
+    name: String,
+    identity: [u8; 16],
+    place: Mutex<Place>,
+    /// Whether it is known which blocks are free.
+    counted: AtomicBool,
+    /// Counts bytes of finished writes.
+    written: AtomicU64,
+    /// Of those, how many are durable; or why none is any more. Held while syncing.
+    synced: Mutex<std::result::Result<u64, MediaError>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// `None` until something is stored.
+    file: Option<Arc<dyn MediaFile>>,
+    space: Space,
+    /// Blocks that the file has.
+    size: u64,
+}
+
+/// A part of a value that is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// Where in the value it begins.
+    pub(crate) at: usize,
+    /// Which bytes of the buffer it fills.
+    pub(crate) out: Range<usize>,
+}
+
+impl DataFile {
+    /// The data file of a shard whose index has this identity, be it there already or not.
+    pub(crate) fn open(media: &Arc<dyn Media>, name: String, identity: [u8; 16]) -> Result<Self> {
+        let file = match media.open(&name) {
+            Ok(file) => Some(file),
+            Err(MediaError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let size = match &file {
+            Some(file) => file.size()?.div_ceil(BLOCK),
+            None => 0,
+        };
+        Ok(Self {
+            media: Arc::clone(media),
+            name,
+            identity,
+            place: Mutex::new(Place { file, space: Space::used_up_to(size), size }),
+            counted: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            synced: Mutex::new(Ok(0)),
+        })
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn is_there(&self) -> bool {
+        self.place.lock().file.is_some()
+    }
+
+    /// Whether it is known which blocks are free: before that nothing can be stored.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted.load(Ordering::Acquire)
+    }
+
+    /// A census of the blocks that the file has.
+    pub(crate) fn census(&self) -> Census {
+        Census::new(self.place.lock().space.end())
+    }
+
+    /// Ends a census.
+    pub(crate) fn counted(&self, census: &Census) {
+        let mut place = self.place.lock();
+        census.free().into_iter().for_each(|run| place.space.give(run));
+        self.counted.store(true, Ordering::Release);
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes below its end, and how many of them are known to be free.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        let place = self.place.lock();
+        (place.space.end() * BLOCK, place.space.free_blocks() * BLOCK)
+    }
+
+    /// Writes a value to free blocks and appends the reference to `out`. Durable after [`DataFile::sync`].
+    pub(crate) fn store(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Run> {
+        const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+        let (file, run) = self.take(blocks_of(bytes.len()))?;
+        // Whole blocks: the kernel need not read what is overwritten.
+        let padding = run.count as usize * BLOCK as usize - bytes.len();
+        let parts = [IoSlice::new(bytes), IoSlice::new(&ZEROS[..padding])];
+        let written = file.write_at(run.block * BLOCK, &parts[..1 + usize::from(padding > 0)]);
+        if let Err(error) = written {
+            self.give(run);
+            return Err(error.into());
+        }
+        let written = self.written.fetch_add(run.count * BLOCK, Ordering::AcqRel);
+        stored::encode(&self.identity, run.block, bytes, out);
+        // Whoever writes much syncs some of it himself, so that a small change need not wait for all of it.
+        if (written / UNSYNCED_MAX) != (written + run.count * BLOCK) / UNSYNCED_MAX {
+            self.sync()?;
+        }
+        Ok(run)
+    }
+
+    fn take(&self, count: u64) -> Result<(Arc<dyn MediaFile>, Run)> {
+        let mut place = self.place.lock();
+        let file = if let Some(file) = &place.file {
+            Arc::clone(file)
+        } else {
+            let file = match self.media.create(&self.name) {
+                Err(MediaError::Exists { .. }) => self.media.open(&self.name)?,
+                made => made?,
+            };
+            self.media.sync_names()?;
+            Arc::clone(place.file.insert(file))
+        };
+        let run = place.space.take(count);
+        if run.end() > place.size {
+            if let Err(error) = grow(&*file, &mut place.size, run.end()) {
+                place.space.give(run);
+                return Err(error);
+            }
+        }
+        Ok((file, run))
+    }
+
+    /// Gives blocks back that nothing names and nobody reads.
+    pub(crate) fn give(&self, run: Run) {
+        self.place.lock().space.give(run);
+    }
+
+    /// Cuts the file behind its last used block, where that is worth it.
+    pub(crate) fn cut(&self) -> Result<()> {
+        let mut place = self.place.lock();
+        let end = place.space.end();
+        if let Some(file) = &place.file
+            && (place.size - end) * BLOCK > GROW_MAX
+        {
+            file.set_size(end * BLOCK)?;
+            place.size = end;
+        }
+        Ok(())
+    }
+
+    /// Makes all that was stored durable. Once it failed it never succeeds again: a second sync would prove nothing.
+    pub(crate) fn sync(&self) -> media::Result<()> {
+        let mut synced = self.synced.lock();
+        let written = self.written.load(Ordering::Acquire);
+        if synced.clone()? == written {
+            return Ok(());
+        }
+        let file = self.place.lock().file.clone();
+        *synced = file.map_or(Ok(()), |file| file.sync()).map(|()| written);
+        synced.clone().map(drop)
+    }
+
+    /// Reads parts of a value into `out`; all are verified. Parts that ascend read each unit once.
+    pub(crate) fn read(&self, stored: &Stored<'_>, parts: &[Part], out: &mut [u8]) -> Result<()> {
+        let file = self.place.lock().file.clone();
+        let file = file.ok_or_else(|| self.corrupt(stored, "the file is not there"))?;
+        let mut reader = Reader { data: self, file: &*file, stored, unit: Vec::new(), loaded: None };
+        parts.iter().try_for_each(|part| match out.get_mut(part.out.clone()) {
+            Some(out) => reader.read(part.at, out),
+            None => Err(VosError::Invalid { why: "the buffer ends before what was asked for".to_owned() }),
+        })
+    }
+
+    /// Reads a whole value.
+    pub(crate) fn read_whole(&self, stored: &Stored<'_>, out: &mut [u8]) -> Result<()> {
+        self.read(stored, &[Part { at: 0, out: 0..out.len() }], out)
+    }
+
+    /// Whether a value is there as it was stored; then it is written again, to be durable after [`DataFile::sync`]: what the page
+    /// cache holds may not be on the device.
+    pub(crate) fn write_again(&self, stored: &Stored<'_>) -> Result<bool> {
+        let Some(file) = self.place.lock().file.clone() else { return Ok(false) };
+        let mut bytes = Vec::new();
+        for at in (0..stored.len()).step_by(stored.unit()) {
+            bytes.resize(stored.unit().min(stored.len() - at), 0);
+            let part = Part { at, out: 0..bytes.len() };
+            match self.read(stored, &[part], &mut bytes) {
+                Ok(()) => {}
+                Err(VosError::Corrupt { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            file.write_at(stored.run().block * BLOCK + at as u64, &[IoSlice::new(&bytes)])?;
+        }
+        self.written.fetch_add(1, Ordering::AcqRel);
+        Ok(true)
+    }
+
+    fn corrupt(&self, stored: &Stored<'_>, why: &str) -> VosError {
+        let Run { block, count } = stored.run();
+        VosError::Corrupt { why: format!("{}: blocks {block} to {}: {why}", self.name, block + count - 1) }
+    }
+}
+
+/// Makes the file long enough for `end` blocks, and longer where there is room.
+fn grow(file: &dyn MediaFile, size: &mut u64, end: u64) -> Result<()> {
+    let step = (*size * BLOCK / 4).clamp(GROW_MIN, GROW_MAX) / BLOCK;
+    let generous = end.max(*size + step);
+    for wanted in [generous, end] {
+        match file.allocate(*size * BLOCK, (wanted - *size) * BLOCK) {
+            Ok(()) => {
+                *size = wanted;
+                return Ok(());
+            }
+            Err(MediaError::NoSpace { .. }) if wanted > end => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A read of parts of one value.
+struct Reader<'a> {
+    data: &'a DataFile,
+    file: &'a dyn MediaFile,
+    stored: &'a Stored<'a>,
+    /// A unit that is asked for in part.
+    unit: Vec<u8>,
+    loaded: Option<usize>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, mut at: usize, mut out: &mut [u8]) -> Result<()> {
+        let (unit, len) = (self.stored.unit(), self.stored.len());
+        if at.checked_add(out.len()).is_none_or(|end| end > len) {
+            return Err(self.data.corrupt(self.stored, "the value is shorter than its entry says"));
+        }
+        while !out.is_empty() {
+            let (first, inside) = (at / unit, at % unit);
+            let here = (len - first * unit).min(unit);
+            // As many whole units as are asked for go straight to where they are wanted.
+            let whole = if inside > 0 || out.len() < here {
+                0
+            } else if at + out.len() == len {
+                out.len()
+            } else {
+                out.len() / unit * unit
+            };
+            if whole > 0 {
+                let (part, rest) = out.split_at_mut(whole);
+                self.load(at, part)?;
+                (at, out) = (at + whole, rest);
+            } else {
+                self.load_unit(first, here)?;
+                let count = (here - inside).min(out.len());
+                let (part, rest) = out.split_at_mut(count);
+                part.copy_from_slice(&self.unit[inside..inside + count]);
+                (at, out) = (at + count, rest);
+            }
+        }
+        Ok(())
+    }
+
+    fn load_unit(&mut self, at: usize, len: usize) -> Result<()> {
+        if self.loaded != Some(at) {
+            self.loaded = None;
+            let mut bytes = std::mem::take(&mut self.unit);
+            bytes.resize(len, 0);
+            self.load(at * self.stored.unit(), &mut bytes)?;
+            self.unit = bytes;
+            self.loaded = Some(at);
+        }
+        Ok(())
+    }
+
+    /// Reads and verifies whole units.
+    fn load(&self, at: usize, out: &mut [u8]) -> Result<()> {
+        let offset = self.stored.run().block * BLOCK + at as u64;
+        match self.file.read_at(offset, out) {
+            Ok(()) => {}
+            Err(MediaError::Short { .. }) => {
+                return Err(self.data.corrupt(self.stored, "the file ends before"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let unit = self.stored.unit();
+        let fits =
+            |(index, bytes): (usize, &[u8])| self.stored.fits(&self.data.identity, at / unit + index, bytes);
+        if out.chunks(unit).enumerate().all(fits) {
+            return Ok(());
+        }
+        Err(self.data.corrupt(self.stored, "their bytes do not fit the checksum"))
+    }
+}

@@ -1,0 +1,169 @@
+//! References to values in the data file: where they lie, how long they are, and what their bytes add up to.
+//! `docs/formats/data.md` draws the bytes.
+
+use daos_codec::crc32c_parts;
+
+/// Bytes of a block.
+pub(crate) const BLOCK: u64 = 4096;
+/// Values this long do not stay in the index.
+pub(crate) const STORED_MIN: usize = BLOCK as usize;
+/// Bytes of the longest value or extent.
+pub const VALUE_LEN_MAX: usize = 1 << 30;
+
+/// Sums of one value at most: an entry has to fit into a leaf.
+const UNITS_MAX: u64 = 64;
+/// Bytes in front of the sums.
+const HEAD: usize = 11;
+const SUM: usize = 4;
+
+/// Consecutive blocks of a data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Run {
+    /// The first block.
+    pub(crate) block: u64,
+    /// How many.
+    pub(crate) count: u64,
+}
+
+impl Run {
+    /// The first block behind it.
+    pub(crate) const fn end(self) -> u64 {
+        self.block + self.count
+    }
+}
+
+/// A reference to a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored<'a> {
+    block: u64,
+    shift: u8,
+    len: u32,
+    sums: &'a [u8],
+}
+
+/// Blocks that a value of this length takes.
+pub(crate) const fn blocks_of(len: usize) -> u64 {
+    (len as u64).div_ceil(BLOCK)
+}
+
+/// The least shift with few enough sums.
+fn shift_of(len: u64) -> u8 {
+    let mut shift = 0;
+    while len.div_ceil(BLOCK << shift) > UNITS_MAX {
+        shift += 1;
+    }
+    shift
+}
+
+/// The sum of a unit, bound to its place.
+fn sum(identity: &[u8; 16], block: u64, bytes: &[u8]) -> u32 {
+    crc32c_parts([&identity[..], &block.to_le_bytes(), bytes])
+}
+
+/// Appends the reference to `bytes`, which lie in the data file of this identity from `block` on.
+pub(crate) fn encode(identity: &[u8; 16], block: u64, bytes: &[u8], out: &mut Vec<u8>) {
+    let shift = shift_of(bytes.len() as u64);
+    out.extend_from_slice(&block.to_le_bytes()[..6]);
+    out.push(shift);
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    for (at, unit) in bytes.chunks((BLOCK as usize) << shift).enumerate() {
+        let place = block + ((at as u64) << shift);
+        out.extend_from_slice(&sum(identity, place, unit).to_le_bytes());
+    }
+}
+
+impl<'a> Stored<'a> {
+    /// Reads what [`encode`] wrote; `None` for bytes that are no reference.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (head, sums) = bytes.split_at_checked(HEAD)?;
+        let (block, rest) = head.split_at(6);
+        let mut wide = [0; 8];
+        wide[..6].copy_from_slice(block);
+        let (shift, len) = rest.split_first()?;
+        let stored = Self {
+            block: u64::from_le_bytes(wide),
+            shift: *shift,
+            len: u32::from_le_bytes(len.try_into().ok()?),
+            sums,
+        };
+        let sound = (1..=VALUE_LEN_MAX).contains(&stored.len())
+            && stored.shift == shift_of(stored.len() as u64)
+            && stored.run().end() < 1 << 48
+            && sums.len() == stored.len().div_ceil(stored.unit()) * SUM;
+        sound.then_some(stored)
+    }
+
+    /// Its bytes.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.block.to_le_bytes()[..6]);
+        out.push(self.shift);
+        out.extend_from_slice(&self.len.to_le_bytes());
+        out.extend_from_slice(self.sums);
+    }
+
+    /// Bytes of the value.
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Where it lies.
+    pub(crate) fn run(&self) -> Run {
+        Run { block: self.block, count: blocks_of(self.len()) }
+    }
+
+    /// Bytes that one sum stands for.
+    pub(crate) fn unit(&self) -> usize {
+        (BLOCK as usize) << self.shift
+    }
+
+    /// Whether `bytes` are those of the `at`-th unit.
+    pub(crate) fn fits(&self, identity: &[u8; 16], at: usize, bytes: &[u8]) -> bool {
+        let wanted = self.sums.get(at * SUM..).and_then(|sums| sums.first_chunk());
+        let place = self.block + ((at as u64) << self.shift);
+        wanted.is_some_and(|wanted| u32::from_le_bytes(*wanted) == sum(identity, place, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn references_come_back_and_know_their_bytes(len in 1..40_000usize, block in 0..1u64 << 40, flip in any::<usize>()) {
+            let mut bytes: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let mut out = Vec::new();
+            encode(&[3; 16], block, &bytes, &mut out);
+            let stored = Stored::parse(&out).unwrap();
+            prop_assert_eq!((stored.len(), stored.run()), (len, Run { block, count: blocks_of(len) }));
+            let mut again = Vec::new();
+            stored.encode(&mut again);
+            prop_assert_eq!(&again, &out);
+            for (at, unit) in bytes.chunks(stored.unit()).enumerate() {
+                prop_assert!(stored.fits(&[3; 16], at, unit));
+                prop_assert!(!stored.fits(&[4; 16], at, unit));
+            }
+            bytes[flip % len] ^= 1 << (flip % 8);
+            let changed = bytes.chunks(stored.unit()).enumerate().filter(|(at, unit)| !stored.fits(&[3; 16], *at, unit));
+            prop_assert_eq!(changed.count(), 1);
+        }
+
+        #[test]
+        fn foreign_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(stored) = Stored::parse(&bytes) {
+                prop_assert!(stored.run().count <= blocks_of(VALUE_LEN_MAX));
+            }
+        }
+    }
+
+    #[test]
+    fn a_reference_stays_small_however_long_the_value() {
+        for (len, sums) in
+            [(1, 1), (4096, 1), (4097, 2), (256 << 10, 64), ((256 << 10) + 1, 33), (1 << 30, 64)]
+        {
+            assert_eq!((len as u64).div_ceil(BLOCK << shift_of(len as u64)), sums, "{len}");
+        }
+        assert_eq!(shift_of(VALUE_LEN_MAX as u64), 12);
+    }
+}

@@ -1,0 +1,277 @@
+//! Reading values of akeys of one dkey: what memory and index hold under one look at the levels, what lies in the data file
+//! afterwards, without holding anything but the view.
+
+use crate::array::{Bytes, Gap, Holds, Leaf, Pieces, Segment, check_bounds};
+use crate::data;
+use crate::entry::{Change, Payload};
+use crate::error::{Result, VosError};
+use crate::key::KeyBuf;
+use crate::levels::Seen;
+use crate::node;
+use crate::read::{ObjectRef, Scope, View, check_kv_akey};
+use daos_types::{ArrayFetch, Cond, FetchIod, FetchValue, ValueSink, Version};
+use std::ops::Range;
+
+/// Two extents nearer than this are looked up together.
+const NEAR: u64 = 4096;
+
+/// What is still to be read from the data file.
+struct Later {
+    iod: usize,
+    /// The reference to a value.
+    reference: Vec<u8>,
+    /// Of an array: from where in the value, to where in the buffer.
+    parts: Vec<data::Part>,
+}
+
+/// What was found of a single value.
+enum Single {
+    Shown,
+    Stored(Vec<u8>),
+    Absent,
+    IsArray,
+}
+
+impl View {
+    /// Reads values of akeys of one dkey as of one version.
+    ///
+    /// With [`Cond::DKEY_FETCH`] or [`Cond::AKEY_FETCH`] a missing key is an error.
+    pub fn fetch(
+        &self,
+        of: ObjectRef,
+        dkey: &[u8],
+        iods: &mut [FetchIod<'_>],
+        version: Version,
+        cond: Cond,
+    ) -> (Seen, Result<()>) {
+        let mut later = Vec::new();
+        let (seen, found) = self.scoped(of, version, |scope| scope.fetch(dkey, iods, cond, &mut later));
+        let result = found.and_then(|found| match found {
+            Some(()) => self.fetch_stored(iods, &later),
+            None if cond.has(Cond::DKEY_FETCH) => Err(VosError::NotFound { what: "dkey" }),
+            None if cond.has(Cond::AKEY_FETCH) => Err(VosError::NotFound { what: "akey" }),
+            None => {
+                for iod in iods {
+                    if let FetchValue::Array(fetch) = &mut iod.value {
+                        check_bounds(fetch)?;
+                        leave(fetch);
+                    }
+                }
+                Ok(())
+            }
+        });
+        (seen, result)
+    }
+
+    fn fetch_stored(&self, iods: &mut [FetchIod<'_>], later: &[Later]) -> Result<()> {
+        let data = &self.shard.data;
+        for Later { iod, reference, parts } in later {
+            let stored = data::Stored::parse(reference).ok_or_else(|| VosError::Corrupt {
+                why: "a reference into the data file has no known form".to_owned(),
+            })?;
+            match iods.get_mut(*iod).map(|iod| &mut iod.value) {
+                Some(FetchValue::Single(sink)) => {
+                    let room = sink.room(stored.len()).filter(|room| room.len() == stored.len());
+                    let room = room.ok_or_else(|| VosError::Invalid {
+                        why: format!("there is no room for a value of {} bytes", stored.len()),
+                    })?;
+                    data.read_whole(&stored, room)?;
+                }
+                Some(FetchValue::Array(fetch)) => data.read(&stored, parts, fetch.data)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scope<'_, '_> {
+    fn fetch(
+        &mut self,
+        dkey: &[u8],
+        iods: &mut [FetchIod<'_>],
+        cond: Cond,
+        later: &mut Vec<Later>,
+    ) -> Result<()> {
+        let mut node = self.dkey_node(dkey)?;
+        let mut floor = self.object.floor;
+        if !self.kind.is_kv() {
+            let state = node::state(self.merge, &mut node, self.at, floor)?;
+            if cond.has(Cond::DKEY_FETCH) && !state.alive {
+                return Err(VosError::NotFound { what: "dkey" });
+            }
+            floor = state.floor;
+        }
+        for (at, iod) in iods.iter_mut().enumerate() {
+            let mark = node.mark();
+            if self.kind.is_kv() {
+                check_kv_akey(iod.akey)?;
+            } else {
+                self.down_to_akey(&mut node, iod.akey)?;
+            }
+            let there = match &mut iod.value {
+                FetchValue::Single(sink) => self.single(&mut node, floor, *sink, at, later)?,
+                FetchValue::Array(fetch) => self.array(&mut node, floor, fetch, at, later)?,
+            };
+            if !there {
+                // In a flat key-value object a missing value is a missing dkey.
+                if cond.has(Cond::DKEY_FETCH) && self.kind.is_kv() {
+                    return Err(VosError::NotFound { what: "dkey" });
+                }
+                if cond.has(Cond::AKEY_FETCH) {
+                    return Err(VosError::NotFound { what: "akey" });
+                }
+            }
+            node.truncate(mark);
+        }
+        Ok(())
+    }
+
+    /// Shows a single value to its sink, or notes where it lies; false where there is none.
+    fn single(
+        &mut self,
+        node: &mut KeyBuf,
+        floor: Version,
+        sink: &mut dyn ValueSink,
+        at: usize,
+        later: &mut Vec<Later>,
+    ) -> Result<bool> {
+        let found = node::newest(self.merge, node, self.at, floor, |_, change| match change {
+            Change::Value(Payload::Inline(value)) => {
+                sink.put(value);
+                Single::Shown
+            }
+            Change::Value(Payload::Stored(stored)) => {
+                let mut reference = Vec::new();
+                stored.encode(&mut reference);
+                Single::Stored(reference)
+            }
+            Change::Array(_) => Single::IsArray,
+            _ => Single::Absent,
+        })?;
+        match found.unwrap_or(Single::Absent) {
+            Single::Shown => Ok(true),
+            Single::Absent => Ok(false),
+            Single::IsArray => Err(VosError::OtherKind { holds: "an array" }),
+            Single::Stored(reference) => {
+                later.push(Later { iod: at, reference, parts: Vec::new() });
+                Ok(true)
+            }
+        }
+    }
+
+    /// Copies records of an array, or notes where they lie; false where there is no array.
+    fn array(
+        &mut self,
+        node: &mut KeyBuf,
+        floor: Version,
+        fetch: &mut ArrayFetch<'_>,
+        at: usize,
+        later: &mut Vec<Later>,
+    ) -> Result<bool> {
+        check_bounds(fetch)?;
+        let leaf = Leaf::load(self.merge, node, self.at, floor)?;
+        let asked = fetch.rec_size;
+        leave(fetch);
+        match leaf.holds {
+            Holds::Single => return Err(VosError::OtherKind { holds: "a single value" }),
+            Holds::Nothing => return Ok(false),
+            Holds::Array(rec_size) => fetch.rec_size = rec_size,
+        }
+        if fetch.rec_size == 0 || fetch.rec_size != asked {
+            return Ok(true);
+        }
+        fetch.holes.clear();
+        let mut pieces = Pieces::default();
+        let mut segments = Vec::new();
+        let mut group: Vec<Gap> = Vec::new();
+        let mut before = 0;
+        for recx in fetch.recxs {
+            let gap = Gap { index: recx.index, end: recx.end(), at: before };
+            before += recx.count;
+            let near = |last: &Gap| gap.index >= last.end && gap.index - last.end <= NEAR;
+            if !group.last().is_none_or(near) {
+                self.find(node, leaf.floor, &mut pieces, &mut group, fetch, &mut segments, at, later)?;
+            }
+            group.push(gap);
+        }
+        self.find(node, leaf.floor, &mut pieces, &mut group, fetch, &mut segments, at, later)?;
+        join(&mut fetch.holes);
+        Ok(true)
+    }
+
+    /// Finds the records of a group of neighbours.
+    #[allow(clippy::too_many_arguments)] // what one read carries from group to group
+    fn find(
+        &mut self,
+        node: &KeyBuf,
+        floor: Version,
+        pieces: &mut Pieces,
+        group: &mut Vec<Gap>,
+        fetch: &mut ArrayFetch<'_>,
+        segments: &mut Vec<Segment>,
+        iod: usize,
+        later: &mut Vec<Later>,
+    ) -> Result<()> {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
+        let range = first.index..last.end;
+        pieces.collect(self.merge, node, self.at, floor, fetch.rec_size, range)?;
+        segments.clear();
+        pieces.fill(group, segments);
+        group.clear();
+        // Of each piece what follows in it: its units are read once.
+        segments.sort_unstable_by_key(|segment| (segment.piece, segment.from));
+        let bytes = |records: u64| (records * fetch.rec_size) as usize;
+        let mut last_piece = None;
+        for segment in &*segments {
+            let out = bytes(segment.at)..bytes(segment.at + segment.count);
+            let Some(piece) = segment.piece else {
+                fetch.holes.push(out);
+                continue;
+            };
+            let from = bytes(segment.from);
+            match pieces.bytes_of(piece)? {
+                Bytes::Inline(inline) => {
+                    if let (Some(from), Some(to)) =
+                        (inline.get(from..from + out.len()), fetch.data.get_mut(out))
+                    {
+                        to.copy_from_slice(from);
+                    }
+                }
+                Bytes::Stored(stored) => {
+                    if last_piece != Some(piece) {
+                        let mut reference = Vec::new();
+                        stored.encode(&mut reference);
+                        later.push(Later { iod, reference, parts: Vec::new() });
+                        last_piece = Some(piece);
+                    }
+                    if let Some(later) = later.last_mut() {
+                        later.parts.push(data::Part { at: from, out });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says of an array that nothing was read.
+fn leave(fetch: &mut ArrayFetch<'_>) {
+    fetch.rec_size = 0;
+    fetch.holes.clear();
+    if !fetch.data.is_empty() {
+        fetch.holes.push(0..fetch.data.len());
+    }
+}
+
+/// Orders ranges and joins neighbours.
+fn join(ranges: &mut Vec<Range<usize>>) {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|next, last| {
+        let joined = next.start == last.end;
+        if joined {
+            last.end = next.end;
+        }
+        joined
+    });
+}

@@ -1,0 +1,102 @@
+//! Large values on their way into the data file: written to free blocks before the operation that names them begins.
+
+use crate::array::{Geometry, check_len, check_recxs, parts};
+use crate::data::{Run, STORED_MIN};
+use crate::error::Result;
+use crate::shard::Shard;
+use daos_types::{Iod, IodValue};
+use std::sync::Arc;
+
+/// The values of one update that are in the data file already. Dropped without [`Staged::keep`] their blocks are free again.
+#[derive(Debug)]
+pub struct Staged {
+    shard: Arc<Shard>,
+    iods: Vec<StagedIod>,
+    runs: Vec<Run>,
+}
+
+/// The references to what is staged of one iod: one for each part.
+#[derive(Debug, Default)]
+pub(crate) struct StagedIod {
+    parts: Vec<Option<Box<[u8]>>>,
+}
+
+impl StagedIod {
+    /// The reference to a part, if it is staged.
+    pub(crate) fn part(&self, at: usize) -> Option<&[u8]> {
+        self.parts.get(at)?.as_deref()
+    }
+}
+
+impl Staged {
+    /// Writes what is large of an update, longer than `defer_max`; `None` where nothing is. Not durable yet. A record of the
+    /// log has room for `inline_max` bytes of the rest.
+    pub(crate) fn write(
+        shard: &Arc<Shard>,
+        iods: &[Iod<'_>],
+        defer_max: usize,
+        inline_max: usize,
+    ) -> Result<Option<Self>> {
+        let len = |iod: &Iod<'_>| match iod.value {
+            IodValue::Single(data) | IodValue::Array { data, .. } => data.len(),
+            _ => 0,
+        };
+        let total: usize = iods.iter().map(len).sum();
+        if total <= defer_max {
+            return Ok(None);
+        }
+        // Many small parts may together be too much for a record.
+        let stays = if total <= inline_max { defer_max } else { STORED_MIN - 1 };
+        let mut staged = Self { shard: Arc::clone(shard), iods: Vec::new(), runs: Vec::new() };
+        for iod in iods {
+            let mut parts = Vec::new();
+            each_part(iod, |bytes| {
+                parts.push(if bytes.len() <= stays { None } else { Some(staged.store(bytes)?) });
+                Ok(())
+            })?;
+            staged.iods.push(StagedIod { parts });
+        }
+        Ok(Some(staged))
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<Box<[u8]>> {
+        let mut reference = Vec::new();
+        self.runs.push(self.shard.data.store(bytes, &mut reference)?);
+        Ok(reference.into_boxed_slice())
+    }
+
+    /// What is staged of an iod.
+    pub(crate) fn iod(&self, at: usize) -> Option<&StagedIod> {
+        self.iods.get(at)
+    }
+
+    /// The blocks are named from now on, or may be.
+    pub fn keep(mut self) {
+        self.runs.clear();
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Nobody ever saw them.
+        self.runs.drain(..).for_each(|run| self.shard.data.give(run));
+    }
+}
+
+/// Shows the parts into which an iod's data is divided.
+fn each_part(iod: &Iod<'_>, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    match iod.value {
+        IodValue::Single(data) => show(data),
+        IodValue::Array { rec_size, recxs, data } => {
+            // What is wrong is refused before anything is written.
+            check_len(rec_size, check_recxs(recxs)?, data.len())?;
+            for part in parts(Geometry::of(rec_size), recxs) {
+                let from = (part.from * rec_size) as usize;
+                let len = (part.records() * rec_size) as usize;
+                show(data.get(from..from + len).unwrap_or_default())?;
+            }
+            Ok(())
+        }
+        IodValue::NoSingle | IodValue::Holes(_) => Ok(()),
+    }
+}
