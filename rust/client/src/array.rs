@@ -162,7 +162,7 @@ impl<R: Route> Array<R> {
 
     /// Writes cells from `start` on; the array grows as it must.
     pub fn write(&self, start: u64, data: &[u8]) -> Result<()> {
-        self.write_list(self.run_of(start, data.len())?, data)
+        self.write_list(self.strided(start, 1, data.len())?, data)
     }
 
     /// Writes the cells of several extents, one after the other in `data`; no two overlap. A dkey gets one update for all of
@@ -196,7 +196,7 @@ impl<R: Route> Array<R> {
     /// Reads cells from `start` on until `data` is full. Holes, and what is behind the end, are left as they are, or become
     /// `fill`, one cell.
     pub fn read(&self, start: u64, data: &mut [u8], fill: Option<&[u8]>) -> Result<()> {
-        self.read_list(self.run_of(start, data.len())?, data, fill)
+        self.read_list(self.strided(start, 1, data.len())?, data, fill)
     }
 
     /// Reads the cells of several extents into `data`, one after the other; holes as in [`Array::read`]. What is under
@@ -316,15 +316,27 @@ impl<R: Route> Array<R> {
         self.object.punch(Punched::Object, Cond::NONE)
     }
 
-    /// The cells that fill so many bytes from `start` on.
-    fn run_of(&self, start: u64, bytes: usize) -> Result<Option<Extent>> {
-        let bytes = bytes as u64;
-        if !bytes.is_multiple_of(self.cell_size) {
+    /// Every `step`-th cell from `start` on, so many as fill `bytes`: what the list calls take.
+    pub fn strided(
+        &self,
+        start: u64,
+        step: u64,
+        bytes: usize,
+    ) -> Result<impl Iterator<Item = Extent> + Clone + use<R>> {
+        let count = bytes as u64 / self.cell_size;
+        if !(bytes as u64).is_multiple_of(self.cell_size) {
             let text = format!("{bytes} bytes are no whole number of cells of {} bytes", self.cell_size);
             return Err(Error::new(Der::IoInval, text));
         }
-        let count = bytes / self.cell_size;
-        Ok((count > 0).then_some(Extent { index: start, count }))
+        if step == 0 {
+            return Err(Error::new(Der::Inval, "a step of 0 between cells").hint("give at least 1"));
+        }
+        let last = count.saturating_sub(1).checked_mul(step).and_then(|more| more.checked_add(start));
+        if last.is_none_or(|last| last >= CELLS_MAX) {
+            return Err(too_far(start, count.saturating_mul(step)));
+        }
+        let (extents, each) = if step == 1 { (count.min(1), count) } else { (count, 1) };
+        Ok((0..extents).map(move |nth| Extent { index: start + nth * step, count: each }))
     }
 
     /// Refuses extents that are empty, too far or do not have so many bytes; whether they are in another order than ascending.

@@ -1,11 +1,14 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
+mod array;
 mod buffer;
 mod container;
 mod embedded;
 mod errors;
 mod facts;
 mod kv;
+mod lent;
+mod object;
 mod pool;
 
 use pyo3::prelude::*;
@@ -14,6 +17,8 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
+    use super::array::Array;
+    #[pymodule_export]
     use super::container::Container;
     #[pymodule_export]
     use super::embedded::Embedded;
@@ -21,6 +26,8 @@ mod _core {
     use super::facts::{build_info, crc32c, der_table};
     #[pymodule_export]
     use super::kv::KV;
+    #[pymodule_export]
+    use super::object::Object;
     #[pymodule_export]
     use super::pool::Pool;
 }

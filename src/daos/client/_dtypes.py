@@ -192,12 +192,10 @@ def memory(given: object) -> tuple[memoryview, int]:
     """Return the memory of an array, and the bytes of an element.
 
     Raises:
-        InvalidError: `DER.INVAL`: it has gaps, no elements, or elements of no fixed size.
+        InvalidError: `DER.INVAL`: it has gaps, or elements of no fixed size.
     """
     found = np.asarray(given)
     dtype = check_dtype(found.dtype)
-    if not found.size:
-        raise InvalidError("an extent of no records", hint="leave the akey out")
     if not found.flags.c_contiguous:
         raise InvalidError("a value is one contiguous buffer", hint="copy it first: numpy.ascontiguousarray(x)")
     return bytes_of(found.reshape(-1)), dtype.itemsize

@@ -103,7 +103,7 @@ class Object:
 
         Args:
             dkey: The dkey.
-            values: By akey: a buffer as a single value of at least one byte, None to remove the single value, an
+            values: By akey: a buffer as a single value, None to remove the single value, an
                 `Extent` to write records, a `Hole` to remove some.
             if_dkey: Only if the dkey is `"absent"`, or `"present"`. The check and the change are one step.
             if_akeys: The same of all akeys of this call.
@@ -291,22 +291,22 @@ def _iod(akey: bytes, value: Written) -> Iod:
     if isinstance(value, Hole):
         return akey, None, 0, [(value.start, value.stop - value.start)]
     if not isinstance(value, Extent):
-        return akey, checked_value(value), 0, None
-    data, size = _records(value.data)
+        return akey, _memory(value)[0], 0, None
+    data, size = _memory(value.data)
+    if not data.nbytes:
+        raise InvalidError("an extent of no records", hint="leave the akey out")
     return akey, data, size, [(value.start, data.nbytes // size)]
 
 
-def _records(data: Value) -> tuple[memoryview, int]:
-    """Return the memory of records, and the bytes of one."""
+def _memory(data: Value) -> tuple[memoryview, int]:
+    """Return the memory of a value, as bytes, and the bytes of an element."""
     if hasattr(data, "dtype"):
         from daos.client import _dtypes
 
         # Times and the like have no buffer of their own.
         return _dtypes.memory(data)
     view = memoryview(checked_value(data))
-    if not view.nbytes:
-        raise InvalidError("an extent of no records", hint="leave the akey out")
-    return view.cast("B"), view.itemsize
+    return view.cast("B") if view.nbytes else memoryview(b""), view.itemsize
 
 
 def _fetched(core: ObjectCore, dkey: bytes, wanted: Mapping[bytes, Range | None]) -> list[bytes | Cells | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array as standard
 import warnings
 from functools import partial
+from typing import cast
 
 import numpy as np
 import pytest
@@ -267,8 +268,9 @@ def bad_acts(temp: daos.Array) -> list[tuple[object, type[DaosError], DER]]:
     ]
     slices = [slice(None, None, -1), slice(None, None, 0), slice(1.5, 3), slice("a", None)]
     for index in (*slices, True, np.True_, 1.0, None, "a", [1, 2], (1, 2), np.array([True])):
-        acts.append((partial(temp.__getitem__, index), InvalidError, DER.INVAL))  # type: ignore[arg-type]
-        acts.append((partial(temp.__setitem__, index, 1), InvalidError, DER.INVAL))  # type: ignore[arg-type]
+        bad = cast("int", index)
+        acts.append((partial(temp.__getitem__, bad), InvalidError, DER.INVAL))
+        acts.append((partial(temp.__setitem__, bad, 1), InvalidError, DER.INVAL))
     return acts
 
 

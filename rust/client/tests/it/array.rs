@@ -132,6 +132,10 @@ fn what_is_bad_changes_nothing() {
         (array.set_size(CELLS_MAX + 1, &[0; 4]).unwrap_err().der, Der::Overflow),
         (array.set_size(3, &[0; 5]).unwrap_err().der, Der::IoInval),
         (array.punch(5, CELLS_MAX).unwrap_err().der, Der::Overflow),
+        (array.strided(0, 0, 8).map(drop).unwrap_err().der, Der::Inval),
+        (array.strided(0, 2, 7).map(drop).unwrap_err().der, Der::IoInval),
+        (array.strided(5, CELLS_MAX, 8).map(drop).unwrap_err().der, Der::Overflow),
+        (array.strided(5, u64::MAX, 12).map(drop).unwrap_err().der, Der::Overflow),
         (list(&[(0, 2), (1, 1)], 12), Der::Inval),
         (list(&[(7, 1), (5, 3)], 16), Der::Inval),
         (list(&[(0, 1), (3, 0)], 4), Der::Inval),
@@ -149,10 +153,10 @@ fn what_is_bad_changes_nothing() {
 #[test]
 fn regular_strides_stay_lists() {
     let (route, array) = made(1, 10);
-    array.write_list((0..8).map(|nth| extent(3 * nth, 1)), b"abcdefgh").unwrap();
+    array.write_list(array.strided(0, 3, 8).unwrap(), b"abcdefgh").unwrap();
     assert_eq!(route.asked().updates, [4, 3, 1]);
     let mut data = [0; 8];
-    array.read_list((0..8).map(|nth| extent(3 * nth, 1)), &mut data, None).unwrap();
+    array.read_list(array.strided(0, 3, 8).unwrap(), &mut data, None).unwrap();
     assert_eq!((&data, route.asked().fetches), (b"abcdefgh", 3));
     assert_eq!(bytes(&array, 0, 24), b"a..b..c..d..e..f..g..h..");
     array.write_list([extent(20, 2), extent(0, 3)], b"XYxyz").unwrap();
@@ -256,7 +260,7 @@ proptest! {
                     (0..count).for_each(|n| put(&mut model, start + n, cell(n)));
                 }
                 Act::Strided(start, step, count) => {
-                    let extents = (0..count).map(|n| extent(start + n * step, 1));
+                    let extents = array.strided(start, step, 2 * count as usize).unwrap();
                     array.write_list(extents, &(0..count).flat_map(cell).collect::<Vec<u8>>()).unwrap();
                     (0..count).for_each(|n| put(&mut model, start + n * step, cell(n)));
                 }
