@@ -376,7 +376,7 @@ impl<'a, 'm> Writing<'a, 'm> {
             node.user_key(self.kind.akey_kind(), akey)?;
             self.put(&mut node, Some(akey), self.version, Change::Punch)?;
             if self.merge.may_hold(self.version.epoch) {
-                self.revive(node.as_slice())?;
+                self.revive_array(node.as_slice())?;
             }
             node.truncate(mark);
         }
@@ -420,7 +420,6 @@ impl<'a, 'm> Writing<'a, 'm> {
         let mut own_next: Option<Version> = None;
         let mut own_alive: Option<Version> = None;
         let mut below: Option<Version> = None;
-        let mut arrays: Vec<(Version, u64)> = Vec::new();
         let mut long_key = None;
         let mut on = self.merge.seek(node)?;
         while on && key::is_of_node(self.merge.key(), node) {
@@ -431,11 +430,6 @@ impl<'a, 'm> Writing<'a, 'm> {
             }
             let version = key::version_of(self.merge.key()).unwrap_or_default();
             let alive = entry.change.is_alive();
-            if let Change::Array(rec_size) = entry.change
-                && self.at().counts(entry.dtx)?
-            {
-                arrays.push((version, rec_size));
-            }
             // An undecided change makes a late punch wait.
             if version > self.version && self.at().counts(entry.dtx)? {
                 let earliest = if is_own { &mut own_next } else { &mut below };
@@ -452,13 +446,7 @@ impl<'a, 'm> Writing<'a, 'm> {
             None => Ok(own_alive),
             Some(below) => {
                 let mut node = KeyBuf::from_slice(node)?;
-                let mut sizes = arrays.iter().filter(|(version, _)| *version <= below).map(|(_, size)| *size);
-                let again = match sizes.find(|size| *size != 0) {
-                    Some(rec_size) => Change::Array(rec_size),
-                    None if arrays.is_empty() => Change::Create,
-                    None => Change::Array(0),
-                };
-                self.revive_at(&mut node, long_key.as_deref(), Some(below), again)?;
+                self.revive_at(&mut node, long_key.as_deref(), Some(below), Change::Create)?;
                 Ok(Some(below))
             }
         }
@@ -470,13 +458,13 @@ impl<'a, 'm> Writing<'a, 'm> {
             let mut parent = KeyBuf::from_slice(node)?;
             parent.below();
             for akey in self.nodes_below(&parent, self.kind.akey_kind())? {
-                self.revive(&akey)?;
+                self.revive_array(&akey)?;
             }
         }
         self.revive(node)
     }
 
-    fn revive_at(
+    pub(crate) fn revive_at(
         &mut self,
         node: &mut KeyBuf,
         long_key: Option<&[u8]>,

@@ -5,7 +5,7 @@ use super::state::{Holds, Leaf};
 use crate::data::Stored;
 use crate::entry::{Change, Entry, Payload};
 use crate::error::{Result, VosError};
-use crate::key::KeyBuf;
+use crate::key::{self, KeyBuf, LEVEL_VERSIONS};
 use crate::node::{self, NodeState};
 use crate::stage::StagedIod;
 use crate::tx::Writing;
@@ -107,6 +107,60 @@ impl Writing<'_, '_> {
             None => Ok(()),
             Some(holds) => Leaf { holds, floor: Version::default() }.check_array(rec_size),
         }
+    }
+
+    /// A punch that arrives late takes the array entry away that later extents relied on: this puts it again where the first
+    /// of them is, with the size where the first records are.
+    pub(crate) fn revive_array(&mut self, node: &[u8]) -> Result<()> {
+        let punched = self.version;
+        let (mut sizes, mut next, mut sized) = (Vec::new(), None, None);
+        let (mut extents, mut records) = (None, None);
+        let mut long_key = None;
+        let earliest = |earliest: &mut Option<Version>, version| {
+            *earliest = earliest.iter().copied().chain([version]).min();
+        };
+        let mut on = self.merge.seek(node)?;
+        while on && key::is_of_node(self.merge.key(), node) {
+            let entry = Entry::decode(self.merge.value())?;
+            long_key = long_key.or_else(|| entry.long_key.map(<[u8]>::to_vec));
+            let version = key::version_of(self.merge.key()).unwrap_or_default();
+            if let Change::Array(rec_size @ 1..) = entry.change {
+                sizes.push((version, rec_size));
+            }
+            // An undecided change makes a late punch wait.
+            if version > punched && self.at().counts(entry.dtx)? {
+                let is_own = self.merge.key().get(node.len()) == Some(&LEVEL_VERSIONS);
+                match entry.change {
+                    Change::Array(0) => earliest(&mut next, version),
+                    _ if is_own => {
+                        earliest(&mut next, version);
+                        earliest(&mut sized, version);
+                    }
+                    Change::Hole(_) => earliest(&mut extents, version),
+                    _ => {
+                        earliest(&mut extents, version);
+                        earliest(&mut records, version);
+                    }
+                }
+            }
+            on = self.merge.step()?;
+        }
+        let size_at = |at: Version| {
+            let size = sizes.iter().filter(|(version, _)| *version <= at).max();
+            size.map_or(0, |(_, rec_size)| *rec_size)
+        };
+        let lost = |first: Option<Version>, next: Option<Version>| {
+            first.filter(|first| next.is_none_or(|next| *first < next))
+        };
+        let again = lost(extents, next);
+        let sized_again = lost(records, sized)
+            .filter(|first| again.is_none_or(|again| size_at(again) == 0 && again != *first));
+        let mut node = KeyBuf::from_slice(node)?;
+        for version in again.into_iter().chain(sized_again) {
+            let change = Change::Array(size_at(version));
+            self.revive_at(&mut node, long_key.as_deref(), Some(version), change)?;
+        }
+        Ok(())
     }
 
     /// Writes one extent below an akey's node.

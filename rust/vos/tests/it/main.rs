@@ -12,6 +12,7 @@ mod log_faults;
 mod log_threads;
 mod log_workload;
 mod media_backends;
+mod store_arrays;
 mod store_crash;
 mod store_dtx;
 mod store_faults;
