@@ -4,12 +4,12 @@
 //! acknowledged as durable and what had been begun; and every version of every key up to there reads as it did.
 
 use crate::common::{CONTAINER, IDENTITY, crash_states, create, fetch_single, small};
+use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, Iod, IodValue, Punched};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
-use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::recorded::{Crash, History, Recorded};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, ShardNum, Store};
+use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, ShardNum, Staged, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -25,6 +25,16 @@ type State = BTreeMap<Key, Vec<u8>>;
 fn object() -> UnitOid {
     UnitOid { oid: ObjectId::generate(ObjectType::KvLexical, 1, 1, 0, 1), shard: ShardIdx(0) }
 }
+
+/// An array beside the keys: some writes stay in the log, some go to the data file first.
+fn array() -> UnitOid {
+    UnitOid { oid: ObjectId::generate(ObjectType::MultiHashed, 1, 1, 0, 2), shard: ShardIdx(0) }
+}
+
+/// Under this key a state has the array's content.
+const ARRAY: &[u8] = b"the array";
+const RECORD: usize = 100;
+const RECORDS: usize = 200;
 
 fn epoch(change: usize) -> Epoch {
     Epoch(EPOCH + change as u64)
@@ -116,36 +126,60 @@ impl Workload<'_> {
     ) -> Lsn {
         let of = ObjectRef { cont, oid: object() };
         let mut state = truth.after[number - 1].clone();
-        let mut tx = store.begin().unwrap();
         let keys = 1 + self.random.below(2) * self.random.below(3);
-        let mut begun = Vec::new();
+        let mut changes: BTreeMap<Key, Option<Vec<u8>>> = BTreeMap::new();
         for minor in 1..=keys {
             let key = format!("key-{:02}", self.random.below(24)).into_bytes();
-            if begun.contains(&key) {
-                continue;
-            }
-            let version = Version::new(epoch(number), minor as u16);
-            if self.random.below(4) == 0 {
-                tx.punch(shard, of, version, Punched::Dkey(&key), Cond::NONE).unwrap();
-                state.remove(&key);
-            } else {
-                let len = [10, 60, 1_500, 5_000][self.random.below(8).min(3) as usize];
+            let value = (self.random.below(4) != 0).then(|| {
+                let len = [10, 60, 1_500, 5_000, 9_000][self.random.below(9).min(4) as usize];
                 let mut value = format!("{number}/{minor}/").into_bytes();
                 value.resize(value.len() + len, number as u8);
-                let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
-                tx.update(shard, of, version, &key, &iods, Cond::NONE).unwrap();
-                state.insert(key.clone(), value);
-            }
-            begun.push(key);
+                value
+            });
+            changes.insert(key, value);
         }
         // Each state differs from all others, and a transaction that is half there shows.
-        let value = number.to_string().into_bytes();
-        let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
-        tx.update(shard, of, Version::new(epoch(number), 9), b"counter", &iods, Cond::NONE).unwrap();
-        state.insert(b"counter".to_vec(), value);
+        changes.insert(b"counter".to_vec(), Some(number.to_string().into_bytes()));
+        let stage = |iods: &[Iod<'_>]| store.stage(shard, iods).unwrap();
+        let mut staged: Vec<_> =
+            changes.values().map(|value| value.as_ref().and_then(|value| stage(&single(value)))).collect();
+        let from = self.random.below(RECORDS as u64 - 1);
+        let count = 1 + self.random.below(RECORDS as u64 - from);
+        let recxs = [Extent { index: from, count }];
+        let data = vec![number as u8; count as usize * RECORD];
+        let value = if self.random.below(4) == 0 {
+            IodValue::Holes(&recxs)
+        } else {
+            IodValue::Array { rec_size: RECORD as u64, recxs: &recxs, data: &data }
+        };
+        let written = [Iod { akey: b"a", cond: Cond::NONE, value }];
+        let extents = stage(&written);
+        let mut tx = store.begin().unwrap();
+        for (minor, ((key, value), staged)) in (1..).zip(changes.into_iter().zip(&staged)) {
+            let version = Version::new(epoch(number), minor);
+            let Some(value) = value else {
+                tx.punch(shard, of, version, Punched::Dkey(&key), Cond::NONE).unwrap();
+                state.remove(&key);
+                continue;
+            };
+            tx.update_staged(shard, of, version, &key, &single(&value), Cond::NONE, staged.as_ref()).unwrap();
+            state.insert(key, value);
+        }
+        let of = ObjectRef { cont, oid: array() };
+        let version = Version::new(epoch(number), 99);
+        tx.update_staged(shard, of, version, b"d", &written, Cond::NONE, extents.as_ref()).unwrap();
+        let content = state.entry(ARRAY.to_vec()).or_insert_with(|| vec![0; RECORD * RECORDS]);
+        let range = from as usize * RECORD..(from + count) as usize * RECORD;
+        content[range].fill(if matches!(value, IodValue::Holes(_)) { 0 } else { number as u8 });
         truth.after.push(state);
-        tx.commit().unwrap()
+        let position = tx.commit().unwrap();
+        staged.drain(..).chain([extents]).flatten().for_each(Staged::keep);
+        position
     }
+}
+
+fn single(value: &[u8]) -> [Iod<'_>; 1] {
+    [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(value) }]
 }
 
 fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
@@ -168,6 +202,17 @@ fn content(store: &Store, shard: ShardNum, cont: ContNum, at: Epoch) -> Result<S
             fetch_single(&view, of, &key, KV_AKEY, Version::read_at(at), Cond::NONE, <[u8]>::to_vec);
         let value = value.map_err(|error| error.to_string())?;
         state.insert(key, value.ok_or("a listed key has no value")?);
+    }
+    let of = ObjectRef { cont, oid: array() };
+    let mut data = vec![0; RECORD * RECORDS];
+    let recxs = [Extent { index: 0, count: RECORDS as u64 }];
+    let array = ArrayFetch { recxs: &recxs, data: &mut data, rec_size: RECORD as u64, holes: Vec::new() };
+    let mut iods = [FetchIod { akey: b"a", value: FetchValue::Array(array) }];
+    let read = view.fetch(of, b"d", &mut iods, Version::read_at(at), Cond::NONE).1;
+    read.map_err(|error| error.to_string())?;
+    let there = view.exists(of, KeysOf::Object, Version::read_at(at)).1.map_err(|error| error.to_string())?;
+    if there {
+        state.insert(ARRAY.to_vec(), data);
     }
     Ok(state)
 }
