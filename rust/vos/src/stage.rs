@@ -61,7 +61,7 @@ impl Staged {
 
     fn store(&mut self, bytes: &[u8]) -> Result<Box<[u8]>> {
         let mut reference = Vec::new();
-        self.runs.push(self.shard.data.store(bytes, &mut reference)?);
+        self.runs.push(self.shard.store_value(bytes, &mut reference)?);
         Ok(reference.into_boxed_slice())
     }
 
