@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from daos.client import _seam
 from daos.errors import DER, BusyError, DaosError, error_from_der
-from tests.fake_objects import CHUNK_BYTES, ArrayFake, FakeArray, FakeObjects, ObjectFake, groups_of
+from tests.fake_objects import CHUNK_BYTES, READS, ArrayFake, FakeArray, FakeObjects, ObjectFake, groups_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 KV_UINT64 = 9
+Objects: TypeAlias = dict[tuple[int, int], dict[bytes, bytes]]
 
 
 @dataclass
@@ -28,10 +30,12 @@ class FakeContainer:
     label: str
     props: bytes
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    objects: dict[tuple[int, int], dict[bytes, bytes]] = field(default_factory=dict)
+    objects: Objects = field(default_factory=dict)
     native: FakeObjects = field(default_factory=FakeObjects)
     next_oid: int = 1
-    open_count: int = 0
+    snapshots: dict[int, tuple[str | None, Objects, FakeObjects]] = field(default_factory=dict)
+    next_epoch: int = 1 << 60
+    attributes: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -42,6 +46,7 @@ class FakePool:
     props: bytes
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     containers: list[FakeContainer] = field(default_factory=list)
+    attributes: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -98,6 +103,13 @@ def find(among: list[Named], reference: str, code: DER) -> Named:
 def listed(among: list[Named]) -> list[tuple[str, str]]:
     """Return UUIDs and labels in the order of the labels."""
     return sorted(((item.uuid, item.label) for item in among), key=lambda pair: pair[1])
+
+
+def relabel(among: list[Named], item: Named, label: str) -> None:
+    """Give something another label."""
+    if any(other.label == label and other is not item for other in among):
+        raise error_from_der(DER.EXIST, f"label {label} is taken")
+    item.label = label
 
 
 @dataclass
@@ -159,16 +171,23 @@ class PoolFake:
     def label(self) -> str:
         return self.state.label
 
+    def set_label(self, label: str) -> None:
+        self.owner.enter("set_label")
+        relabel(self.owner.system.pools, self.state, label)
+
+    def attributes(self) -> AttributesFake:
+        return AttributesFake(self.owner, self.state.attributes)
+
     def container_create(self, label: str, props: bytes) -> ContainerFake:
         self.owner.enter("container_create")
         if any(container.label == label for container in self.state.containers):
             raise error_from_der(DER.EXIST, f"container {label} is there")
         self.state.containers.append(FakeContainer(label, props))
-        return ContainerFake(self.owner, self.state.containers[-1])
+        return ContainerFake(self.owner, self.state.containers[-1], self.state)
 
     def container_open(self, label_or_uuid: str) -> ContainerFake:
         self.owner.enter("container_open")
-        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST))
+        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST), self.state)
 
     def container_destroy(self, label_or_uuid: str) -> None:
         self.owner.enter("container_destroy")
@@ -181,10 +200,18 @@ class PoolFake:
 
 @dataclass
 class ContainerFake:
-    """`_core.Container`."""
+    """`_core.Container`; with an epoch, as of that snapshot."""
 
     owner: EmbeddedFake
     state: FakeContainer
+    pool: FakePool
+    epoch: int | None = None
+
+    def enter(self, name: str) -> None:
+        """As the system, for what changes the container."""
+        self.owner.enter(name)
+        if self.epoch is not None:
+            raise error_from_der(DER.NO_PERM, "this is a snapshot")
 
     @property
     def uuid(self) -> str:
@@ -198,22 +225,69 @@ class ContainerFake:
     def props(self) -> bytes:
         return self.state.props
 
+    def set_label(self, label: str) -> None:
+        self.enter("set_label")
+        relabel(self.pool.containers, self.state, label)
+
+    def attributes(self) -> AttributesFake:
+        if self.epoch is not None:
+            raise error_from_der(DER.NOTSUPPORTED, "a snapshot has no attributes")
+        return AttributesFake(self.owner, self.state.attributes)
+
     def kv(self, hi: int, lo: int) -> KVFake:
-        return KVFake(self.owner, self.state.objects, (hi, lo))
+        if self.epoch is None:
+            return KVFake(self.owner, self.state.objects, (hi, lo))
+        return KVFake(self.owner, self.state.snapshots[self.epoch][1], (hi, lo), fixed=True)
+
+    def snapshot_create(self, name: str | None) -> int:
+        self.enter("snapshot_create")
+        if name is not None and name in (taken for taken, *_ in self.state.snapshots.values()):
+            raise error_from_der(DER.EXIST, f"snapshot {name} is there")
+        epoch = self.state.next_epoch
+        self.state.next_epoch += 1 << 40
+        self.state.snapshots[epoch] = (name, deepcopy(self.state.objects), deepcopy(self.state.native))
+        return epoch
+
+    def snapshots(self) -> list[tuple[int, str | None]]:
+        self.owner.enter("snapshots")
+        return [(epoch, name) for epoch, (name, *_) in self.state.snapshots.items()]
+
+    def snapshot_destroy(self, first: int, last: int) -> int:
+        self.enter("snapshot_destroy")
+        going = [epoch for epoch in self.state.snapshots if first <= epoch <= last]
+        if not going:
+            raise error_from_der(DER.NONEXIST, "no such snapshot")
+        for epoch in going:
+            del self.state.snapshots[epoch]
+        return len(going)
+
+    def at(self, epoch: int) -> ContainerFake:
+        self.owner.enter("at")
+        if epoch not in self.state.snapshots:
+            raise error_from_der(DER.NONEXIST, "no such snapshot")
+        return ContainerFake(self.owner, self.state, self.pool, epoch)
+
+    @property
+    def native(self) -> FakeObjects:
+        return self.state.native if self.epoch is None else self.state.snapshots[self.epoch][2]
+
+    def enter_object(self, name: str) -> None:
+        """Count a call on an array or object; refuse changes of the past."""
+        (self.owner.enter if name in READS else self.enter)(name)
 
     def array_create(self, hi: int, lo: int, cell_size: int, chunk_size: int | None) -> ArrayFake:
-        self.owner.enter("array_create")
-        if (hi, lo) in self.state.native.arrays:
+        self.enter("array_create")
+        if (hi, lo) in self.native.arrays:
             raise error_from_der(DER.EXIST, "the array exists")
         chunk = max(1, CHUNK_BYTES // cell_size) if chunk_size is None else chunk_size
-        self.state.native.arrays[hi, lo] = FakeArray(cell_size, chunk)
-        return ArrayFake(self.owner.enter, self.state.native.arrays[hi, lo])
+        self.native.arrays[hi, lo] = FakeArray(cell_size, chunk)
+        return ArrayFake(self.enter_object, self.native.arrays[hi, lo])
 
     def array_open(self, hi: int, lo: int) -> ArrayFake:
         self.owner.enter("array_open")
-        if (hi, lo) not in self.state.native.arrays:
+        if (hi, lo) not in self.native.arrays:
             raise error_from_der(DER.NONEXIST, "there is no such array")
-        return ArrayFake(self.owner.enter, self.state.native.arrays[hi, lo])
+        return ArrayFake(self.enter_object, self.native.arrays[hi, lo])
 
     def object(self, hi: int, lo: int) -> ObjectFake:
         def destroyed() -> None:
@@ -221,17 +295,41 @@ class ContainerFake:
             if (hi, lo) in self.state.native.arrays:
                 self.state.native.arrays.pop((hi, lo)).cells.clear()
 
-        return ObjectFake(self.owner.enter, self.state.native.objects, (hi, lo), destroyed)
+        return ObjectFake(self.enter_object, self.native.objects, (hi, lo), destroyed)
 
     def generate_oid(self, object_type: int, oclass: str) -> tuple[int, int]:
         groups = groups_of(oclass, self.owner.targets)
         return (object_type << 56) | (1 << 48) | (groups << 32), self.alloc_oids(1)
 
     def alloc_oids(self, count: int) -> int:
-        self.owner.enter("alloc_oids")
+        self.enter("alloc_oids")
         first = self.state.next_oid
         self.state.next_oid += count
         return first
+
+
+@dataclass
+class AttributesFake:
+    """`_core.Attributes`."""
+
+    owner: EmbeddedFake
+    items: dict[str, bytes]
+
+    def set(self, items: list[tuple[str, bytes]]) -> None:
+        self.owner.enter("attributes_set")
+        self.items.update(items)
+
+    def get(self, names: list[str]) -> list[bytes | None]:
+        self.owner.enter("attributes_get")
+        return [self.items.get(name) for name in names]
+
+    def names(self) -> list[str]:
+        self.owner.enter("attributes_names")
+        return sorted(self.items)
+
+    def remove(self, names: list[str]) -> int:
+        self.owner.enter("attributes_remove")
+        return len([self.items.pop(name) for name in set(names) if name in self.items])
 
 
 @dataclass
@@ -239,8 +337,15 @@ class KVFake:
     """`_core.KV`."""
 
     owner: EmbeddedFake
-    objects: dict[tuple[int, int], dict[bytes, bytes]]
+    objects: Objects
     oid: tuple[int, int]
+    fixed: bool = False
+
+    def enter(self, name: str) -> None:
+        """As the system, for what changes the object."""
+        self.owner.enter(name)
+        if self.fixed:
+            raise error_from_der(DER.NO_PERM, "this is a snapshot")
 
     @property
     def data(self) -> dict[bytes, bytes]:
@@ -253,7 +358,7 @@ class KVFake:
             raise error_from_der(DER.NONEXIST, "no such key")
 
     def put(self, key: bytes, value: Buffer, flags: int = 0) -> None:
-        self.owner.enter("put")
+        self.enter("put")
         self.check(key, flags)
         self.data[key] = bytes(value)
 
@@ -263,7 +368,7 @@ class KVFake:
         return self.data.get(key)
 
     def put_many(self, items: list[tuple[bytes, Buffer]], flags: int = 0) -> None:
-        self.owner.enter("put_many")
+        self.enter("put_many")
         assert not flags
         self.data.update((key, bytes(value)) for key, value in items)
 
@@ -272,7 +377,7 @@ class KVFake:
         return [self.data.get(key) for key in keys]
 
     def remove(self, key: bytes, flags: int = 0) -> None:
-        self.owner.enter("remove")
+        self.enter("remove")
         self.check(key, flags)
         self.data.pop(key, None)
 
@@ -293,5 +398,5 @@ class KVFake:
         return page, b"@" + page[-1] if len(keys) > count else None
 
     def destroy(self) -> None:
-        self.owner.enter("destroy")
+        self.enter("destroy")
         self.objects.pop(self.oid, None)

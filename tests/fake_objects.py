@@ -20,6 +20,8 @@ INT_AKEYS = frozenset({3, 4})
 LEXICAL_LEN_MAX = 80
 CELLS_MAX = (1 << 63) - 1
 CHUNK_BYTES = 1 << 20
+READS = frozenset({"array_size", "array_read", "object_fetch", "object_list", "object_query"})
+"""What may be asked of a snapshot, as these fakes count it."""
 
 
 @dataclass

@@ -18,6 +18,19 @@ for number in range(1_000_000):
     print(number, flush=True)
 """
 ACKNOWLEDGED_MIN = 200
+KEEPER = """
+import sys, time, daos
+pool = daos.open(sys.argv[1], durability="buffered")
+cont = pool.container("c", create=True)
+kv = cont.kv("k", create=True)
+kv["a"] = b"1"
+cont.snapshot("s")
+kv["a"] = b"2"
+cont.attributes["a"] = pool.attributes["a"] = b"3"
+cont.set_properties({"label": "d"})
+print("done", flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.mark.parametrize("durability", ["synced", "interval", "buffered"])
@@ -41,3 +54,17 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path, durability:
             assert len(found) in (acknowledged + 1, acknowledged + 2)
             assert all(found[number] == b"%d" % number * 20 for number in range(acknowledged + 1))
             kv.clear()
+
+
+def test_snapshots_attributes_and_labels_are_there_after_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "x.daos"
+    with subprocess.Popen([sys.executable, "-c", KEEPER, str(path)], stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "done\n"
+        keeper.kill()
+    with daos.open(path, create=False) as pool:
+        cont = pool.container("d")
+        assert cont.at("s").kv("k")["a"] == b"1"
+        assert cont.kv("k")["a"] == b"2"
+        assert cont.attributes["a"] == pool.attributes["a"] == b"3"
+        assert cont.snapshot().epoch > cont.snapshots()[0].epoch

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from daos.client import _seam, system
 from daos.client._names import ObjectId, ObjectType
-from daos.errors import DER, BusyError, ClosedError, ExistsError, NotFoundError
+from daos.errors import DER, AccessError, BusyError, ClosedError, ExistsError, NotFoundError
 from tests.fake_core import FakeDisk
 
 HASHED = ObjectId.make(ObjectType.KV_HASHED, 1, 1)
@@ -244,6 +244,103 @@ def test_objects_are_apart_and_a_destroyed_one_is_empty(container: _seam.Contain
     assert other.get(b"k") == b"2"
     one.put(b"k", b"3")
     assert container.kv(HASHED.hi, 11).get(b"k") == b"3"
+
+
+def test_a_snapshot_is_read_as_it_was(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
+    assert container.snapshots() == []
+    empty = container.snapshot_create(None)
+    kv.put_many([(b"a", b"1"), (b"b", b"2")])
+    full = container.snapshot_create("full")
+    kv.remove(b"a")
+    kv.put(b"b", b"3")
+    assert container.snapshots() == [(empty, None), (full, "full")]
+    assert 0 < empty < full
+    then = container.at(full).kv(HASHED.hi, HASHED.lo)
+    assert (keys_of(then), then.get_many([b"a", b"b", b"c"])) == ([b"a", b"b"], [b"1", b"2", None])
+    assert keys_of(container.at(empty).kv(HASHED.hi, HASHED.lo)) == []
+    assert (keys_of(kv), kv.get(b"b")) == ([b"b"], b"3")
+
+
+def test_a_snapshot_takes_no_changes(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
+    kv.put(b"k", b"v")
+    view = container.at(container.snapshot_create("s"))
+    then = view.kv(HASHED.hi, HASHED.lo)
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: then.put(b"k", b"w"),
+        lambda: then.put_many([(b"k", b"w")]),
+        lambda: then.remove(b"k"),
+        then.destroy,
+        lambda: view.alloc_oids(1),
+        lambda: view.snapshot_create(None),
+        lambda: view.snapshot_destroy(0, 1 << 63),
+    )
+    for act in acts:
+        with pytest.raises(AccessError) as caught:
+            act()
+        assert caught.value.code is DER.NO_PERM
+    assert then.get(b"k") == kv.get(b"k") == b"v"
+    assert len(view.snapshots()) == 1
+
+
+def test_snapshots_that_are_there_and_those_that_are_not(container: _seam.ContainerCore) -> None:
+    first, second, third = (container.snapshot_create(name) for name in ("a", None, "c"))
+    with pytest.raises(ExistsError):
+        container.snapshot_create("a")
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: container.at(second + 1),
+        lambda: container.at(0),
+        lambda: container.at((1 << 64) - 1),
+        lambda: container.snapshot_destroy(second + 1, third - 1),
+    )
+    for act in acts:
+        with pytest.raises(NotFoundError):
+            act()
+    assert container.snapshot_destroy(first, second) == 2
+    assert container.snapshots() == [(third, "c")]
+    assert container.snapshot_create("a") > third
+
+
+@pytest.mark.parametrize("kind", ["pool", "container"])
+def test_attributes_are_kept_over_a_close(opener: Open, kind: str) -> None:
+    def attributes_of(pool: _seam.PoolCore) -> _seam.AttributesCore:
+        return pool.attributes() if kind == "pool" else pool.container_open("run7").attributes()
+
+    core = opener()
+    pool = core.pool_create("tank", b"\x80")
+    pool.container_create("run7", b"")
+    attributes = attributes_of(pool)
+    assert (attributes.names(), attributes.get(["a"]), attributes.remove(["a"])) == ([], [None], 0)
+    attributes.set([("b", b"2"), ("a", b""), ("long" * 127, b"3")])
+    attributes.set([("b", b"4")])
+    attributes.set([])
+    core.close()
+    attributes = attributes_of(opener().pool_open("tank"))
+    assert attributes.names() == ["a", "b", "long" * 127]
+    assert attributes.get(["b", "nope", "a"]) == [b"4", None, b""]
+    assert attributes.remove(["a", "nope", "b", "b"]) == 2
+    assert attributes.names() == ["long" * 127]
+
+
+def test_labels_change_and_stay_unique(opener: Open) -> None:
+    core = opener()
+    pool, other = core.pool_create("tank", b"\x80"), core.pool_create("taken", b"\x80")
+    container = pool.container_create("run7", b"props")
+    pool.container_create("taken", b"")
+    with pytest.raises(ExistsError):
+        pool.set_label("taken")
+    with pytest.raises(ExistsError):
+        container.set_label("taken")
+    container.set_label("run7")
+    container.set_label("run8")
+    pool.set_label("pond")
+    other.set_label("tank")
+    assert (pool.label, container.label, other.label) == ("pond", "run8", "tank")
+    assert core.pool_open("pond").uuid == pool.uuid
+    assert pool.container_open("run8").props == b"props"
+    with pytest.raises(NotFoundError):
+        core.pool_open("taken")
+    with pytest.raises(NotFoundError):
+        pool.container_open("run7")
 
 
 def test_one_of_many_threads_inserts(kv: _seam.KVCore) -> None:

@@ -29,6 +29,12 @@ def test_a_checker_knows_the_types_of_the_sdk(disk: FakeDisk) -> None:
         assert_type(list(numbers), list[int])
         assert_type(dict(numbers.items()), dict[int, bytes])
         assert_type(numbers.get_many([1]), dict[int, bytes | None])
+        assert_type(cont.snapshot("s"), daos.Snapshot)
+        assert_type(cont.at("s"), daos.Container)
+        assert_type(cont.attributes, daos.Attributes)
+        pool.attributes.update({"a": b"1"})
+        assert_type(pool.attributes["a"], bytes)
+        assert_type(pool.attributes.get("a"), bytes | None)
 
 
 def test_a_checker_refuses_what_is_not_there(disk: FakeDisk) -> None:

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
+use crate::object::check_writable;
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 /// The akey of a flat object's values.
 const AKEY: &[u8] = b"0";
+
 /// A key-value object.
 #[derive(Debug)]
 pub struct Kv<R> {
@@ -21,6 +23,8 @@ pub struct Kv<R> {
     oid: ObjectId,
     layout: Layout,
     durability: Durability,
+    /// As of when it is read; all but [`Epoch::MAX`] are of the past, and that does not change.
+    epoch: Epoch,
 }
 
 /// A sink that remembers whether anything came.
@@ -49,12 +53,23 @@ impl<R: Route> Kv<R> {
             return Err(Error::new(Der::Inval, format!("object {oid} is no key-value object")));
         }
         let layout = Layout::local(oid, route.targets());
-        Ok(Self { route, cont, oid, layout, durability })
+        Ok(Self { route, cont, oid, layout, durability, epoch: Epoch::MAX })
+    }
+
+    /// The object as of a snapshot's epoch: to be read, and not to be changed.
+    #[must_use]
+    pub fn at(self, epoch: Epoch) -> Self {
+        Self { epoch, ..self }
     }
 
     /// The object's id.
     pub fn oid(&self) -> ObjectId {
         self.oid
+    }
+
+    /// Refuses changes of the past.
+    fn check_writable(&self) -> Result<()> {
+        check_writable(self.epoch)
     }
 
     fn of(&self, shard: ShardIdx) -> ShardRef {
@@ -67,6 +82,7 @@ impl<R: Route> Kv<R> {
 
     /// Stores a value under a key.
     pub fn put(&self, key: &[u8], value: &[u8], cond: Cond) -> Result<()> {
+        self.check_writable()?;
         let (shard, target) = self.layout.of_dkey(key);
         let iods = [Self::iod(value)];
         let of = self.of(shard);
@@ -75,6 +91,7 @@ impl<R: Route> Kv<R> {
 
     /// Stores several values, made durable together. Not atomic: at a failure, those before it stay.
     pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
+        self.check_writable()?;
         let iods: Vec<[Iod<'_>; 1]> = items.iter().map(|(_, value)| [Self::iod(value)]).collect();
         self.route.update_all(&mut items.iter().zip(&iods).map(|((key, _), iods)| {
             let (shard, target) = self.layout.of_dkey(key);
@@ -86,7 +103,7 @@ impl<R: Route> Kv<R> {
     pub fn get(&self, key: &[u8], cond: Cond, sink: &mut dyn ValueSink) -> Result<bool> {
         let (shard, target) = self.layout.of_dkey(key);
         let of = self.of(shard);
-        let request = Fetch { of, dkey: key, epoch: Epoch::MAX, cond, durability: self.durability };
+        let request = Fetch { of, dkey: key, epoch: self.epoch, cond, durability: self.durability };
         let mut noted = Noted { sink, there: false };
         let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
         self.route.fetch(target, &request, &mut iods)?;
@@ -95,6 +112,7 @@ impl<R: Route> Kv<R> {
 
     /// Removes a key.
     pub fn remove(&self, key: &[u8], cond: Cond) -> Result<()> {
+        self.check_writable()?;
         let (shard, target) = self.layout.of_dkey(key);
         let what = Punched::Dkey(key);
         self.route.punch(target, &Punch { of: self.of(shard), what, cond, durability: self.durability })
@@ -102,6 +120,7 @@ impl<R: Route> Kv<R> {
 
     /// Removes everything.
     pub fn destroy(&self) -> Result<()> {
+        self.check_writable()?;
         self.layout.shards().try_for_each(|(shard, target)| {
             let request = Punch {
                 of: self.of(shard),
@@ -118,7 +137,7 @@ impl<R: Route> Kv<R> {
         let request = List {
             of: self.of(ShardIdx(0)),
             dkey: None,
-            epoch: Epoch::MAX,
+            epoch: self.epoch,
             from: None,
             count_max: count,
             bytes_max: PAGE_BYTES_MAX,

@@ -50,11 +50,7 @@ impl<R: Route> Object<R> {
     }
 
     fn writable(&self) -> Result<()> {
-        if self.epoch == Epoch::MAX {
-            return Ok(());
-        }
-        Err(Error::new(Der::NoPerm, format!("object {} as of epoch {} is read-only", self.oid, self.epoch))
-            .hint("write to the container as it is now"))
+        check_writable(self.epoch)
     }
 
     /// New values below one dkey, all or none.
@@ -197,6 +193,15 @@ impl<R: Route> Object<R> {
         }
         Ok(extreme)
     }
+}
+
+/// Refuses changes of the past.
+pub(crate) fn check_writable(epoch: Epoch) -> Result<()> {
+    if epoch == Epoch::MAX {
+        return Ok(());
+    }
+    Err(Error::new(Der::NoPerm, format!("this is a snapshot, as of epoch {epoch}"))
+        .hint("snapshots do not change: write to the container itself"))
 }
 
 /// The integer of an integer key.

@@ -1,14 +1,19 @@
 //! The embedded system: a whole system in the caller's process, like SQLite. One rank, its targets over one store in one
 //! directory, requests by direct call.
 
+mod attributes;
 mod background;
 mod directory;
 mod fork;
+mod labels;
 mod pool;
 mod route;
+mod snapshots;
 mod system;
 mod tables;
 
+pub use attributes::Attributes;
 pub use pool::{Container, Pool};
 pub use route::EmbeddedRoute;
+pub use snapshots::Snapshot;
 pub use system::{Options, System};

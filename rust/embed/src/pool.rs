@@ -7,7 +7,7 @@ use daos_client::array::default_chunk_size;
 use daos_client::{Array, Error, Kv, Object, Result};
 use daos_placement::{ClassError, ObjectClass};
 use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId};
-use parking_lot::RwLockReadGuard;
+use parking_lot::{Mutex, RwLockReadGuard};
 use std::sync::Arc;
 
 /// An open pool.
@@ -16,17 +16,21 @@ pub struct Pool {
     pub(crate) system: Arc<System>,
     pub(crate) route: Arc<EmbeddedRoute>,
     pub(crate) uuid: PoolId,
-    pub(crate) label: String,
+    /// Shared by the copies of a handle.
+    pub(crate) label: Arc<Mutex<String>>,
     pub(crate) props: Vec<u8>,
 }
 
 /// An open container.
 #[derive(Debug, Clone)]
 pub struct Container {
-    pool: Pool,
-    uuid: ContainerId,
-    label: String,
+    pub(crate) pool: Pool,
+    pub(crate) uuid: ContainerId,
+    /// Shared by the copies of a handle.
+    pub(crate) label: Arc<Mutex<String>>,
     props: Vec<u8>,
+    /// As of when it is read; [`Epoch::MAX`] is now, all others are snapshots and do not change.
+    pub(crate) epoch: Epoch,
 }
 
 impl Pool {
@@ -35,9 +39,9 @@ impl Pool {
         self.uuid
     }
 
-    /// Its label.
-    pub fn label(&self) -> &str {
-        &self.label
+    /// Its label, as this handle knows it.
+    pub fn label(&self) -> String {
+        self.label.lock().clone()
     }
 
     /// The properties it was given.
@@ -52,10 +56,15 @@ impl Pool {
     /// Begins a call on a pool that is there.
     fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
         let open = self.system.guard.enter()?;
-        match self.system.row(&tables::pool_name(&self.uuid.0))? {
-            Some(_) => Ok(open),
-            None => Err(Error::new(Der::Nonexist, format!("pool {:?} was destroyed", self.label))),
-        }
+        self.row()?;
+        Ok(open)
+    }
+
+    /// What the table says of it now.
+    pub(crate) fn row(&self) -> Result<Row> {
+        let row = self.system.row(&tables::pool_name(&self.uuid.0))?;
+        let gone = || Error::new(Der::Nonexist, format!("pool {:?} was destroyed", self.label()));
+        Row::decode(&row.ok_or_else(gone)?)
     }
 
     /// Makes a container; durable at return.
@@ -81,12 +90,22 @@ impl Pool {
         };
         commit().map_err(told)?;
         drop(tables);
-        Ok(Container { pool: self.clone(), uuid, label: row.label, props: row.props })
+        Ok(self.container(uuid, row))
+    }
+
+    fn container(&self, uuid: ContainerId, row: Row) -> Container {
+        Container {
+            pool: self.clone(),
+            uuid,
+            label: Arc::new(Mutex::new(row.label)),
+            props: row.props,
+            epoch: Epoch::MAX,
+        }
     }
 
     fn find(&self, name: &str) -> Result<(ContainerId, Row)> {
         let missing = || {
-            Error::new(Der::Nonexist, format!("there is no container {name:?} in pool {:?}", self.label))
+            Error::new(Der::Nonexist, format!("there is no container {name:?} in pool {:?}", self.label()))
                 .hint("list the containers, or create it")
         };
         let label_row = tables::cont_label_name(&self.uuid.0, name);
@@ -99,7 +118,7 @@ impl Pool {
     pub fn container_open(&self, name: &str) -> Result<Container> {
         let _open = self.enter()?;
         let (uuid, row) = self.find(name)?;
-        Ok(Container { pool: self.clone(), uuid, label: row.label, props: row.props })
+        Ok(self.container(uuid, row))
     }
 
     /// Destroys a container; durable at return. Its space comes back in the background.
@@ -115,6 +134,9 @@ impl Pool {
             }
             tx.set_service_row(&self.row_name(uuid), None)?;
             tx.set_service_row(&tables::cont_label_name(&self.uuid.0, &row.label), None)?;
+            for prefix in tables::cont_prefixes(&self.uuid.0, &uuid.0) {
+                tables::remove_all(store, &mut tx, &prefix)?;
+            }
             let position = tx
                 .commit_then(|| self.route.targets.iter().for_each(|target| target.forget_container(uuid)))?;
             store.wait(position, Durability::Synced)
@@ -144,9 +166,9 @@ impl Container {
         self.uuid
     }
 
-    /// Its label.
-    pub fn label(&self) -> &str {
-        &self.label
+    /// Its label, as this handle knows it.
+    pub fn label(&self) -> String {
+        self.label.lock().clone()
     }
 
     /// The properties it was given.
@@ -169,14 +191,32 @@ impl Container {
     /// A key-value object by its id; nothing is stored by this.
     pub fn kv(&self, oid: ObjectId) -> Result<Kv<EmbeddedRoute>> {
         let _open = self.enter(oid)?;
-        Kv::open(Arc::clone(&self.pool.route), self.uuid, oid, self.pool.system.durability)
+        let kv = Kv::open(Arc::clone(&self.pool.route), self.uuid, oid, self.pool.system.durability)?;
+        Ok(kv.at(self.epoch))
+    }
+
+    /// Refuses changes of a snapshot.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.epoch == Epoch::MAX {
+            return Ok(());
+        }
+        let message =
+            format!("this is a snapshot of container {:?}, as of epoch {}", self.label(), self.epoch);
+        Err(Error::new(Der::NoPerm, message).hint("snapshots do not change: write to the container itself"))
+    }
+
+    /// What the table says of it now.
+    pub(crate) fn row(&self) -> Result<Row> {
+        let row = self.pool.system.row(&self.pool.row_name(self.uuid))?;
+        let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label()));
+        Row::decode(&row.ok_or_else(gone)?)
     }
 
     /// An object by its id; nothing is stored by this.
     pub fn object(&self, oid: ObjectId) -> Result<Object<EmbeddedRoute>> {
         let _open = self.enter(oid)?;
         let route = Arc::clone(&self.pool.route);
-        Object::open(route, self.uuid, oid, self.pool.system.durability, Epoch::MAX)
+        Object::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
     }
 
     /// Makes an array that stores its sizes; without a size of chunks, 1 MiB of cells.
@@ -187,6 +227,7 @@ impl Container {
         chunk_size: Option<u64>,
     ) -> Result<Array<EmbeddedRoute>> {
         let _open = self.enter(oid)?;
+        self.check_writable()?;
         let route = Arc::clone(&self.pool.route);
         let chunk_size = chunk_size.unwrap_or_else(|| default_chunk_size(cell_size));
         Array::create(route, self.uuid, oid, self.pool.system.durability, cell_size, chunk_size)
@@ -196,7 +237,7 @@ impl Container {
     pub fn array_open(&self, oid: ObjectId) -> Result<Array<EmbeddedRoute>> {
         let _open = self.enter(oid)?;
         let route = Arc::clone(&self.pool.route);
-        Array::open(route, self.uuid, oid, self.pool.system.durability, Epoch::MAX)
+        Array::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
     }
 
     /// A fresh object id of a type and a class, by its name.
@@ -208,10 +249,10 @@ impl Container {
     /// The first of `count` numbers that this container has not given before; durable at return.
     pub fn alloc_oids(&self, count: u64) -> Result<u64> {
         let _open = self.pool.system.guard.enter()?;
+        self.check_writable()?;
         let _tables = self.pool.system.tables.lock();
         let name = self.pool.row_name(self.uuid);
-        let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label));
-        let mut row = Row::decode(&self.pool.system.row(&name)?.ok_or_else(gone)?)?;
+        let mut row = self.row()?;
         let given = row.oids_given;
         row.oids_given = given.checked_add(count).filter(|_| count > 0).ok_or_else(|| {
             Error::new(Der::Overflow, format!("{count} object numbers; {given} are given already"))

@@ -2,10 +2,11 @@
 
 use crate::background::Background;
 use crate::fork::Generation;
+use crate::tables;
 use daos_client::{Error, Result, Route};
 use daos_engine::{Target, target::Outcome};
-use daos_types::{Der, Durability, FetchIod, KeyFound, TargetIdx};
-use daos_vos::{Seen, Store, VosError};
+use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
+use daos_vos::{Rows, Seen, Store, VosError};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 /// Direct calls into the targets of one pool.
 #[derive(Debug)]
 pub struct EmbeddedRoute {
+    pub(crate) pool: PoolId,
     pub(crate) targets: Vec<Target>,
     pub(crate) guard: Arc<Guard>,
 }
@@ -50,6 +52,20 @@ impl Guard {
         Ok(closed)
     }
 
+    /// A row of the tables. Like all that is read there it is answered once it is as safe as a synced reply has to be.
+    pub(crate) fn row(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let (seen, row) = self.store.service_row(name).map_err(told)?;
+        self.store.wait(seen.0, Durability::Synced).map_err(told)?;
+        Ok(row)
+    }
+
+    /// The rows below a prefix: the rest of the name, and the row.
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Rows> {
+        let (seen, rows) = self.store.service_rows(prefix).map_err(told)?;
+        self.store.wait(seen.0, Durability::Synced).map_err(told)?;
+        Ok(rows)
+    }
+
     /// Lets the background thread look for work.
     pub(crate) fn wake_background(&self) {
         if let Some(background) = &*self.background.lock() {
@@ -63,6 +79,21 @@ impl EmbeddedRoute {
         self.targets
             .get(target.0 as usize)
             .ok_or_else(|| Error::new(Der::BadTarget, format!("there is no target {}", target.0)))
+    }
+
+    /// Refuses what was read of the past unless it is that of a snapshot. To be asked when the read is done: epochs do not
+    /// come back, so a snapshot that is there now was there all the while, and kept what the read saw.
+    fn check_kept(&self, cont: ContainerId, epoch: Epoch) -> Result<()> {
+        if epoch == Epoch::MAX { Ok(()) } else { self.check_snapshot(cont, epoch) }
+    }
+
+    /// Refuses an epoch that is no snapshot of a container.
+    pub(crate) fn check_snapshot(&self, cont: ContainerId, epoch: Epoch) -> Result<()> {
+        match self.guard.row(&tables::snap_name(&self.pool.0, &cont.0, epoch))? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Der::Nonexist, format!("epoch {epoch} is no snapshot of the container"))
+                .hint("list the snapshots: it may have been destroyed")),
+        }
     }
 
     /// Nothing is told before it is as safe as was asked, be it a result or a refusal.
@@ -107,13 +138,17 @@ impl Route for EmbeddedRoute {
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        Self::reply(target, request.durability, target.fetch(request, iods))
+        let read = Self::reply(target, request.durability, target.fetch(request, iods));
+        self.check_kept(request.of.cont, request.epoch)?;
+        read
     }
 
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        Self::reply(target, request.durability, target.query(request))
+        let found = Self::reply(target, request.durability, target.query(request));
+        self.check_kept(request.of.cont, request.epoch)?;
+        found
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
@@ -125,7 +160,9 @@ impl Route for EmbeddedRoute {
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        Self::reply(target, request.durability, target.list(request))
+        let keys = Self::reply(target, request.durability, target.list(request))?;
+        self.check_kept(request.of.cont, request.epoch)?;
+        Ok(keys)
     }
 }
 

@@ -10,7 +10,7 @@ use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
 use daos_types::{Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
-use daos_vos::{Store, StoreOptions, VosError};
+use daos_vos::{Rows, Store, StoreOptions, VosError};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::Path;
@@ -178,16 +178,11 @@ impl System {
     }
 
     pub(crate) fn row(&self, name: &[u8]) -> Result<Option<Vec<u8>>> {
-        let (seen, row) = self.guard.store.service_row(name).map_err(told)?;
-        self.guard.store.wait(seen.0, Durability::Synced).map_err(told)?;
-        Ok(row)
+        self.guard.row(name)
     }
 
-    /// The rows below a prefix, once they are as safe as a synced reply has to be.
-    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let (seen, rows) = self.guard.store.service_rows(prefix).map_err(told)?;
-        self.guard.store.wait(seen.0, Durability::Synced).map_err(told)?;
-        Ok(rows)
+    pub(crate) fn rows(&self, prefix: &[u8]) -> Result<Rows> {
+        self.guard.rows(prefix)
     }
 
     /// The pools: UUID and label, in the order of the labels.
@@ -252,7 +247,13 @@ impl System {
                 route
             }
         };
-        Ok(Pool { system: Arc::clone(self), route, uuid, label: row.label, props: row.props })
+        Ok(Pool {
+            system: Arc::clone(self),
+            route,
+            uuid,
+            label: Arc::new(Mutex::new(row.label)),
+            props: row.props,
+        })
     }
 
     /// The UUID that a name stands for: itself, or what its label's row says; `None` where there is no such label.
@@ -280,7 +281,7 @@ impl System {
         shards.sort_by_key(|(.., target)| *target);
         let target = |num| Target::new(Arc::clone(&self.guard.store), num, Arc::clone(&self.clock));
         let targets = shards.into_iter().map(|(num, ..)| target(num)).collect();
-        Ok(EmbeddedRoute { targets, guard: Arc::clone(&self.guard) })
+        Ok(EmbeddedRoute { pool, targets, guard: Arc::clone(&self.guard) })
     }
 
     /// Destroys a pool with all its containers; durable at return.
@@ -293,12 +294,8 @@ impl System {
             let mut tx = store.begin()?;
             tx.set_service_row(&tables::pool_name(&uuid.0), None)?;
             tx.set_service_row(&tables::pool_label_name(&row.label), None)?;
-            for prefix in
-                [[b"cont/".as_slice(), &uuid.0].concat(), [b"cont_label/".as_slice(), &uuid.0].concat()]
-            {
-                for (rest, _) in store.service_rows(&prefix)?.1 {
-                    tx.set_service_row(&[&prefix[..], &rest].concat(), None)?;
-                }
+            for prefix in tables::pool_prefixes(&uuid.0) {
+                tables::remove_all(store, &mut tx, &prefix)?;
             }
             store.wait(tx.commit()?, Durability::Synced)
         };

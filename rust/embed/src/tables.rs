@@ -1,7 +1,8 @@
 //! Rows of the services' tables: which pools and containers there are. `docs/formats/records.md` draws them.
 
 use daos_client::{Error, Result};
-use daos_types::{Der, limits};
+use daos_types::{Der, Epoch, limits};
+use daos_vos::{Store, Tx, VosError};
 
 /// Bytes of the properties of a pool or container: they stay in one row.
 const PROPS_LEN_MAX: usize = 64 << 10;
@@ -75,6 +76,39 @@ pub(crate) fn cont_label_name(pool: &[u8; 16], label: &str) -> Vec<u8> {
     [b"cont_label/".as_slice(), pool, label.as_bytes()].concat()
 }
 
+/// In front of all snapshots of a container, which follow in the order of their epochs.
+pub(crate) fn snap_prefix(pool: &[u8; 16], cont: &[u8; 16]) -> Vec<u8> {
+    [b"snap/".as_slice(), pool, cont].concat()
+}
+
+pub(crate) fn snap_name(pool: &[u8; 16], cont: &[u8; 16], epoch: Epoch) -> Vec<u8> {
+    [&snap_prefix(pool, cont)[..], &epoch.0.to_be_bytes()].concat()
+}
+
+/// In front of all attributes of a container, or of the pool itself.
+pub(crate) fn attr_prefix(pool: &[u8; 16], cont: Option<&[u8; 16]>) -> Vec<u8> {
+    // No container has the nil UUID: they are random ones.
+    [b"attr/".as_slice(), pool, cont.unwrap_or(&[0; 16])].concat()
+}
+
+/// In front of all that goes with a pool, but its own rows.
+pub(crate) fn pool_prefixes(pool: &[u8; 16]) -> [Vec<u8>; 4] {
+    [b"cont/".as_slice(), b"cont_label/", b"snap/", b"attr/"].map(|table| [table, pool].concat())
+}
+
+/// In front of all that goes with a container, but its own rows.
+pub(crate) fn cont_prefixes(pool: &[u8; 16], cont: &[u8; 16]) -> [Vec<u8>; 2] {
+    [snap_prefix(pool, cont), attr_prefix(pool, Some(cont))]
+}
+
+/// Removes the rows below a prefix when `tx` commits.
+pub(crate) fn remove_all(store: &Store, tx: &mut Tx<'_>, prefix: &[u8]) -> std::result::Result<(), VosError> {
+    for (rest, _) in store.service_rows(prefix)?.1 {
+        tx.set_service_row(&[prefix, &rest].concat(), None)?;
+    }
+    Ok(())
+}
+
 /// The bytes of a UUID's text; `None` for anything else.
 pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let hex: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
@@ -92,6 +126,27 @@ pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Options, System};
+
+    #[test]
+    fn nothing_of_a_destroyed_container_or_pool_stays() {
+        let system = System::in_memory(&Options::default()).unwrap();
+        let rows = || system.guard.rows(b"").unwrap().len();
+        let pool = system.pool_create("p", b"").unwrap();
+        let of_pool = rows();
+        for destroy_container in [true, false] {
+            let cont = pool.container_create("c", b"").unwrap();
+            cont.snapshot_create(Some("s")).unwrap();
+            cont.attributes().unwrap().set(&[("a", b"1")]).unwrap();
+            if destroy_container {
+                pool.container_destroy("c").unwrap();
+                assert_eq!(rows(), of_pool);
+            }
+        }
+        pool.attributes().set(&[("a", b"1")]).unwrap();
+        system.pool_destroy("p").unwrap();
+        assert_eq!(rows(), 0);
+    }
 
     #[test]
     fn rows_and_uuids_come_back() {

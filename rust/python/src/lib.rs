@@ -1,6 +1,7 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
 mod array;
+mod attributes;
 mod buffer;
 mod container;
 mod embedded;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::array::Array;
+    #[pymodule_export]
+    use super::attributes::Attributes;
     #[pymodule_export]
     use super::container::Container;
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! `Pool`.
 
+use crate::attributes::Attributes;
 use crate::container::Container;
 use crate::errors::OrRaise;
 use pyo3::prelude::*;
@@ -18,7 +19,7 @@ impl Pool {
 
     /// Its label.
     #[getter]
-    fn label(&self) -> &str {
+    fn label(&self) -> String {
         self.0.label()
     }
 
@@ -26,6 +27,16 @@ impl Pool {
     #[getter]
     fn props(&self) -> &[u8] {
         self.0.props()
+    }
+
+    /// Gives it another label.
+    fn set_label(&self, py: Python<'_>, label: &str) -> PyResult<()> {
+        py.detach(|| self.0.set_label(label)).or_raise(py)
+    }
+
+    /// Its attributes.
+    fn attributes(&self) -> Attributes {
+        Attributes(self.0.attributes())
     }
 
     /// Creates a container.

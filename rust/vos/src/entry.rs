@@ -94,7 +94,7 @@ impl Change<'_> {
     }
 
     /// The same with other bytes.
-    pub(crate) fn with_payload<'b>(self, payload: Payload<'b>) -> Change<'b> {
+    pub(crate) fn with_payload(self, payload: Payload<'_>) -> Change<'_> {
         match self {
             Self::Create => Change::Create,
             Self::Punch => Change::Punch,
@@ -164,9 +164,9 @@ impl<'a> Entry<'a> {
             Change::Array(number) | Change::Hole(number) => out.extend_from_slice(&number.to_le_bytes()),
             Change::Records { count, .. } => out.extend_from_slice(&count.to_le_bytes()),
             Change::Strided { count, blocks, stride, .. } => {
-                [count, blocks, stride]
-                    .iter()
-                    .for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+                for number in [count, blocks, stride] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
             }
             _ => {}
         }

@@ -24,6 +24,17 @@ struct Later {
     parts: Vec<data::Part>,
 }
 
+/// A read of an array at work.
+#[derive(Default)]
+struct Finder {
+    floor: Version,
+    iod: usize,
+    /// Neighbours that are looked up together.
+    group: Vec<Gap>,
+    pieces: Pieces,
+    segments: Vec<Segment>,
+}
+
 /// What was found of a single value.
 enum Single {
     Shown,
@@ -182,40 +193,34 @@ impl Scope<'_, '_> {
             return Ok(true);
         }
         fetch.holes.clear();
-        let mut pieces = Pieces::default();
-        let mut segments = Vec::new();
-        let mut group: Vec<Gap> = Vec::new();
+        let mut finder = Finder { floor: leaf.floor, iod: at, ..Finder::default() };
         let mut before = 0;
         for recx in fetch.recxs {
             let gap = Gap { index: recx.index, end: recx.end(), at: before };
             before += recx.count;
             let near = |last: &Gap| gap.index >= last.end && gap.index - last.end <= NEAR;
-            if !group.last().is_none_or(near) {
-                self.find(node, leaf.floor, &mut pieces, &mut group, fetch, &mut segments, at, later)?;
+            if !finder.group.last().is_none_or(near) {
+                self.find(node, &mut finder, fetch, later)?;
             }
-            group.push(gap);
+            finder.group.push(gap);
         }
-        self.find(node, leaf.floor, &mut pieces, &mut group, fetch, &mut segments, at, later)?;
+        self.find(node, &mut finder, fetch, later)?;
         join(&mut fetch.holes);
         Ok(true)
     }
 
     /// Finds the records of a group of neighbours.
-    #[allow(clippy::too_many_arguments)] // what one read carries from group to group
     fn find(
         &mut self,
         node: &KeyBuf,
-        floor: Version,
-        pieces: &mut Pieces,
-        group: &mut Vec<Gap>,
+        finder: &mut Finder,
         fetch: &mut ArrayFetch<'_>,
-        segments: &mut Vec<Segment>,
-        iod: usize,
         later: &mut Vec<Later>,
     ) -> Result<()> {
+        let Finder { floor, iod, group, pieces, segments } = finder;
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         let range = first.index..last.end;
-        pieces.collect(self.merge, node, self.at, floor, fetch.rec_size, range)?;
+        pieces.collect(self.merge, node, self.at, *floor, fetch.rec_size, range)?;
         segments.clear();
         pieces.fill(group, segments);
         group.clear();
@@ -242,7 +247,7 @@ impl Scope<'_, '_> {
                     if last_piece != Some(piece) {
                         let mut reference = Vec::new();
                         stored.encode(&mut reference);
-                        later.push(Later { iod, reference, parts: Vec::new() });
+                        later.push(Later { iod: *iod, reference, parts: Vec::new() });
                         last_piece = Some(piece);
                     }
                     if let Some(later) = later.last_mut() {

@@ -93,7 +93,9 @@ impl Shard {
         let needed_after = self.log_needed_after();
         let is_free = |freed: &mut Freed| freed.covers <= needed_after;
         let free: Vec<Freed> = self.freed.lock().extract_if(.., is_free).collect();
-        free.into_iter().for_each(|freed| self.data.give(freed.run));
+        for freed in free {
+            self.data.give(freed.run);
+        }
         self.data.cut()
     }
 }

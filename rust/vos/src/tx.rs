@@ -3,6 +3,7 @@
 //! A `Tx` holds the writer's lock. Its operations read what is there and what its earlier operations did, and write
 //! index changes into one record; `Store` logs the record and inserts it, or drops it all.
 
+use crate::array::Records;
 use crate::changes::Changes;
 use crate::data::{Stored, VALUE_LEN_MAX};
 use crate::entry::{Change, DtxNum, Entry, Payload};
@@ -232,7 +233,8 @@ impl<'a, 'm> Writing<'a, 'm> {
                     self.put(&mut node, Some(iod.akey), self.version, Change::NoValue)?;
                 }
                 IodValue::Array { rec_size, recxs, data } => {
-                    self.write_array(&mut node, iod.akey, dkey_state, rec_size, recxs, data, staged)?;
+                    let records = Records { rec_size, recxs, data, staged };
+                    self.write_array(&mut node, iod.akey, dkey_state, &records)?;
                 }
                 IodValue::Holes(recxs) => self.punch_records(&mut node, iod.akey, dkey_state, recxs)?,
             }

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daos.cli._snapshots import time_of
+
 if TYPE_CHECKING:
     from daos import Container
 
 
 def container_info(container: Container) -> dict[str, object]:
     """Return the JSON object of a container."""
+    snapshots = container.snapshots()
+    latest = {"latest_snapshot": time_of(snapshots[-1])} if snapshots else {}
     return {
         "pool_uuid": container.pool.uuid,
         "container_uuid": container.uuid,
         "container_label": container.label,
+        **latest,
         "redundancy_factor": container.properties["rd_fac"],
+        "num_snapshots": len(snapshots),
         "container_type": container.layout,
         "health": "HEALTHY",
     }

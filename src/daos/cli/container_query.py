@@ -8,6 +8,7 @@ from daos.cli._base import CONTAINER, POOL, open_pool
 from daos.cli._base import command as make
 from daos.cli._container_info import container_info, container_rows
 from daos.cli._output import Reply, rows
+from daos.cli._snapshots import time_of
 
 
 @make("query", POOL, CONTAINER)
@@ -15,8 +16,11 @@ from daos.cli._output import Reply, rows
 def command(context: click.Context, pool: str, container: str) -> Reply:
     """Tell about CONTAINER in POOL."""
     opened = open_pool(context, pool).container(container)
+    snapshots = opened.snapshots()
     more = [
         ("Pool UUID", opened.pool.uuid),
         ("Container redundancy factor", str(opened.properties["rd_fac"])),
+        ("Number of snapshots", str(len(snapshots))),
+        *(("Latest Persistent Snapshot", f"{last.epoch:#x} ({time_of(last)})") for last in snapshots[-1:]),
     ]
     return Reply([*rows([*container_rows(opened), *more]), ""], lambda: container_info(opened))

@@ -12,15 +12,18 @@ from daos.cli._base import CONTAINER, POOL, open_pool
 from daos.cli._base import command as make
 from daos.cli._kv import KEY, NAME, key_of
 from daos.cli._output import Reply
+from daos.cli._snapshots import SNAP, as_of
 
 OUTPUT = click.Option(["-o", "--output"], metavar="FILE", help="Write the value to FILE, not to standard output.")
 
 
-@make("get", POOL, CONTAINER, NAME, KEY, OUTPUT)
+@make("get", POOL, CONTAINER, NAME, KEY, OUTPUT, SNAP)
 @click.pass_context
-def command(context: click.Context, pool: str, container: str, name: str, key: str, output: str | None) -> Reply:
+def command(
+    context: click.Context, pool: str, container: str, name: str, key: str, output: str | None, snap: str | None
+) -> Reply:
     """Print the value of KEY in the store NAME, byte for byte; in JSON it is base64."""
-    kv = open_pool(context, pool).container(container).kv(name)
+    kv = as_of(open_pool(context, pool).container(container), snap).kv(name)
     value = kv[cast("str", key_of(kv, key))]
     if output is not None:
         Path(output).write_bytes(value)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from daos.client._names import ObjectId
 from daos.client._values import Extent, Extreme, Hole, Range
+from daos.client.attributes import Attributes
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.system import System, open, open_system  # noqa: A004 -- it is called `daos.open`
+from daos.model.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from daos.client.array import Array
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KV",
     "Array",
+    "Attributes",
     "Container",
     "Extent",
     "Extreme",
@@ -28,6 +31,7 @@ __all__ = [
     "ObjectId",
     "Pool",
     "Range",
+    "Snapshot",
     "System",
     "open",
     "open_system",

@@ -139,6 +139,22 @@ class ObjectCore(Protocol):
         """
 
 
+class AttributesCore(Protocol):
+    """The attributes of a pool or container."""
+
+    def set(self, items: list[tuple[str, bytes]]) -> None:
+        """Set several, all or none; durable at return."""
+
+    def get(self, names: list[str]) -> Sequence[bytes | None]:
+        """Return the values of several, in their order."""
+
+    def names(self) -> list[str]:
+        """Return the names, in the order of their bytes."""
+
+    def remove(self, names: list[str]) -> int:
+        """Remove several in one step, durable at return; return how many were there."""
+
+
 class ContainerCore(Protocol):
     """An open container."""
 
@@ -153,6 +169,12 @@ class ContainerCore(Protocol):
     @property
     def props(self) -> bytes:
         """What was given when it was created."""
+
+    def set_label(self, label: str) -> None:
+        """Give it another label, durable at return; `DER.EXIST` if that is taken."""
+
+    def attributes(self) -> AttributesCore:
+        """Return its attributes; a snapshot has none (`DER.NOTSUPPORTED`)."""
 
     def kv(self, hi: int, lo: int) -> KVCore:
         """Return a key-value object by its id; nothing is stored by this."""
@@ -172,6 +194,18 @@ class ContainerCore(Protocol):
     def alloc_oids(self, count: int) -> int:
         """Return the first of `count` numbers that this container never gave before; at least 1."""
 
+    def snapshot_create(self, name: str | None) -> int:
+        """Take a snapshot, durable at return, and return its epoch; `DER.EXIST` if the name is taken."""
+
+    def snapshots(self) -> list[tuple[int, str | None]]:
+        """Return epoch and name of each snapshot, oldest first."""
+
+    def snapshot_destroy(self, first: int, last: int) -> int:
+        """Destroy the snapshots from one epoch to another, both included; return how many, else `DER.NONEXIST`."""
+
+    def at(self, epoch: int) -> ContainerCore:
+        """Return the container as of a snapshot, else `DER.NONEXIST`; what would change it is `DER.NO_PERM`."""
+
 
 class PoolCore(Protocol):
     """An open pool."""
@@ -183,6 +217,12 @@ class PoolCore(Protocol):
     @property
     def label(self) -> str:
         """Its label."""
+
+    def set_label(self, label: str) -> None:
+        """Give it another label, durable at return; `DER.EXIST` if that is taken."""
+
+    def attributes(self) -> AttributesCore:
+        """Return its attributes."""
 
     def container_create(self, label: str, props: bytes) -> ContainerCore:
         """Create a container, else `DER.EXIST`."""

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal, overload
 from daos.client import _seam
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
+from daos.client.attributes import Attributes
 from daos.client.kv import KV, PAGE_KEYS
 from daos.client.object import TYPES, Object
 from daos.errors import DER, ExistsError, InvalidError, NotFoundError
+from daos.model.changes import container_changes
 from daos.model.labels import check_name
 from daos.model.properties import ContainerProperties
+from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,16 +50,20 @@ class NamedObject:
 
 
 class Container:
-    """An open container. Made by `Pool.container`; threads may share it.
+    """An open container, or one as of a snapshot. Made by `Pool.container` and `Container.at`; threads may share it.
+
+    As of a snapshot it is read as ever; what would change it or anything in it raises `AccessError` (`DER.NO_PERM`).
+    When the snapshot is destroyed, reading raises `NotFoundError` (`DER.NONEXIST`).
 
     All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed.
     """
 
-    __slots__ = ("_core", "_pool", "_properties", "_root")
+    __slots__ = ("_as_of", "_core", "_pool", "_properties", "_root")
 
-    def __init__(self, core: ContainerCore, pool: Pool) -> None:
+    def __init__(self, core: ContainerCore, pool: Pool, *, as_of: Snapshot | None = None) -> None:
         self._core = core
         self._pool = pool
+        self._as_of = as_of
         self._properties = ContainerProperties.decode(core.props)
         self._root = core.kv(ROOT.hi, ROOT.lo)
 
@@ -84,6 +91,37 @@ class Container:
     def layout(self) -> str:
         """Who owns the objects in it; `PYTHON` for names as this class keeps them."""
         return self._properties.layout
+
+    @property
+    def attributes(self) -> Attributes:
+        """Names and values that users keep with it.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: this is a snapshot, and attributes have no history.
+        """
+        return Attributes(self._core.attributes(), f"container {self.label}")
+
+    def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Change properties, all or none; durable at return.
+
+        Args:
+            properties: `label`, a new label: other open handles go on telling the old one; `status`, which can be set
+                to `healthy` and is, always, in an embedded system.
+
+        Raises:
+            InvalidError: `DER.INVAL`: an unknown name or a bad value; `DER.NOTSUPPORTED`: what DAOS knows and this
+                release does not carry out.
+            AccessError: `DER.NO_PERM`: one that does not change after creation; this is a snapshot.
+            ExistsError: `DER.EXIST`: another container of the pool has this label.
+        """
+        label = container_changes(properties).label
+        if label is not None:
+            self._core.set_label(label)
+
+    @property
+    def as_of(self) -> Snapshot | None:
+        """The snapshot it is read at; None for now."""
+        return self._as_of
 
     @overload
     def kv(self, name: str, *, create: Create = ..., keys: None = ...) -> KV[str]: ...
@@ -263,11 +301,87 @@ class Container:
             raise absent from error
         self._punch(entry.oid)
 
+    def snapshot(self, name: str | None = None) -> Snapshot:
+        """Take a snapshot: what was acknowledged before is in it, what comes later is not.
+
+        It takes no copy and little time, whatever the container holds. Durable at return, together with all that was
+        acknowledged before, also where the system was opened with a weaker durability.
+
+        Args:
+            name: Unique in the container, at most 128 bytes of UTF-8, no number; without one, the epoch tells it.
+
+        Raises:
+            ExistsError: `DER.EXIST`: a snapshot has this name.
+            InvalidError: `DER.INVAL`: a bad name.
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        stored = None if name is None else check_snapshot_name(name)
+        return Snapshot(self._core.snapshot_create(stored), stored)
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the snapshots, oldest first."""
+        return [Snapshot(epoch, name) for epoch, name in self._core.snapshots()]
+
+    def at(self, snapshot: str | int | Snapshot) -> Container:
+        """Return the container as of a snapshot, to be read; names are those of then, too.
+
+        Args:
+            snapshot: Its name, its epoch, or what `snapshot` returned.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is no such snapshot.
+            InvalidError: `DER.INVAL`: what can be none.
+        """
+        found = self._find(snapshot)
+        return Container(self._core.at(found.epoch), self._pool, as_of=found)
+
+    def destroy_snapshot(self, snapshot: str | int | Snapshot) -> None:
+        """Destroy a snapshot; durable at return. What only it could see will be given free.
+
+        Args:
+            snapshot: As `at`.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is no such snapshot.
+            InvalidError: `DER.INVAL`: what can be none.
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        found = self._find(snapshot)
+        self._core.snapshot_destroy(found.epoch, found.epoch)
+
+    def destroy_snapshots(self, first: int, last: int) -> int:
+        """Destroy all snapshots from one epoch to another, both included, in one step; return how many they were.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is none.
+            InvalidError: `DER.INVAL`: no epochs, or the first is behind the last.
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        if check_epoch(first) > check_epoch(last):
+            raise InvalidError(f"epoch {first} is behind {last}", hint="give the smaller one first")
+        return self._core.snapshot_destroy(first, last)
+
     def __contains__(self, name: str) -> bool:
         return self._root.get(check_name(name)) is not None
 
     def __repr__(self) -> str:
-        return f"<daos.Container {self.label!r} in pool {self._pool.label}>"
+        as_of = "" if self._as_of is None else f" at {self._as_of.name or hex(self._as_of.epoch)!r}"
+        return f"<daos.Container {self.label!r}{as_of} in pool {self._pool.label}>"
+
+    def _find(self, snapshot: str | int | Snapshot) -> Snapshot:
+        """Return the snapshot of a name or epoch."""
+        if isinstance(snapshot, str):
+            name, shown = check_snapshot_name(snapshot), repr(snapshot)
+            found = [listed for listed in self.snapshots() if listed.name == name]
+        else:
+            epoch = check_epoch(snapshot.epoch if isinstance(snapshot, Snapshot) else snapshot)
+            shown = f"at epoch {epoch:#x}"
+            found = [listed for listed in self.snapshots() if listed.epoch == epoch]
+        if found:
+            return found[0]
+        raise NotFoundError(
+            f"no snapshot {shown} of container {self.label}", hint="list the snapshots", context={"snapshot": snapshot}
+        )
 
     def _entry(self, stored: bytes) -> Entry | None:
         """Return what a name stands for."""
@@ -286,9 +400,8 @@ class Container:
         made = False
         if entry is None:
             if not create:
-                raise NotFoundError(
-                    f"no {name!r} in container {self.label}", hint="create=True makes it", context={"name": name}
-                )
+                hint = "create=True makes it" if self._as_of is None else "it was not there when the snapshot was taken"
+                raise NotFoundError(f"no {name!r} in container {self.label}", hint=hint, context={"name": name})
             entry, made = self._insert(stored, make())
         if create == "exclusive" and not made:
             raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daos.client.attributes import Attributes
 from daos.client.container import Container, Create, check_create
 from daos.errors import ExistsError, NotFoundError
+from daos.model.changes import pool_changes
 from daos.model.labels import check_label, check_reference, is_uuid
 from daos.model.properties import container_properties
 
@@ -52,6 +54,27 @@ class Pool:
     def uuid(self) -> str:
         """Its UUID, in lower case."""
         return self._core.uuid
+
+    @property
+    def attributes(self) -> Attributes:
+        """Names and values that users keep with it."""
+        return Attributes(self._core.attributes(), f"pool {self.label}")
+
+    def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Change properties, all or none; durable at return.
+
+        Args:
+            properties: `label`, a new label: other open handles go on telling the old one.
+
+        Raises:
+            InvalidError: `DER.INVAL`: an unknown name or a bad value; `DER.NOTSUPPORTED`: what DAOS knows and this
+                release does not carry out.
+            AccessError: `DER.NO_PERM`: one that does not change after creation.
+            ExistsError: `DER.EXIST`: another pool has this label.
+        """
+        label = pool_changes(properties).label
+        if label is not None:
+            self._core.set_label(label)
 
     @property
     def system(self) -> System:

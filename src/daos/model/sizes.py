@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from daos.errors import InvalidError
@@ -46,12 +47,12 @@ def format_size(size: int) -> str:
 
 
 def format_binary(size: int) -> str:
-    """Return the size of a chunk or cell in binary units with one digit: `1.0 MiB`."""
-    return _format(size, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
+    """Return the size of a chunk or cell in binary units, with one digit below ten: `1.0 MiB`, `32 KiB`."""
+    return _format(size, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), whole_from=10)
 
 
-def _format(size: int, base: int, units: tuple[str, ...]) -> str:
+def _format(size: int, base: int, units: tuple[str, ...], *, whole_from: float = math.inf) -> str:
     value, power = float(size), 0
     while value >= base and power < len(units) - 1:
         value, power = value / base, power + 1
-    return f"{value:.1f} {units[power]}" if power else f"{size} {units[0]}"
+    return f"{value:.{0 if round(value, 1) >= whole_from else 1}f} {units[power]}" if power else f"{size} {units[0]}"

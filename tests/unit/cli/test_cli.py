@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 import click
 import pytest
@@ -19,56 +17,7 @@ from daos._doctor import Finding
 from daos.cli import _main
 from daos.cli._base import Lazy, LazyGroup
 from daos.cli._output import rows, table
-from tests.fake_core import FakeDisk
-
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Result:
-    """What a command line did; `text` and `errors` have `U` for each UUID."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status = status
-        self.raw = out
-        self.text = UUID.sub("U", out)
-        self.errors = UUID.sub("U", err)
-
-    @property
-    def json(self) -> dict[str, object]:
-        loaded = json.loads(self.text)
-        assert list(loaded) == ["response", "error", "status"]
-        assert isinstance(loaded, dict)
-        return loaded
-
-
-class Tool(Protocol):
-    """Runs a command line."""
-
-    def __call__(self, *words: str, system: str | None = "sys") -> Result: ...
-
-
-@pytest.fixture
-def tool(disk: FakeDisk, capfd: pytest.CaptureFixture[str]) -> Tool:
-    """Run a command line on the system `sys`, with all commands there."""
-
-    def run(*words: str, system: str | None = "sys") -> Result:
-        status = _main.run(list(words), system)
-        captured = capfd.readouterr()
-        for held in disk.systems.values():
-            assert not held.held, "left open"
-        return Result(status, captured.out, captured.err)
-
-    return run
-
-
-@pytest.fixture
-def made(tool: Tool) -> Tool:
-    """As `tool`, with a pool `tank`, a container `run7`, and a store `params` in it."""
-    tool("pool", "create", "tank")
-    tool("container", "create", "tank", "run7", "--properties", "cksum:crc32c")
-    tool("kv", "put", "tank", "run7", "params", "lr", "0.1", "--create")
-    return tool
-
+from tests.cli_tool import Tool
 
 GOLDEN = [
     (
@@ -89,7 +38,8 @@ GOLDEN = [
         "  Container Label            : run7\n"
         "  Container Type             : PYTHON\n"
         "  Pool UUID                  : U\n"
-        "  Container redundancy factor: 0\n\n",
+        "  Container redundancy factor: 0\n"
+        "  Number of snapshots        : 0\n\n",
     ),
     (
         "cont create tank next",
@@ -125,6 +75,7 @@ CONTAINER_JSON = {
     "container_uuid": "U",
     "container_label": "run7",
     "redundancy_factor": 0,
+    "num_snapshots": 0,
     "container_type": "PYTHON",
     "health": "HEALTHY",
 }

@@ -176,7 +176,10 @@ def test_reprs(disk: FakeDisk) -> None:
     pool = daos.open("./scratch.daos")
     assert repr(pool) == "<daos.Pool 'default' of ./scratch.daos>"
     assert repr(pool.system) == "<daos.System ./scratch.daos>"
-    assert repr(pool.container("c", create=True)) == "<daos.Container 'c' in pool default>"
+    cont = pool.container("c", create=True)
+    assert repr(cont) == "<daos.Container 'c' in pool default>"
+    assert repr(cont.at(cont.snapshot("s"))) == "<daos.Container 'c' at 's' in pool default>"
+    assert repr(cont.at(cont.snapshot())) == "<daos.Container 'c' at '0x1000010000000000' in pool default>"
 
 
 def test_the_stored_layout_of_names() -> None:
@@ -243,6 +246,18 @@ BAD: list[tuple[str, dict[str, object], type[DaosError], DER, str]] = [
     ("kv", {"name": "k", "keys": "float"}, InvalidError, DER.INVAL, '"str", "bytes", "int"'),
     ("kv", {"name": "k", "create": None}, InvalidError, DER.INVAL, "exclusive"),
     ("kv", {"name": "k"}, NotFoundError, DER.NONEXIST, "create=True"),
+    ("snapshot", {"name": ""}, InvalidError, DER.INVAL, "1 to 128 bytes"),
+    ("snapshot", {"name": "7"}, InvalidError, DER.INVAL, "no number"),
+    ("snapshot", {"name": 7}, InvalidError, DER.INVAL, "1 to 128 bytes"),
+    ("at", {"snapshot": "nope"}, NotFoundError, DER.NONEXIST, "list the snapshots"),
+    ("at", {"snapshot": 7}, NotFoundError, DER.NONEXIST, "list the snapshots"),
+    ("at", {"snapshot": daos.Snapshot(7)}, NotFoundError, DER.NONEXIST, "list the snapshots"),
+    ("at", {"snapshot": "7"}, InvalidError, DER.INVAL, "no number"),
+    ("at", {"snapshot": None}, InvalidError, DER.INVAL, "from 0 to"),
+    ("at", {"snapshot": -1}, InvalidError, DER.INVAL, "from 0 to"),
+    ("destroy_snapshot", {"snapshot": "nope"}, NotFoundError, DER.NONEXIST, "list the snapshots"),
+    ("destroy_snapshots", {"first": 2, "last": 1}, InvalidError, DER.INVAL, "the smaller one first"),
+    ("destroy_snapshots", {"first": 1, "last": 1 << 64}, InvalidError, DER.INVAL, "from 0 to"),
 ]
 
 
@@ -252,7 +267,15 @@ def test_bad_input(
 ) -> None:
     with daos.open("there") as pool:
         cont = pool.container("there", create=True)
-        act = {"open": daos.open, "container": pool.container, "kv": cont.kv}[method]
+        act = {
+            "open": daos.open,
+            "container": pool.container,
+            "kv": cont.kv,
+            "snapshot": cont.snapshot,
+            "at": cont.at,
+            "destroy_snapshot": cont.destroy_snapshot,
+            "destroy_snapshots": cont.destroy_snapshots,
+        }[method]
         with pytest.raises(cls) as caught:
             act(**arguments)  # type: ignore[operator]
         assert caught.value.code is code
@@ -260,6 +283,7 @@ def test_bad_input(
         # Nothing was made.
         assert [entry.label for entry in pool.containers()] == ["there"]
         assert list(cont.names()) == []
+        assert cont.snapshots() == []
         assert list(disk.systems) == ["there"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from daos.errors import DER, CorruptionError, InvalidError
 from daos.model.labels import check_label, check_reference, is_uuid
 from daos.model.properties import CONTAINER_PROPERTIES, ContainerProperties, container_properties
 from daos.model.sizes import format_binary, format_size, parse_size
+from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name, parse_epoch
 
 UUID = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
 
@@ -56,7 +59,8 @@ def test_printed_sizes() -> None:
         "1.5 MB",
         "1000.0 PB",
     ]
-    assert format_binary(1 << 20) == "1.0 MiB"
+    sizes = (5000, 10_200, 32 << 10, 1 << 20)
+    assert [format_binary(size) for size in sizes] == ["4.9 KiB", "10 KiB", "32 KiB", "1.0 MiB"]
 
 
 def test_defaults_and_aliases() -> None:
@@ -101,6 +105,39 @@ def test_bad_properties(given: dict[str, object], code: DER) -> None:
 def test_the_stored_form_comes_back() -> None:
     properties = container_properties({"cksum": "off"})
     assert ContainerProperties.decode(properties.encode()) == properties
+
+
+def test_an_epoch_tells_its_time() -> None:
+    assert Snapshot(0).created == datetime(2021, 1, 1, tzinfo=UTC)
+    for logical in (0, 0x3FFFF):
+        taken = Snapshot((1 << 34) + logical)
+        assert taken.created - Snapshot(0).created == timedelta(microseconds=1_073_741)
+    assert repr(Snapshot(1 << 60, "s")) == (
+        "<daos.Snapshot 's', epoch 0x1000000000000000, 2023-04-14T23:59:54.037+00:00>"
+    )
+    assert repr(Snapshot(1 << 60)) == "<daos.Snapshot epoch 0x1000000000000000, 2023-04-14T23:59:54.037+00:00>"
+
+
+@pytest.mark.parametrize("name", ["a", "after the run", "2026-11-22", "0x", "é" * 64, "x" * 128])
+def test_snapshot_names(name: str) -> None:
+    assert check_snapshot_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "7", "0x7F", "a\n", "é" * 65, "x" * 129, "\ud800", 7, b"a", None])
+def test_bad_snapshot_names(name: object) -> None:
+    with pytest.raises(InvalidError) as caught:
+        check_snapshot_name(name)
+    assert caught.value.hint == "1 to 128 bytes of printable text that is no number"
+
+
+@pytest.mark.parametrize("epoch", [-1, 1 << 64, True, 1.0, "1", None])
+def test_bad_epochs(epoch: object) -> None:
+    with pytest.raises(InvalidError, match="invalid epoch"):
+        check_epoch(epoch)
+
+
+def test_epochs_as_words() -> None:
+    assert [parse_epoch(word) for word in ("7", "0X1f", "x", "-1", "")] == [7, 31, None, None, None]
 
 
 def test_a_newer_form_is_named_and_a_broken_one_too() -> None:

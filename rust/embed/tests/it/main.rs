@@ -1,8 +1,11 @@
 //! The embedded system through its public interface.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod attributes;
+mod snapshots;
+
 use daos_embed::{Options, System};
-use daos_types::{Cond, Der, ObjectId, ObjectType};
+use daos_types::{Cond, Der, ObjectId, ObjectType, ValueSink};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -61,6 +64,21 @@ fn a_store_without_its_system_file_is_damage_and_not_a_place_for_a_new_one() {
     assert_eq!(system.pools().unwrap().len(), 1);
 }
 
+/// A sink that takes its time.
+#[derive(Debug)]
+struct Slow(mpsc::Sender<()>, mpsc::Receiver<()>);
+
+impl ValueSink for Slow {
+    fn put(&mut self, _: &[u8]) {
+        self.0.send(()).unwrap();
+        self.1.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    fn room(&mut self, _: usize) -> Option<&mut [u8]> {
+        None
+    }
+}
+
 #[test]
 fn closing_waits_for_a_call_that_is_under_way() {
     let place = Place::new("close");
@@ -69,12 +87,7 @@ fn closing_waits_for_a_call_that_is_under_way() {
     kv.put(b"k", b"v", Cond::NONE).unwrap();
     let (inside, entered) = mpsc::channel();
     let (leave, left) = mpsc::channel::<()>();
-    let reader = std::thread::spawn(move || {
-        kv.get(b"k", Cond::NONE, &mut |_| {
-            inside.send(()).unwrap();
-            left.recv_timeout(Duration::from_secs(20)).unwrap();
-        })
-    });
+    let reader = std::thread::spawn(move || kv.get(b"k", Cond::NONE, &mut Slow(inside, left)));
     entered.recv_timeout(Duration::from_secs(20)).unwrap();
     let (closed, was_closed) = mpsc::channel();
     let closer = std::thread::spawn(move || closed.send(system.close()).unwrap());
@@ -97,7 +110,7 @@ fn a_destroyed_container_takes_no_more_changes_and_its_space_is_collected() {
     }
     pool.container_destroy("c").unwrap();
     assert_eq!(kv.put(b"k", b"v", Cond::NONE).unwrap_err().der, Der::Nonexist);
-    assert_eq!(kv.get(b"k", Cond::NONE, &mut |_| ()).unwrap_err().der, Der::Nonexist);
+    assert_eq!(kv.get(b"k", Cond::NONE, &mut Vec::new()).unwrap_err().der, Der::Nonexist);
     let again = pool.container_create("c", b"").unwrap().kv(oid()).unwrap();
     assert!(again.list(None, 10, false).unwrap().keys.is_empty());
 }

@@ -9,3 +9,4 @@ mod write;
 pub(crate) use find::{Bytes, Gap, Pieces, Segment};
 pub(crate) use geometry::{Geometry, check_bounds, check_len, check_recxs, parts};
 pub(crate) use state::{Holds, Leaf};
+pub(crate) use write::Records;

@@ -12,6 +12,14 @@ use crate::tx::Writing;
 use daos_types::{Epoch, Extent, Version};
 use std::ops::ControlFlow;
 
+/// What is written to an array: the words of `IodValue::Array`, and what of it lies in the data file already.
+pub(crate) struct Records<'a> {
+    pub(crate) rec_size: u64,
+    pub(crate) recxs: &'a [Extent],
+    pub(crate) data: &'a [u8],
+    pub(crate) staged: Option<&'a StagedIod>,
+}
+
 impl Writing<'_, '_> {
     /// Writes records of the array at an akey's node, below a dkey that stands as given.
     pub(crate) fn write_array(
@@ -19,11 +27,9 @@ impl Writing<'_, '_> {
         node: &mut KeyBuf,
         akey: &[u8],
         dkey: NodeState,
-        rec_size: u64,
-        recxs: &[Extent],
-        data: &[u8],
-        staged: Option<&StagedIod>,
+        records: &Records<'_>,
     ) -> Result<()> {
+        let Records { rec_size, recxs, data, staged } = *records;
         check_len(rec_size, check_recxs(recxs)?, data.len())?;
         self.ensure_array(node, akey, dkey, rec_size)?;
         let geometry = Geometry::of(rec_size);

@@ -125,7 +125,7 @@ impl DataFile {
         // Whole blocks: the kernel need not read what is overwritten.
         let padding = run.count as usize * BLOCK as usize - bytes.len();
         let parts = [IoSlice::new(bytes), IoSlice::new(&ZEROS[..padding])];
-        let written = file.write_at(run.block * BLOCK, &parts[..1 + usize::from(padding > 0)]);
+        let written = file.write_at(run.block * BLOCK, &parts[..=usize::from(padding > 0)]);
         if let Err(error) = written {
             self.give(run);
             return Err(error.into());
@@ -152,11 +152,11 @@ impl DataFile {
             Arc::clone(place.file.insert(file))
         };
         let run = place.space.take(count);
-        if run.end() > place.size {
-            if let Err(error) = grow(&*file, &mut place.size, run.end()) {
-                place.space.give(run);
-                return Err(error);
-            }
+        if run.end() > place.size
+            && let Err(error) = grow(&*file, &mut place.size, run.end())
+        {
+            place.space.give(run);
+            return Err(error);
         }
         Ok((file, run))
     }

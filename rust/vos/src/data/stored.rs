@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn a_reference_stays_small_however_long_the_value() {
         for (len, sums) in
-            [(1, 1), (4096, 1), (4097, 2), (256 << 10, 64), ((256 << 10) + 1, 33), (1 << 30, 64)]
+            [(1_u64, 1), (4096, 1), (4097, 2), (256 << 10, 64), ((256 << 10) + 1, 33), (1 << 30, 64)]
         {
-            assert_eq!((len as u64).div_ceil(BLOCK << shift_of(len as u64)), sums, "{len}");
+            assert_eq!(len.div_ceil(BLOCK << shift_of(len)), sums, "{len}");
         }
         assert_eq!(shift_of(VALUE_LEN_MAX as u64), 12);
     }

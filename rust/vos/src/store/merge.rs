@@ -1,7 +1,7 @@
 //! Background work: memtables into bases, the log let go, destroyed containers taken apart.
 
-use super::Store;
 use super::rows::{ROW_DOOMED, numbered, row_of};
+use super::{Store, Tx};
 use crate::changes::ShardNum;
 use crate::collect;
 use crate::error::{Result, VosError};
@@ -182,6 +182,11 @@ impl Store {
     /// Brings everything into the bases and notes in the log that it is at rest. The store can still be used afterwards;
     /// dropping it without this loses nothing that was acknowledged.
     pub fn close(&self) -> Result<()> {
+        match self.begin().and_then(Tx::lower_ceiling) {
+            // It takes room that may not be there, and can be done without.
+            Ok(_) | Err(VosError::NoSpace { .. }) => {}
+            Err(error) => return Err(error),
+        }
         self.merge_all()?;
         self.log.close().map_err(|error| self.note(error.into()))
     }

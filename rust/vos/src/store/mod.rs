@@ -70,7 +70,10 @@ pub struct Opened {
 #[derive(Debug)]
 struct Writer {
     changes: Changes,
+    /// What the ceiling's row says: kept ahead of the epochs in use.
     ceiling: Epoch,
+    /// The greatest epoch in use.
+    used: Epoch,
     object_nums: BTreeMap<ShardNum, ObjectNums>,
 }
 

@@ -51,6 +51,7 @@ impl Store {
             writer: Mutex::new(Writer {
                 changes: Changes::default(),
                 ceiling: Epoch::ZERO,
+                used: Epoch::ZERO,
                 object_nums: BTreeMap::new(),
             }),
             shards: RwLock::new(shards),
@@ -96,7 +97,9 @@ impl Store {
         let (log, _) =
             Log::open_beside(Arc::clone(&media), identity, &options.log, merged, beside, &mut replay)?;
         // What is free of the data files is found out by a census.
-        shards.values().for_each(|shard| shard.levels().active.forget_dropped());
+        for shard in shards.values() {
+            shard.levels().active.forget_dropped();
+        }
         let store = Self::assemble(media, identity, options, log, shards, data_files);
         store.full.store(store.log_is_full(), Ordering::Release);
         store.settle_after_open()?;
@@ -109,7 +112,11 @@ impl Store {
             Some(bytes) => Epoch(u64::from_le_bytes(row_of(&bytes, "the epoch ceiling")?)),
             None => Epoch::ZERO,
         };
-        self.writer.lock().ceiling = ceiling;
+        {
+            let mut writer = self.writer.lock();
+            // Which of the epochs below it were used is not known.
+            (writer.ceiling, writer.used) = (ceiling, ceiling);
+        }
         let known: Vec<ShardNum> = self.shard_list()?.into_iter().map(|(num, ..)| num).collect();
         let unknown: Vec<ShardNum> = self
             .shards

@@ -133,6 +133,11 @@ impl Tx<'_> {
         self.seen
     }
 
+    /// Takes note of an epoch that is used beside those of the operations: no epoch after a restart is before it.
+    pub fn note_epoch(&mut self, epoch: Epoch) {
+        self.epoch_max = self.epoch_max.max(epoch);
+    }
+
     /// The part of a shard; its index in `parts`.
     fn part(&mut self, num: ShardNum) -> Result<usize> {
         if let Some(at) = self.parts.iter().position(|part| part.shard.num == num) {
@@ -238,6 +243,17 @@ impl Tx<'_> {
         self.finish(|_| ())
     }
 
+    /// Brings the ceiling back to what was used, so that the clock of the next opening does not run ahead.
+    pub(super) fn lower_ceiling(mut self) -> Result<Lsn> {
+        let used = self.writer.used;
+        if used < self.writer.ceiling {
+            self.put_row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?, &used.0.to_le_bytes());
+            // Where this fails, the row is merely higher than it has to be.
+            self.writer.ceiling = used;
+        }
+        self.finish(|_| ())
+    }
+
     /// Queues the record. Readers do not need the writer's lock, so the log may be relieved under it.
     fn submit(&self) -> std::result::Result<Lsn, LogError> {
         let record = [self.writer.changes.as_slice()];
@@ -271,6 +287,7 @@ impl Tx<'_> {
         if let Some(ceiling) = ceiling {
             self.writer.ceiling = ceiling;
         }
+        self.writer.used = self.writer.used.max(self.epoch_max);
         for part in &self.parts {
             self.writer.object_nums.insert(part.shard.num, part.nums);
         }

@@ -64,6 +64,35 @@ fn what_is_remembered_of_an_object_depends_on_the_log_as_well() {
 }
 
 #[test]
+fn an_epoch_that_only_a_row_carries_is_below_the_ceiling_of_the_next_opening() {
+    let media = MemoryMedia::new();
+    let (store, ..) = create(Arc::new(media.clone()), StoreOptions::default());
+    let epoch = Epoch(store.epoch_ceiling().0 + 1000);
+    let mut tx = store.begin().unwrap();
+    tx.note_epoch(epoch);
+    tx.set_service_row(b"snap/x", Some(b"row")).unwrap();
+    store.wait(tx.commit().unwrap(), Durability::Synced).unwrap();
+    drop(store);
+    let (store, _) = Store::open(Arc::new(media), IDENTITY, StoreOptions::default()).unwrap();
+    assert!(store.epoch_ceiling() > epoch);
+}
+
+#[test]
+fn a_clean_close_leaves_the_ceiling_at_the_last_epoch_used() {
+    let mut world = World::new(StoreOptions::default());
+    for round in 1..4_u64 {
+        let epoch = round << 40;
+        world.put(epoch - 1, b"k", b"v").unwrap();
+        world.put(epoch, b"k", b"w").unwrap();
+        assert!(world.store.epoch_ceiling() > Epoch(epoch));
+        world.store.close().unwrap();
+        let (store, _) = Store::open(Arc::clone(&world.media), IDENTITY, StoreOptions::default()).unwrap();
+        assert_eq!(store.epoch_ceiling(), Epoch(epoch));
+        world.store = store;
+    }
+}
+
+#[test]
 fn what_a_decision_makes_visible_depends_on_the_decision() {
     let world = World::new(StoreOptions::default());
     world.put(100, b"k", b"v").unwrap();

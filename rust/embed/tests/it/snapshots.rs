@@ -1,0 +1,99 @@
+//! Snapshots through the public interface.
+
+use crate::{Place, oid};
+use daos_client::Kv;
+use daos_embed::{Container, EmbeddedRoute, Options, System};
+use daos_types::{Cond, Der, Epoch};
+
+fn value(kv: &Kv<EmbeddedRoute>) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    kv.get(b"k", Cond::NONE, &mut value).unwrap().then_some(value)
+}
+
+fn container(system: &std::sync::Arc<System>) -> Container {
+    system.pool_create("p", b"").unwrap().container_create("c", b"").unwrap()
+}
+
+#[test]
+fn each_snapshot_reads_what_was_there_and_lasts_over_a_reopening() {
+    let place = Place::new("snapshots");
+    let system = System::open(&place.0, &Options::default()).unwrap();
+    let cont = container(&system);
+    let kv = cont.kv(oid()).unwrap();
+    let empty = cont.snapshot_create(None).unwrap();
+    kv.put(b"k", b"one", Cond::NONE).unwrap();
+    let one = cont.snapshot_create(Some("one")).unwrap();
+    kv.remove(b"k", Cond::NONE).unwrap();
+    drop((kv, cont, system));
+
+    let system = System::open(&place.0, &Options::default()).unwrap();
+    let cont = system.pool_open("p").unwrap().container_open("c").unwrap();
+    let kv = cont.kv(oid()).unwrap();
+    kv.put(b"k", b"two", Cond::NONE).unwrap();
+    let last = cont.snapshot_create(Some("last")).unwrap();
+    assert!(empty.epoch < one.epoch && one.epoch < last.epoch);
+    assert_eq!(cont.snapshots().unwrap(), [empty.clone(), one.clone(), last.clone()]);
+    for (snapshot, expected) in [(&empty, None), (&one, Some(&b"one"[..])), (&last, Some(b"two"))] {
+        let then = cont.at(snapshot.epoch).unwrap().kv(oid()).unwrap();
+        assert_eq!(value(&then).as_deref(), expected);
+        assert_eq!(then.list(None, 10, false).unwrap().keys.len(), usize::from(expected.is_some()));
+    }
+    assert_eq!(cont.snapshot_create(Some("one")).unwrap_err().der, Der::Exist);
+    assert_eq!(cont.snapshot_destroy(empty.epoch, one.epoch).unwrap(), 2);
+    assert_eq!(cont.snapshots().unwrap(), [last]);
+}
+
+#[test]
+fn a_snapshot_takes_no_changes() {
+    let system = System::in_memory(&Options::default()).unwrap();
+    let cont = container(&system);
+    cont.kv(oid()).unwrap().put(b"k", b"v", Cond::NONE).unwrap();
+    let snapshot = cont.snapshot_create(None).unwrap();
+    let then = cont.at(snapshot.epoch).unwrap();
+    let kv = then.kv(oid()).unwrap();
+    let refused = [
+        kv.put(b"k", b"w", Cond::NONE),
+        kv.put_all(&[], Cond::NONE),
+        kv.remove(b"k", Cond::NONE),
+        kv.destroy(),
+        then.alloc_oids(1).map(drop),
+        then.snapshot_create(None).map(drop),
+        then.snapshot_destroy(Epoch::ZERO, Epoch::MAX).map(drop),
+    ];
+    for result in refused {
+        assert_eq!(result.unwrap_err().der, Der::NoPerm);
+    }
+    assert_eq!(value(&kv).as_deref(), Some(&b"v"[..]));
+    assert_eq!(cont.snapshots().unwrap(), [snapshot]);
+}
+
+#[test]
+fn an_epoch_that_is_no_snapshot_or_none_any_more_is_not_read() {
+    let system = System::in_memory(&Options::default()).unwrap();
+    let cont = container(&system);
+    cont.kv(oid()).unwrap().put(b"k", b"v", Cond::NONE).unwrap();
+    let snapshot = cont.snapshot_create(None).unwrap();
+    assert_eq!(cont.at(Epoch(snapshot.epoch.0 + 1)).unwrap_err().der, Der::Nonexist);
+    assert_eq!(cont.snapshot_destroy(Epoch::ZERO, Epoch::ZERO).unwrap_err().der, Der::Nonexist);
+    let kv = cont.at(snapshot.epoch).unwrap().kv(oid()).unwrap();
+    cont.snapshot_destroy(snapshot.epoch, snapshot.epoch).unwrap();
+    assert_eq!(kv.get(b"k", Cond::NONE, &mut Vec::new()).unwrap_err().der, Der::Nonexist);
+    assert_eq!(kv.list(None, 10, false).unwrap_err().der, Der::Nonexist);
+}
+
+#[test]
+fn snapshots_go_with_their_container() {
+    let system = System::in_memory(&Options::default()).unwrap();
+    let cont = container(&system);
+    let pool = system.pool_open("p").unwrap();
+    let other = pool.container_create("other", b"").unwrap();
+    let snapshot = cont.snapshot_create(Some("s")).unwrap();
+    let kept = other.snapshot_create(Some("s")).unwrap();
+    let kv = cont.at(snapshot.epoch).unwrap().kv(oid()).unwrap();
+    pool.container_destroy("c").unwrap();
+    assert_eq!(kv.get(b"k", Cond::NONE, &mut Vec::new()).unwrap_err().der, Der::Nonexist);
+    assert_eq!(cont.snapshots().unwrap_err().der, Der::ContNonexist);
+    assert_eq!(cont.snapshot_create(None).unwrap_err().der, Der::ContNonexist);
+    assert_eq!(other.snapshots().unwrap(), [kept]);
+    assert!(pool.container_create("c", b"").unwrap().snapshots().unwrap().is_empty());
+}

@@ -1,0 +1,21 @@
+"""`daos pool get-attr`."""
+
+from __future__ import annotations
+
+import click
+
+from daos.cli._attributes import ATTR, NAMES, get_reply, names_of
+from daos.cli._base import POOL, open_pool
+from daos.cli._base import command as make
+from daos.cli._output import Reply
+
+
+@make("get-attr", POOL, NAMES, ATTR)
+@click.pass_context
+def command(context: click.Context, pool: str, names: str | None, attr: str | None) -> Reply:
+    """Print attributes of POOL.
+
+    Without a name all are printed; in JSON values are base64.
+    """
+    opened = open_pool(context, pool)
+    return get_reply(opened.attributes, f"pool {opened.label}", names_of(names, attr))

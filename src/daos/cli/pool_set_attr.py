@@ -1,0 +1,21 @@
+"""`daos pool set-attr`."""
+
+from __future__ import annotations
+
+import click
+
+from daos.cli._attributes import ATTR, PAIRS, VALUE, set_reply, to_set
+from daos.cli._base import POOL, open_pool
+from daos.cli._base import command as make
+from daos.cli._output import Reply
+
+
+@make("set-attr", POOL, PAIRS, ATTR, VALUE)
+@click.pass_context
+def command(context: click.Context, pool: str, pairs: str | None, attr: str | None, value: str | None) -> Reply:
+    """Set attributes of POOL.
+
+    All or none of them are set.
+    """
+    opened = open_pool(context, pool)
+    return set_reply(opened.attributes, f'pool "{opened.label}"', to_set(pairs, attr, value))

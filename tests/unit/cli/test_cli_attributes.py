@@ -1,0 +1,137 @@
+"""The tool's commands for attributes and properties, of pools and of containers, over the fake core."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli_tool import Tool
+
+OF = [("pool", "tank", "tank"), ("container", "tank run7", "run7")]
+
+
+@pytest.fixture
+def attributed(made: Tool) -> Tool:
+    """As `made`, with two attributes on the pool and on the container."""
+    made("pool", "set-attr", "tank", "a:1,long-name:x:y")
+    made("container", "set-attr", "tank", "run7", "a:1,long-name:x:y")
+    return made
+
+
+@pytest.mark.parametrize(("kind", "words", "label"), OF)
+def test_attributes_as_text(attributed: Tool, kind: str, words: str, label: str) -> None:
+    def said(verb: str, *more: str) -> str:
+        result = attributed(kind, verb, *words.split(), *more)
+        assert (result.status, result.errors) == (0, "")
+        return result.text
+
+    head = f"Attributes for {kind} {label}:\n"
+    values = "Name      Value \n----      ----- \na         1     \nlong-name x:y   \n"
+    assert said("list-attr") == f"{head}Name      \n----      \na         \nlong-name \n"
+    assert said("list-attr", "-V") == said("get-attr") == head + values
+    assert said("get-attr", "a") == said("get-attr", "-a", "a") == f"{head}Name Value \n---- ----- \na    1     \n"
+    done = f'Attributes successfully set on {kind} "{label}"\n'
+    assert said("set-attr", "b:2,a:3") == said("set-attr", "--attr", "b,c", "--value", "") == done
+    assert said("get-attr", "b").endswith("b    2     \n")
+    gone = f'Attribute(s) a,b,nope successfully deleted on {kind} "{label}"\n'
+    assert said("del-attr", "a,b,nope") == said("del-attr", "a,b,nope") == gone
+    said("del-attr", "-a", "b,c")
+    said("del-attr", "long-name")
+    assert said("list-attr") == said("list-attr", "-V") == said("get-attr") == f"{head}  No attributes found.\n"
+
+
+@pytest.mark.parametrize(("kind", "words", "label"), OF)
+def test_attributes_as_json(attributed: Tool, kind: str, words: str, label: str) -> None:
+    def said(verb: str, *more: str) -> object:
+        result = attributed(kind, verb, *words.split(), *more, "--json")
+        assert (result.status, result.errors) == (0, "")
+        return result.json["response"]
+
+    assert said("list-attr") == ["a", "long-name"]
+    assert said("list-attr", "-V") == {"a": "MQ==", "long-name": "eDp5"}
+    assert said("get-attr", "a") == {"name": "a", "value": "MQ=="}
+    every = [{"name": "a", "value": "MQ=="}, {"name": "long-name", "value": "eDp5"}]
+    assert said("get-attr") == said("get-attr", "a,long-name") == every
+    assert said("set-attr", "a:2") is None
+    assert said("del-attr", "a,long-name") is None
+    assert said("list-attr") == said("get-attr") == []
+
+
+def test_properties_of_a_container(made: Tool) -> None:
+    text = made("cont", "get-prop", "tank", "run7").text
+    assert text == (
+        "Properties for container run7\n"
+        "Name                              Value   \n"
+        "----                              -----   \n"
+        "Checksum (cksum)                  crc32c  \n"
+        "Checksum Chunk Size (cksum_size)  32 KiB  \n"
+        "Compression (compression)         off     \n"
+        "Deduplication (dedup)             off     \n"
+        "Dedup Threshold (dedup_threshold) 4.0 KiB \n"
+        "EC Cell Size (ec_cell_sz)         128 KiB \n"
+        "Encryption (encryption)           off     \n"
+        "Label (label)                     run7    \n"
+        "Layout Type (layout_type)         PYTHON  \n"
+        "Redundancy Factor (rd_fac)        0       \n"
+        "Redundancy Level (rd_lvl)         node    \n"
+        "Server Checksumming (srv_cksum)   off     \n"
+        "Health (status)                   HEALTHY \n"
+    )
+    response = made("cont", "get-prop", "tank", "run7", "rd_fac,cksum_size", "-j").json["response"]
+    assert response == [
+        {"value": "0", "name": "rd_fac", "description": "Redundancy Factor"},
+        {"value": 32768, "name": "cksum_size", "description": "Checksum Chunk Size"},
+    ]
+    assert made("cont", "get-prop", "tank", "run7", "--properties", "label", "-j").json["response"] == [
+        {"value": "run7", "name": "label", "description": "Label"}
+    ]
+
+
+def test_a_label_changes(made: Tool) -> None:
+    done = made("cont", "set-prop", "tank", "run7", "label:run8,status:healthy")
+    assert (done.status, done.text) == (0, "Properties were successfully set\n")
+    assert made("cont", "set-prop", "tank", "run8", "--properties", "label:run8", "-j").json["response"] is None
+    assert made("kv", "get", "tank", "run8", "params", "lr").text == "0.1"
+    assert made("cont", "query", "tank", "run7").status == 1
+    assert made("pool", "set-prop", "tank", "label:pond").text == "pool set-prop succeeded\n"
+    assert made("pool", "get-prop", "pond").text == (
+        "Pool pond properties:\nName               Value \n----               ----- \nPool label (label) pond  \n"
+    )
+    assert made("pool", "get-prop", "pond", "label", "-j").json["response"] == [
+        {"value": "pond", "name": "label", "description": "Pool label"}
+    ]
+
+
+ERRORS = [
+    ("pool get-attr tank nope", "no attribute 'nope' of pool tank: DER_NONEXIST(-1005): ", -1005),
+    ("cont get-attr tank run7 a,nope", "no attribute 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
+    ("cont get-attr tank run7 a -a b", "attributes are given twice: DER_INVAL(-1003): ", -1003),
+    ("cont set-attr tank run7", "no attributes given", -1003),
+    ("cont set-attr tank run7 -a x", "no attributes given", -1003),
+    ("cont set-attr tank run7 a:1 -a x -v y", "no attributes given", -1003),
+    ("pool set-attr tank junk", 'invalid attribute "junk" (must be key:val)', -1003),
+    ("pool set-attr tank b:1,b:2", 'attribute "b" is given twice', -1003),
+    (f"pool set-attr tank b:1,{'x' * 512}:2", "invalid attribute name 'xxx", -1003),
+    (f"pool set-attr tank b:{'x' * 65537}", "an attribute's value has at most 65536 bytes", -2013),
+    ("pool del-attr tank", "no attributes given", -1003),
+    ("cont list-attr tank nope", 'no container "nope" in pool tank', -2050),
+    ("cont get-prop tank run7 nope", 'unknown property "nope": DER_INVAL(-1003)', -1003),
+    ("cont get-prop tank run7 label --properties label", "properties are given twice", -1003),
+    ("cont set-prop tank run7", "no properties given", -1003),
+    ("cont set-prop tank run7 label:next", "label next is taken: DER_EXIST(-1004)", -1004),
+    ("cont set-prop tank run7 cksum:off", '"cksum" is not a settable property: it is fixed when a container', -1001),
+    ("pool set-prop tank reclaim:lazy", '"reclaim" is not a settable property in this release', -2037),
+    ("pool set-prop tank svc_list:0", '"svc_list" is not a settable property: the system keeps it', -1001),
+    ("pool set-prop tank label:more", "label more is taken: DER_EXIST(-1004)", -1004),
+]
+
+
+@pytest.mark.parametrize(("line", "text", "status"), ERRORS, ids=[line[:40] for line, *_ in ERRORS])
+def test_errors(attributed: Tool, line: str, text: str, status: int) -> None:
+    attributed("cont", "create", "tank", "next")
+    attributed("pool", "create", "more")
+    result = attributed(*line.split())
+    assert (result.status, result.text) == (1, "")
+    assert result.errors.startswith(f"ERROR: daos: {text}")
+    assert attributed(*line.split(), "-j").json["status"] == status
+    for kind, words, _ in OF:
+        assert attributed(kind, "list-attr", *words.split(), "-j").json["response"] == ["a", "long-name"]

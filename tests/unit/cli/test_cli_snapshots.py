@@ -1,0 +1,114 @@
+"""The tool's commands for snapshots, over the fake core, whose epochs are known."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli_tool import Tool
+
+FIRST, SECOND = 1 << 60, (1 << 60) + (1 << 40)
+FIRST_TIME, SECOND_TIME = "2023-04-14T23:59:54.037+00:00", "2023-04-15T00:01:02.757+00:00"
+
+
+@pytest.fixture
+def snapped(made: Tool) -> Tool:
+    """As `made`, with a snapshot `before` and one without a name, before and after a change."""
+    made("container", "create-snap", "tank", "run7", "-s", "before")
+    made("kv", "put", "tank", "run7", "params", "lr", "0.2")
+    made("kv", "put", "tank", "run7", "more", "a", "b", "--create")
+    made("container", "create-snap", "tank", "run7")
+    made("kv", "remove", "tank", "run7", "params", "lr")
+    return made
+
+
+def test_making_one(made: Tool) -> None:
+    first = made("container", "create-snap", "tank", "run7", "-s", "before")
+    assert first.text == f"snapshot/epoch {FIRST:#x} has been created (timestamp: {FIRST_TIME})\n"
+    second = made("cont", "snap", "tank", "run7", "-j")
+    assert second.json["response"] == {"epoch": SECOND, "timestamp": SECOND_TIME}
+    third = made("cont", "snap", "tank", "run7", "--snap", "later", "-j").json["response"]
+    assert isinstance(third, dict)
+    assert third["name"] == "later"
+
+
+def test_listing_them(snapped: Tool) -> None:
+    assert snapped("cont", "list-snaps", "tank", "run7").text == (
+        "Timestamp                     Epoch              Name   \n"
+        "---------                     -----              ----   \n"
+        f"{FIRST_TIME} {FIRST:#x} before \n"
+        f"{SECOND_TIME} {SECOND:#x}        \n"
+    )
+    assert snapped("cont", "list-snap", "tank", "run7", "-j").json["response"] == [
+        {"epoch": FIRST, "timestamp": FIRST_TIME, "name": "before"},
+        {"epoch": SECOND, "timestamp": SECOND_TIME},
+    ]
+    snapped("cont", "create", "tank", "next")
+    assert snapped("cont", "list-snaps", "tank", "next").text == "No snapshots.\n"
+    assert snapped("cont", "list-snaps", "tank", "next", "-j").json["response"] == []
+
+
+def test_a_query_tells_of_them(snapped: Tool) -> None:
+    text = snapped("cont", "query", "tank", "run7").text
+    assert "  Number of snapshots        : 2\n" in text
+    assert f"  Latest Persistent Snapshot : {SECOND:#x} ({SECOND_TIME})\n" in text
+    response = snapped("cont", "query", "tank", "run7", "-j").json["response"]
+    assert isinstance(response, dict)
+    assert (response["num_snapshots"], response["latest_snapshot"]) == (2, SECOND_TIME)
+
+
+@pytest.mark.parametrize("snap", ["before", str(FIRST), hex(FIRST)])
+def test_reading_one(snapped: Tool, snap: str) -> None:
+    assert snapped("kv", "get", "tank", "run7", "params", "lr", "--snap", snap).text == "0.1"
+    assert snapped("kv", "list", "tank", "run7", "--snap", snap).text == "params\n"
+    assert snapped("kv", "list", "tank", "run7", "params", "--snap", snap, "-j").json["response"] == ["lr"]
+    assert snapped("kv", "get", "tank", "run7", "params", "lr", "--snap", str(SECOND)).text == "0.2"
+    assert snapped("kv", "list", "tank", "run7").text == "more\nparams\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["-s", "before"], [SECOND]),
+        (["-e", hex(SECOND)], [FIRST]),
+        (["--epc", str(FIRST)], [SECOND]),
+        (["-r", f"{FIRST:#x}-{SECOND}"], []),
+        (["-r", f"0-{FIRST}"], [SECOND]),
+    ],
+)
+def test_destroying_them(snapped: Tool, words: list[str], left: list[int]) -> None:
+    result = snapped("cont", "destroy-snap", "tank", "run7", *words)
+    assert (result.status, result.text, result.errors) == (0, "", "")
+    listed = snapped("cont", "list-snaps", "tank", "run7", "-j").json["response"]
+    assert isinstance(listed, list)
+    assert [entry["epoch"] for entry in listed] == left
+
+
+ERRORS = [
+    ("cont create-snap tank run7 -s before", "snapshot before is there: DER_EXIST(-1004): ", -1004),
+    ("cont create-snap tank run7 -s 0x17", "invalid snapshot name '0x17': DER_INVAL(-1003): ", -1003),
+    ("cont create-snap tank nope", 'no container "nope" in pool tank', -2050),
+    ("cont destroy-snap tank run7", "must specify one of snapshot name or epoch or epoch range", -1003),
+    ("cont destroy-snap tank run7 -s a -e 1", "cannot specify more than one of snapshot name, epoch", -1003),
+    ("cont destroy-snap tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
+    ("cont destroy-snap tank run7 -e 7", "no snapshot at epoch 0x7 of container run7: DER_NONEXIST(-1005)", -1005),
+    ("cont destroy-snap tank run7 -e seven", '"seven" is no epoch', -1003),
+    ("cont destroy-snap tank run7 -e 99999999999999999999", "invalid epoch 99999999999999999999", -1003),
+    ("cont destroy-snap tank run7 -r 7", 'invalid range "7" (must be A-B)', -1003),
+    ("cont destroy-snap tank run7 -r 8-7", "range begin must be < end", -1003),
+    ("cont destroy-snap tank run7 -r 7-8", "no such snapshot: DER_NONEXIST(-1005)", -1005),
+    ("kv get tank run7 params lr --snap nope", "no snapshot 'nope' of container run7", -1005),
+    ("kv list tank run7 --snap 7", "no snapshot at epoch 0x7 of container run7", -1005),
+    ("kv get tank run7 more a --snap before", "no 'more' in container run7: DER_NONEXIST(-1005)", -1005),
+]
+
+
+@pytest.mark.parametrize(("line", "text", "status"), ERRORS, ids=[line for line, *_ in ERRORS])
+def test_errors(snapped: Tool, line: str, text: str, status: int) -> None:
+    result = snapped(*line.split())
+    assert (result.status, result.text) == (1, "")
+    assert result.errors.startswith(f"ERROR: daos: {text}")
+    assert "\nhint: " in result.errors or "DER_NONEXIST" in result.errors or "DER_EXIST" in result.errors
+    assert snapped(*line.split(), "-j").json["status"] == status
+    listed = snapped("cont", "list-snaps", "tank", "run7", "-j").json["response"]
+    assert isinstance(listed, list)
+    assert len(listed) == 2
