@@ -14,6 +14,7 @@ mod log_workload;
 mod media_backends;
 mod store_arrays;
 mod store_crash;
+mod store_data;
 mod store_dtx;
 mod store_faults;
 mod store_gate;
