@@ -101,7 +101,7 @@ def test_other_ways_to_read_and_write(temp: daos.Array) -> None:
     assert np.array_equal(np.asarray(temp), temp[:])
     assert np.asarray(temp, dtype="f4").dtype == np.float32
     with pytest.raises(ValueError, match="copy"):
-        np.asarray(temp, copy=False)
+        temp.__array__(copy=False)
     assert temp.chunk == (1 << 20) // 8
 
 
