@@ -10,6 +10,7 @@ from benches.peers.base import Durability
 SYNCED, BUFFERED = Durability.SYNCED, Durability.BUFFERED
 SMALL, BIG = 64, 4096
 UNLIMITED_S = 120.0
+DEPTHS = (1, 16, 64)
 FILLED_WHOLE = ("daos", "rocksdb")
 """Systems that are always filled one by one: the sustained rates of these two have targets."""
 
@@ -25,6 +26,7 @@ class Step:
         value_size: Bytes of a value.
         threads: Threads that put.
         systems: Which.
+        depth: Operations that one event loop has under way.
     """
 
     workload: str
@@ -33,12 +35,17 @@ class Step:
     value_size: int = SMALL
     threads: int = 1
     systems: tuple[str, ...] = STORES
+    depth: int = 1
 
     def row(self, entries: int) -> str:
         """Return its name in tables and targets, on stores of so many entries."""
         parts = [self.workload]
         if self.workload in ("put", "put_many"):
             parts += [f"{self.value_size}B", str(self.durability), f"{self.threads}t"]
+        if self.workload == "aio_put":
+            parts += [f"{self.value_size}B", str(self.durability)]
+        if self.workload in ("aio_put", "aio_get"):
+            parts.append(f"d{self.depth}")
         # What a crash leaves is a store of its own.
         return " ".join([*parts, f"@{self.count if self.workload == 'reopen' else entries}"])
 
@@ -75,6 +82,17 @@ def put_steps(synced: int, buffered: int) -> tuple[Step, ...]:
     return (*steps, batches, Step("put_many", buffered // 64 * 64, BUFFERED, SMALL, 1, (*STORES, RAW[0])))
 
 
+def event_steps(synced: int, gets: int) -> tuple[Step, ...]:
+    """Return puts and gets from an event loop, one, some and many at once; one by one, there are as many hand-overs."""
+    ours = STORES[:1]
+    steps = []
+    for depth in DEPTHS:
+        steps.append(Step("aio_put", synced * min(depth, 16), SYNCED, depth=depth, systems=ours))
+        steps.append(Step("aio_put", gets if depth > 1 else gets // 4, BUFFERED, depth=depth, systems=ours))
+        steps.append(Step("aio_get", gets if depth > 1 else gets // 4, depth=depth, systems=ours))
+    return tuple(steps)
+
+
 def big_steps(synced: int, gets: int, crashed: int) -> tuple[Step, ...]:
     """Return what is done on a big store: reads, and the synced puts that have targets there."""
     return (
@@ -94,7 +112,7 @@ def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
     synced, buffered = (512, 10_000) if quick else (4_096, 50_000)
     reads = (Step("get", gets), *(() if quick else (Step("get_view", gets),)), Step("scan", 0))
     stages = [
-        Stage(10_000, UNLIMITED_S, (*reads, *put_steps(synced, buffered))),
+        Stage(10_000, UNLIMITED_S, (*reads, *put_steps(synced, buffered), *event_steps(synced, gets))),
         Stage(100_000, 0.5 if quick else UNLIMITED_S, reads),
         Stage(1_000_000, 1.0 if quick else UNLIMITED_S, big_steps(synced, gets, 200_000)),
     ]

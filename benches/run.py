@@ -136,6 +136,7 @@ class Runner:
             entries=stage.entries,
             first=NEW_KEYS * (number + 1),
             threads=step.threads,
+            depth=step.depth,
         )
         if step.workload == "reopen":
             task = replace(task, directory=str(STORES / f"{system}-killed"), entries=step.count, first=0)

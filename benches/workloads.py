@@ -5,6 +5,7 @@ They run in a process of their own (`benches.child`); what is before and after t
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import resource
@@ -13,17 +14,18 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from benches.data import VALUES, keys, picks, value_of, values
-from benches.peers import open_store
+from benches.peers import embedded, open_store
 from benches.peers.base import Durability, Pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
     from typing import Self
 
+    import daos.aio
     from benches.peers.base import Store
 
 MARK_BEGIN = "/bench/begin"
@@ -34,6 +36,7 @@ CLOCK_EVERY = 1024
 """Puts between two looks at the clock, where a time limit holds."""
 CHECKED_MAX = 1000
 """Keys that are read back after a crash."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Task:
         first: The number of the first key that is put.
         threads: Threads that put, each its share.
         batch: Pairs of one `put_many`.
+        depth: Operations that one event loop has under way.
         seconds_max: After this, `fill` puts the rest sorted and in batches and measures no more.
     """
 
@@ -64,6 +68,7 @@ class Task:
     first: int = 0
     threads: int = 1
     batch: int = 64
+    depth: int = 1
     seconds_max: float = 600.0
 
 
@@ -240,6 +245,37 @@ def scan(task: Task) -> Outcome:
     return measured.outcome(count)
 
 
+def aio_put(task: Task) -> Outcome:
+    """Put new keys from one event loop, `depth` at once."""
+    pairs = pairs_of(task.first, task.count, task.value_size)
+    return asyncio.run(_in_tasks(task, pairs, lambda kv, pair: kv.put(*pair)))
+
+
+def aio_get(task: Task) -> Outcome:
+    """Get random keys from one event loop, `depth` at once, of a store that was read once."""
+
+    async def get(kv: daos.aio.KV[bytes], key: bytes) -> None:
+        if await kv.get(key) is None:
+            raise ValueError("a key that was put is not there")
+
+    return asyncio.run(_in_tasks(task, picks(task.entries, task.count), get))
+
+
+async def _in_tasks(task: Task, items: list[T], act: Callable[[daos.aio.KV[bytes], T], Awaitable[None]]) -> Outcome:
+    left = iter(items)
+    async with embedded.open_events(Path(task.directory), task.durability) as kv:
+        async for _ in kv.items():
+            pass
+
+        async def work() -> None:
+            for item in left:
+                await act(kv, item)
+
+        with Measured() as measured:
+            await asyncio.gather(*(work() for _ in range(task.depth)))
+    return measured.outcome(task.count)
+
+
 def crash(task: Task) -> Outcome:
     """Fill a store and die by SIGKILL, with nothing closed."""
     store = _open(task)
@@ -273,6 +309,8 @@ WORKLOADS: dict[str, Callable[[Task], Outcome]] = {
     "get": get,
     "get_view": get_view,
     "scan": scan,
+    "aio_put": aio_put,
+    "aio_get": aio_get,
     "crash": crash,
     "reopen": reopen,
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Literal
 
 import daos
+import daos.aio
 from benches.peers.base import Durability, Store
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -29,3 +31,12 @@ def open_store(directory: Path, durability: Durability) -> Store:
         scan=lambda: nullcontext(kv.items()),
         close=pool.close,
     )
+
+
+@asynccontextmanager
+async def open_events(directory: Path, durability: Durability) -> AsyncIterator[daos.aio.KV[bytes]]:
+    """Open the same store for an event loop."""
+    promised: Literal["synced", "buffered"] = "synced" if durability is Durability.SYNCED else "buffered"
+    async with daos.aio.open(directory / "store", durability=promised) as pool:
+        container = await pool.container("bench", create=True)
+        yield await container.kv("bench", create=True, keys="bytes")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         KV,
         Array,
         Attributes,
+        Batch,
         Container,
         Extent,
         Extreme,
@@ -59,6 +60,7 @@ __all__ = [
     "AccessError",
     "Array",
     "Attributes",
+    "Batch",
     "BuildInfo",
     "BusyError",
     "ClosedError",
@@ -107,6 +109,7 @@ _HOME = {
             "KV",
             "Array",
             "Attributes",
+            "Batch",
             "Container",
             "Extent",
             "Extreme",
@@ -130,6 +133,8 @@ _HOME = {
 if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
 
     def __getattr__(name: str) -> object:
+        if name == "aio":
+            return import_module("daos.aio")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_HOME.get(name, "daos.errors")), name)

@@ -3,6 +3,7 @@
 Errors are the classes of `daos.errors`. What the classes promise is told by the protocols of `daos.client._seam`.
 """
 
+from collections.abc import Callable
 from typing import final
 
 from typing_extensions import Buffer
@@ -10,9 +11,11 @@ from typing_extensions import Buffer
 __all__ = [
     "KV",
     "Array",
+    "AsyncKV",
     "Attributes",
     "Container",
     "Embedded",
+    "EventQueue",
     "Object",
     "Pool",
     "build_info",
@@ -158,3 +161,51 @@ class Object:
     def query(
         self, greatest: bool, dkey: bytes | None, akey: bytes | None, akey_extreme: bool, records: bool
     ) -> tuple[int | None, int | None, tuple[int, int] | None, int] | None: ...
+
+@final
+class EventQueue:
+    """Operations under way and the futures that wait for them; `docs/internals/events.md` tells the whole."""
+
+    def __new__(cls, *, operations_max: int, bytes_max: int, workers: int) -> EventQueue:
+        """Return an empty queue; its threads start with the first operation.
+
+        Args:
+            operations_max: Operations submitted and not yet drained.
+            bytes_max: Bytes of their buffers; a single operation may have more.
+            workers: Threads.
+        """
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when operations are done."""
+    @property
+    def in_flight(self) -> int:
+        """Operations submitted and not yet drained."""
+    def call(self, future: object, function: Callable[[], object], last: bool = False) -> bool:
+        """Have a worker call a function; `last`: when all that was submitted before is done.
+
+        Returns:
+            False where there is no room; then nothing was begun.
+
+        Raises:
+            ClosedError: The queue is closed.
+            ForkedError: It belongs to the parent process.
+        """
+    def drain(self) -> list[tuple[object, bool, object]]:
+        """Return what is done: each future, whether it went well, and its result or exception; waits for nothing."""
+    def close(self, *, timeout_s: float, abandon: bool = False) -> bool:
+        """Take no more operations; wait for those submitted, or with `abandon` for those begun.
+
+        Returns:
+            False where some were still at work after the time-out.
+        """
+
+@final
+class AsyncKV:
+    """A `KV` whose operations go through a queue: each method returns at once, False where there is no room."""
+
+    def __new__(cls, kv: KV) -> AsyncKV: ...
+    def put(self, queue: EventQueue, future: object, key: bytes, value: bytes, flags: int = 0) -> bool: ...
+    def get(self, queue: EventQueue, future: object, key: bytes) -> bool: ...
+    def put_many(self, queue: EventQueue, future: object, items: list[tuple[bytes, bytes]]) -> bool: ...
+    def get_many(self, queue: EventQueue, future: object, keys: list[bytes]) -> bool: ...
+    def remove(self, queue: EventQueue, future: object, key: bytes, flags: int = 0) -> bool: ...
+    def list_keys(self, queue: EventQueue, future: object, anchor: bytes | None, count: int, reverse: bool) -> bool: ...

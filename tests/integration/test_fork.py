@@ -11,25 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import daos
+from tests.forking import in_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-
-def in_child(act: Callable[[], None]) -> int:
-    """Run something in a forked child; return its exit status, 0 if nothing was raised."""
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    status = 1
-    try:
-        act()
-        status = 0
-    except BaseException:  # noqa: BLE001 -- whatever it is, the parent's test fails by the status
-        traceback.print_exc(file=sys.stderr)
-    finally:
-        os._exit(status)
 
 
 def test_a_child_keeps_its_own_lock_when_it_drops_what_it_inherited(tmp_path: Path) -> None:

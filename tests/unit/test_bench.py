@@ -60,6 +60,18 @@ def test_a_filled_store_is_read(system: str, tmp_path: Path) -> None:
     assert run(replace(task, workload="scan")).operations == 3000
 
 
+@pytest.mark.parametrize("depth", [1, 16])
+def test_event_loops_run(depth: int, tmp_path: Path) -> None:
+    task = Task("fill", "daos", str(tmp_path), Durability.SYNCED, count=100)
+    run(task)
+    task = replace(task, depth=depth, count=50, entries=100)
+    assert run(replace(task, workload="aio_put", first=1000)).operations == 50
+    assert run(replace(task, workload="aio_get")).operations == 50
+    assert run(replace(task, workload="get", entries=100)).operations == 50
+    with pytest.raises(ValueError, match="not there"):
+        run(replace(task, workload="aio_get", entries=200))
+
+
 def test_a_slow_fill_ends_in_batches(tmp_path: Path) -> None:
     task = Task("fill", "sqlite", str(tmp_path), count=3000, seconds_max=0)
     assert run(task).operations == 1024

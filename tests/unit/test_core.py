@@ -11,9 +11,11 @@ from daos import _core
 # Grows with the seam; a name that is not here was not meant to be public.
 NAMES = [
     "Array",
+    "AsyncKV",
     "Attributes",
     "Container",
     "Embedded",
+    "EventQueue",
     "KV",
     "Object",
     "Pool",

@@ -24,6 +24,10 @@ def test_every_public_name_is_there() -> None:
     assert set(daos.__all__) <= set(dir(daos))
 
 
+def test_the_asynchronous_face_is_loaded_when_it_is_named() -> None:
+    assert "asyncio" in loaded_by("import daos; daos.aio.open")
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
         daos.nonesuch  # type: ignore[attr-defined]  # noqa: B018

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use daos_client::{Error, Result};
+use daos_types::Der;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,23 +14,40 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The process generation in which something was made.
+/// The process in which something was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
+pub(crate) struct Owner {
+    /// Children have another.
+    generation: u64,
+    pid: u32,
+}
 
-impl Generation {
-    /// The generation of this process; its children will have another.
+impl Owner {
+    /// This process.
     pub(crate) fn here() -> Self {
         REGISTERED.call_once(|| {
             // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec. A failure to register
             // (no memory) leaves children undetected here; the directory's lock still keeps them out of the files.
             unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         });
-        Self(GENERATION.load(Ordering::Relaxed))
+        Self { generation: GENERATION.load(Ordering::Relaxed), pid: std::process::id() }
     }
 
-    /// Whether this process is another than the one it was made in.
+    /// Whether this process is another than the owner.
     pub(crate) fn is_forked(self) -> bool {
-        GENERATION.load(Ordering::Relaxed) != self.0
+        GENERATION.load(Ordering::Relaxed) != self.generation
+    }
+
+    /// Refuses what a child does with what it inherited.
+    pub(crate) fn check(self) -> Result<()> {
+        if !self.is_forked() {
+            return Ok(());
+        }
+        let message = format!("this handle belongs to process {}; a forked child cannot use it", self.pid);
+        let mut error = Error::new(Der::NoHdl, message)
+            .hint("open the system in the process that uses it, after the parent has closed it");
+        error.holder_pid = Some(self.pid);
+        error.forked = true;
+        Err(error)
     }
 }

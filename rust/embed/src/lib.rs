@@ -3,7 +3,9 @@
 
 mod attributes;
 mod background;
+mod debt;
 mod directory;
+mod event;
 mod fork;
 mod labels;
 mod pool;
@@ -13,6 +15,7 @@ mod system;
 mod tables;
 
 pub use attributes::Attributes;
+pub use event::{EventQueue, EventQueueOptions, Operation, Order, Submitted};
 pub use pool::{Container, Pool};
 pub use route::EmbeddedRoute;
 pub use snapshots::Snapshot;

@@ -1,7 +1,8 @@
 //! The way to the targets of an embedded pool: a direct call, then the reply gate.
 
 use crate::background::Background;
-use crate::fork::Generation;
+use crate::debt;
+use crate::fork::Owner;
 use crate::tables;
 use daos_client::{Error, Result, Route};
 use daos_engine::{Target, target::Outcome};
@@ -23,27 +24,17 @@ pub struct EmbeddedRoute {
 #[derive(Debug)]
 pub(crate) struct Guard {
     pub(crate) store: Arc<Store>,
-    pub(crate) generation: Generation,
-    pub(crate) owner_pid: u32,
+    pub(crate) owner: Owner,
     /// Whether it is closed. Calls hold it for reading while they run, so that closing waits for them: no call works on
     /// files that another process may have open by then.
-    pub(crate) closed: RwLock<bool>,
+    pub(crate) closed: Arc<RwLock<bool>>,
     pub(crate) background: Mutex<Option<Background>>,
 }
 
 impl Guard {
     /// Begins a call; the system stays open until what this answers is dropped.
     pub(crate) fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
-        if self.generation.is_forked() {
-            let mut error = Error::new(
-                Der::NoHdl,
-                format!("this handle belongs to process {}; a forked child cannot use it", self.owner_pid),
-            )
-            .hint("open the system in the process that uses it, after the parent has closed it");
-            error.holder_pid = Some(self.owner_pid);
-            error.forked = true;
-            return Err(error);
-        }
+        self.owner.check()?;
         // One call may enter twice, also while somebody waits to close.
         let closed = self.closed.read_recursive();
         if *closed {
@@ -97,9 +88,16 @@ impl EmbeddedRoute {
     }
 
     /// Nothing is told before it is as safe as was asked, be it a result or a refusal.
-    fn reply<T>(target: &Target, durability: Durability, (seen, result): Outcome<T>) -> Result<T> {
-        target.gate(seen, durability).map_err(told)?;
+    fn reply<T>(&self, target: &Target, durability: Durability, (seen, result): Outcome<T>) -> Result<T> {
+        self.gate(target, seen, durability)?;
         result.map_err(told)
+    }
+
+    fn gate(&self, target: &Target, seen: Seen, durability: Durability) -> Result<()> {
+        if debt::put_off(&self.guard, seen, durability) {
+            return Ok(());
+        }
+        target.gate(seen, durability).map_err(told)
     }
 }
 
@@ -111,7 +109,7 @@ impl Route for EmbeddedRoute {
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        Self::reply(target, request.durability, target.update(request))
+        self.reply(target, request.durability, target.update(request))
     }
 
     fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
@@ -130,7 +128,7 @@ impl Route for EmbeddedRoute {
             }
         }
         if let Some((target, seen, durability)) = last {
-            target.gate(seen, durability).map_err(told)?;
+            self.gate(target, seen, durability)?;
         }
         failed.map_or(Ok(()), |error| Err(told(error)))
     }
@@ -138,7 +136,7 @@ impl Route for EmbeddedRoute {
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        let read = Self::reply(target, request.durability, target.fetch(request, iods));
+        let read = self.reply(target, request.durability, target.fetch(request, iods));
         self.check_kept(request.of.cont, request.epoch)?;
         read
     }
@@ -146,7 +144,7 @@ impl Route for EmbeddedRoute {
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        let found = Self::reply(target, request.durability, target.query(request));
+        let found = self.reply(target, request.durability, target.query(request));
         self.check_kept(request.of.cont, request.epoch)?;
         found
     }
@@ -154,13 +152,13 @@ impl Route for EmbeddedRoute {
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        Self::reply(target, request.durability, target.punch(request))
+        self.reply(target, request.durability, target.punch(request))
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
-        let keys = Self::reply(target, request.durability, target.list(request))?;
+        let keys = self.reply(target, request.durability, target.list(request))?;
         self.check_kept(request.of.cont, request.epoch)?;
         Ok(keys)
     }

@@ -2,7 +2,7 @@
 
 use crate::background::Background;
 use crate::directory::{Directory, SystemHead};
-use crate::fork::Generation;
+use crate::fork::Owner;
 use crate::pool::Pool;
 use crate::route::{EmbeddedRoute, Guard, told};
 use crate::tables::{self, Row};
@@ -114,9 +114,8 @@ impl System {
         let clock = Arc::new(HybridClock::new(Arc::new(OsClock), store.epoch_ceiling()));
         let guard = Arc::new(Guard {
             store: Arc::clone(&store),
-            generation: Generation::here(),
-            owner_pid: std::process::id(),
-            closed: RwLock::new(false),
+            owner: Owner::here(),
+            closed: Arc::new(RwLock::new(false)),
             background: Mutex::new(None),
         });
         let system = Arc::new(Self {
@@ -154,7 +153,7 @@ impl System {
     /// Closes it: every handle ends, everything is in the base index at return. Closing again does nothing; in a forked
     /// child it touches nothing.
     pub fn close(&self) -> Result<()> {
-        if self.guard.generation.is_forked() {
+        if self.guard.owner.is_forked() {
             // A lock may be held by a thread that is not there: then nothing is waited for either.
             if let Some(background) =
                 self.guard.background.try_lock().and_then(|mut background| background.take())

@@ -1,11 +1,13 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
 mod array;
+mod async_kv;
 mod attributes;
 mod buffer;
 mod container;
 mod embedded;
 mod errors;
+mod event_queue;
 mod facts;
 mod kv;
 mod lent;
@@ -20,11 +22,15 @@ mod _core {
     #[pymodule_export]
     use super::array::Array;
     #[pymodule_export]
+    use super::async_kv::AsyncKV;
+    #[pymodule_export]
     use super::attributes::Attributes;
     #[pymodule_export]
     use super::container::Container;
     #[pymodule_export]
     use super::embedded::Embedded;
+    #[pymodule_export]
+    use super::event_queue::EventQueue;
     #[pymodule_export]
     use super::facts::{build_info, crc32c, der_table};
     #[pymodule_export]

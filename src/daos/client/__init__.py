@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daos.client._names import ObjectId
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
+from daos.client.batch import Batch
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.object import Object
@@ -21,6 +22,7 @@ __all__ = [
     "KV",
     "Array",
     "Attributes",
+    "Batch",
     "Container",
     "Extent",
     "Extreme",

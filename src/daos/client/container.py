@@ -9,6 +9,7 @@ from daos.client import _seam
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.client.attributes import Attributes
+from daos.client.batch import Batch
 from daos.client.kv import KV, PAGE_KEYS
 from daos.client.object import TYPES, Object
 from daos.errors import DER, ExistsError, InvalidError, NotFoundError
@@ -164,6 +165,10 @@ class Container:
         if codec is BYTES_KEYS:
             return KV(core, BYTES_KEYS, name=name, container=self, oid=entry.oid)
         return KV(core, STR_KEYS, name=name, container=self, oid=entry.oid)
+
+    def batch(self) -> Batch:
+        """Return a batch, for a `with` block: changes that are sent one behind the other, and awaited at its end."""
+        return Batch(self)
 
     def array(
         self,

@@ -143,6 +143,8 @@ mod tests {
             for (at, unit) in bytes.chunks(stored.unit()).enumerate() {
                 prop_assert!(stored.fits(&[3; 16], at, unit));
                 prop_assert!(!stored.fits(&[4; 16], at, unit));
+                let elsewhere = Stored { block: block ^ 1, ..stored };
+                prop_assert!(!elsewhere.fits(&[3; 16], at, unit));
             }
             bytes[flip % len] ^= 1 << (flip % 8);
             let changed = bytes.chunks(stored.unit()).enumerate().filter(|(at, unit)| !stored.fits(&[3; 16], *at, unit));

@@ -108,6 +108,11 @@ impl Store {
         self.log.wait(position, durability, Some(WAIT_MAX)).map_err(|error| self.note(error.into()))
     }
 
+    /// Whether all up to this log position survives a power cut already, so that nobody has to wait.
+    pub fn is_durable(&self, position: Lsn) -> bool {
+        position <= self.log.durable()
+    }
+
     /// Makes everything written so far survive a power cut.
     pub fn sync(&self) -> Result<()> {
         self.wait(self.log.last(), Durability::Synced)

@@ -105,11 +105,11 @@ impl World {
 fn values_of_all_lengths_come_back_now_after_a_merge_and_after_opening() {
     let mut world = World::new();
     let lengths = [0, 1, 4095, 4096, 4097, 65_536, 65_537, 262_144, 262_145, 3 << 20];
-    for (epoch, len) in (10..).zip(lengths) {
+    for (epoch, len) in (10_u64..).zip(lengths) {
         world.put(epoch, len.to_string().as_bytes(), &value(epoch as u8, len), Cond::NONE).unwrap();
     }
     for round in 0..3 {
-        for (epoch, len) in (10..).zip(lengths) {
+        for (epoch, len) in (10_u64..).zip(lengths) {
             let found = world.get(len.to_string().as_bytes()).unwrap();
             assert!(found == Some(value(epoch as u8, len)), "{len} bytes in round {round}");
         }

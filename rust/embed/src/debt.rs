@@ -1,0 +1,169 @@
+//! Replies that are put off: whoever runs several operations waits for all of them at once, and tells none before.
+
+use crate::route::{Guard, told};
+use daos_client::Result;
+use daos_types::{Durability, Lsn};
+use daos_vos::{Seen, Store};
+use parking_lot::{ArcRwLockReadGuard, RawRwLock};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+thread_local! {
+    /// What the operation that runs on this thread owes; `None` where replies are not put off.
+    static OWED: RefCell<Option<Debt>> = const { RefCell::new(None) };
+}
+
+/// What must be safe before the reply of one operation may be told.
+#[derive(Debug, Default)]
+pub(crate) struct Debt {
+    system: Option<Held>,
+    written: Lsn,
+    durable: Lsn,
+}
+
+/// A system that stays open until the debt is settled: later, other processes may have its files.
+#[derive(Debug)]
+struct Held {
+    store: Arc<Store>,
+    _open: ArcRwLockReadGuard<RawRwLock, bool>,
+}
+
+/// Runs an operation whose reply waits for nothing: what it would have waited for is answered beside its result.
+pub(crate) fn collect<R>(run: impl FnOnce() -> R) -> (R, Debt) {
+    OWED.set(Some(Debt::default()));
+    let result = run();
+    (result, OWED.take().unwrap_or_default())
+}
+
+/// Puts a wait off, within [`collect`]; false where the caller has to wait now. The caller is inside a call of the
+/// system.
+pub(crate) fn put_off(guard: &Guard, seen: Seen, durability: Durability) -> bool {
+    OWED.with_borrow_mut(|owed| {
+        let Some(debt) = owed else { return false };
+        match &debt.system {
+            Some(held) if !Arc::ptr_eq(&held.store, &guard.store) => return false,
+            Some(_) => {}
+            None => {
+                // The call holds it already, perhaps while somebody waits to close.
+                let open = guard.closed.read_arc_recursive();
+                debt.system = Some(Held { store: Arc::clone(&guard.store), _open: open });
+            }
+        }
+        let position = if durability == Durability::Synced { &mut debt.durable } else { &mut debt.written };
+        *position = seen.0.max(*position);
+        true
+    })
+}
+
+impl Debt {
+    /// Whether there is nothing to wait for any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.system
+            .as_ref()
+            .is_none_or(|held| self.written == Lsn::ZERO && held.store.is_durable(self.durable))
+    }
+
+    /// Waits until the reply may be told.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let Some(held) = &self.system else { return Ok(()) };
+        held.store.wait(self.written, Durability::Buffered).map_err(told)?;
+        held.store.wait(self.durable, Durability::Synced).map_err(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fork::Owner;
+    use daos_types::Der;
+    use daos_vos::StoreOptions;
+    use daos_vos::media::MemoryMedia;
+    use daos_vos::media::faulty::{Call, Fault, Faulty};
+    use parking_lot::{Mutex, RwLock};
+
+    /// A system's guard over a device that can be told to fail.
+    fn guard() -> (Arc<Faulty>, Guard) {
+        let media = Arc::new(Faulty::new(Arc::new(MemoryMedia::new())));
+        let store = Store::create(media.clone(), [7; 16], StoreOptions::default()).unwrap();
+        let guard = Guard {
+            store: Arc::new(store),
+            owner: Owner::here(),
+            closed: Arc::new(RwLock::new(false)),
+            background: Mutex::new(None),
+        };
+        (media, guard)
+    }
+
+    fn change(guard: &Guard, value: &[u8]) -> Seen {
+        let mut tx = guard.store.begin().unwrap();
+        tx.set_service_row(b"row", Some(value)).unwrap();
+        Seen(tx.commit().unwrap())
+    }
+
+    /// The debt of one change.
+    fn owed(guard: &Guard, value: &[u8], durability: Durability) -> Debt {
+        let (put_off, debt) = collect(|| put_off(guard, change(guard, value), durability));
+        assert!(put_off);
+        debt
+    }
+
+    #[test]
+    fn without_a_collector_nothing_is_put_off() {
+        let (_, guard) = guard();
+        assert!(!put_off(&guard, Seen(Lsn(1)), Durability::Synced));
+        let ((), debt) = collect(|| ());
+        assert!(debt.is_settled());
+        debt.settle().unwrap();
+        assert!(!put_off(&guard, Seen(Lsn(1)), Durability::Synced));
+    }
+
+    #[test]
+    fn many_debts_are_settled_by_one_write() {
+        for durability in [Durability::Synced, Durability::Buffered] {
+            let (media, guard) = guard();
+            let debts: Vec<Debt> = (0..50).map(|number| owed(&guard, &[number], durability)).collect();
+            assert!(debts.iter().all(|debt| !debt.is_settled()));
+            media.set(&[]);
+            for debt in &debts {
+                debt.settle().unwrap();
+            }
+            assert_eq!(media.count(Call::Write), 1);
+            assert_eq!(debts.iter().all(Debt::is_settled), durability == Durability::Synced);
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_to_each_that_depends_on_it_and_to_no_other() {
+        let (media, guard) = guard();
+        let before = owed(&guard, b"before", Durability::Synced);
+        before.settle().unwrap();
+        media.set(&[Fault::Fail { call: Call::Write, nth: 0, always: true }]);
+        let after = [owed(&guard, b"1", Durability::Synced), owed(&guard, b"2", Durability::Buffered)];
+        for debt in &after {
+            assert_eq!(debt.settle().unwrap_err().der, Der::TxUncertain);
+        }
+        before.settle().unwrap();
+    }
+
+    #[test]
+    fn a_system_stays_open_until_the_debt_is_paid() {
+        let (_, guard) = guard();
+        let debt = owed(&guard, b"1", Durability::Synced);
+        assert!(guard.closed.try_write().is_none());
+        debt.settle().unwrap();
+        assert!(guard.closed.try_write().is_none());
+        drop(debt);
+        assert!(guard.closed.try_write().is_some());
+    }
+
+    #[test]
+    fn an_operation_on_two_systems_puts_off_one() {
+        let ((_, one), (_, other)) = (guard(), guard());
+        let (put_off, debt) = collect(|| {
+            let first = put_off(&one, change(&one, b"1"), Durability::Synced);
+            (first, put_off(&other, change(&other, b"1"), Durability::Synced))
+        });
+        assert_eq!(put_off, (true, false));
+        debt.settle().unwrap();
+    }
+}

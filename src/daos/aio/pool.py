@@ -1,0 +1,92 @@
+"""Pools, awaitable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daos.aio.attributes import Attributes
+from daos.aio.container import Container
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from daos.aio._queue import Home
+    from daos.aio.system import System
+    from daos.client import Listed
+    from daos.client import Pool as SyncPool
+    from daos.client.container import Create
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """An open pool: `daos.Pool`, to be awaited. Made by `daos.aio.open` and `System.pool`.
+
+    As a context manager it closes, at the end, the whole system if it came from `daos.aio.open`.
+    """
+
+    __slots__ = ("_home", "_owns_system", "_sync", "_system")
+
+    def __init__(self, sync: SyncPool, system: System, home: Home, *, owns_system: bool = False) -> None:
+        self._sync = sync
+        self._system = system
+        self._home = home
+        self._owns_system = owns_system
+
+    @property
+    def label(self) -> str:
+        """Its label, unique in the system."""
+        return self._sync.label
+
+    @property
+    def uuid(self) -> str:
+        """Its UUID, in lower case."""
+        return self._sync.uuid
+
+    @property
+    def system(self) -> System:
+        """The system that holds it."""
+        return self._system
+
+    @property
+    def attributes(self) -> Attributes:
+        """Names and values that users keep with it."""
+        return Attributes(self._sync.attributes, self._home)
+
+    async def set_properties(self, properties: Mapping[str, object]) -> None:
+        """Change properties, all or none; arguments and errors are those of `daos.Pool.set_properties`."""
+        await self._home.call(lambda: self._sync.set_properties(properties))
+
+    async def container(
+        self, label: str, *, create: Create = False, properties: Mapping[str, object] | None = None
+    ) -> Container:
+        """Return a container; arguments and errors are those of `daos.Pool.container`."""
+        open_it = self._sync.container
+        sync = await self._home.call(lambda: open_it(label, create=create, properties=properties))
+        return Container(sync, self, self._home)
+
+    async def containers(self) -> list[Listed]:
+        """Return UUID and label of each container, in the order of the labels."""
+        return await self._home.call(self._sync.containers)
+
+    async def destroy_container(self, label: str) -> None:
+        """Destroy a container and all in it; errors are those of `daos.Pool.destroy_container`."""
+        await self._home.call(lambda: self._sync.destroy_container(label))
+
+    async def close(self) -> None:
+        """Close the system, if this pool came from `daos.aio.open`; see `System.close`."""
+        if self._owns_system:
+            await self._system.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._sync).replace("daos.Pool", "daos.aio.Pool")
