@@ -58,6 +58,9 @@ pub enum VosError {
     /// Another change carries the same version of the same key.
     #[error("another change of this key carries the same epoch")]
     SameVersion,
+    /// The change came too late: versions of its epoch were aggregated already.
+    #[error("the container was aggregated beyond this epoch")]
+    Aggregated,
     /// An undecided transaction stands in the way.
     #[error("a transaction that is not decided yet wrote this")]
     InProgress,
@@ -118,7 +121,7 @@ impl VosError {
             Self::OtherKind { .. } => Der::NoPerm,
             Self::Exists { .. } => Der::Exist,
             Self::NotFound { .. } => Der::Nonexist,
-            Self::SameVersion => Der::TxRestart,
+            Self::SameVersion | Self::Aggregated => Der::TxRestart,
             Self::InProgress => Der::Inprogress,
             Self::NoSpace { .. } => Der::Nospace,
             Self::Corrupt { .. } => Der::Csum,

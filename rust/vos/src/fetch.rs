@@ -225,12 +225,12 @@ impl Scope<'_, '_> {
         pieces.fill(group, segments);
         group.clear();
         // Of each piece what follows in it: its units are read once.
-        segments.sort_unstable_by_key(|segment| (segment.piece, segment.from));
+        segments.sort_unstable_by_key(|segment| (segment.span, segment.from));
         let bytes = |records: u64| (records * fetch.rec_size) as usize;
         let mut last_piece = None;
         for segment in &*segments {
             let out = bytes(segment.at)..bytes(segment.at + segment.count);
-            let Some(piece) = segment.piece else {
+            let Some(piece) = segment.span else {
                 fetch.holes.push(out);
                 continue;
             };

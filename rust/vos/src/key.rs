@@ -46,7 +46,7 @@ pub struct ContNum(pub u32);
 pub(crate) struct ObjNum(pub(crate) u64);
 
 /// An index key under construction, on the stack.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeyBuf {
     len: usize,
     bytes: [u8; index::KEY_LEN_MAX],

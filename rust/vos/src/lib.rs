@@ -4,6 +4,7 @@
 //! A deterministic library: bytes go through [`media`], epochs are given by the caller, there is no clock, no
 //! socket and no thread in here. `docs/internals/store.md` tells how it works, `docs/formats/` what it stores.
 
+mod aggregate;
 mod array;
 mod base;
 mod changes;
@@ -30,6 +31,7 @@ mod stage;
 mod store;
 mod tx;
 
+pub use aggregate::Aggregation;
 pub use changes::ShardNum;
 pub use data::VALUE_LEN_MAX;
 pub use dtx::{DtxId, Status as DtxStatus};

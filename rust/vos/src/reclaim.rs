@@ -3,6 +3,7 @@
 use crate::data::{Census, Run};
 use crate::entry;
 use crate::error::{Result, VosError};
+use crate::index::{Cursor as _, IndexView as _};
 use crate::key::TAG_TREE;
 use crate::levels::Levels;
 use crate::shard::Shard;
@@ -101,33 +102,51 @@ impl Shard {
 }
 
 impl CensusWalk {
+    /// Looks at some entries of the base; false at its end, with those of the memtables.
+    ///
+    /// Level by level: what a memtable hides in the base is named there until a merge takes it away, and frees it.
     fn step(&mut self) -> Result<bool> {
         let Self { levels, from, census } = self;
-        levels.read(None, |merge| {
-            let mut on = merge.seek(from)?;
-            let mut left = CENSUS_ENTRIES;
-            while on && merge.key().first() == Some(&TAG_TREE) {
-                if left == 0 {
-                    from.clear();
-                    from.extend_from_slice(merge.key());
-                    return Ok(true);
-                }
-                left -= 1;
-                if let Some(run) = entry::run_of(merge.value())? {
-                    let corrupt = |why: &str| {
-                        let why = format!("blocks {} to {} {why}", run.block, run.end() - 1);
-                        Err(VosError::Corrupt { why })
-                    };
-                    if run.end() > census.end() {
-                        return corrupt("are named and lie behind the end of the file");
-                    }
-                    if !census.note(run) {
-                        return corrupt("are named by two entries");
-                    }
-                }
-                on = merge.step()?;
+        let mut base = levels.base.cursor();
+        let mut on = base.seek(from)?;
+        let mut left = CENSUS_ENTRIES;
+        while on && base.key().first() == Some(&TAG_TREE) {
+            if left == 0 {
+                from.clear();
+                from.extend_from_slice(base.key());
+                return Ok(true);
             }
-            Ok(false)
-        })
+            left -= 1;
+            if let Some(run) = run_inside(base.value(), census)?
+                && !census.note(run)
+            {
+                let Run { block, .. } = run;
+                let why = format!("blocks {block} to {} are named by two entries", run.end() - 1);
+                return Err(VosError::Corrupt { why });
+            }
+            on = base.next()?;
+        }
+        drop(base);
+        for mem in levels.frozen.iter().chain([&levels.active]) {
+            for (_, entry) in mem.read().from(&[TAG_TREE]) {
+                if let Some(run) = entry.value.map(|value| run_inside(value, census)).transpose()?.flatten() {
+                    // The base may name it, too, by the same entry before its transaction was decided.
+                    census.note(run);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The blocks that an entry names, which lie in the file.
+fn run_inside(value: &[u8], census: &Census) -> Result<Option<Run>> {
+    let run = entry::run_of(value)?;
+    match run.filter(|run| run.end() > census.end()) {
+        None => Ok(run),
+        Some(run) => {
+            let why = format!("blocks {} to {} lie behind the end of the file", run.block, run.end() - 1);
+            Err(VosError::Corrupt { why })
+        }
     }
 }

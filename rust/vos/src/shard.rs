@@ -12,7 +12,7 @@ use crate::levels::Levels;
 use crate::merge_batch::MergeBatch;
 use crate::node::ObjectState;
 use crate::reclaim::{CensusWalk, Freed};
-use daos_types::{Lsn, UnitOid};
+use daos_types::{Epoch, Lsn, UnitOid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,10 @@ pub(crate) struct Shard {
     frozen_covers: Mutex<Option<Lsn>>,
     /// Levels that were replaced; readers may still hold them.
     replaced: Mutex<Vec<Weak<Levels>>>,
+    /// Up to where containers were aggregated: nothing is written there any more.
+    aggregated: RwLock<HashMap<ContNum, Epoch, Seeded>>,
+    /// The greatest of these.
+    aggregated_max: AtomicU64,
     /// Why it takes no more changes, if it does not.
     failed: OnceLock<String>,
 }
@@ -60,6 +64,8 @@ impl Shard {
             dtx: DtxTable::default(),
             frozen_covers: Mutex::new(None),
             replaced: Mutex::default(),
+            aggregated: RwLock::default(),
+            aggregated_max: AtomicU64::new(0),
             failed: OnceLock::new(),
         }
     }
@@ -175,6 +181,18 @@ impl Shard {
     /// Takes no more changes from now on: its base does not either. Reading goes on, and so do other shards.
     pub(crate) fn fail(&self, error: &VosError) {
         self.failed.get_or_init(|| error.to_string());
+    }
+
+    /// From now on nothing is written to a container at or before an epoch.
+    pub(crate) fn set_aggregated(&self, cont: ContNum, up_to: Epoch) {
+        self.aggregated.write().insert(cont, up_to);
+        self.aggregated_max.fetch_max(up_to.0, Ordering::AcqRel);
+    }
+
+    /// Whether a container may have a change at this epoch.
+    pub(crate) fn takes(&self, cont: ContNum, epoch: Epoch) -> bool {
+        epoch.0 > self.aggregated_max.load(Ordering::Acquire)
+            || self.aggregated.read().get(&cont).is_none_or(|up_to| epoch > *up_to)
     }
 
     /// Why it takes no more changes.

@@ -3,10 +3,12 @@
 
 mod find;
 mod geometry;
+mod paint;
 mod state;
 mod write;
 
-pub(crate) use find::{Bytes, Gap, Pieces, Segment};
+pub(crate) use find::{Bytes, Pieces};
 pub(crate) use geometry::{Geometry, check_bounds, check_len, check_recxs, parts};
+pub(crate) use paint::{Gap, Segment, Span, paint};
 pub(crate) use state::{Holds, Leaf};
 pub(crate) use write::Records;

@@ -4,6 +4,7 @@
 //! log and inserts it; nobody waits for the device under that lock. What a caller may answer is decided by the gate:
 //! [`Store::wait`] for the log position it depends on.
 
+mod aggregate;
 mod decide;
 mod merge;
 mod open;

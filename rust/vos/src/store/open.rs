@@ -1,6 +1,6 @@
 //! Making and opening a store: bases first, then what the log has beyond them.
 
-use super::rows::{ROW_CEILING, ROW_DTX, row_of};
+use super::rows::{ROW_AGGREGATED, ROW_CEILING, ROW_DTX, row_of};
 use super::shards::{data_name, index_identity, index_name, num_of};
 use super::{Opened, SYSTEM_SHARD, Store, StoreOptions, Writer};
 use crate::base;
@@ -9,7 +9,7 @@ use crate::data::{DataFile, DataFiles};
 use crate::dtx::DtxRow;
 use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
-use crate::key::KeyBuf;
+use crate::key::{ContNum, KeyBuf};
 use crate::log::{Beside, Log, Merged};
 use crate::media::Media;
 use crate::shard::Shard;
@@ -136,6 +136,10 @@ impl Store {
         let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
         for shard in shards {
             shard.set_base_epoch_max(ceiling.0);
+            for (name, row) in self.rows(shard.num, ROW_AGGREGATED)?.1 {
+                let cont = ContNum(u32::from_be_bytes(row_of(&name, "an aggregation")?));
+                shard.set_aggregated(cont, Epoch(u64::from_le_bytes(row_of(&row, "an aggregation")?)));
+            }
             for (name, row) in self.rows(shard.num, ROW_DTX)?.1 {
                 let num = DtxNum(u32::from_be_bytes(row_of(&name, "a transaction")?));
                 shard.dtx.set(num, DtxRow::decode(&row)?, self.log.last());

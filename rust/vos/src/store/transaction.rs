@@ -167,6 +167,9 @@ impl Tx<'_> {
         operation: impl FnOnce(&mut Writing<'_, '_>) -> Result<()>,
     ) -> Result<()> {
         let at = self.part(num)?;
+        if !self.parts[at].shard.takes(of.cont, version.epoch) {
+            return Err(VosError::Aggregated);
+        }
         let dtx = self.dtx.map_or(DtxNum::COMMITTED, |_| self.parts[at].shard.dtx.free_num());
         if self.operations > 0 {
             let done = self.writer.changes.since(self.overlaid);

@@ -30,10 +30,25 @@ enum What {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Change { dkey: usize, akey: usize, what: What, late: Option<u64> },
+    Change {
+        dkey: usize,
+        akey: usize,
+        what: What,
+        late: Option<u64>,
+    },
     Merge,
     Reopen,
-    Read { dkey: usize, akey: usize, recxs: Vec<Extent>, back: u64 },
+    Snapshot,
+    /// Forgets all snapshots but some, and removes what nobody can read then.
+    Aggregate {
+        forget: usize,
+    },
+    Read {
+        dkey: usize,
+        akey: usize,
+        recxs: Vec<Extent>,
+        back: u64,
+    },
 }
 
 fn recxs(akey: usize) -> impl Strategy<Value = Vec<Extent>> {
@@ -78,7 +93,8 @@ fn step() -> impl Strategy<Value = Step> {
     let read = place().prop_flat_map(|(dkey, akey)| {
         (recxs(akey), 0..50u64).prop_map(move |(recxs, back)| Step::Read { dkey, akey, recxs, back })
     });
-    prop_oneof![8 => change, 4 => read, 1 => Just(Step::Merge), 1 => Just(Step::Reopen)]
+    prop_oneof![8 => change, 4 => read, 1 => Just(Step::Merge), 1 => Just(Step::Reopen),
+        1 => Just(Step::Snapshot), 1 => (0..3usize).prop_map(|forget| Step::Aggregate { forget })]
 }
 
 #[derive(Debug)]
@@ -153,6 +169,9 @@ struct World {
     model: Model,
     clock: u64,
     used: BTreeSet<u64>,
+    snapshots: BTreeSet<u64>,
+    /// Before this only snapshots can be read.
+    aggregated: u64,
 }
 
 fn options() -> StoreOptions {
@@ -170,7 +189,8 @@ impl World {
         let (store, shard, cont) = create(Arc::clone(&media), options());
         let of = object(cont, ObjectType::MultiHashed);
         let (model, used) = (Model::default(), BTreeSet::new());
-        Self { media, store: Some(store), shard, of, model, clock: 100, used }
+        let snapshots = BTreeSet::new();
+        Self { media, store: Some(store), shard, of, model, clock: 100, used, snapshots, aggregated: 0 }
     }
 
     fn store(&self) -> &Store {
@@ -179,7 +199,7 @@ impl World {
 
     fn version(&mut self, late: Option<u64>) -> Version {
         self.clock += 2;
-        let mut epoch = self.clock - late.unwrap_or(0);
+        let mut epoch = (self.clock - late.unwrap_or(0)).max(self.aggregated + 1);
         while !self.used.insert(epoch) {
             epoch += 1;
             self.clock = self.clock.max(epoch);
@@ -198,14 +218,56 @@ impl World {
                 self.store = None;
                 self.store = Some(Store::open(Arc::clone(&self.media), IDENTITY, options()).unwrap().0);
             }
+            Step::Snapshot => {
+                // Snapshots are of what was: nothing is written before them any more.
+                self.clock += 2;
+                self.snapshots.insert(self.clock);
+            }
+            Step::Aggregate { forget } => self.aggregate(*forget),
             Step::Read { dkey, akey, recxs, back } => {
-                let at = Version::read_at(Epoch(self.clock.saturating_sub(*back)));
-                self.compare(*dkey, *akey, recxs, at);
+                if let Some(at) = self.readable(*back) {
+                    self.compare(*dkey, *akey, recxs, at);
+                }
             }
         }
         if self.store().merge_wanted() && self.clock.is_multiple_of(3) {
             self.store().merge_step().unwrap();
         }
+    }
+
+    /// A version that can still be read: so far back, or at the snapshot before.
+    fn readable(&self, back: u64) -> Option<Version> {
+        let epoch = self.clock.saturating_sub(back);
+        let epoch = if epoch >= self.aggregated {
+            Some(epoch)
+        } else {
+            self.snapshots.range(..=epoch).next_back().copied()
+        };
+        epoch.map(|epoch| Version::read_at(Epoch(epoch)))
+    }
+
+    fn aggregate(&mut self, forget: usize) {
+        while self.snapshots.len() > forget {
+            self.snapshots.pop_first();
+        }
+        self.clock += 2;
+        self.aggregated = self.clock;
+        let snapshots: Vec<Epoch> = self.snapshots.iter().map(|epoch| Epoch(*epoch)).collect();
+        let mut again = 0;
+        for round in 0..2 {
+            let store = self.store();
+            let mut tx = store.begin().unwrap();
+            let mut pass =
+                tx.aggregate(self.shard, self.of.cont, &snapshots, Epoch(self.aggregated)).unwrap();
+            tx.commit().unwrap();
+            while store.aggregate_step(&mut pass, 7).unwrap() {}
+            again = if round == 0 { 0 } else { pass.removed() };
+        }
+        assert_eq!(again, 0, "a second pass found more to remove");
+        for snapshot in self.snapshots.clone() {
+            self.compare_keys(Version::read_at(Epoch(snapshot)));
+        }
+        self.compare_keys(Version::read_at(Epoch::MAX));
     }
 
     fn change(&mut self, dkey: usize, akey: usize, what: &What, version: Version) {
@@ -359,7 +421,7 @@ proptest! {
             world.run(step);
         }
         for back in [0, 11, 37] {
-            let at = Version::read_at(Epoch(world.clock.saturating_sub(back)));
+            let Some(at) = world.readable(back) else { continue };
             for (akey, chunk) in CHUNKS.iter().enumerate() {
                 let near = Extent { index: chunk.saturating_sub(30), count: 60 };
                 let recxs = if akey == 2 { vec![Extent { index: 0, count: 26 }] } else { vec![Extent { index: 0, count: 60 }, near] };

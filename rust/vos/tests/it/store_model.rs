@@ -84,11 +84,32 @@ impl Model {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Update { object: usize, dkey: Key, values: BTreeMap<Key, Vec<u8>>, cond: u64, late: Option<u64> },
-    Punch { object: usize, dkey: Option<Key>, akeys: Vec<Key>, must_exist: bool, late: Option<u64> },
+    Update {
+        object: usize,
+        dkey: Key,
+        values: BTreeMap<Key, Vec<u8>>,
+        cond: u64,
+        late: Option<u64>,
+    },
+    Punch {
+        object: usize,
+        dkey: Option<Key>,
+        akeys: Vec<Key>,
+        must_exist: bool,
+        late: Option<u64>,
+    },
     Merge,
     Reopen,
-    Look { back: u64, page: usize, reverse: bool },
+    Snapshot,
+    /// Forgets all snapshots but some, and removes what nobody can read then.
+    Aggregate {
+        forget: usize,
+    },
+    Look {
+        back: u64,
+        page: usize,
+        reverse: bool,
+    },
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -130,6 +151,8 @@ fn step() -> impl Strategy<Value = Step> {
                 object, dkey, akeys: akeys.into_iter().collect(), must_exist, late }),
         1 => Just(Step::Merge),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Snapshot),
+        1 => (0..3usize).prop_map(|forget| Step::Aggregate { forget }),
         3 => (0u64..70, 1usize..4, any::<bool>()).prop_map(|(back, page, reverse)| Step::Look { back, page, reverse }),
     ]
 }
@@ -148,6 +171,9 @@ struct World {
     model: Model,
     clock: u64,
     used: BTreeSet<u64>,
+    snapshots: BTreeSet<u64>,
+    /// Before this only snapshots can be read.
+    aggregated: u64,
 }
 
 fn options() -> StoreOptions {
@@ -166,6 +192,8 @@ impl World {
             model: Model::default(),
             clock: 100,
             used: BTreeSet::new(),
+            snapshots: BTreeSet::new(),
+            aggregated: 0,
         }
     }
 
@@ -180,7 +208,8 @@ impl World {
     /// A new epoch, or an unused one in the past.
     fn version(&mut self, late: Option<u64>) -> Version {
         self.clock += 2;
-        let mut epoch = self.clock - late.map_or(0, |late| late.min(self.clock - 1));
+        let epoch = self.clock - late.map_or(0, |late| late.min(self.clock - 1));
+        let mut epoch = epoch.max(self.aggregated + 1);
         while !self.used.insert(epoch) {
             epoch += 1;
             self.clock = self.clock.max(epoch);
@@ -203,9 +232,16 @@ impl World {
                 self.store = None;
                 self.store = Some(Store::open(Arc::clone(&self.media), IDENTITY, options()).unwrap().0);
             }
+            Step::Snapshot => {
+                // Snapshots are of what was: nothing is written before them any more.
+                self.clock += 2;
+                self.snapshots.insert(self.clock);
+            }
+            Step::Aggregate { forget } => self.aggregate(*forget),
             Step::Look { back, page, reverse } => {
-                let at = Version::read_at(Epoch(self.clock.saturating_sub(*back)));
-                self.compare(at, *page, *reverse);
+                if let Some(at) = self.readable(*back) {
+                    self.compare(at, *page, *reverse);
+                }
             }
         }
         // Often enough a frozen memtable stays for a while, with newer and older changes above and below it.
@@ -254,6 +290,36 @@ impl World {
             Err(VosError::Exists { .. }) => assert!(exists, "nothing exists that must not"),
             Err(VosError::NotFound { .. }) => assert!(missing, "nothing is missing"),
             Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// A version that can still be read: so far back, or at the snapshot before.
+    fn readable(&self, back: u64) -> Option<Version> {
+        let epoch = self.clock.saturating_sub(back);
+        let snapshot = || self.snapshots.range(..=epoch).next_back().copied();
+        let epoch = if epoch >= self.aggregated { Some(epoch) } else { snapshot() };
+        epoch.map(|epoch| Version::read_at(Epoch(epoch)))
+    }
+
+    fn aggregate(&mut self, forget: usize) {
+        while self.snapshots.len() > forget {
+            self.snapshots.pop_first();
+        }
+        self.clock += 2;
+        self.aggregated = self.clock;
+        let snapshots: Vec<Epoch> = self.snapshots.iter().map(|epoch| Epoch(*epoch)).collect();
+        let mut again = 0;
+        for _ in 0..2 {
+            let store = self.store();
+            let mut tx = store.begin().unwrap();
+            let mut pass = tx.aggregate(self.shard, self.cont, &snapshots, Epoch(self.aggregated)).unwrap();
+            tx.commit().unwrap();
+            while store.aggregate_step(&mut pass, 7).unwrap() {}
+            again = pass.removed();
+        }
+        assert_eq!(again, 0, "a second pass found more to remove");
+        for snapshot in &self.snapshots {
+            self.compare(Version::read_at(Epoch(*snapshot)), 3, false);
         }
     }
 
@@ -410,7 +476,7 @@ proptest! {
             world.run(step);
         }
         for back in [0, 7, 23, 61] {
-            let at = Version::read_at(Epoch(world.clock.saturating_sub(back)));
+            let Some(at) = world.readable(back) else { continue };
             world.compare(at, 2, back % 2 == 1);
         }
     }

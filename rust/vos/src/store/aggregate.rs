@@ -1,0 +1,87 @@
+//! Aggregation at work: looks at the levels, removes under the writer's lock.
+
+use super::rows::{ROW_AGGREGATED, numbered};
+use super::{Store, Tx};
+use crate::aggregate::{Aggregation, Removals};
+use crate::changes::ShardNum;
+use crate::error::Result;
+use crate::key::{ContNum, KeyBuf, ObjNum};
+use daos_types::Epoch;
+
+/// Keys removed by one record.
+const REMOVED_MAX: usize = 1024;
+
+impl Tx<'_> {
+    /// Begins a pass over a container in a shard: versions that no reader at one of the snapshots, or from `up_to` on, can see are removed by
+    /// [`Store::aggregate_step`]. From now on no change at or before `up_to` is taken; the caller sees to it that nobody reads at an
+    /// epoch before it that is no snapshot.
+    pub fn aggregate(
+        &mut self,
+        shard: ShardNum,
+        cont: ContNum,
+        snapshots: &[Epoch],
+        up_to: Epoch,
+    ) -> Result<Aggregation> {
+        self.put_row(shard, &numbered(ROW_AGGREGATED, cont.0)?, &up_to.0.to_le_bytes());
+        self.store.shard(shard)?.set_aggregated(cont, up_to);
+        Ok(Aggregation::new(shard, cont, snapshots, up_to))
+    }
+}
+
+impl Store {
+    /// Goes on with a pass, looking at about `budget` entries. True where there is more to do.
+    pub fn aggregate_step(&self, pass: &mut Aggregation, budget: usize) -> Result<bool> {
+        let shard = self.shard(pass.shard)?;
+        let mut seen = 0;
+        while seen < budget {
+            let found = shard.levels().read(None, |merge| pass.look(merge, &shard.dtx))?;
+            seen += found.seen.max(1);
+            pass.count_removed(found.keys.len());
+            let done = found.done;
+            self.remove(pass.shard, &found)?;
+            if done {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn remove(&self, shard: ShardNum, found: &Removals) -> Result<()> {
+        for keys in found.keys.chunks(REMOVED_MAX) {
+            let mut tx = self.begin()?;
+            for key in keys {
+                tx.writer.changes.remove(shard, key);
+            }
+            tx.finish(|_| ())?;
+        }
+        if let Some((node, num)) = &found.emptied {
+            self.remove_number(shard, node, *num)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an object's number, if it still holds nothing when no writer is at work.
+    fn remove_number(&self, num: ShardNum, node: &[u8], object: ObjNum) -> Result<()> {
+        let shard = self.shard(num)?;
+        let mut tx = self.begin()?;
+        let mut versions = KeyBuf::from_slice(node)?;
+        let mark = versions.mark();
+        versions.versions();
+        let tree = KeyBuf::tree(object);
+        let empty = shard.levels().read(None, |merge| -> Result<bool> {
+            for prefix in [versions.as_slice(), tree.as_slice()] {
+                if merge.seek(prefix)? && merge.key().starts_with(prefix) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })?;
+        if empty {
+            versions.truncate(mark);
+            versions.below();
+            tx.remove_row(num, &versions);
+            tx.finish(|_| ())?;
+        }
+        Ok(())
+    }
+}
