@@ -1,8 +1,10 @@
 //! The one background thread of an open system: merges, readies the log, syncs what may wait a second.
 
+use crate::aggregation::Aggregator;
 use daos_vos::Store;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,8 @@ const SYNC_EVERY: Duration = Duration::from_millis(500);
 struct Shared {
     stop: Mutex<bool>,
     wake: Condvar,
+    /// Versions went out of sight by other means than changes.
+    sweep: AtomicBool,
 }
 
 /// The running thread.
@@ -26,18 +30,24 @@ pub(crate) struct Background {
 
 impl Background {
     /// Starts it.
-    pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Self> {
+    pub(crate) fn start(store: Arc<Store>, aggregator: Aggregator) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("daos-background".to_owned())
-            .spawn(move || run(&store, &seen))?;
+            .spawn(move || run(&store, aggregator, &seen))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Has it look for work now.
     pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();
+    }
+
+    /// Has it look through everything for versions that nobody can see any more.
+    pub(crate) fn sweep(&self) {
+        self.shared.sweep.store(true, Ordering::Release);
+        self.wake();
     }
 
     /// Stops it and waits for it to end.
@@ -56,7 +66,7 @@ impl Background {
     }
 }
 
-fn run(store: &Store, shared: &Shared) {
+fn run(store: &Store, mut aggregator: Aggregator, shared: &Shared) {
     let mut synced = Instant::now();
     loop {
         {
@@ -87,6 +97,12 @@ fn run(store: &Store, shared: &Shared) {
         let _ = store.collect_step(COLLECT_BUDGET);
         // Before somebody has to wait for it. A damaged shard says so to whoever changes it.
         while !*shared.stop.lock() && store.census_step().unwrap_or(false) {}
+        if shared.sweep.swap(false, Ordering::AcqRel) {
+            aggregator.sweep();
+        }
+        while !*shared.stop.lock() && !store.merge_wanted() && aggregator.step() {
+            sync_due();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The embedded system: a whole system in the caller's process, like SQLite. One rank, its targets over one store in one
 //! directory, requests by direct call.
 
+mod aggregation;
 mod attributes;
 mod background;
 mod debt;

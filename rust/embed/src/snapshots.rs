@@ -82,6 +82,9 @@ impl Container {
             store.wait(tx.commit()?, Durability::Synced)
         };
         commit().map_err(told)?;
+        if let Some(background) = &*system.guard.background.lock() {
+            background.sweep();
+        }
         Ok(epochs.len())
     }
 

@@ -1,5 +1,6 @@
 //! A system: opening, closing, its pools.
 
+use crate::aggregation::Aggregator;
 use crate::background::Background;
 use crate::directory::{Directory, SystemHead};
 use crate::fork::Owner;
@@ -128,7 +129,8 @@ impl System {
             directory: Mutex::new(directory),
         });
         system.remove_orphans()?;
-        let background = Background::start(store).map_err(|error| {
+        let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock));
+        let background = Background::start(store, aggregator).map_err(|error| {
             Error::new(Der::Nomem, format!("cannot start the background thread: {error}"))
         })?;
         *system.guard.background.lock() = Some(background);

@@ -97,3 +97,30 @@ fn snapshots_go_with_their_container() {
     assert_eq!(other.snapshots().unwrap(), [kept]);
     assert!(pool.container_create("c", b"").unwrap().snapshots().unwrap().is_empty());
 }
+
+#[test]
+fn what_no_snapshot_shows_is_removed_and_what_one_shows_is_not() {
+    let system = System::in_memory(&Options::default()).unwrap();
+    let cont = container(&system);
+    let kv = cont.kv(oid()).unwrap();
+    let put = |text: &str| kv.put(b"k", text.as_bytes(), Cond::NONE).unwrap();
+    for round in 0..10 {
+        put(&format!("before {round}"));
+    }
+    let snapshot = cont.snapshot_create(None).unwrap();
+    for round in 0..10 {
+        put(&format!("after {round}"));
+    }
+    let removed = cont.aggregate().unwrap();
+    assert_eq!(removed, 18);
+    assert_eq!(value(&cont.at(snapshot.epoch).unwrap().kv(oid()).unwrap()).unwrap(), b"before 9");
+    assert_eq!(value(&kv).unwrap(), b"after 9");
+    cont.snapshot_destroy(snapshot.epoch, snapshot.epoch).unwrap();
+    // The background may have been there already.
+    assert!(cont.aggregate().unwrap() <= 1);
+    kv.remove(b"k", Cond::NONE).unwrap();
+    let other = cont.aggregate().unwrap();
+    assert!(other >= 2, "the value and its punch are gone: {other}");
+    assert_eq!(value(&kv), None);
+    assert_eq!(cont.aggregate().unwrap(), 0);
+}

@@ -25,7 +25,7 @@ use daos_types::{Durability, Epoch, Lsn};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use rows::ROW_OBJECT_NUMS;
@@ -91,6 +91,8 @@ pub struct Store {
     data_files: Arc<DataFiles>,
     /// Held by whoever merges.
     merging: Mutex<()>,
+    /// Counts index changes since it was opened.
+    changes_made: AtomicU64,
     /// Memtables or log are full: writers merge before they write.
     full: AtomicBool,
     /// Whether `stopped_why` says something.
@@ -122,6 +124,11 @@ impl Store {
     /// Syncs what was acknowledged with [`Durability::Interval`]; to be called at least each second.
     pub fn sync_due(&self) -> Result<()> {
         self.log.sync_due().map_err(|error| self.note(error.into()))
+    }
+
+    /// How many index changes were made since it was opened.
+    pub fn changes_made(&self) -> u64 {
+        self.changes_made.load(Ordering::Relaxed)
     }
 
     fn check_running(&self) -> Result<()> {

@@ -17,7 +17,7 @@ use daos_types::{Epoch, Lsn};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 impl Store {
     /// Makes an empty store on an empty device.
@@ -57,6 +57,7 @@ impl Store {
             shards: RwLock::new(shards),
             data_files,
             merging: Mutex::new(()),
+            changes_made: AtomicU64::new(0),
             full: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             stopped_why: Mutex::new(None),

@@ -76,12 +76,15 @@ impl Store {
             let Some(shard) = shards.get(&num) else { return Ok(()) };
             let levels = shard.levels();
             let mut mem = levels.active.write();
+            let mut count = 0;
             for change in record.since(changes::HEAD_LEN) {
                 let OneChange { key, value, .. } = change?;
                 mem.insert(key, value, lsn);
                 shard.forget_object(key);
+                count += 1;
             }
             drop(mem);
+            self.changes_made.fetch_add(count, Ordering::Relaxed);
             self.look_at_load(shard, &levels, lsn);
             return Ok(());
         }
@@ -105,6 +108,7 @@ impl Store {
             if let Some((_, shard, mem)) = held.iter_mut().find(|(held, ..)| *held == num) {
                 mem.insert(key, value, lsn);
                 shard.forget_object(key);
+                self.changes_made.fetch_add(1, Ordering::Relaxed);
             }
         }
         drop(held);

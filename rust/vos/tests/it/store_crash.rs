@@ -19,6 +19,9 @@ const STATES: usize = 1_500;
 /// The epoch of change 0; change n has this and n.
 const EPOCH: u64 = 1_000;
 
+/// So far back the history is compared; what lies before may be aggregated.
+const LOOK_BACK: usize = 17;
+
 type Key = Vec<u8>;
 type State = BTreeMap<Key, Vec<u8>>;
 
@@ -107,11 +110,29 @@ impl Workload<'_> {
             if synced {
                 self.promise(truth, number);
             }
+            if self.random.below(12) == 0 {
+                self.aggregate(store, shard, cont, truth);
+            }
             if store.merge_wanted() && self.random.below(2) == 0 {
                 store.merge_step().unwrap();
                 truth.merges += 1;
                 // A merge syncs the log: everything begun is durable.
                 self.promise(truth, 0);
+            }
+        }
+    }
+
+    /// Removes what cannot be read any more, but for what `check` looks back at.
+    fn aggregate(&mut self, store: &Store, shard: ShardNum, cont: ContNum, truth: &Truth) {
+        let number = truth.after.len() - 1;
+        let Some(up_to) = number.checked_sub(LOOK_BACK).filter(|up_to| *up_to > 0) else { return };
+        let mut tx = store.begin().unwrap();
+        let mut pass = tx.aggregate(shard, cont, &[], epoch(up_to)).unwrap();
+        tx.commit().unwrap();
+        // Cut short sometimes: another pass goes on.
+        for _ in 0..1 + self.random.below(20) {
+            if !store.aggregate_step(&mut pass, 3).unwrap() {
+                break;
             }
         }
     }
@@ -230,7 +251,7 @@ fn check(
         let any = truth.after.iter().rposition(|state| *state == now);
         return Err(format!("{promise:?}, but the content is that of {any:?}"));
     };
-    for back in [1, 2, 5, 17] {
+    for back in [1, 2, 5, LOOK_BACK] {
         let old = held.saturating_sub(back);
         if content(store, shard, cont, epoch(old))? != truth.after[old] {
             return Err(format!("{held} changes are there, but the history differs after {old}"));

@@ -1,0 +1,142 @@
+//! Aggregation of a system's containers: at once when asked for, and in the background as fast as it finds anything.
+
+use crate::pool::Container;
+use crate::route::told;
+use crate::tables;
+use daos_client::Result;
+use daos_engine::HybridClock;
+use daos_types::{ContainerId, Epoch, PoolId};
+use daos_vos::{Aggregation, ShardNum, Store, VosError};
+use std::sync::Arc;
+
+/// Index entries looked at in one slice: a few milliseconds of work.
+const SLICE: u64 = 4096;
+/// The background looks at so many sixteenths of an entry for each that changes, at least and at most.
+const RATE_MIN: u64 = 1;
+const RATE_MAX: u64 = 32;
+/// Entries it may owe a look at.
+const DEBT_MAX: u64 = 4 << 20;
+
+/// Begins a pass over a container in a shard; `None` where it is not there.
+fn begin(
+    store: &Store,
+    clock: &HybridClock,
+    shard: ShardNum,
+    pool: PoolId,
+    cont: ContainerId,
+) -> std::result::Result<Option<Aggregation>, VosError> {
+    let mut tx = store.begin()?;
+    let Some(num) = store.cont_num(shard, cont)?.1 else { return Ok(None) };
+    // Under the writer's lock: no later change has an epoch up to this one, no later snapshot either.
+    let up_to = clock.next();
+    tx.note_epoch(up_to);
+    let mut snapshots = Vec::new();
+    for (name, _) in store.service_rows(&tables::snap_prefix(&pool.0, &cont.0))?.1 {
+        let epoch = name.try_into().map_err(|_| VosError::Corrupt {
+            why: "the name of a snapshot's row has no known form".to_owned(),
+        })?;
+        snapshots.push(Epoch(u64::from_be_bytes(epoch)));
+    }
+    let pass = tx.aggregate(shard, num, &snapshots, up_to)?;
+    tx.commit()?;
+    Ok(Some(pass))
+}
+
+impl Container {
+    /// Removes all versions that neither a snapshot nor a reader of the present can see; answers how many index entries went.
+    /// Their space comes back when they have been merged.
+    pub fn aggregate(&self) -> Result<u64> {
+        let system = &self.pool.system;
+        let _open = system.guard.enter()?;
+        self.check_writable()?;
+        self.row()?;
+        let store = &system.guard.store;
+        let mut removed = 0;
+        for target in &self.pool.route.targets {
+            let pass =
+                begin(store, &system.clock, target.shard(), self.pool.uuid, self.uuid).map_err(told)?;
+            let Some(mut pass) = pass else { continue };
+            while store.aggregate_step(&mut pass, SLICE as usize).map_err(told)? {}
+            removed += pass.removed();
+        }
+        Ok(removed)
+    }
+}
+
+/// The background's passes over all containers, one after the other.
+#[derive(Debug)]
+pub(crate) struct Aggregator {
+    store: Arc<Store>,
+    clock: Arc<HybridClock>,
+    queue: Vec<(ShardNum, PoolId, ContainerId)>,
+    pass: Option<Aggregation>,
+    /// Changes that were made when it last looked.
+    changes: u64,
+    /// Entries to look at.
+    debt: u64,
+    /// Sixteenths of an entry for each change.
+    rate: u64,
+}
+
+impl Aggregator {
+    pub(crate) fn new(store: Arc<Store>, clock: Arc<HybridClock>) -> Self {
+        let changes = store.changes_made();
+        Self { store, clock, queue: Vec::new(), pass: None, changes, debt: 0, rate: RATE_MIN }
+    }
+
+    /// Has the next steps go through all containers.
+    pub(crate) fn sweep(&mut self) {
+        self.debt = DEBT_MAX;
+    }
+
+    /// One slice, where enough has changed. True where there is more to do.
+    pub(crate) fn step(&mut self) -> bool {
+        let changes = self.store.changes_made();
+        self.debt += changes.saturating_sub(self.changes) * self.rate / 16;
+        self.debt = self.debt.min(DEBT_MAX);
+        self.changes = changes;
+        if self.debt < SLICE {
+            return false;
+        }
+        self.debt -= SLICE;
+        match self.slice() {
+            Ok(removed) => self.rate = (removed * 16 * 4 / SLICE).clamp(RATE_MIN, RATE_MAX),
+            // The next writer is told what is wrong with the store.
+            Err(_) => {
+                self.pass = None;
+                return false;
+            }
+        }
+        self.debt >= SLICE
+    }
+
+    fn slice(&mut self) -> std::result::Result<u64, VosError> {
+        let Some(pass) = &mut self.pass else {
+            if self.queue.is_empty() {
+                self.fill_queue()?;
+            }
+            if let Some((shard, pool, cont)) = self.queue.pop() {
+                self.pass = begin(&self.store, &self.clock, shard, pool, cont)?;
+            }
+            return Ok(self.rate * SLICE / 64);
+        };
+        let before = pass.removed();
+        let more = self.store.aggregate_step(pass, SLICE as usize)?;
+        let removed = pass.removed() - before;
+        if !more {
+            self.pass = None;
+        }
+        Ok(removed)
+    }
+
+    fn fill_queue(&mut self) -> std::result::Result<(), VosError> {
+        for (shard, pool, _) in self.store.shard_list()? {
+            for (cont, _) in self.store.service_rows(&tables::cont_prefix(&pool.0))?.1 {
+                if let Ok(cont) = cont.try_into() {
+                    self.queue.push((shard, pool, ContainerId(cont)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
