@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from daos.client import _seam
 from daos.errors import DER, BusyError, DaosError, error_from_der
+from tests.fake_objects import CHUNK_BYTES, READS, ArrayFake, FakeArray, FakeObjects, ObjectFake, groups_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -30,8 +31,9 @@ class FakeContainer:
     props: bytes
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     objects: Objects = field(default_factory=dict)
+    native: FakeObjects = field(default_factory=FakeObjects)
     next_oid: int = 1
-    snapshots: dict[int, tuple[str | None, Objects]] = field(default_factory=dict)
+    snapshots: dict[int, tuple[str | None, Objects, FakeObjects]] = field(default_factory=dict)
     next_epoch: int = 1 << 60
     attributes: dict[str, bytes] = field(default_factory=dict)
 
@@ -239,16 +241,16 @@ class ContainerFake:
 
     def snapshot_create(self, name: str | None) -> int:
         self.enter("snapshot_create")
-        if name is not None and name in (taken for taken, _ in self.state.snapshots.values()):
+        if name is not None and name in (taken for taken, *_ in self.state.snapshots.values()):
             raise error_from_der(DER.EXIST, f"snapshot {name} is there")
         epoch = self.state.next_epoch
         self.state.next_epoch += 1 << 40
-        self.state.snapshots[epoch] = (name, deepcopy(self.state.objects))
+        self.state.snapshots[epoch] = (name, deepcopy(self.state.objects), deepcopy(self.state.native))
         return epoch
 
     def snapshots(self) -> list[tuple[int, str | None]]:
         self.owner.enter("snapshots")
-        return [(epoch, name) for epoch, (name, _) in self.state.snapshots.items()]
+        return [(epoch, name) for epoch, (name, *_) in self.state.snapshots.items()]
 
     def snapshot_destroy(self, first: int, last: int) -> int:
         self.enter("snapshot_destroy")
@@ -264,6 +266,40 @@ class ContainerFake:
         if epoch not in self.state.snapshots:
             raise error_from_der(DER.NONEXIST, "no such snapshot")
         return ContainerFake(self.owner, self.state, self.pool, epoch)
+
+    @property
+    def native(self) -> FakeObjects:
+        return self.state.native if self.epoch is None else self.state.snapshots[self.epoch][2]
+
+    def enter_object(self, name: str) -> None:
+        """Count a call on an array or object; refuse changes of the past."""
+        (self.owner.enter if name in READS else self.enter)(name)
+
+    def array_create(self, hi: int, lo: int, cell_size: int, chunk_size: int | None) -> ArrayFake:
+        self.enter("array_create")
+        if (hi, lo) in self.native.arrays:
+            raise error_from_der(DER.EXIST, "the array exists")
+        chunk = max(1, CHUNK_BYTES // cell_size) if chunk_size is None else chunk_size
+        self.native.arrays[hi, lo] = FakeArray(cell_size, chunk)
+        return ArrayFake(self.enter_object, self.native.arrays[hi, lo])
+
+    def array_open(self, hi: int, lo: int) -> ArrayFake:
+        self.owner.enter("array_open")
+        if (hi, lo) not in self.native.arrays:
+            raise error_from_der(DER.NONEXIST, "there is no such array")
+        return ArrayFake(self.enter_object, self.native.arrays[hi, lo])
+
+    def object(self, hi: int, lo: int) -> ObjectFake:
+        def destroyed() -> None:
+            self.state.objects.pop((hi, lo), None)
+            if (hi, lo) in self.state.native.arrays:
+                self.state.native.arrays.pop((hi, lo)).cells.clear()
+
+        return ObjectFake(self.enter_object, self.native.objects, (hi, lo), destroyed)
+
+    def generate_oid(self, object_type: int, oclass: str) -> tuple[int, int]:
+        groups = groups_of(oclass, self.owner.targets)
+        return (object_type << 56) | (1 << 48) | (groups << 32), self.alloc_oids(1)
 
     def alloc_oids(self, count: int) -> int:
         self.enter("alloc_oids")

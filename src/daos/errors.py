@@ -5,7 +5,8 @@
     DaosError
     ├── InvalidError (ValueError)         the call is wrong: change it
     ├── NotFoundError (LookupError)       nothing there: create it, or take a default
-    │   └── KeyNotFoundError (KeyError)
+    │   ├── KeyNotFoundError (KeyError)
+    │   └── OutOfRangeError (IndexError)
     ├── ExistsError                       it is there already: open it instead
     ├── AccessError (PermissionError)     not allowed: ask for the right
     ├── NoSpaceError (OSError)            full: delete, or give it more
@@ -52,6 +53,7 @@ __all__ = [
     "KeyNotFoundError",
     "NoSpaceError",
     "NotFoundError",
+    "OutOfRangeError",
     "RetryableError",
     "StaleError",
     "TimedOutError",
@@ -263,6 +265,12 @@ class NotFoundError(DaosError, LookupError):
 
 class KeyNotFoundError(NotFoundError, KeyError):
     """A mapping has no such key."""
+
+    default_code = DER.NONEXIST
+
+
+class OutOfRangeError(NotFoundError, IndexError):
+    """An array has no cell of this index."""
 
     default_code = DER.NONEXIST
 
@@ -506,8 +514,8 @@ def error_from_der(
 def _raise_map() -> dict[int, type[DaosError]]:
     """Return a fresh dict from each code's number to its class, for the native module to keep.
 
-    It is asked for once, at import: a class object by number without a call into Python. `KeyNotFoundError` and
-    `ForkedError` share their codes with their bases; the native module takes those two by name.
+    It is asked for once, at import: a class object by number without a call into Python. `KeyNotFoundError`,
+    `OutOfRangeError` and `ForkedError` share their codes with their bases; the native module takes such by name.
     """
     return dict(_CLASS_OF)
 

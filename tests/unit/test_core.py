@@ -10,12 +10,14 @@ from daos import _core
 
 # Grows with the seam; a name that is not here was not meant to be public.
 NAMES = [
+    "Array",
     "AsyncKV",
     "Attributes",
     "Container",
     "Embedded",
     "EventQueue",
     "KV",
+    "Object",
     "Pool",
     "build_info",
     "crc32c",

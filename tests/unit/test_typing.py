@@ -29,6 +29,12 @@ def test_a_checker_knows_the_types_of_the_sdk(disk: FakeDisk) -> None:
         assert_type(list(numbers), list[int])
         assert_type(dict(numbers.items()), dict[int, bytes])
         assert_type(numbers.get_many([1]), dict[int, bytes | None])
+        temp = cont.array("a", np.float32, create=True)
+        assert_type(temp, daos.Array)
+        temp[3] = 1
+        temp[4:6] = np.arange(2)
+        temp.read_into(np.empty(2, "f4"))
+        assert_type(cont.object("o", create=True), daos.Object)
         assert_type(cont.snapshot("s"), daos.Snapshot)
         assert_type(cont.at("s"), daos.Container)
         assert_type(cont.attributes, daos.Attributes)

@@ -1,6 +1,8 @@
 //! Flat key-value objects: dkey = key, akey `"0"`, one single value.
 
 use crate::error::{Error, Result};
+use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
+use crate::object::check_writable;
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
@@ -12,10 +14,6 @@ use std::sync::Arc;
 
 /// The akey of a flat object's values.
 const AKEY: &[u8] = b"0";
-/// Bytes of keys in one page of a listing: a reply stays small whatever the keys.
-const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Keys in one page of a listing.
-const PAGE_COUNT_MAX: usize = 64 << 10;
 
 /// A key-value object.
 #[derive(Debug)]
@@ -27,15 +25,6 @@ pub struct Kv<R> {
     durability: Durability,
     /// As of when it is read; all but [`Epoch::MAX`] are of the past, and that does not change.
     epoch: Epoch,
-}
-
-/// A page of keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyPage {
-    /// The keys.
-    pub keys: Vec<Vec<u8>>,
-    /// Where to go on; `None` at the end. Opaque.
-    pub anchor: Option<Vec<u8>>,
 }
 
 /// A sink that remembers whether anything came.
@@ -80,11 +69,7 @@ impl<R: Route> Kv<R> {
 
     /// Refuses changes of the past.
     fn check_writable(&self) -> Result<()> {
-        if self.epoch == Epoch::MAX {
-            return Ok(());
-        }
-        Err(Error::new(Der::NoPerm, format!("this is a snapshot, as of epoch {}", self.epoch))
-            .hint("snapshots do not change: write to the container itself"))
+        check_writable(self.epoch)
     }
 
     fn of(&self, shard: ShardIdx) -> ShardRef {
@@ -149,41 +134,16 @@ impl<R: Route> Kv<R> {
 
     /// One page of keys, in the order of the object's type inside each of its shards, shard after shard.
     pub fn list(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<KeyPage> {
-        let shards: Vec<_> = self.layout.shards().collect();
-        let (mut at, mut from) = match anchor {
-            None => (0, None),
-            Some([a, b, c, d, rest @ ..]) => {
-                let from = if rest.is_empty() { None } else { Some(rest.to_vec()) };
-                (u32::from_le_bytes([*a, *b, *c, *d]) as usize, from)
-            }
-            Some(_) => return Err(Error::new(Der::Inval, "no anchor of a listing")),
+        let request = List {
+            of: self.of(ShardIdx(0)),
+            dkey: None,
+            epoch: self.epoch,
+            from: None,
+            count_max: count,
+            bytes_max: PAGE_BYTES_MAX,
+            reverse,
+            durability: self.durability,
         };
-        let mut page = KeyPage::default();
-        let count = count.clamp(1, PAGE_COUNT_MAX);
-        while let Some((shard, target)) =
-            shards.get(if reverse { shards.len().wrapping_sub(at + 1) } else { at })
-        {
-            let request = List {
-                of: self.of(*shard),
-                dkey: None,
-                epoch: self.epoch,
-                from: from.as_deref(),
-                count_max: count - page.keys.len(),
-                bytes_max: PAGE_BYTES_MAX,
-                reverse,
-                durability: self.durability,
-            };
-            let listed = self.route.list(*target, &request)?;
-            page.keys.extend(listed.keys);
-            at += usize::from(listed.next.is_none());
-            from = listed.next;
-            if page.keys.len() >= count || from.is_some() {
-                break;
-            }
-        }
-        if at < shards.len() {
-            page.anchor = Some([&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat());
-        }
-        Ok(page)
+        listing::page(&*self.route, &self.layout.shards().collect::<Vec<_>>(), &request, anchor)
     }
 }

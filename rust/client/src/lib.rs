@@ -1,11 +1,18 @@
 //! The object layer: written once against [`Route`], the way to a target, be that a direct call or a network.
 
+pub mod array;
 mod error;
 mod kv;
+mod listing;
+mod object;
+mod plan;
 mod route;
 
+pub use array::Array;
 pub use error::{Error, Result};
-pub use kv::{KeyPage, Kv};
+pub use kv::Kv;
+pub use listing::KeyPage;
+pub use object::Object;
 pub use route::Route;
 
 pub use daos_types as types;

@@ -3,9 +3,10 @@
 use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
-use daos_client::{Error, Kv, Result};
-use daos_placement::ObjectClass;
-use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, PoolId};
+use daos_client::array::default_chunk_size;
+use daos_client::{Array, Error, Kv, Object, Result};
+use daos_placement::{ClassError, ObjectClass};
+use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId};
 use parking_lot::{Mutex, RwLockReadGuard};
 use std::sync::Arc;
 
@@ -175,13 +176,21 @@ impl Container {
         &self.props
     }
 
+    /// The class of an object, settled for this pool.
+    fn resolved(&self, class: ObjectClass) -> Result<ObjectClass> {
+        class.resolve(self.pool.system.targets as u16, 1).map_err(unfit)
+    }
+
+    /// Begins a call on an object.
+    fn enter(&self, oid: ObjectId) -> Result<RwLockReadGuard<'_, bool>> {
+        let open = self.pool.system.guard.enter()?;
+        self.resolved(ObjectClass { ordinal: oid.ordinal(), groups: oid.groups() })?;
+        Ok(open)
+    }
+
     /// A key-value object by its id; nothing is stored by this.
     pub fn kv(&self, oid: ObjectId) -> Result<Kv<EmbeddedRoute>> {
-        let _open = self.pool.system.guard.enter()?;
-        let class = ObjectClass { ordinal: oid.ordinal(), groups: oid.groups() };
-        class.resolve(self.pool.system.targets as u16, 1).map_err(|error| {
-            Error::new(Der::Inval, error.to_string()).hint("use a class without redundancy: S1 to SX")
-        })?;
+        let _open = self.enter(oid)?;
         let kv = Kv::open(Arc::clone(&self.pool.route), self.uuid, oid, self.pool.system.durability)?;
         Ok(kv.at(self.epoch))
     }
@@ -201,6 +210,40 @@ impl Container {
         let row = self.pool.system.row(&self.pool.row_name(self.uuid))?;
         let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label()));
         Row::decode(&row.ok_or_else(gone)?)
+    }
+
+    /// An object by its id; nothing is stored by this.
+    pub fn object(&self, oid: ObjectId) -> Result<Object<EmbeddedRoute>> {
+        let _open = self.enter(oid)?;
+        let route = Arc::clone(&self.pool.route);
+        Object::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
+    }
+
+    /// Makes an array that stores its sizes; without a size of chunks, 1 MiB of cells.
+    pub fn array_create(
+        &self,
+        oid: ObjectId,
+        cell_size: u64,
+        chunk_size: Option<u64>,
+    ) -> Result<Array<EmbeddedRoute>> {
+        let _open = self.enter(oid)?;
+        self.check_writable()?;
+        let route = Arc::clone(&self.pool.route);
+        let chunk_size = chunk_size.unwrap_or_else(|| default_chunk_size(cell_size));
+        Array::create(route, self.uuid, oid, self.pool.system.durability, cell_size, chunk_size)
+    }
+
+    /// Opens an array that stores its sizes.
+    pub fn array_open(&self, oid: ObjectId) -> Result<Array<EmbeddedRoute>> {
+        let _open = self.enter(oid)?;
+        let route = Arc::clone(&self.pool.route);
+        Array::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
+    }
+
+    /// A fresh object id of a type and a class, by its name.
+    pub fn generate_oid(&self, kind: ObjectType, class: &str) -> Result<ObjectId> {
+        let class = self.resolved(ObjectClass::from_name(class).map_err(unfit)?)?;
+        Ok(ObjectId::generate(kind, class.ordinal, class.groups, 0, self.alloc_oids(1)?))
     }
 
     /// The first of `count` numbers that this container has not given before; durable at return.
@@ -223,4 +266,10 @@ impl Container {
         commit().map_err(told)?;
         Ok(given + 1)
     }
+}
+
+/// Why a class cannot be had, as the caller is told it.
+#[allow(clippy::needless_pass_by_value)] // what `map_err` hands over
+fn unfit(error: ClassError) -> Error {
+    Error::new(Der::Inval, error.to_string()).hint("use a class without redundancy: S1 to SX")
 }

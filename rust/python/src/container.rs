@@ -1,9 +1,12 @@
 //! `Container`.
 
+use crate::array::Array;
 use crate::attributes::Attributes;
 use crate::errors::OrRaise;
 use crate::kv::KV;
-use daos_types::{Epoch, ObjectId};
+use crate::object::Object;
+use daos_client::Error;
+use daos_types::{Der, Epoch, ObjectId, ObjectType};
 use pyo3::prelude::*;
 
 /// An open container.
@@ -43,6 +46,38 @@ impl Container {
     /// A key-value object by its id.
     fn kv(&self, py: Python<'_>, hi: u64, lo: u64) -> PyResult<KV> {
         Ok(KV(self.0.kv(ObjectId { hi, lo }).or_raise(py)?))
+    }
+
+    /// Makes an array.
+    fn array_create(
+        &self,
+        py: Python<'_>,
+        hi: u64,
+        lo: u64,
+        cell_size: u64,
+        chunk_size: Option<u64>,
+    ) -> PyResult<Array> {
+        let oid = ObjectId { hi, lo };
+        py.detach(|| self.0.array_create(oid, cell_size, chunk_size)).or_raise(py).map(Array)
+    }
+
+    /// An array by its id.
+    fn array_open(&self, py: Python<'_>, hi: u64, lo: u64) -> PyResult<Array> {
+        py.detach(|| self.0.array_open(ObjectId { hi, lo })).or_raise(py).map(Array)
+    }
+
+    /// An object by its id.
+    fn object(&self, py: Python<'_>, hi: u64, lo: u64) -> PyResult<Object> {
+        Ok(Object(self.0.object(ObjectId { hi, lo }).or_raise(py)?))
+    }
+
+    /// A fresh object id of a type and a class.
+    fn generate_oid(&self, py: Python<'_>, object_type: u8, oclass: &str) -> PyResult<(u64, u64)> {
+        let oid = py.detach(|| {
+            let unknown = || Error::new(Der::Notype, format!("there is no object type {object_type}"));
+            self.0.generate_oid(ObjectType::from_number(object_type).ok_or_else(unknown)?, oclass)
+        });
+        oid.or_raise(py).map(|oid| (oid.hi, oid.lo))
     }
 
     /// The first of `count` numbers that this container has not given before.

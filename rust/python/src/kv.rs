@@ -2,7 +2,7 @@
 
 use crate::buffer::Value;
 use crate::errors::OrRaise;
-use daos_client::{Kv, Result};
+use daos_client::{KeyPage, Kv, Result};
 use daos_embed::EmbeddedRoute;
 use daos_types::Cond;
 use pyo3::prelude::*;
@@ -13,6 +13,16 @@ use std::ops::Range;
 /// A key-value object.
 #[pyclass(frozen, module = "daos._core")]
 pub(crate) struct KV(pub(crate) Kv<EmbeddedRoute>);
+
+/// Keys, and the next anchor.
+pub(crate) type ListedPage<'py> = (Bound<'py, PyList>, Option<Bound<'py, PyBytes>>);
+
+/// A page of keys as Python has it.
+#[allow(clippy::needless_pass_by_value)]
+pub(crate) fn listed(py: Python<'_>, page: KeyPage) -> PyResult<ListedPage<'_>> {
+    let keys = PyList::new(py, page.keys.iter().map(|key| PyBytes::new(py, key)))?;
+    Ok((keys, page.anchor.map(|anchor| PyBytes::new(py, &anchor))))
+}
 
 /// Bytes of a thread's buffer that are kept between calls.
 const KEPT_MAX: usize = 64 << 10;
@@ -83,10 +93,8 @@ impl KV {
         anchor: Option<&[u8]>,
         count: usize,
         reverse: bool,
-    ) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyBytes>>)> {
-        let page = py.detach(|| self.0.list(anchor, count, reverse)).or_raise(py)?;
-        let keys = PyList::new(py, page.keys.iter().map(|key| PyBytes::new(py, key)))?;
-        Ok((keys, page.anchor.map(|anchor| PyBytes::new(py, &anchor))))
+    ) -> PyResult<ListedPage<'py>> {
+        listed(py, py.detach(|| self.0.list(anchor, count, reverse)).or_raise(py)?)
     }
 
     /// Removes everything.

@@ -1,5 +1,6 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
+mod array;
 mod async_kv;
 mod attributes;
 mod buffer;
@@ -9,6 +10,8 @@ mod errors;
 mod event_queue;
 mod facts;
 mod kv;
+mod lent;
+mod object;
 mod pool;
 
 use pyo3::prelude::*;
@@ -16,6 +19,8 @@ use pyo3::prelude::*;
 /// The native half of the package `daos`.
 #[pymodule(gil_used = false)]
 mod _core {
+    #[pymodule_export]
+    use super::array::Array;
     #[pymodule_export]
     use super::async_kv::AsyncKV;
     #[pymodule_export]
@@ -30,6 +35,8 @@ mod _core {
     use super::facts::{build_info, crc32c, der_table};
     #[pymodule_export]
     use super::kv::KV;
+    #[pymodule_export]
+    use super::object::Object;
     #[pymodule_export]
     use super::pool::Pool;
 }

@@ -1,27 +1,51 @@
-"""The SDK's synchronous face: `open`, `System`, `Pool`, `Container`, `KV`."""
+"""The SDK's synchronous face: `open`, `System`, `Pool`, `Container`, `KV`, `Array`, `Object`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from daos.client._names import ObjectId
+from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
+from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.system import System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.model.snapshots import Snapshot
 
+if TYPE_CHECKING:
+    from daos.client.array import Array
+
 __all__ = [
     "KV",
+    "Array",
     "Attributes",
     "Batch",
     "Container",
+    "Extent",
+    "Extreme",
+    "Hole",
     "Listed",
     "NamedObject",
+    "Object",
     "ObjectId",
     "Pool",
+    "Range",
     "Snapshot",
     "System",
     "open",
     "open_system",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
+
+    def __getattr__(name: str) -> object:
+        # Arrays bring NumPy, which takes longer to load than all the rest.
+        if name != "Array":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from daos.client.array import Array
+
+        return Array

@@ -1,6 +1,7 @@
 """Names in a container: entries of its root key-value store. Pure.
 
-An entry's key is the name in UTF-8; its value is 24 bytes, little-endian, then what the kind adds:
+An entry's key is the name in UTF-8; its value is 24 bytes, little-endian, then what the kind adds (of an array, what
+`daos.client._dtypes` makes of its dtype and fill value):
 
 ====== ====== ==========================================================
 offset bytes  content
@@ -8,7 +9,7 @@ offset bytes  content
 0      8      object id, high half
 8      8      object id, low half
 16     4      kind: 0 key-value store, 1 array, 2 object
-20     4      kind of the keys of a key-value store: 0 str, 1 bytes, 2 int
+20     4      of a key-value store or object, its keys: 0 str, 1 bytes, 2 int
 ====== ====== ==========================================================
 """
 
@@ -24,13 +25,47 @@ _ENTRY = struct.Struct("<QQII")
 _REPLICATED_ONCE = 1
 """The redundancy ordinal of classes S1 to SX."""
 _USER_HI_BITS = 32
+_TYPE_SHIFT = 56
 
 
 class ObjectType(IntEnum):
     """How an object's keys are compared; the top byte of its id."""
 
+    MULTI_HASHED = 0
+    DKEY_UINT64 = 2
+    AKEY_UINT64 = 3
+    MULTI_UINT64 = 4
+    DKEY_LEXICAL = 5
+    AKEY_LEXICAL = 6
+    MULTI_LEXICAL = 7
     KV_HASHED = 8
     KV_UINT64 = 9
+    KV_LEXICAL = 10
+    ARRAY = 11
+    ARRAY_ATTR = 12
+    ARRAY_BYTE = 13
+
+    @property
+    def has_int_dkeys(self) -> bool:
+        """Whether its dkeys are 64-bit integers."""
+        return self in _INT_DKEYS
+
+    @property
+    def has_int_akeys(self) -> bool:
+        """Whether its akeys are 64-bit integers."""
+        return self in {ObjectType.AKEY_UINT64, ObjectType.MULTI_UINT64}
+
+
+_INT_DKEYS = frozenset(
+    {
+        ObjectType.DKEY_UINT64,
+        ObjectType.MULTI_UINT64,
+        ObjectType.KV_UINT64,
+        ObjectType.ARRAY,
+        ObjectType.ARRAY_ATTR,
+        ObjectType.ARRAY_BYTE,
+    }
+)
 
 
 class Kind(IntEnum):
@@ -42,7 +77,7 @@ class Kind(IntEnum):
 
 
 class KeyKind(IntEnum):
-    """What the keys of a key-value store are in Python."""
+    """What the keys of a key-value store or an object are in Python."""
 
     STR = 0
     BYTES = 1
@@ -59,7 +94,12 @@ class ObjectId:
     @classmethod
     def make(cls, kind: ObjectType, groups: int, lo: int) -> ObjectId:
         """Return the id of a type and a number of redundancy groups without replicas."""
-        return cls((kind << 56) | (_REPLICATED_ONCE << 48) | (groups << _USER_HI_BITS), lo)
+        return cls((kind << _TYPE_SHIFT) | (_REPLICATED_ONCE << 48) | (groups << _USER_HI_BITS), lo)
+
+    @property
+    def type_number(self) -> int:
+        """The number of the object's type, which `ObjectType` may not know."""
+        return self.hi >> _TYPE_SHIFT
 
     def __str__(self) -> str:
         return f"{self.hi}.{self.lo}"
@@ -76,16 +116,18 @@ class Entry:
     Attributes:
         oid: The object.
         kind: What it is used as.
-        keys: Of a key-value store, what its keys are.
+        keys: Of a key-value store or an object, what its keys are where their level does not say.
+        extra: What the kind adds.
     """
 
     oid: ObjectId
     kind: Kind
     keys: KeyKind = KeyKind.STR
+    extra: bytes = b""
 
     def encode(self) -> bytes:
         """Return the stored form."""
-        return _ENTRY.pack(self.oid.hi, self.oid.lo, self.kind, self.keys)
+        return _ENTRY.pack(self.oid.hi, self.oid.lo, self.kind, self.keys) + self.extra
 
     @classmethod
     def decode(cls, stored: bytes) -> Entry:
@@ -96,7 +138,7 @@ class Entry:
         """
         try:
             hi, lo, kind, keys = _ENTRY.unpack_from(stored)
-            return cls(ObjectId(hi, lo), Kind(kind), KeyKind(keys))
+            return cls(ObjectId(hi, lo), Kind(kind), KeyKind(keys), bytes(stored[_ENTRY.size :]))
         except (struct.error, ValueError) as error:
             raise CorruptionError(
                 f"entry of the root key-value store: {error}", code=DER.DF_INVAL, context={"stored": bytes(stored)}

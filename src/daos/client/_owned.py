@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daos.client.kv import _checked
+from daos.client.kv import checked_value
 
 if TYPE_CHECKING:
     from daos.client._seam import Value
@@ -21,4 +21,4 @@ def owned(value: Value) -> bytes:
     if type(value) is bytes:
         return value
     # Not `bytes(value)`: of an array without dimensions that would be so many zeros.
-    return memoryview(_checked(value)).tobytes()
+    return memoryview(checked_value(value)).tobytes()

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
     Value: TypeAlias = Buffer | _ArrayData
     """What a caller may give as a value: any contiguous buffer."""
+    Extents: TypeAlias = list[tuple[int, int]]
+    """Pairs of first record and number of records."""
+    Iod: TypeAlias = tuple[bytes, Buffer | None, int, Extents | None]
+    """Akey, data, bytes of a record, extents. Without extents a single value, or none any more if there is no data;
+    with extents records of an array, or holes if there is no data."""
+    FetchIod: TypeAlias = tuple[bytes, Buffer | None, int, Extents | None]
+    """Akey, buffer to write into, bytes of a record, extents. Without extents the single value is asked for; with a
+    buffer records of an array, whose holes become zeros; without one only the size of a record."""
 
 COND_PUNCH = 1 << 0
 """A removal succeeds only if the key exists, else `DER.NONEXIST`."""
@@ -31,6 +39,10 @@ COND_KEY_INSERT = 1 << 1
 """A put succeeds only if the key is absent, else `DER.EXIST`."""
 COND_KEY_UPDATE = 1 << 2
 """A put succeeds only if the key exists, else `DER.NONEXIST`."""
+COND_AKEY_INSERT = 1 << 4
+"""An update succeeds only if all its akeys are absent, else `DER.EXIST`."""
+COND_AKEY_UPDATE = 1 << 5
+"""An update succeeds only if all its akeys exist, else `DER.NONEXIST`."""
 
 
 class KVCore(Protocol):
@@ -56,6 +68,75 @@ class KVCore(Protocol):
 
     def destroy(self) -> None:
         """Punch the object."""
+
+
+class ArrayCore(Protocol):
+    """An array: cells of one size.
+
+    Buffers are contiguous and hold whole cells; the caller leaves them alone meanwhile.
+    """
+
+    @property
+    def cell_size(self) -> int:
+        """Bytes of a cell."""
+
+    @property
+    def chunk_size(self) -> int:
+        """Cells under one dkey."""
+
+    def size(self) -> int:
+        """Return the number of cells up to the last one that holds something."""
+
+    def set_size(self, size: int, fill: bytes) -> None:
+        """Make it so long; a last cell that would be a hole becomes `fill`."""
+
+    def write(self, start: int, step: int, data: Buffer) -> None:
+        """Write every `step`-th cell from `start` on, made durable together; not atomic."""
+
+    def read_into(self, start: int, step: int, data: Buffer, fill: bytes) -> None:
+        """Read every `step`-th cell from `start` on until `data` is full; holes become `fill`."""
+
+    def punch(self, start: int, count: int) -> None:
+        """Make holes."""
+
+
+class ObjectCore(Protocol):
+    """An object with its dkeys and akeys as they are stored."""
+
+    def update(self, dkey: bytes, iods: list[Iod], flags: int = 0) -> None:
+        """Change akeys of a dkey, all or none."""
+
+    def fetch(self, dkey: bytes, iods: list[FetchIod]) -> Sequence[bytes | int | None]:
+        """Read akeys of a dkey as of one moment.
+
+        Of a single value, return its bytes, or None; of an array, bytes of a record as stored, 0 where there is none:
+        if they differ from those given, nothing was read.
+        """
+
+    def punch(self, dkey: bytes | None, akeys: list[bytes] | None, flags: int = 0) -> None:
+        """Punch akeys of a dkey, a dkey, or the object."""
+
+    def list_keys(
+        self,
+        dkey: bytes | None,
+        anchor: bytes | None,
+        count: int,
+        reverse: bool,  # noqa: FBT001 -- the seam has no keywords
+    ) -> tuple[list[bytes], bytes | None]:
+        """Return at most `count` dkeys, or akeys of a dkey, behind an anchor and the next anchor, None at the end."""
+
+    def query(
+        self,
+        greatest: bool,  # noqa: FBT001 -- the seam has no keywords
+        dkey: bytes | None,
+        akey: bytes | None,
+        akey_extreme: bool,  # noqa: FBT001
+        records: bool,  # noqa: FBT001
+    ) -> tuple[int | None, int | None, tuple[int, int] | None, int] | None:
+        """Return the extreme dkey, akey, extent and bytes of a record, of those that are asked for; None without any.
+
+        Without `dkey` the extreme one is asked for; the extreme akey where `akey_extreme` says so.
+        """
 
 
 class AttributesCore(Protocol):
@@ -97,6 +178,18 @@ class ContainerCore(Protocol):
 
     def kv(self, hi: int, lo: int) -> KVCore:
         """Return a key-value object by its id; nothing is stored by this."""
+
+    def array_create(self, hi: int, lo: int, cell_size: int, chunk_size: int | None) -> ArrayCore:
+        """Make an array of type ARRAY, else `DER.EXIST`; without a size of chunks, 1 MiB of cells, at least one."""
+
+    def array_open(self, hi: int, lo: int) -> ArrayCore:
+        """Open an array of type ARRAY, else `DER.NONEXIST`."""
+
+    def object(self, hi: int, lo: int) -> ObjectCore:
+        """Return an object by its id; nothing is stored by this."""
+
+    def generate_oid(self, object_type: int, oclass: str) -> tuple[int, int]:
+        """Return a fresh object id of a type and a class, by name, else `DER.INVAL` with the reason."""
 
     def alloc_oids(self, count: int) -> int:
         """Return the first of `count` numbers that this container never gave before; at least 1."""

@@ -6,21 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, overload
 
 from daos.client import _seam
-from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS, AnyCodec
-from daos.client._names import ROOT, Entry, Kind, ObjectId
+from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
+from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
 from daos.client.kv import KV, PAGE_KEYS
-from daos.errors import ExistsError, InvalidError, NotFoundError
+from daos.client.object import TYPES, Object
+from daos.errors import DER, ExistsError, InvalidError, NotFoundError
 from daos.model.changes import container_changes
 from daos.model.labels import check_name
 from daos.model.properties import ContainerProperties
 from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from daos.client._dtypes import DtypeLike
     from daos.client._seam import ContainerCore
+    from daos.client.array import Array
     from daos.client.pool import Pool
 
 __all__ = ["Container", "Create", "NamedObject"]
@@ -28,6 +31,8 @@ __all__ = ["Container", "Create", "NamedObject"]
 Create = Literal["exclusive"] | bool
 """Whether something is made: `False` never, `True` if it is not there, `"exclusive"` only if it is not there."""
 KeysAre = Literal["str", "bytes", "int"]
+_A: Mapping[Kind, str] = {Kind.KV: "a key-value store", Kind.ARRAY: "an array", Kind.OBJECT: "an object"}
+"""What a name is of, for people."""
 
 
 @dataclass(frozen=True)
@@ -141,21 +146,14 @@ class Container:
             ExistsError: `DER.EXIST`: it is there, and `create` is `"exclusive"`.
             InvalidError: `DER.INVAL`: a bad name; the name is of something else, or of other keys.
         """
-        check_create(create)
-        if keys is not None and keys not in CODECS:
-            raise InvalidError(f"keys cannot be {keys!r}", hint='one of "str", "bytes", "int"')
-        stored = check_name(name)
-        entry = self._entry(stored)
-        made = False
-        if entry is None:
-            if not create:
-                hint = "create=True makes it" if self._as_of is None else "it was not there when the snapshot was taken"
-                raise NotFoundError(f"no {name!r} in container {self.label}", hint=hint, context={"name": name})
-            entry, made = self._make_kv(stored, CODECS[keys or "str"])
-        if create == "exclusive" and not made:
-            raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})
-        if entry.kind is not Kind.KV:
-            raise InvalidError(f"{name!r} is an {entry.kind.name.lower()}, no key-value store", context={"name": name})
+        _check_keys(keys)
+
+        def make() -> Entry:
+            codec = CODECS[keys or "str"]
+            number = self._core.alloc_oids(1)
+            return Entry(ObjectId.make(codec.object_type, self._pool.system.targets, number), Kind.KV, codec.kind)
+
+        entry = self._named(name, create, Kind.KV, make)
         codec = CODEC_OF[entry.keys]
         if keys is not None and codec.name != keys:
             raise InvalidError(
@@ -171,6 +169,110 @@ class Container:
     def batch(self) -> Batch:
         """Return a batch, for a `with` block: changes that are sent one behind the other, and awaited at its end."""
         return Batch(self)
+
+    def array(
+        self,
+        name: str,
+        dtype: DtypeLike | None = None,
+        *,
+        create: Create = False,
+        fill: object = None,
+        chunk: int | None = None,
+        oclass: str = "SX",
+    ) -> Array:
+        """Return the array of a name.
+
+        Args:
+            name: Any text but the empty one, at most 1024 bytes of UTF-8.
+            dtype: What its cells are: any dtype of NumPy of a fixed size up to 1 MiB, also structured; `"f8"` by
+                default.
+            create: Make it if it is not there; `"exclusive"`: and only then.
+            fill: What a cell reads as that nothing was written to; 0 by default.
+            chunk: How many cells lie together on one target; 1 MiB of them by default.
+            oclass: The object class of an array that is made: `"S1"` to `"S32"`, or `"SX"`, on all targets.
+
+        Dtype, fill value and chunk are fixed when it is made. When it is opened, those that are given must be its own.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: no such name, and `create` is false.
+            ExistsError: `DER.EXIST`: it is there, and `create` is `"exclusive"`.
+            InvalidError: `DER.INVAL`: a bad name, dtype, fill value, chunk or class; the name is of something else, or
+                of an array that is otherwise.
+        """
+        from daos.client import _dtypes
+        from daos.client.array import Array, check_chunk
+
+        given = None if dtype is None else _dtypes.check_dtype(dtype)
+        check_chunk(chunk)
+
+        def make() -> Entry:
+            made = _dtypes.check_dtype("f8") if given is None else given
+            extra = _dtypes.encode(made, _dtypes.check_fill(fill, made))
+            oid = ObjectId(*self._core.generate_oid(ObjectType.ARRAY, oclass))
+            # Before its name, so that a name is never without its array.
+            self._core.array_create(oid.hi, oid.lo, made.itemsize, chunk)
+            return Entry(oid, Kind.ARRAY, extra=extra)
+
+        entry = self._named(name, create, Kind.ARRAY, make)
+        core = self._core.array_open(entry.oid.hi, entry.oid.lo)
+        stored, filled = _dtypes.decode(entry.extra, core.cell_size)
+        fixed = "it is fixed when an array is made"
+        if given is not None and given != stored:
+            raise InvalidError(f"cells of {name!r} are {stored}, not {given}", hint=fixed)
+        if fill is not None and not _dtypes.same_cell(_dtypes.check_fill(fill, stored), filled, stored):
+            raise InvalidError(f"{name!r} has another fill value than {fill!r}", hint=fixed)
+        if chunk is not None and chunk != core.chunk_size:
+            raise InvalidError(f"chunks of {name!r} are of {core.chunk_size} cells, not {chunk}", hint=fixed)
+        return Array(core, stored, filled, name=name, container=self, oid=entry.oid)
+
+    def object(
+        self,
+        name_or_oid: str | ObjectId,
+        *,
+        create: Create = False,
+        type: str | None = None,  # noqa: A002 -- DAOS's word for it
+        oclass: str = "SX",
+        keys: Literal["str", "bytes"] | None = None,
+    ) -> Object:
+        """Return an object of the native model: dkeys, akeys, values.
+
+        Args:
+            name_or_oid: A name, or the id of any object of this container: an id needs no name, and is there at once.
+            create: Make it if the name is not there; `"exclusive"`: and only then.
+            type: Which of its keys are integers or in the order of their bytes: `"multi_hashed"` (default),
+                `"dkey_uint64"`, `"akey_uint64"`, `"multi_uint64"`, `"dkey_lexical"`, `"akey_lexical"`,
+                `"multi_lexical"`.
+            oclass: The object class of an object that is made: `"S1"` to `"S32"`, or `"SX"`, over all targets.
+            keys: Whether keys that are no integers are `"str"` (default) or `"bytes"`.
+
+        Type and keys are fixed when a named object is made. When it is opened, those that are given must be its own.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: no such name, and `create` is false.
+            ExistsError: `DER.EXIST`: it is there, and `create` is `"exclusive"`.
+            InvalidError: `DER.INVAL` or `DER.NOTYPE`: a bad name, id, type or class; the name is of something else, or
+                of an object that is otherwise.
+        """
+        if type is not None and type not in TYPES:
+            raise InvalidError(f"type cannot be {type!r}", hint=f"one of {', '.join(TYPES)}")
+        if keys not in {None, "str", "bytes"}:
+            raise InvalidError(f"keys cannot be {keys!r}", hint='"str" or "bytes"; the type makes keys integers')
+        if isinstance(name_or_oid, ObjectId):
+            _check_oid(name_or_oid, type)
+            codec = CODECS[keys or "str"]
+            core = self._core.object(name_or_oid.hi, name_or_oid.lo)
+            return Object(core, codec.kind, name=None, container=self, oid=name_or_oid)
+
+        def make() -> Entry:
+            oid = ObjectId(*self._core.generate_oid(TYPES[type or "multi_hashed"], oclass))
+            return Entry(oid, Kind.OBJECT, CODECS[keys or "str"].kind)
+
+        entry = self._named(name_or_oid, create, Kind.OBJECT, make)
+        _check_oid(entry.oid, type)
+        if keys is not None and CODEC_OF[entry.keys].name != keys:
+            raise InvalidError(f"keys of {name_or_oid!r} are not {keys}", hint="they are fixed when an object is made")
+        core = self._core.object(entry.oid.hi, entry.oid.lo)
+        return Object(core, entry.keys, name=name_or_oid, container=self, oid=entry.oid)
 
     def names(self) -> Iterator[NamedObject]:
         """Yield what has a name, in the order of the names' bytes, a page at a time."""
@@ -202,7 +304,7 @@ class Container:
             self._root.remove(stored, _seam.COND_PUNCH)
         except NotFoundError as error:
             raise absent from error
-        self._core.kv(entry.oid.hi, entry.oid.lo).destroy()
+        self._punch(entry.oid)
 
     def snapshot(self, name: str | None = None) -> Snapshot:
         """Take a snapshot: what was acknowledged before is in it, what comes later is not.
@@ -291,19 +393,62 @@ class Container:
         value = self._root.get(stored)
         return None if value is None else Entry.decode(value)
 
-    def _make_kv(self, stored: bytes, codec: AnyCodec) -> tuple[Entry, bool]:
-        """Return the entry of a name, and whether this call made it and not another at the same time."""
-        number = self._core.alloc_oids(1)
-        oid = ObjectId.make(codec.object_type, self._pool.system.targets, number)
-        entry = Entry(oid, Kind.KV, codec.kind)
+    def _punch(self, oid: ObjectId) -> None:
+        """Remove all that an object holds."""
+        self._core.object(oid.hi, oid.lo).punch(None, None)
+
+    def _named(self, name: str, create: Create, kind: Kind, make: Callable[[], Entry]) -> Entry:
+        """Return the entry of a name, made if need be, refused if it is of another kind."""
+        check_create(create)
+        stored = check_name(name)
+        entry = self._entry(stored)
+        made = False
+        if entry is None:
+            if not create:
+                hint = "create=True makes it" if self._as_of is None else "it was not there when the snapshot was taken"
+                raise NotFoundError(f"no {name!r} in container {self.label}", hint=hint, context={"name": name})
+            entry, made = self._insert(stored, make())
+        if create == "exclusive" and not made:
+            raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})
+        if entry.kind is not kind:
+            raise InvalidError(f"{name!r} is {_A[entry.kind]}, not {_A[kind]}", context={"name": name})
+        return entry
+
+    def _insert(self, stored: bytes, entry: Entry) -> tuple[Entry, bool]:
+        """Return the entry of a name, and whether it is this one and not one that another inserted at the same time."""
         try:
             self._root.put(stored, entry.encode(), _seam.COND_KEY_INSERT)
         except ExistsError:
+            if entry.kind is Kind.ARRAY:
+                # It stores its sizes already.
+                self._punch(entry.oid)
             other = self._entry(stored)
             if other is None:
                 raise
             return other, False
         return entry, True
+
+
+def _check_keys(keys: object) -> None:
+    """Refuse what are no keys of a key-value store."""
+    if keys is not None and keys not in CODECS:
+        raise InvalidError(f"keys cannot be {keys!r}", hint='one of "str", "bytes", "int"')
+
+
+def _check_oid(oid: ObjectId, wanted: str | None) -> None:
+    """Refuse an id of a type that has no keys, or of another than is wanted.
+
+    Raises:
+        InvalidError: `DER.NOTYPE` or `DER.INVAL`.
+    """
+    try:
+        found = ObjectType(oid.type_number)
+    except ValueError:
+        raise InvalidError(
+            f"{oid} is no id of an object with keys", code=DER.NOTYPE, hint="its top byte is the type"
+        ) from None
+    if wanted is not None and TYPES[wanted] is not found:
+        raise InvalidError(f"object {oid} is of type {found.name.lower()}, not {wanted}", hint="leave the type out")
 
 
 def check_create(create: object) -> None:

@@ -99,13 +99,13 @@ class KV(MutableMapping[K, bytes], Generic[K]):
             InvalidError: `DER.INVAL` or `DER.KEY2BIG`: no key of this store, or no value.
         """
         if not if_absent and not if_present:
-            self._core.put(self._codec.encode(key), _checked(value))
+            self._core.put(self._codec.encode(key), checked_value(value))
             return
         if if_absent and if_present:
             raise InvalidError("if_absent and if_present exclude each other", hint="give one of them")
         flags = _seam.COND_KEY_INSERT if if_absent else _seam.COND_KEY_UPDATE
         try:
-            self._core.put(self._codec.encode(key), _checked(value), flags)
+            self._core.put(self._codec.encode(key), checked_value(value), flags)
         except NotFoundError as error:
             raise self._absent(key) from error
 
@@ -124,7 +124,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         return value
 
     def __setitem__(self, key: K, value: Value) -> None:
-        self._core.put(self._codec.encode(key), _checked(value))
+        self._core.put(self._codec.encode(key), checked_value(value))
 
     def __delitem__(self, key: K) -> None:
         try:
@@ -164,7 +164,7 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         """
         pairs = iter(items.items() if isinstance(items, Mapping) else items)
         encode = self._codec.encode
-        while batch := [(encode(key), _checked(value)) for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))]:
+        while batch := [(encode(key), checked_value(value)) for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))]:
             self._core.put_many(batch)
 
     def get_many(self, keys: Iterable[K]) -> dict[K, bytes | None]:
@@ -252,7 +252,7 @@ class _Values(ValuesView[bytes]):
         return (value for _, value in self._mapping._pairs())  # noqa: SLF001 -- one class in two
 
 
-def _checked(value: Value) -> Buffer:
+def checked_value(value: Value) -> Buffer:
     """Return a value that can be stored."""
     if type(value) is bytes:
         return value

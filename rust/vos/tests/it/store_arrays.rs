@@ -520,3 +520,35 @@ fn a_regular_list_is_one_entry() {
     irregular[500].index += 1;
     assert_eq!(entries(3, &irregular), 3);
 }
+
+#[test]
+fn what_is_staged_is_not_free_to_a_count_that_does_not_see_it() {
+    let (store, shard, cont) = create(Arc::new(MemoryMedia::new()), StoreOptions::default());
+    let of = object(cont, ObjectType::MultiHashed);
+    let values = [vec![1_u8; 200_000], vec![2; 200_000]];
+    let staged: Vec<_> = values
+        .iter()
+        .map(|value| {
+            let iods = [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Single(value) }];
+            let staged = store.stage(shard, &iods).unwrap();
+            // As the background does at any time.
+            while store.census_step().unwrap() {}
+            staged
+        })
+        .collect();
+    for ((value, staged), dkey) in values.iter().zip(staged).zip(DKEYS) {
+        let iods = [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Single(value) }];
+        let mut tx = store.begin().unwrap();
+        let version = Version::new(Epoch(5), 1);
+        tx.update_staged(shard, of, version, dkey, &iods, Cond::NONE, staged.as_ref()).unwrap();
+        tx.commit().unwrap();
+        staged.unwrap().keep();
+    }
+    let view = store.view(shard).unwrap();
+    for (value, dkey) in values.iter().zip(DKEYS) {
+        let mut found: Vec<u8> = Vec::new();
+        let mut iods = [FetchIod { akey: b"a", value: FetchValue::Single(&mut found) }];
+        view.fetch(of, dkey, &mut iods, Version::read_at(Epoch::MAX), Cond::NONE).1.unwrap();
+        assert!(found == *value);
+    }
+}

@@ -1,0 +1,59 @@
+//! Pages of keys over the shards of an object.
+
+use crate::error::{Error, Result};
+use crate::route::Route;
+use daos_types::{Der, ShardIdx, TargetIdx};
+use daos_wire::List;
+
+/// Bytes of keys in one page of a listing: a reply stays small whatever the keys.
+pub(crate) const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Keys in one page of a listing.
+pub(crate) const PAGE_COUNT_MAX: usize = 64 << 10;
+
+/// A page of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<Vec<u8>>,
+    /// Where to go on; `None` at the end. Opaque.
+    pub anchor: Option<Vec<u8>>,
+}
+
+/// One page of what `request` asks for, in the order of the keys inside each shard, shard after shard. Of the request, the
+/// shard and the place to go on from are set here.
+pub(crate) fn page<R: Route>(
+    route: &R,
+    shards: &[(ShardIdx, TargetIdx)],
+    request: &List<'_>,
+    anchor: Option<&[u8]>,
+) -> Result<KeyPage> {
+    let (mut at, mut from) = match anchor {
+        None => (0, None),
+        Some([a, b, c, d, rest @ ..]) => {
+            let from = if rest.is_empty() { None } else { Some(rest.to_vec()) };
+            (u32::from_le_bytes([*a, *b, *c, *d]) as usize, from)
+        }
+        Some(_) => return Err(Error::new(Der::Inval, "no anchor of a listing")),
+    };
+    let mut page = KeyPage::default();
+    let count = request.count_max.clamp(1, PAGE_COUNT_MAX);
+    while let Some((shard, target)) =
+        shards.get(if request.reverse { shards.len().wrapping_sub(at + 1) } else { at })
+    {
+        let mut part = *request;
+        part.of.oid.shard = *shard;
+        part.from = from.as_deref();
+        part.count_max = count - page.keys.len();
+        let listed = route.list(*target, &part)?;
+        page.keys.extend(listed.keys);
+        at += usize::from(listed.next.is_none());
+        from = listed.next;
+        if page.keys.len() >= count || from.is_some() {
+            break;
+        }
+    }
+    if at < shards.len() {
+        page.anchor = Some([&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat());
+    }
+    Ok(page)
+}

@@ -1,0 +1,210 @@
+//! Objects as they are: dkeys, akeys below them, single values and arrays below those.
+
+use crate::error::{Error, Result};
+use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
+use crate::route::Route;
+use daos_placement::Layout;
+use daos_types::{
+    Cond, ContainerId, Der, Durability, Epoch, FetchIod, Iod, KeyFound, KeyQuery, ObjectId, ObjectType,
+    Punched, ShardIdx, TargetIdx, UnitOid,
+};
+use daos_wire::{Fetch, List, Punch, Query, ShardRef, Update};
+use std::sync::Arc;
+
+/// An object.
+#[derive(Debug)]
+pub struct Object<R> {
+    route: Arc<R>,
+    cont: ContainerId,
+    oid: ObjectId,
+    layout: Layout,
+    durability: Durability,
+    epoch: Epoch,
+}
+
+impl<R: Route> Object<R> {
+    /// The object as of an epoch, [`Epoch::MAX`] for now; at any other it can only be read. Nothing is stored or looked up by
+    /// this.
+    pub fn open(
+        route: Arc<R>,
+        cont: ContainerId,
+        oid: ObjectId,
+        durability: Durability,
+        epoch: Epoch,
+    ) -> Result<Self> {
+        if matches!(oid.object_type(), None | Some(ObjectType::Oit | ObjectType::OitV2)) {
+            return Err(Error::new(Der::Notype, format!("{oid} is no id of an object with keys"))
+                .hint("the top byte of its high half is the object's type"));
+        }
+        let layout = Layout::local(oid, route.targets());
+        Ok(Self { route, cont, oid, layout, durability, epoch })
+    }
+
+    /// The object's id.
+    pub fn oid(&self) -> ObjectId {
+        self.oid
+    }
+
+    fn of(&self, shard: ShardIdx) -> ShardRef {
+        ShardRef { cont: self.cont, oid: UnitOid { oid: self.oid, shard } }
+    }
+
+    fn writable(&self) -> Result<()> {
+        check_writable(self.epoch)
+    }
+
+    /// New values below one dkey, all or none.
+    pub fn update(&self, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<()> {
+        self.writable()?;
+        let (shard, target) = self.layout.of_dkey(dkey);
+        self.route
+            .update(target, &Update { of: self.of(shard), dkey, iods, cond, durability: self.durability })
+    }
+
+    /// New values below several dkeys, made durable together. Not atomic: at a failure, those before it stay.
+    pub fn update_all<'a>(&self, updates: impl Iterator<Item = (&'a [u8], &'a [Iod<'a>])>) -> Result<()> {
+        self.writable()?;
+        self.route.update_all(&mut updates.map(|(dkey, iods)| {
+            let (shard, target) = self.layout.of_dkey(dkey);
+            let of = self.of(shard);
+            (target, Update { of, dkey, iods, cond: Cond::NONE, durability: self.durability })
+        }))
+    }
+
+    /// Reads values below one dkey, all as of one epoch, into what the iods name.
+    pub fn fetch(&self, dkey: &[u8], iods: &mut [FetchIod<'_>], cond: Cond) -> Result<()> {
+        let (shard, target) = self.layout.of_dkey(dkey);
+        let of = self.of(shard);
+        self.route.fetch(
+            target,
+            &Fetch { of, dkey, epoch: self.epoch, cond, durability: self.durability },
+            iods,
+        )
+    }
+
+    /// Hides the object, a dkey or akeys. With [`Cond::PUNCH`], only what is there.
+    pub fn punch(&self, what: Punched<'_>, cond: Cond) -> Result<()> {
+        self.writable()?;
+        let punch = |(shard, target): (ShardIdx, TargetIdx)| {
+            let of = self.of(shard);
+            self.route.punch(target, &Punch { of, what, cond, durability: self.durability })
+        };
+        match what {
+            Punched::Dkey(dkey) | Punched::Akeys(dkey, _) => punch(self.layout.of_dkey(dkey)),
+            Punched::Object => {
+                // It is there if any of its shards is.
+                let mut absent = None;
+                let mut there = false;
+                for place in self.layout.shards() {
+                    match punch(place) {
+                        Ok(()) => there = true,
+                        Err(error) if error.der == Der::Nonexist => absent = Some(error),
+                        Err(error) => return Err(error),
+                    }
+                }
+                absent.filter(|_| !there).map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    /// Punches the dkeys that `within` accepts, from the last on, down to the first one below `least` in each shard: of an
+    /// object whose dkeys are integers.
+    pub(crate) fn punch_down_to(&self, least: u64, within: impl Fn(u64) -> bool) -> Result<()> {
+        self.writable()?;
+        for place in self.layout.shards() {
+            let mut anchor: Option<Vec<u8>> = None;
+            loop {
+                let page = self.list(&[place], None, anchor.as_deref(), usize::MAX, true)?;
+                let numbers = page.keys.iter().filter_map(|key| Some((key, number(key)?)));
+                let dkeys: Vec<_> = numbers.take_while(|(_, number)| *number >= least).collect();
+                let last = dkeys.len() < page.keys.len();
+                let dkeys: Vec<_> = dkeys.into_iter().filter(|(_, number)| within(*number)).collect();
+                for (nth, (dkey, _)) in dkeys.iter().enumerate() {
+                    // A target's log keeps its order: the last of them vouches for those before it.
+                    let vouches = nth + 1 == dkeys.len();
+                    let durability = if vouches { self.durability } else { Durability::Buffered };
+                    let (of, what) = (self.of(place.0), Punched::Dkey(dkey));
+                    self.route.punch(place.1, &Punch { of, what, cond: Cond::NONE, durability })?;
+                }
+                anchor = page.anchor;
+                if last || anchor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn list(
+        &self,
+        shards: &[(ShardIdx, TargetIdx)],
+        dkey: Option<&[u8]>,
+        anchor: Option<&[u8]>,
+        count: usize,
+        reverse: bool,
+    ) -> Result<KeyPage> {
+        let request = List {
+            of: self.of(ShardIdx(0)),
+            dkey,
+            epoch: self.epoch,
+            from: None,
+            count_max: count,
+            bytes_max: PAGE_BYTES_MAX,
+            reverse,
+            durability: self.durability,
+        };
+        listing::page(&*self.route, shards, &request, anchor)
+    }
+
+    /// One page of dkeys, in the order of the object's type inside each of its shards, shard after shard.
+    pub fn list_dkeys(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<KeyPage> {
+        self.list(&self.layout.shards().collect::<Vec<_>>(), None, anchor, count, reverse)
+    }
+
+    /// One page of the akeys of a dkey, in the order of the object's type.
+    pub fn list_akeys(
+        &self,
+        dkey: &[u8],
+        anchor: Option<&[u8]>,
+        count: usize,
+        reverse: bool,
+    ) -> Result<KeyPage> {
+        self.list(&[self.layout.of_dkey(dkey)], Some(dkey), anchor, count, reverse)
+    }
+
+    /// The extreme keys or records; `None` where nothing is visible.
+    pub fn query(&self, what: KeyQuery<'_>) -> Result<Option<KeyFound>> {
+        let ask = |(shard, target): (ShardIdx, TargetIdx)| {
+            let of = self.of(shard);
+            self.route.query(target, &Query { of, what, epoch: self.epoch, durability: self.durability })
+        };
+        if let Some(dkey) = what.dkey {
+            return ask(self.layout.of_dkey(dkey));
+        }
+        let mut extreme: Option<KeyFound> = None;
+        for place in self.layout.shards() {
+            let Some(found) = ask(place)? else { continue };
+            let beats = |other: KeyFound| {
+                if what.greatest { found.dkey > other.dkey } else { found.dkey < other.dkey }
+            };
+            if extreme.is_none_or(beats) {
+                extreme = Some(found);
+            }
+        }
+        Ok(extreme)
+    }
+}
+
+/// Refuses changes of the past.
+pub(crate) fn check_writable(epoch: Epoch) -> Result<()> {
+    if epoch == Epoch::MAX {
+        return Ok(());
+    }
+    Err(Error::new(Der::NoPerm, format!("this is a snapshot, as of epoch {epoch}"))
+        .hint("snapshots do not change: write to the container itself"))
+}
+
+/// The integer of an integer key.
+fn number(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_le_bytes)
+}
