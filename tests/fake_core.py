@@ -252,6 +252,10 @@ class ContainerFake:
         self.owner.enter("snapshots")
         return [(epoch, name) for epoch, (name, *_) in self.state.snapshots.items()]
 
+    def aggregate(self) -> int:
+        self.enter("aggregate")
+        return 0
+
     def snapshot_destroy(self, first: int, last: int) -> int:
         self.enter("snapshot_destroy")
         going = [epoch for epoch in self.state.snapshots if first <= epoch <= last]

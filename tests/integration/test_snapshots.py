@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import daos
-from daos import _core
+from daos import AccessError, _core
 from daos.client import system
 
 STORES = st.sampled_from(["a", "b", "zoë"])
@@ -203,3 +203,17 @@ def test_what_came_later_is_not_in_it() -> None:
             view.kv("k")
         assert caught.value.hint == "it was not there when the snapshot was taken"
         assert cont.at("empty").at(cont.snapshot("full")).kv("k")["a"] == b"1"
+
+
+def test_aggregation_removes_what_nobody_sees_and_nothing_else() -> None:
+    with daos.open(":memory:") as pool:
+        cont = pool.container("c", create=True)
+        kv = cont.kv("k", create=True)
+        for round_ in range(20):
+            kv["a"] = str(round_).encode()
+            if round_ == 9:
+                cont.snapshot("middle")
+        assert cont.aggregate() == 18
+        assert (kv["a"], cont.at("middle").kv("k")["a"]) == (b"19", b"9")
+        with pytest.raises(AccessError):
+            cont.at("middle").aggregate()

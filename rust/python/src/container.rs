@@ -96,6 +96,11 @@ impl Container {
         Ok(snapshots.into_iter().map(|snapshot| (snapshot.epoch.0, snapshot.name)).collect())
     }
 
+    /// Removes versions that neither a snapshot nor the present shows; how many index entries went.
+    fn aggregate(&self, py: Python<'_>) -> PyResult<u64> {
+        py.detach(|| self.0.aggregate()).or_raise(py)
+    }
+
     /// Destroys the snapshots from one epoch to another; how many they were.
     fn snapshot_destroy(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<usize> {
         py.detach(|| self.0.snapshot_destroy(Epoch(first), Epoch(last))).or_raise(py)

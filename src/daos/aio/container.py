@@ -112,6 +112,10 @@ class Container:
         """Destroy a snapshot; errors are those of `daos.Container.destroy_snapshot`."""
         await self._home.call(lambda: self._sync.destroy_snapshot(snapshot))
 
+    async def aggregate(self) -> int:
+        """Remove the versions that nobody can see any more; as `daos.Container.aggregate`."""
+        return await self._home.call(self._sync.aggregate)
+
     async def destroy_snapshots(self, first: int, last: int) -> int:
         """Destroy all snapshots from one epoch to another; errors are those of `daos.Container.destroy_snapshots`."""
         return await self._home.call(lambda: self._sync.destroy_snapshots(first, last))

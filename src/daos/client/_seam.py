@@ -200,6 +200,9 @@ class ContainerCore(Protocol):
     def snapshots(self) -> list[tuple[int, str | None]]:
         """Return epoch and name of each snapshot, oldest first."""
 
+    def aggregate(self) -> int:
+        """Remove versions that neither a snapshot nor the present shows; return how many index entries went."""
+
     def snapshot_destroy(self, first: int, last: int) -> int:
         """Destroy the snapshots from one epoch to another, both included; return how many, else `DER.NONEXIST`."""
 

@@ -354,6 +354,18 @@ class Container:
         found = self._find(snapshot)
         self._core.snapshot_destroy(found.epoch, found.epoch)
 
+    def aggregate(self) -> int:
+        """Remove the versions that neither a snapshot nor the present shows, and return how many entries went.
+
+        The background does the same by and by, as fast as values are overwritten; this does it at once. The space of
+        large values comes back when that has been merged twice. Source: `daos_cont_aggregate`.
+
+        Raises:
+            AccessError: `DER.NO_PERM`: this is the container as of a snapshot.
+            NotFoundError: `DER.NONEXIST` or `DER.CONT_NONEXIST`: it was destroyed.
+        """
+        return self._core.aggregate()
+
     def destroy_snapshots(self, first: int, last: int) -> int:
         """Destroy all snapshots from one epoch to another, both included, in one step; return how many they were.
 

@@ -130,7 +130,7 @@ impl Workload<'_> {
         let mut pass = tx.aggregate(shard, cont, &[], epoch(up_to)).unwrap();
         tx.commit().unwrap();
         // Cut short sometimes: another pass goes on.
-        for _ in 0..1 + self.random.below(60) {
+        for _ in 0..=self.random.below(60) {
             if !store.aggregate_step(&mut pass, 1).unwrap() {
                 break;
             }
