@@ -7,7 +7,7 @@ use daos_types::{Iod, IodValue};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::faulty::{Call, Fault, Faulty};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, KV_AKEY, ObjectRef, ShardNum, Store, VosError};
+use daos_vos::{ContNum, KV_AKEY, ObjectRef, ShardNum, Staged, Store, VosError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,15 +47,27 @@ impl World {
     fn change(&self, number: u64) -> Result<(), (End, VosError)> {
         let refused = |error| (End::Refused, error);
         let mut value = number.to_le_bytes().to_vec();
-        value.resize(if number.is_multiple_of(7) { 5_000 } else { 100 }, 1);
+        // Some stay in the index, some go to the data file when they are merged, some before.
+        let len = if number.is_multiple_of(7) {
+            5_000
+        } else if number.is_multiple_of(5) {
+            9_000
+        } else {
+            100
+        };
+        value.resize(len, 1);
+        let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
+        let stage = || self.store.stage(self.shard, &iods).map_err(refused);
+        let staged = [stage()?, stage()?];
         let mut tx = self.store.begin().map_err(refused)?;
-        for minor in [1, 2] {
-            let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
+        for (minor, staged) in [1, 2].into_iter().zip(&staged) {
             let key = (2 * number + u64::from(minor)).to_le_bytes();
             let version = Version::new(Epoch(1_000 + number), minor);
-            tx.update(self.shard, self.of(), version, &key, &iods, Cond::NONE).map_err(refused)?;
+            tx.update_staged(self.shard, self.of(), version, &key, &iods, Cond::NONE, staged.as_ref())
+                .map_err(refused)?;
         }
         let position = tx.commit().map_err(refused)?;
+        staged.into_iter().flatten().for_each(Staged::keep);
         let durability = if number.is_multiple_of(3) { Durability::Buffered } else { Durability::Synced };
         self.store.wait(position, durability).map_err(|error| (End::Unknown, error))
     }
