@@ -271,6 +271,10 @@ class ContainerFake:
             raise error_from_der(DER.NONEXIST, "no such snapshot")
         return ContainerFake(self.owner, self.state, self.pool, epoch)
 
+    def transaction(self) -> TransactionFake:
+        self.enter("transaction")
+        return TransactionFake(self)
+
     @property
     def native(self) -> FakeObjects:
         return self.state.native if self.epoch is None else self.state.snapshots[self.epoch][2]
@@ -310,6 +314,76 @@ class ContainerFake:
         first = self.state.next_oid
         self.state.next_oid += count
         return first
+
+
+class Touched(dict[tuple[int, int], dict[bytes, bytes]]):
+    """Objects as a transaction has them: remembers which were looked at, and reads what is there at the first look."""
+
+    def __init__(self, transaction: TransactionFake) -> None:
+        super().__init__()
+        self.transaction = transaction
+        self.before: Objects | None = None
+        self.touched: set[tuple[int, int]] = set()
+
+    def setdefault(self, oid: tuple[int, int], default: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        self.transaction.check_open()
+        if self.before is None:
+            self.before = deepcopy(self.transaction.inside.state.objects)
+            self.update(deepcopy(self.before))
+        self.touched.add(oid)
+        return super().setdefault(oid, default)
+
+
+class TransactionFake:
+    """`_core.Transaction`, of which objects conflict as a whole."""
+
+    def __init__(self, container: ContainerFake) -> None:
+        self.inside = container
+        self.objects = Touched(self)
+        self.state = "open"
+
+    def container(self) -> ContainerFake:
+        return InsideFake(self.inside.owner, self.inside.state, self.inside.pool, transaction_core=self)
+
+    def check_open(self) -> None:
+        self.inside.owner.enter("in_transaction")
+        if self.state != "open":
+            raise error_from_der(DER.NO_PERM, f"the transaction has {self.state}")
+
+    def commit(self) -> None:
+        self.inside.owner.enter("commit")
+        if self.state == "committed":
+            raise error_from_der(DER.ALREADY, "the transaction has committed already")
+        self.check_open()
+        own, live, before = self.objects, self.inside.state.objects, self.objects.before or {}
+        changed = [oid for oid in own.touched if own.get(oid, {}) != before.get(oid, {})]
+        if changed and any(live.get(oid, {}) != before.get(oid, {}) for oid in own.touched):
+            self.state = "failed"
+            raise error_from_der(DER.TX_RESTART, "what it read has changed")
+        live.update((oid, dict(own[oid])) for oid in changed)
+        self.state = "committed"
+
+    def abort(self) -> None:
+        if self.state == "aborted":
+            raise error_from_der(DER.ALREADY, "the transaction has been aborted already")
+        if self.state == "committed":
+            raise error_from_der(DER.NO_PERM, "the transaction has committed")
+        self.state = "aborted"
+
+
+@dataclass
+class InsideFake(ContainerFake):
+    """A container inside a transaction."""
+
+    transaction_core: TransactionFake | None = None
+
+    @property
+    def native(self) -> FakeObjects:
+        raise AssertionError("arrays and objects of the fake have no transactions")
+
+    def kv(self, hi: int, lo: int) -> KVFake:
+        assert self.transaction_core is not None
+        return KVFake(self.owner, self.transaction_core.objects, (hi, lo))
 
 
 @dataclass
@@ -403,4 +477,4 @@ class KVFake:
 
     def destroy(self) -> None:
         self.enter("destroy")
-        self.objects.pop(self.oid, None)
+        self.data.clear()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Range,
         Snapshot,
         System,
+        Transaction,
         open,
         open_system,
     )
@@ -91,6 +92,7 @@ __all__ = [
     "StaleError",
     "System",
     "TimedOutError",
+    "Transaction",
     "UnavailableError",
     "UncertainError",
     "__version__",
@@ -122,6 +124,7 @@ _HOME = {
             "Range",
             "Snapshot",
             "System",
+            "Transaction",
             "open",
             "open_system",
         ),

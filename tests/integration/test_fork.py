@@ -65,3 +65,21 @@ def test_a_child_cannot_use_what_it_inherited_and_the_parent_goes_on(tmp_path: P
         assert in_child(child) == 0
         kv["b"] = b"2"
         assert dict(kv.items()) == {"a": b"1", "b": b"2"}
+
+
+def test_a_child_cannot_commit_what_its_parent_began(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s") as pool:
+        cont = pool.container("c", create=True)
+        cont.kv("k", create=True)
+        tx = cont.transaction()
+        kv = tx.kv("k")
+        kv["a"] = b"1"
+
+        def child() -> None:
+            for use in (lambda: kv["a"], tx.commit, tx.abort, cont.transaction):
+                with pytest.raises(daos.ForkedError):
+                    use()
+
+        assert in_child(child) == 0
+        tx.commit()
+        assert cont.kv("k")["a"] == b"1"

@@ -18,6 +18,19 @@ for number in range(1_000_000):
     print(number, flush=True)
 """
 ACKNOWLEDGED_MIN = 200
+KEYS = 8
+TRANSACTIONS = f"""
+import sys, daos
+pool = daos.open_system(sys.argv[1], durability="buffered", targets=2).pool("default", create=True)
+cont = pool.container("c", create=True)
+for name in "kl":
+    cont.kv(name, create=True, keys="int")
+for number in range(1_000_000):
+    with cont.transaction() as tx:
+        for name in "kl":
+            tx.kv(name, keys="int").put_many({{key: b"%d" % number for key in range({KEYS})}})
+    print(number, flush=True)
+"""
 KEEPER = """
 import sys, time, daos
 pool = daos.open(sys.argv[1], durability="buffered")
@@ -68,3 +81,20 @@ def test_snapshots_attributes_and_labels_are_there_after_kill_9(tmp_path: Path) 
         assert cont.kv("k")["a"] == b"2"
         assert cont.attributes["a"] == pool.attributes["a"] == b"3"
         assert cont.snapshot().epoch > cont.snapshots()[0].epoch
+
+
+def test_transactions_are_all_there_or_not_at_all_after_kill_9(tmp_path: Path) -> None:
+    path = tmp_path / "x.daos"
+    with subprocess.Popen([sys.executable, "-c", TRANSACTIONS, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        acknowledged = -1
+        for line in writer.stdout or ():
+            acknowledged = int(line)
+            if acknowledged == ACKNOWLEDGED_MIN:
+                writer.kill()
+    with daos.open(path, create=False) as pool:
+        cont = pool.container("c")
+        found = [dict(cont.kv(name, keys="int").items()) for name in ("k", "l")]
+        values = {value for store in found for value in store.values()}
+        assert len(values) == 1, "all keys of both stores are of one transaction"
+        assert int(values.pop()) in (acknowledged, acknowledged + 1)
+        assert [len(store) for store in found] == [KEYS, KEYS]

@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 
 from daos.client import _seam, system
 from daos.client._names import ObjectId, ObjectType
-from daos.errors import DER, AccessError, BusyError, ClosedError, ExistsError, NotFoundError
+from daos.errors import (
+    DER,
+    AccessError,
+    BusyError,
+    ClosedError,
+    ConflictError,
+    DaosError,
+    ExistsError,
+    NotFoundError,
+)
 from tests.fake_core import FakeDisk
 
 HASHED = ObjectId.make(ObjectType.KV_HASHED, 1, 1)
@@ -391,3 +400,85 @@ def test_a_fork_is_told(tmp_path: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert kv["a"] == b"1"
     pool.close()
+
+
+def test_a_transaction_reads_its_own_changes_and_nobody_else_does(container: _seam.ContainerCore) -> None:
+    outside = container.kv(HASHED.hi, HASHED.lo)
+    outside.put(b"a", b"1")
+    transaction = container.transaction()
+    inside = transaction.container().kv(HASHED.hi, HASHED.lo)
+    assert inside.get(b"a") == b"1"
+    inside.put(b"b", b"2")
+    inside.remove(b"a", _seam.COND_PUNCH)
+    assert keys_of(inside) == keys_of(inside, reverse=True) == [b"b"]
+    assert inside.get_many([b"a", b"b"]) == [None, b"2"]
+    with pytest.raises(ExistsError):
+        inside.put(b"b", b"3", _seam.COND_KEY_INSERT)
+    with pytest.raises(NotFoundError):
+        inside.put(b"a", b"3", _seam.COND_KEY_UPDATE)
+    assert keys_of(outside) == [b"a"]
+    transaction.commit()
+    assert keys_of(outside) == [b"b"]
+
+
+def test_a_transaction_reads_as_of_its_first_operation(container: _seam.ContainerCore) -> None:
+    outside = container.kv(HASHED.hi, HASHED.lo)
+    transaction = container.transaction()
+    inside = transaction.container().kv(HASHED.hi, HASHED.lo)
+    outside.put(b"a", b"1")
+    assert inside.get(b"a") == b"1"
+    outside.put(b"a", b"2")
+    assert inside.get(b"a") == b"1"
+    transaction.commit()
+    transaction = container.transaction()
+    inside = transaction.container().kv(HASHED.hi, HASHED.lo)
+    inside.put(b"b", inside.get(b"a") or b"")
+    outside.put(b"a", b"3")
+    with pytest.raises(ConflictError) as caught:
+        transaction.commit()
+    assert caught.value.code is DER.TX_RESTART
+    assert keys_of(outside) == [b"a"]
+
+
+ENDED: list[tuple[str, DER, DER | None]] = [
+    ("committed", DER.ALREADY, DER.NO_PERM),
+    ("aborted", DER.NO_PERM, DER.ALREADY),
+    ("failed", DER.NO_PERM, None),
+]
+
+
+@pytest.mark.parametrize(("how", "commit", "abort"), ENDED)
+def test_a_transaction_ends_once(container: _seam.ContainerCore, how: str, commit: DER, abort: DER | None) -> None:
+    transaction = container.transaction()
+    inside = transaction.container().kv(HASHED.hi, HASHED.lo)
+    inside.put(b"a", inside.get(b"a") or b"1")
+    if how == "aborted":
+        transaction.abort()
+    elif how == "failed":
+        container.kv(HASHED.hi, HASHED.lo).put(b"a", b"0")
+        with pytest.raises(ConflictError):
+            transaction.commit()
+    else:
+        transaction.commit()
+    operations: list[tuple[Callable[[], object], DER | None]] = [
+        (lambda: inside.get(b"a"), DER.NO_PERM),
+        (lambda: inside.put(b"a", b"9"), DER.NO_PERM),
+        (lambda: inside.list_keys(None, 1, False), DER.NO_PERM),
+        (transaction.commit, commit),
+        (transaction.abort, abort),
+    ]
+    for operation, code in operations:
+        if code is None:
+            operation()
+            continue
+        with pytest.raises(DaosError) as caught:
+            operation()
+        assert caught.value.code is code
+    assert container.kv(HASHED.hi, HASHED.lo).get(b"a") == {"committed": b"1", "failed": b"0"}.get(how)
+
+
+def test_a_snapshot_has_no_transactions_and_an_empty_one_commits(container: _seam.ContainerCore) -> None:
+    container.transaction().commit()
+    epoch = container.snapshot_create(None)
+    with pytest.raises(AccessError):
+        container.at(epoch).transaction()

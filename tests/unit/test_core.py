@@ -19,6 +19,7 @@ NAMES = [
     "KV",
     "Object",
     "Pool",
+    "Transaction",
     "build_info",
     "crc32c",
     "der_table",

@@ -33,7 +33,7 @@ const PUNCH_BLIND_MAX: u64 = 64;
 
 /// An array.
 #[derive(Debug)]
-pub struct Array<R> {
+pub struct Array<R: ?Sized> {
     object: Object<R>,
     cell_size: u64,
     chunk_size: u64,
@@ -70,7 +70,7 @@ fn check_type(oid: ObjectId, types: &[ObjectType], hint: &'static str) -> Result
     Err(Error::new(Der::Inval, format!("object {oid} is no such array")).hint(hint))
 }
 
-impl<R: Route> Array<R> {
+impl<R: Route + ?Sized> Array<R> {
     /// Makes an array that stores its sizes. `chunk_size` is in cells.
     ///
     /// `DER_EXIST` if it is there: of two makers one wins.

@@ -17,7 +17,7 @@ const AKEY: &[u8] = b"0";
 
 /// A key-value object.
 #[derive(Debug)]
-pub struct Kv<R> {
+pub struct Kv<R: ?Sized> {
     route: Arc<R>,
     cont: ContainerId,
     oid: ObjectId,
@@ -46,7 +46,7 @@ impl ValueSink for Noted<'_> {
     }
 }
 
-impl<R: Route> Kv<R> {
+impl<R: Route + ?Sized> Kv<R> {
     /// The object; nothing is stored or looked up by this.
     pub fn open(route: Arc<R>, cont: ContainerId, oid: ObjectId, durability: Durability) -> Result<Self> {
         if !oid.object_type().is_some_and(daos_types::ObjectType::is_kv) {

@@ -7,13 +7,15 @@ mod listing;
 mod object;
 mod plan;
 mod route;
+mod transaction;
 
 pub use array::Array;
 pub use error::{Error, Result};
 pub use kv::Kv;
 pub use listing::KeyPage;
 pub use object::Object;
-pub use route::Route;
+pub use route::{Route, Transact};
+pub use transaction::TxRoute;
 
 pub use daos_types as types;
 pub use daos_wire as wire;

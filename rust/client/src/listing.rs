@@ -21,7 +21,7 @@ pub struct KeyPage {
 
 /// One page of what `request` asks for, in the order of the keys inside each shard, shard after shard. Of the request, the
 /// shard and the place to go on from are set here.
-pub(crate) fn page<R: Route>(
+pub(crate) fn page<R: Route + ?Sized>(
     route: &R,
     shards: &[(ShardIdx, TargetIdx)],
     request: &List<'_>,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// An object.
 #[derive(Debug)]
-pub struct Object<R> {
+pub struct Object<R: ?Sized> {
     route: Arc<R>,
     cont: ContainerId,
     oid: ObjectId,
@@ -22,7 +22,7 @@ pub struct Object<R> {
     epoch: Epoch,
 }
 
-impl<R: Route> Object<R> {
+impl<R: Route + ?Sized> Object<R> {
     /// The object as of an epoch, [`Epoch::MAX`] for now; at any other it can only be read. Nothing is stored or looked up by
     /// this.
     pub fn open(

@@ -1,12 +1,12 @@
 //! The way to a target.
 
 use crate::error::Result;
-use daos_types::{FetchIod, KeyFound, TargetIdx};
+use daos_types::{Durability, FetchIod, KeyFound, TargetIdx};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
 /// durable as the request asks.
-pub trait Route: Send + Sync {
+pub trait Route: std::fmt::Debug + Send + Sync {
     /// How many targets the pool has.
     fn targets(&self) -> u32;
 
@@ -32,4 +32,51 @@ pub trait Route: Send + Sync {
 
     /// One page of keys.
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys>;
+}
+
+/// A way to targets on which transactions run. A draft is what one has read and would change; nobody else sees it, and dropping
+/// it is all it takes to abort it.
+pub trait Transact: Route {
+    /// A transaction that has not committed.
+    type Draft: Send + std::fmt::Debug;
+
+    /// Refuses what cannot be used any more, without waiting for anything.
+    fn check(&self) -> Result<()>;
+
+    /// Begins a transaction: from here on it reads what is there now.
+    fn begin(&self) -> Result<Self::Draft>;
+
+    /// As [`Route::update`], seen by the draft alone.
+    fn draft_update(&self, draft: &mut Self::Draft, target: TargetIdx, request: &Update<'_>) -> Result<()>;
+
+    /// As [`Route::fetch`], at the draft's epoch and with its changes.
+    fn draft_fetch(
+        &self,
+        draft: &mut Self::Draft,
+        target: TargetIdx,
+        request: &Fetch<'_>,
+        iods: &mut [FetchIod<'_>],
+    ) -> Result<()>;
+
+    /// As [`Route::query`], at the draft's epoch and with its changes.
+    fn draft_query(
+        &self,
+        draft: &mut Self::Draft,
+        target: TargetIdx,
+        request: &Query<'_>,
+    ) -> Result<Option<KeyFound>>;
+
+    /// As [`Route::punch`], seen by the draft alone.
+    fn draft_punch(&self, draft: &mut Self::Draft, target: TargetIdx, request: &Punch<'_>) -> Result<()>;
+
+    /// As [`Route::list`], at the draft's epoch and with its changes.
+    fn draft_list(
+        &self,
+        draft: &mut Self::Draft,
+        target: TargetIdx,
+        request: &List<'_>,
+    ) -> Result<ListedKeys>;
+
+    /// Commits a draft, all or nothing. `Der::TxRestart`: another changed what it read, and nothing happened.
+    fn commit(&self, draft: Self::Draft, durability: Durability) -> Result<()>;
 }

@@ -1,5 +1,6 @@
 //! Aggregation of a system's containers: at once when asked for, and in the background as fast as it finds anything.
 
+use crate::epochs::OpenEpochs;
 use crate::pool::Container;
 use crate::route::told;
 use crate::tables;
@@ -8,6 +9,7 @@ use daos_engine::HybridClock;
 use daos_types::{ContainerId, Epoch, PoolId};
 use daos_vos::{Aggregation, ShardNum, Store, VosError};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Index entries looked at in one slice: a few milliseconds of work.
 const SLICE: u64 = 4096;
@@ -17,10 +19,11 @@ const RATE_MAX: u64 = 32;
 /// Entries it may owe a look at.
 const DEBT_MAX: u64 = 4 << 20;
 
-/// Begins a pass over a container in a shard; `None` where it is not there.
+/// Begins a pass over a container in a shard; `None` where it is not there. What open transactions read stays.
 fn begin(
     store: &Store,
     clock: &HybridClock,
+    epochs: &OpenEpochs,
     shard: ShardNum,
     pool: PoolId,
     cont: ContainerId,
@@ -28,7 +31,9 @@ fn begin(
     let mut tx = store.begin()?;
     let Some(num) = store.cont_num(shard, cont)?.1 else { return Ok(None) };
     // Under the writer's lock: no later change has an epoch up to this one, no later snapshot either.
-    let up_to = clock.next();
+    let oldest = epochs.oldest(Instant::now());
+    let now = clock.next();
+    let up_to = oldest.map_or(now, |oldest| Epoch(oldest.0 - 1));
     tx.note_epoch(up_to);
     let mut snapshots = Vec::new();
     for (name, _) in store.service_rows(&tables::snap_prefix(&pool.0, &cont.0))?.1 {
@@ -43,7 +48,7 @@ fn begin(
 }
 
 impl Container {
-    /// Removes all versions that neither a snapshot nor a reader of the present can see; answers how many index entries went.
+    /// Removes all versions that neither a snapshot, nor an open transaction, nor a reader of the present can see; answers how many index entries went.
     /// Their space comes back when they have been merged.
     pub fn aggregate(&self) -> Result<u64> {
         let system = &self.pool.system;
@@ -54,7 +59,8 @@ impl Container {
         let mut removed = 0;
         for target in &self.pool.route.targets {
             let pass =
-                begin(store, &system.clock, target.shard(), self.pool.uuid, self.uuid).map_err(told)?;
+                begin(store, &system.clock, &system.guard.epochs, target.shard(), self.pool.uuid, self.uuid)
+                    .map_err(told)?;
             let Some(mut pass) = pass else { continue };
             while store.aggregate_step(&mut pass, SLICE as usize).map_err(told)? {}
             removed += pass.removed();
@@ -68,6 +74,7 @@ impl Container {
 pub(crate) struct Aggregator {
     store: Arc<Store>,
     clock: Arc<HybridClock>,
+    epochs: Arc<OpenEpochs>,
     queue: Vec<(ShardNum, PoolId, ContainerId)>,
     pass: Option<Aggregation>,
     /// Changes that were made when it last looked.
@@ -79,9 +86,9 @@ pub(crate) struct Aggregator {
 }
 
 impl Aggregator {
-    pub(crate) fn new(store: Arc<Store>, clock: Arc<HybridClock>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, clock: Arc<HybridClock>, epochs: Arc<OpenEpochs>) -> Self {
         let changes = store.changes_made();
-        Self { store, clock, queue: Vec::new(), pass: None, changes, debt: 0, rate: RATE_MIN }
+        Self { store, clock, epochs, queue: Vec::new(), pass: None, changes, debt: 0, rate: RATE_MIN }
     }
 
     /// Has the next steps go through all containers.
@@ -116,7 +123,7 @@ impl Aggregator {
                 self.fill_queue()?;
             }
             if let Some((shard, pool, cont)) = self.queue.pop() {
-                self.pass = begin(&self.store, &self.clock, shard, pool, cont)?;
+                self.pass = begin(&self.store, &self.clock, &self.epochs, shard, pool, cont)?;
             }
             return Ok(self.rate * SLICE / 64);
         };

@@ -90,6 +90,7 @@ mod tests {
             owner: Owner::here(),
             closed: Arc::new(RwLock::new(false)),
             background: Mutex::new(None),
+            epochs: Arc::default(),
         };
         (media, guard)
     }

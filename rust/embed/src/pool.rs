@@ -4,7 +4,7 @@ use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
 use daos_client::array::default_chunk_size;
-use daos_client::{Array, Error, Kv, Object, Result};
+use daos_client::{Array, Error, Kv, Object, Result, Route};
 use daos_placement::{ClassError, ObjectClass};
 use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId};
 use parking_lot::{Mutex, RwLockReadGuard};
@@ -31,6 +31,8 @@ pub struct Container {
     props: Vec<u8>,
     /// As of when it is read; [`Epoch::MAX`] is now, all others are snapshots and do not change.
     pub(crate) epoch: Epoch,
+    /// The way to its objects: the pool's, or that of a transaction.
+    route: Arc<dyn Route>,
 }
 
 impl Pool {
@@ -100,6 +102,7 @@ impl Pool {
             label: Arc::new(Mutex::new(row.label)),
             props: row.props,
             epoch: Epoch::MAX,
+            route: Arc::<EmbeddedRoute>::clone(&self.route),
         }
     }
 
@@ -189,10 +192,15 @@ impl Container {
     }
 
     /// A key-value object by its id; nothing is stored by this.
-    pub fn kv(&self, oid: ObjectId) -> Result<Kv<EmbeddedRoute>> {
+    pub fn kv(&self, oid: ObjectId) -> Result<Kv<dyn Route>> {
         let _open = self.enter(oid)?;
-        let kv = Kv::open(Arc::clone(&self.pool.route), self.uuid, oid, self.pool.system.durability)?;
+        let kv = Kv::open(Arc::clone(&self.route), self.uuid, oid, self.pool.system.durability)?;
         Ok(kv.at(self.epoch))
+    }
+
+    /// The same container, its objects by another way.
+    pub(crate) fn by(&self, route: Arc<dyn Route>) -> Self {
+        Self { route, ..self.clone() }
     }
 
     /// Refuses changes of a snapshot.
@@ -213,9 +221,9 @@ impl Container {
     }
 
     /// An object by its id; nothing is stored by this.
-    pub fn object(&self, oid: ObjectId) -> Result<Object<EmbeddedRoute>> {
+    pub fn object(&self, oid: ObjectId) -> Result<Object<dyn Route>> {
         let _open = self.enter(oid)?;
-        let route = Arc::clone(&self.pool.route);
+        let route = Arc::clone(&self.route);
         Object::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
     }
 
@@ -225,18 +233,18 @@ impl Container {
         oid: ObjectId,
         cell_size: u64,
         chunk_size: Option<u64>,
-    ) -> Result<Array<EmbeddedRoute>> {
+    ) -> Result<Array<dyn Route>> {
         let _open = self.enter(oid)?;
         self.check_writable()?;
-        let route = Arc::clone(&self.pool.route);
+        let route = Arc::clone(&self.route);
         let chunk_size = chunk_size.unwrap_or_else(|| default_chunk_size(cell_size));
         Array::create(route, self.uuid, oid, self.pool.system.durability, cell_size, chunk_size)
     }
 
     /// Opens an array that stores its sizes.
-    pub fn array_open(&self, oid: ObjectId) -> Result<Array<EmbeddedRoute>> {
+    pub fn array_open(&self, oid: ObjectId) -> Result<Array<dyn Route>> {
         let _open = self.enter(oid)?;
-        let route = Arc::clone(&self.pool.route);
+        let route = Arc::clone(&self.route);
         Array::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
     }
 

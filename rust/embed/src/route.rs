@@ -2,6 +2,7 @@
 
 use crate::background::Background;
 use crate::debt;
+use crate::epochs::OpenEpochs;
 use crate::fork::Owner;
 use crate::tables;
 use daos_client::{Error, Result, Route};
@@ -29,6 +30,8 @@ pub(crate) struct Guard {
     /// files that another process may have open by then.
     pub(crate) closed: Arc<RwLock<bool>>,
     pub(crate) background: Mutex<Option<Background>>,
+    /// The epochs at which transactions read.
+    pub(crate) epochs: Arc<OpenEpochs>,
 }
 
 impl Guard {
@@ -66,7 +69,7 @@ impl Guard {
 }
 
 impl EmbeddedRoute {
-    fn target(&self, target: TargetIdx) -> Result<&Target> {
+    pub(crate) fn target(&self, target: TargetIdx) -> Result<&Target> {
         self.targets
             .get(target.0 as usize)
             .ok_or_else(|| Error::new(Der::BadTarget, format!("there is no target {}", target.0)))
@@ -88,7 +91,12 @@ impl EmbeddedRoute {
     }
 
     /// Nothing is told before it is as safe as was asked, be it a result or a refusal.
-    fn reply<T>(&self, target: &Target, durability: Durability, (seen, result): Outcome<T>) -> Result<T> {
+    pub(crate) fn reply<T>(
+        &self,
+        target: &Target,
+        durability: Durability,
+        (seen, result): Outcome<T>,
+    ) -> Result<T> {
         self.gate(target, seen, durability)?;
         result.map_err(told)
     }
@@ -175,6 +183,8 @@ pub(crate) fn told(error: VosError) -> Error {
         VosError::Format { .. } => Some("install a newer version of daos"),
         VosError::ValueTooLong { .. } => Some("split the value over several keys"),
         VosError::InProgress | VosError::SameVersion => Some("try again"),
+        VosError::Conflict => Some("run all of it again, as a new transaction"),
+        VosError::TransactionTooLong { .. } => Some("divide it into several transactions"),
         _ => None,
     };
     let told = Error::new(error.der(), error.to_string());

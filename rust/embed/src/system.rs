@@ -118,6 +118,7 @@ impl System {
             owner: Owner::here(),
             closed: Arc::new(RwLock::new(false)),
             background: Mutex::new(None),
+            epochs: Arc::default(),
         });
         let system = Arc::new(Self {
             guard,
@@ -129,7 +130,8 @@ impl System {
             directory: Mutex::new(directory),
         });
         system.remove_orphans()?;
-        let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock));
+        let epochs = Arc::clone(&system.guard.epochs);
+        let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock), epochs);
         let background = Background::start(store, aggregator).map_err(|error| {
             Error::new(Der::Nomem, format!("cannot start the background thread: {error}"))
         })?;

@@ -2,12 +2,12 @@
 
 use crate::errors::OrRaise;
 use crate::lent::{Lent, LentMut};
-use daos_embed::EmbeddedRoute;
+use daos_client::Route;
 use pyo3::prelude::*;
 
 /// An array.
 #[pyclass(frozen, module = "daos._core")]
-pub(crate) struct Array(pub(crate) daos_client::Array<EmbeddedRoute>);
+pub(crate) struct Array(pub(crate) daos_client::Array<dyn Route>);
 
 // Arguments that Python hands over are owned by the call.
 #[allow(clippy::needless_pass_by_value)]

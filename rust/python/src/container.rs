@@ -5,6 +5,7 @@ use crate::attributes::Attributes;
 use crate::errors::OrRaise;
 use crate::kv::KV;
 use crate::object::Object;
+use crate::transaction::Transaction;
 use daos_client::Error;
 use daos_types::{Der, Epoch, ObjectId, ObjectType};
 use pyo3::prelude::*;
@@ -46,6 +47,11 @@ impl Container {
     /// A key-value object by its id.
     fn kv(&self, py: Python<'_>, hi: u64, lo: u64) -> PyResult<KV> {
         Ok(KV(self.0.kv(ObjectId { hi, lo }).or_raise(py)?))
+    }
+
+    /// A transaction.
+    fn transaction(&self, py: Python<'_>) -> PyResult<Transaction> {
+        Ok(Transaction(self.0.transaction().or_raise(py)?))
     }
 
     /// Makes an array.

@@ -2,8 +2,7 @@
 
 use crate::buffer::Value;
 use crate::errors::OrRaise;
-use daos_client::{KeyPage, Kv, Result};
-use daos_embed::EmbeddedRoute;
+use daos_client::{KeyPage, Kv, Result, Route};
 use daos_types::Cond;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -12,7 +11,7 @@ use std::ops::Range;
 
 /// A key-value object.
 #[pyclass(frozen, module = "daos._core")]
-pub(crate) struct KV(pub(crate) Kv<EmbeddedRoute>);
+pub(crate) struct KV(pub(crate) Kv<dyn Route>);
 
 /// Keys, and the next anchor.
 pub(crate) type ListedPage<'py> = (Bound<'py, PyList>, Option<Bound<'py, PyBytes>>);

@@ -13,6 +13,7 @@ mod kv;
 mod lent;
 mod object;
 mod pool;
+mod transaction;
 
 use pyo3::prelude::*;
 
@@ -39,4 +40,6 @@ mod _core {
     use super::object::Object;
     #[pymodule_export]
     use super::pool::Pool;
+    #[pymodule_export]
+    use super::transaction::Transaction;
 }

@@ -3,8 +3,7 @@
 use crate::errors::OrRaise;
 use crate::kv::{ListedPage, listed};
 use crate::lent::{Lent, LentMut};
-use daos_client::Error;
-use daos_embed::EmbeddedRoute;
+use daos_client::{Error, Route};
 use daos_types::{
     AkeyQuery, ArrayFetch, Cond, Der, Extent, FetchIod, FetchValue, Iod, IodValue, KeyQuery, Punched,
     ValueSink,
@@ -14,7 +13,7 @@ use pyo3::types::{PyBytes, PyInt, PyList};
 
 /// An object.
 #[pyclass(frozen, module = "daos._core")]
-pub(crate) struct Object(pub(crate) daos_client::Object<EmbeddedRoute>);
+pub(crate) struct Object(pub(crate) daos_client::Object<dyn Route>);
 
 /// Pairs of first record and number of records.
 type Pairs = Vec<(u64, u64)>;

@@ -10,5 +10,12 @@ pub const ATTR_VALUE_LEN_MAX: usize = 64 << 10;
 pub const LEXICAL_KEY_LEN_MAX: usize = 80;
 /// Bytes of a dkey or akey: it must fit in a log record beside its value, and into one reply.
 pub const KEY_LEN_MAX: usize = 64 << 10;
+/// Operations of a transaction, reads included: each has its place among the versions of one epoch, 16 bits.
+pub const TX_OPERATIONS_MAX: u16 = u16::MAX - 1;
+/// Bytes of keys and values that a transaction keeps in memory until it commits. What it changes must besides fit a record of the
+/// log, all but values that go to the data file.
+pub const TX_BYTES_MAX: usize = 256 << 20;
+/// Seconds that a transaction may take: what it reads is kept from aggregation meanwhile.
+pub const TX_LIFE_S_MAX: u64 = 60;
 /// Bytes of a snapshot's name (DAOS: 128).
 pub const SNAPSHOT_NAME_LEN_MAX: usize = 128;

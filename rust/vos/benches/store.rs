@@ -83,8 +83,13 @@ impl Bench {
         let mut count = 0;
         let mut from: Option<Vec<u8>> = None;
         loop {
-            let range =
-                ListRange { from: from.as_deref(), count_max: PAGE, bytes_max: usize::MAX, reverse: false };
+            let range = ListRange {
+                from: from.as_deref(),
+                count_max: PAGE,
+                bytes_max: usize::MAX,
+                reverse: false,
+                to: None,
+            };
             let version = Version::read_at(Epoch::MAX);
             let (seen, page) = self.view().list(self.of, KeysOf::Object, version, range);
             self.store.wait(seen.0, Durability::Buffered).unwrap();

@@ -31,6 +31,17 @@ pub enum VosError {
         /// Bytes allowed.
         max: usize,
     },
+    /// A transaction is more than can be kept, or more than one record of the log can hold.
+    #[error("the transaction is too long: at most {max} {what} are allowed")]
+    TransactionTooLong {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is allowed.
+        max: usize,
+    },
+    /// What a transaction read has changed since.
+    #[error("what the transaction read has been changed by another meanwhile")]
+    Conflict,
     /// The request contradicts itself or the object's type.
     #[error("{why}")]
     Invalid {
@@ -121,7 +132,8 @@ impl VosError {
             Self::OtherKind { .. } => Der::NoPerm,
             Self::Exists { .. } => Der::Exist,
             Self::NotFound { .. } => Der::Nonexist,
-            Self::SameVersion | Self::Aggregated => Der::TxRestart,
+            Self::TransactionTooLong { .. } => Der::Overflow,
+            Self::SameVersion | Self::Conflict | Self::Aggregated => Der::TxRestart,
             Self::InProgress => Der::Inprogress,
             Self::NoSpace { .. } => Der::Nospace,
             Self::Corrupt { .. } => Der::Csum,

@@ -9,6 +9,7 @@ use crate::key::KeyBuf;
 use crate::levels::Seen;
 use crate::node;
 use crate::read::{ObjectRef, Scope, View, check_kv_akey};
+use crate::trace::Trace;
 use daos_types::{ArrayFetch, Cond, FetchIod, FetchValue, ValueSink, Version};
 use std::ops::Range;
 
@@ -55,16 +56,36 @@ impl View {
         version: Version,
         cond: Cond,
     ) -> (Seen, Result<()>) {
+        self.fetch_traced(of, dkey, iods, version, cond, None)
+    }
+
+    /// The same, and a digest of what the answer was made of. Where the trace is a probe, arrays need no buffers and the digest is
+    /// all there is.
+    pub fn fetch_traced(
+        &self,
+        of: ObjectRef,
+        dkey: &[u8],
+        iods: &mut [FetchIod<'_>],
+        version: Version,
+        cond: Cond,
+        mut trace: Option<&mut Trace>,
+    ) -> (Seen, Result<()>) {
+        let is_probe = trace.as_ref().is_some_and(|trace| trace.is_probe);
         let mut later = Vec::new();
-        let (seen, found) = self.scoped(of, version, |scope| scope.fetch(dkey, iods, cond, &mut later));
+        let (seen, found) =
+            self.scoped(of, version, |scope| scope.fetch(dkey, iods, cond, &mut later, trace.as_deref_mut()));
         let result = found.and_then(|found| match found {
+            Some(()) if is_probe => Ok(()),
             Some(()) => self.fetch_stored(iods, &later),
             None if cond.has(Cond::DKEY_FETCH) => Err(VosError::NotFound { what: "dkey" }),
             None if cond.has(Cond::AKEY_FETCH) => Err(VosError::NotFound { what: "akey" }),
             None => {
                 for iod in iods {
+                    if let Some(trace) = &mut trace {
+                        trace.nothing();
+                    }
                     if let FetchValue::Array(fetch) = &mut iod.value {
-                        check_bounds(fetch)?;
+                        check_bounds(fetch, is_probe)?;
                         leave(fetch);
                     }
                 }
@@ -103,6 +124,7 @@ impl Scope<'_, '_> {
         iods: &mut [FetchIod<'_>],
         cond: Cond,
         later: &mut Vec<Later>,
+        mut trace: Option<&mut Trace>,
     ) -> Result<()> {
         let mut node = self.dkey_node(dkey)?;
         let mut floor = self.object.floor;
@@ -121,10 +143,17 @@ impl Scope<'_, '_> {
                 self.down_to_akey(&mut node, iod.akey)?;
             }
             let there = match &mut iod.value {
-                FetchValue::Single(sink) => self.single(&mut node, floor, *sink, at, later)?,
-                FetchValue::Array(fetch) => self.array(&mut node, floor, fetch, at, later)?,
+                FetchValue::Single(sink) => {
+                    self.single(&mut node, floor, *sink, at, later, trace.as_deref_mut())?
+                }
+                FetchValue::Array(fetch) => {
+                    self.array(&mut node, floor, fetch, at, later, trace.as_deref_mut())?
+                }
             };
             if !there {
+                if let Some(trace) = &mut trace {
+                    trace.nothing();
+                }
                 // In a flat key-value object a missing value is a missing dkey.
                 if cond.has(Cond::DKEY_FETCH) && self.kind.is_kv() {
                     return Err(VosError::NotFound { what: "dkey" });
@@ -146,19 +175,25 @@ impl Scope<'_, '_> {
         sink: &mut dyn ValueSink,
         at: usize,
         later: &mut Vec<Later>,
+        trace: Option<&mut Trace>,
     ) -> Result<bool> {
-        let found = node::newest(self.merge, node, self.at, floor, |_, change| match change {
-            Change::Value(Payload::Inline(value)) => {
-                sink.put(value);
-                Single::Shown
+        let found = node::newest(self.merge, node, self.at, floor, |version, change| {
+            if let (Some(trace), Change::Value(_)) = (trace, change) {
+                trace.version(version);
             }
-            Change::Value(Payload::Stored(stored)) => {
-                let mut reference = Vec::new();
-                stored.encode(&mut reference);
-                Single::Stored(reference)
+            match change {
+                Change::Value(Payload::Inline(value)) => {
+                    sink.put(value);
+                    Single::Shown
+                }
+                Change::Value(Payload::Stored(stored)) => {
+                    let mut reference = Vec::new();
+                    stored.encode(&mut reference);
+                    Single::Stored(reference)
+                }
+                Change::Array(_) => Single::IsArray,
+                _ => Single::Absent,
             }
-            Change::Array(_) => Single::IsArray,
-            _ => Single::Absent,
         })?;
         match found.unwrap_or(Single::Absent) {
             Single::Shown => Ok(true),
@@ -179,8 +214,9 @@ impl Scope<'_, '_> {
         fetch: &mut ArrayFetch<'_>,
         at: usize,
         later: &mut Vec<Later>,
+        mut trace: Option<&mut Trace>,
     ) -> Result<bool> {
-        check_bounds(fetch)?;
+        check_bounds(fetch, trace.as_ref().is_some_and(|trace| trace.is_probe))?;
         let leaf = Leaf::load(self.merge, node, self.at, floor)?;
         let asked = fetch.rec_size;
         leave(fetch);
@@ -188,6 +224,10 @@ impl Scope<'_, '_> {
             Holds::Single => return Err(VosError::OtherKind { holds: "a single value" }),
             Holds::Nothing => return Ok(false),
             Holds::Array(rec_size) => fetch.rec_size = rec_size,
+        }
+        if let Some(trace) = &mut trace {
+            // Apart from what tells that there is none.
+            trace.number(fetch.rec_size + 1);
         }
         if fetch.rec_size == 0 || fetch.rec_size != asked {
             return Ok(true);
@@ -200,11 +240,11 @@ impl Scope<'_, '_> {
             before += recx.count;
             let near = |last: &Gap| gap.index >= last.end && gap.index - last.end <= NEAR;
             if !finder.group.last().is_none_or(near) {
-                self.find(node, &mut finder, fetch, later)?;
+                self.find(node, &mut finder, fetch, later, trace.as_deref_mut())?;
             }
             finder.group.push(gap);
         }
-        self.find(node, &mut finder, fetch, later)?;
+        self.find(node, &mut finder, fetch, later, trace)?;
         join(&mut fetch.holes);
         Ok(true)
     }
@@ -216,6 +256,7 @@ impl Scope<'_, '_> {
         finder: &mut Finder,
         fetch: &mut ArrayFetch<'_>,
         later: &mut Vec<Later>,
+        mut trace: Option<&mut Trace>,
     ) -> Result<()> {
         let Finder { floor, iod, group, pieces, segments } = finder;
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
@@ -234,6 +275,12 @@ impl Scope<'_, '_> {
                 fetch.holes.push(out);
                 continue;
             };
+            // Holes are where these are not.
+            if let Some(trace) = &mut trace {
+                trace.number(segment.at);
+                trace.number(segment.count);
+                trace.version(pieces.version_of(piece));
+            }
             let from = bytes(segment.from);
             match pieces.bytes_of(piece)? {
                 Bytes::Inline(inline) => {

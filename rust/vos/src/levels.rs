@@ -40,6 +40,12 @@ impl Seen {
 }
 
 impl Levels {
+    /// Whether any of them may hold a version newer than an epoch.
+    pub(crate) fn may_be_newer(&self, than: Epoch) -> bool {
+        let frozen = self.frozen.as_ref().map_or(0, |frozen| frozen.epoch_max());
+        self.base_epoch_max.max(self.active.epoch_max()).max(frozen) > than.0
+    }
+
     /// Holds the memtables still and reads, with the changes of an open transaction on top where there are any.
     pub(crate) fn read<R>(&self, overlay: Option<&MemTable>, with: impl FnOnce(&mut Merge<'_>) -> R) -> R {
         let overlay = overlay.map(MemTable::read);

@@ -96,7 +96,7 @@ impl Scope<'_, '_> {
         let mut from = None;
         loop {
             let range =
-                ListRange { from: from.as_deref(), count_max: 1, bytes_max: usize::MAX, reverse: greatest };
+                ListRange { from: from.as_deref(), count_max: 1, reverse: greatest, ..ListRange::ALL };
             let page = self.list_below(parent, KeyKind::Uint64, floor, range)?;
             if let Some(key) = page.keys.first()
                 && let Some(found) = find(self, key)?

@@ -4,6 +4,7 @@ use crate::entry::{DtxNum, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum, Parsed};
 use crate::levels::{Merge, Seen};
+use crate::memtable::MemTable;
 use crate::node::{self, At, NodeState, ObjectState};
 use crate::shard::{Look, Shard};
 use daos_types::object_id::KeyKind;
@@ -40,6 +41,8 @@ impl ObjectRef {
 pub struct View {
     pub(crate) shard: Arc<Shard>,
     pub(crate) look: Look,
+    /// The changes of an open transaction, on top.
+    pub(crate) overlay: Option<Arc<MemTable>>,
 }
 
 /// Which keys a listing gives.
@@ -62,6 +65,14 @@ pub struct ListRange<'a> {
     pub bytes_max: usize,
     /// Descending order.
     pub reverse: bool,
+    /// The place to stop at, also a [`Page::next`]; `None` goes to the end.
+    pub to: Option<&'a [u8]>,
+}
+
+impl ListRange<'_> {
+    /// Everything, ascending.
+    pub const ALL: Self =
+        Self { from: None, count_max: usize::MAX, bytes_max: usize::MAX, reverse: false, to: None };
 }
 
 /// Keys that are not visible, of which one page passes over so many: writers wait while a page is made.
@@ -86,15 +97,16 @@ pub(crate) struct Scope<'a, 'm> {
     pub(crate) object: NodeState,
 }
 
-/// An object's state, by the shard's memory or its levels.
+/// An object's state, by the shard's memory or its levels. What an open transaction did to it, the memory does not know.
 pub(crate) fn object_state(
     shard: &Shard,
     look: u64,
     merge: &mut Merge<'_>,
     of: ObjectRef,
+    is_overlaid: bool,
 ) -> Result<Option<Arc<ObjectState>>> {
-    let load = || ObjectState::load(merge, &mut KeyBuf::object(of.cont, of.oid));
-    shard.object((of.cont, of.oid), look, load)
+    let mut load = || ObjectState::load(merge, &mut KeyBuf::object(of.cont, of.oid));
+    if is_overlaid { Ok(load()?.map(Arc::new)) } else { shard.object((of.cont, of.oid), look, load) }
 }
 
 impl View {
@@ -109,11 +121,12 @@ impl View {
             Ok(kind) => kind,
             Err(error) => return (Seen::default(), Err(error)),
         };
-        self.look.levels.read(None, |merge| {
+        self.look.levels.read(self.overlay.as_deref(), |merge| {
             let decided = Cell::new(Lsn::ZERO);
             let at = At { version, own: DtxNum::COMMITTED, dtx: &self.shard.dtx, decided: &decided };
             let run = || {
-                let state = object_state(&self.shard, self.look.objects_changed, merge, of)?;
+                let look = self.look.objects_changed;
+                let state = object_state(&self.shard, look, merge, of, self.overlay.is_some())?;
                 let Some((num, state)) = state.and_then(|state| Some((state.num?, state))) else {
                     return Ok(None);
                 };
@@ -212,7 +225,7 @@ impl Scope<'_, '_> {
     ) -> Result<Page> {
         let mut page = Page::default();
         let (mut bytes, mut passed) = (0, 0);
-        let next = self.walk_nodes(parent, kind, floor, range.from, range.reverse, |key| {
+        let next = self.walk_nodes(parent, kind, floor, range, |key| {
             let Some(key) = key else {
                 passed += 1;
                 return if passed > PASSED_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
@@ -235,8 +248,7 @@ impl Scope<'_, '_> {
         parent: &KeyBuf,
         kind: KeyKind,
         floor: Version,
-        from: Option<&[u8]>,
-        reverse: bool,
+        ListRange { from, to, reverse, .. }: ListRange<'_>,
         mut show: impl FnMut(Option<&[u8]>) -> ControlFlow<()>,
     ) -> Result<Option<Vec<u8>>> {
         let parent = parent.as_slice();
@@ -256,6 +268,14 @@ impl Scope<'_, '_> {
             else {
                 return Err(VosError::Corrupt { why: "a key below an object has no known form".to_owned() });
             };
+            let is_past = |to: &[u8]| {
+                let node = below[..encoded_len].iter();
+                // A place is a node's beginning, in reverse its end.
+                if reverse { node.chain(&[LEVEL_END]).le(to) } else { node.ge(to) }
+            };
+            if to.is_some_and(is_past) {
+                return Ok(None);
+            }
             // Forward, a node's versions come first; a node without any is not visible by itself.
             encoded.clear();
             encoded.extend_from_slice(&below[..encoded_len]);

@@ -11,13 +11,13 @@ use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum};
 use crate::levels::{Merge, Seen};
 use crate::memtable::MemTable;
-use crate::node::{self, At, NodeState, ObjectState};
-use crate::read::{self, ObjectRef, Scope, object_state};
+use crate::node::{self, At, NodeState};
+use crate::read::{self, ListRange, ObjectRef, Scope, View, object_state};
 use crate::shard::{Look, Shard};
 use crate::stage::{Staged, StagedIod};
 use crate::store::ROW_OBJECT_NUMS;
 use daos_types::object_id::KeyKind;
-use daos_types::{Cond, Iod, IodValue, Lsn, ObjectType, Punched, Version};
+use daos_types::{Cond, Epoch, Iod, IodValue, Lsn, ObjectType, Punched, Version};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -37,14 +37,16 @@ pub(crate) struct Part {
     pub(crate) shard: Arc<Shard>,
     look: Look,
     /// What earlier operations of the transaction changed here; `None` until there is a second one.
-    overlay: Option<MemTable>,
+    overlay: Option<Arc<MemTable>>,
     pub(crate) nums: ObjectNums,
+    /// Its versions are newer than all that is stored, or all that it may know of.
+    pub(crate) is_newest: bool,
 }
 
 impl Part {
     pub(crate) fn new(shard: Arc<Shard>, nums: ObjectNums) -> Self {
         let look = shard.look();
-        Self { shard, look, overlay: None, nums }
+        Self { shard, look, overlay: None, nums, is_newest: false }
     }
 
     /// Makes changes of earlier operations visible to the next.
@@ -60,6 +62,26 @@ impl Part {
         Ok(())
     }
 
+    /// Takes the shard's levels as they are now.
+    pub(crate) fn look_again(&mut self) {
+        self.look = self.shard.look();
+    }
+
+    /// Whether anything newer than an epoch may be stored.
+    pub(crate) fn may_be_newer(&self, than: Epoch) -> bool {
+        self.look.levels.may_be_newer(than)
+    }
+
+    /// For reading, with what earlier operations changed.
+    pub(crate) fn view(&self) -> View {
+        View { shard: Arc::clone(&self.shard), look: self.look.clone(), overlay: self.overlay.clone() }
+    }
+
+    /// What earlier operations changed.
+    pub(crate) fn overlay_shared(&self) -> Option<Arc<MemTable>> {
+        self.overlay.clone()
+    }
+
     /// Runs one operation over the shard's levels.
     pub(crate) fn run(
         &mut self,
@@ -73,13 +95,26 @@ impl Part {
             Ok(kind) => kind,
             Err(error) => return (Seen::default(), Err(error)),
         };
-        let Self { shard, look, overlay, nums } = self;
-        look.levels.read(overlay.as_ref(), |merge| {
+        let Self { shard, look, overlay, nums, is_newest } = self;
+        let is_newest = *is_newest;
+        look.levels.read(overlay.as_deref(), |merge| {
             let overlaid = overlay.is_some();
             let look = look.objects_changed;
             let decided = &Cell::new(Lsn::ZERO);
-            let mut writing =
-                Writing { shard, look, merge, of, kind, version, dtx, decided, changes, nums, overlaid };
+            let mut writing = Writing {
+                shard,
+                look,
+                merge,
+                of,
+                kind,
+                version,
+                dtx,
+                decided,
+                changes,
+                nums,
+                overlaid,
+                is_newest,
+            };
             let result = operation(&mut writing);
             (merge.seen().and(Seen(decided.get())), result)
         })
@@ -99,6 +134,7 @@ pub(crate) struct Writing<'a, 'm> {
     pub(crate) changes: &'a mut Changes,
     nums: &'a mut ObjectNums,
     overlaid: bool,
+    is_newest: bool,
 }
 
 impl<'a, 'm> Writing<'a, 'm> {
@@ -109,6 +145,11 @@ impl<'a, 'm> Writing<'a, 'm> {
     fn scope(&mut self, num: ObjNum, object: NodeState) -> Scope<'_, 'm> {
         let at = At { version: self.version, own: self.dtx, dtx: &self.shard.dtx, decided: self.decided };
         Scope { merge: self.merge, at, kind: self.kind, num, object }
+    }
+
+    /// Whether something as new or newer may be there already: then a change must not hide it, nor collide with it.
+    pub(crate) fn may_be_late(&self) -> bool {
+        !self.is_newest && self.merge.may_hold(self.version.epoch)
     }
 
     /// Writes one version of a node. Two changes of one node must not carry the same version.
@@ -124,7 +165,7 @@ impl<'a, 'm> Writing<'a, 'm> {
         }
         let mark = node.mark();
         node.version(version);
-        if self.merge.may_hold(version.epoch) && self.merge.get(node.as_slice(), |_| ())?.is_some() {
+        if self.may_be_late() && self.merge.get(node.as_slice(), |_| ())?.is_some() {
             return Err(VosError::SameVersion);
         }
         let long_key = user.filter(|user| key::is_long(user));
@@ -136,13 +177,7 @@ impl<'a, 'm> Writing<'a, 'm> {
 
     /// The object's number and how it stands; `None` where nothing was ever put into it.
     fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
-        let state = if self.overlaid {
-            // The shard's memory does not know what this transaction did.
-            let mut node = KeyBuf::object(self.of.cont, self.of.oid);
-            ObjectState::load(self.merge, &mut node)?.map(Arc::new)
-        } else {
-            object_state(self.shard, self.look, self.merge, self.of)?
-        };
+        let state = object_state(self.shard, self.look, self.merge, self.of, self.overlaid)?;
         let Some(state) = state else { return Ok(None) };
         self.merge.depend_on(state.seen);
         let stands = state.at(self.at())?;
@@ -163,6 +198,17 @@ impl<'a, 'm> Writing<'a, 'm> {
             None => (self.number_object(&mut node)?, Version::default()),
         };
         Ok((num, NodeState { alive: true, floor }))
+    }
+
+    /// Writes the object's number again, if it has one: what is written below it here stays found, should the store forget the number
+    /// of an object that holds nothing any more.
+    pub(crate) fn keep_number(&mut self) -> Result<()> {
+        let mut node = KeyBuf::object(self.of.cont, self.of.oid);
+        node.below();
+        if let Some(num) = self.merge.get(node.as_slice(), <[u8]>::to_vec)? {
+            self.changes.put(self.shard.num, node.as_slice(), |out| out.extend_from_slice(&num));
+        }
+        Ok(())
     }
 
     /// Gives an object its short number.
@@ -328,7 +374,7 @@ impl<'a, 'm> Writing<'a, 'm> {
         }
         let mut node = KeyBuf::object(self.of.cont, self.of.oid);
         self.put(&mut node, None, self.version, Change::Punch)?;
-        let Some((num, _)) = found.filter(|_| self.merge.may_hold(self.version.epoch)) else { return Ok(()) };
+        let Some((num, _)) = found.filter(|_| self.may_be_late()) else { return Ok(()) };
         let mut first = None;
         let parent = KeyBuf::tree(num);
         for dkey in self.nodes_below(&parent, self.kind.dkey_kind())? {
@@ -349,7 +395,7 @@ impl<'a, 'm> Writing<'a, 'm> {
             }
         }
         self.put(&mut node, Some(dkey), self.version, Change::Punch)?;
-        if self.merge.may_hold(self.version.epoch) {
+        if self.may_be_late() {
             self.revive_dkey(node.as_slice())?;
         }
         Ok(())
@@ -377,7 +423,7 @@ impl<'a, 'm> Writing<'a, 'm> {
             let mark = node.mark();
             node.user_key(self.kind.akey_kind(), akey)?;
             self.put(&mut node, Some(akey), self.version, Change::Punch)?;
-            if self.merge.may_hold(self.version.epoch) {
+            if self.may_be_late() {
                 self.revive_array(node.as_slice())?;
             }
             node.truncate(mark);
@@ -388,7 +434,7 @@ impl<'a, 'm> Writing<'a, 'm> {
         // A dkey that shows no akey any more goes as well.
         let kind = self.kind.akey_kind();
         let mut others = false;
-        self.scope(num, object).walk_nodes(&parent, kind, dkey_state.floor, None, false, |akey| {
+        self.scope(num, object).walk_nodes(&parent, kind, dkey_state.floor, ListRange::ALL, |akey| {
             others = akey.is_some_and(|akey| !akeys.contains(&akey));
             if others { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;

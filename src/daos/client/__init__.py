@@ -13,6 +13,7 @@ from daos.client.kv import KV
 from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.system import System, open, open_system  # noqa: A004 -- it is called `daos.open`
+from daos.client.transaction import Transaction
 from daos.model.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "Range",
     "Snapshot",
     "System",
+    "Transaction",
     "open",
     "open_system",
 ]

@@ -194,6 +194,9 @@ class ContainerCore(Protocol):
     def alloc_oids(self, count: int) -> int:
         """Return the first of `count` numbers that this container never gave before; at least 1."""
 
+    def transaction(self) -> TransactionCore:
+        """Return a transaction of it; of a snapshot, `DER.NO_PERM`."""
+
     def snapshot_create(self, name: str | None) -> int:
         """Take a snapshot, durable at return, and return its epoch; `DER.EXIST` if the name is taken."""
 
@@ -208,6 +211,22 @@ class ContainerCore(Protocol):
 
     def at(self, epoch: int) -> ContainerCore:
         """Return the container as of a snapshot, else `DER.NONEXIST`; what would change it is `DER.NO_PERM`."""
+
+
+class TransactionCore(Protocol):
+    """A transaction: reads as of its first operation, with its own changes; changes when it commits."""
+
+    def container(self) -> ContainerCore:
+        """Return the container whose objects are read and changed in the transaction."""
+
+    def commit(self) -> None:
+        """Make all changes happen as one, else `DER.TX_RESTART`: what it read has changed, and nothing happened.
+
+        After a commit `DER.ALREADY`; after an abort or a failure `DER.NO_PERM`, as is every other operation.
+        """
+
+    def abort(self) -> None:
+        """Give it up; after an abort `DER.ALREADY`, after a commit `DER.NO_PERM`."""
 
 
 class PoolCore(Protocol):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from daos.client import _seam
+from daos.client._attempts import attempts, check_deadline, run
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.client.attributes import Attributes
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from daos.client._seam import ContainerCore
     from daos.client.array import Array
     from daos.client.pool import Pool
+    from daos.client.transaction import Transaction
 
 __all__ = ["Container", "Create", "NamedObject"]
 
 Create = Literal["exclusive"] | bool
 """Whether something is made: `False` never, `True` if it is not there, `"exclusive"` only if it is not there."""
 KeysAre = Literal["str", "bytes", "int"]
+T = TypeVar("T")
 _A: Mapping[Kind, str] = {Kind.KV: "a key-value store", Kind.ARRAY: "an array", Kind.OBJECT: "an object"}
 """What a name is of, for people."""
 
@@ -377,6 +380,53 @@ class Container:
         if check_epoch(first) > check_epoch(last):
             raise InvalidError(f"epoch {first} is behind {last}", hint="give the smaller one first")
         return self._core.snapshot_destroy(first, last)
+
+    def transaction(self) -> Transaction:
+        """Return a transaction of this container: one attempt, to be used in a `with` block.
+
+        Raises:
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        from daos.client.transaction import Transaction
+
+        return Transaction(self._core.transaction(), self._pool)
+
+    def run(self, function: Callable[[Transaction], T], *, deadline: float = 5.0) -> T:
+        """Call a function with a transaction and commit that; after a conflict, again with a new one.
+
+        Args:
+            function: Gets a `Transaction`. It may be called several times, so it should have no other effect. An
+                exception of it aborts the transaction and is passed on; `ConflictError` counts as a conflict.
+            deadline: Seconds after which a conflict is not tried again; what runs is not cut short. 0 tries once.
+                Between two attempts it waits, longer after each, by chance up to 0.1 s.
+
+        Returns:
+            What the call returned whose transaction committed.
+
+        Raises:
+            ConflictError: `DER.TX_RESTART`: the deadline passed; nothing happened.
+            InvalidError: `DER.INVAL`: no deadline.
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        check_deadline(deadline)
+        return run(self.transaction, function, deadline)
+
+    def attempts(self, *, deadline: float = 5.0) -> Iterator[Transaction]:
+        """Yield a transaction, and after a conflict another one, until one commits.
+
+        Each commits when the loop comes round. An exception that leaves the loop aborts it, and so do `break` and
+        `return`, unless `commit` was called before.
+
+        Args:
+            deadline: As of `run`.
+
+        Raises:
+            ConflictError: `DER.TX_RESTART`: the deadline passed; nothing happened.
+            InvalidError: `DER.INVAL`: no deadline.
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        check_deadline(deadline)
+        return attempts(self.transaction, deadline)
 
     def __contains__(self, name: str) -> bool:
         return self._root.get(check_name(name)) is not None

@@ -1,11 +1,11 @@
 //! Snapshots through the public interface.
 
 use crate::{Place, oid};
-use daos_client::Kv;
-use daos_embed::{Container, EmbeddedRoute, Options, System};
+use daos_client::{Kv, Route};
+use daos_embed::{Container, Options, System};
 use daos_types::{Cond, Der, Epoch};
 
-fn value(kv: &Kv<EmbeddedRoute>) -> Option<Vec<u8>> {
+fn value(kv: &Kv<dyn Route>) -> Option<Vec<u8>> {
     let mut value = Vec::new();
     kv.get(b"k", Cond::NONE, &mut value).unwrap().then_some(value)
 }

@@ -4,6 +4,9 @@
 //! [`Target::gate`] first, also where the reply is an error.
 
 mod ops;
+mod transaction;
+
+pub use transaction::Draft;
 
 use crate::clock::HybridClock;
 use daos_types::{Cond, ContainerId, Durability, Epoch, Version};

@@ -174,6 +174,11 @@ impl Pieces {
         Ok(None)
     }
 
+    /// The version of a piece.
+    pub(crate) fn version_of(&self, piece: usize) -> Version {
+        self.pieces.get(piece).map_or(Version::default(), |piece| piece.span.version)
+    }
+
     /// The bytes of a piece.
     pub(crate) fn bytes_of(&self, piece: usize) -> Result<Bytes<'_>> {
         let bytes = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();

@@ -81,7 +81,7 @@ impl Writing<'_, '_> {
         let at = self.at();
         let leaf = Leaf::load(self.merge, node, at, dkey.floor)?;
         leaf.check_array(rec_size)?;
-        if self.merge.may_hold(self.version.epoch) {
+        if self.may_be_late() {
             self.check_later(node, rec_size)?;
         }
         match leaf.holds {
@@ -175,7 +175,7 @@ impl Writing<'_, '_> {
         node.extents();
         node.extent(class, index);
         node.push_version(self.version);
-        if self.merge.may_hold(self.version.epoch) && self.merge.get(node.as_slice(), |_| ())?.is_some() {
+        if self.may_be_late() && self.merge.get(node.as_slice(), |_| ())?.is_some() {
             return Err(VosError::SameVersion);
         }
         let entry = Entry { dtx: self.dtx, long_key: None, change };

@@ -126,6 +126,11 @@ impl Store {
         self.log.sync_due().map_err(|error| self.note(error.into()))
     }
 
+    /// Bytes that a record of the log may have.
+    pub(crate) fn record_bytes_max(&self) -> usize {
+        self.options.log.record_bytes_max as usize
+    }
+
     /// How many index changes were made since it was opened.
     pub fn changes_made(&self) -> u64 {
         self.changes_made.load(Ordering::Relaxed)

@@ -138,6 +138,6 @@ impl Store {
     pub fn view(&self, num: ShardNum) -> Result<View> {
         self.check_running()?;
         let shard = self.shard(num)?;
-        Ok(View { look: shard.look(), shard })
+        Ok(View { look: shard.look(), shard, overlay: None })
     }
 }

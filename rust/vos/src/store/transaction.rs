@@ -12,7 +12,7 @@ use crate::key::KeyBuf;
 use crate::levels::{Levels, Seen};
 use crate::log::LogError;
 use crate::memtable::MemWrite;
-use crate::read::ObjectRef;
+use crate::read::{ObjectRef, View};
 use crate::shard::Shard;
 use crate::stage::Staged;
 use crate::tx::{ObjectNums, Part, Writing};
@@ -31,6 +31,7 @@ pub struct Tx<'s> {
     pub(super) parts: Vec<Part>,
     pub(super) dtx: Option<DtxId>,
     operations: u32,
+    is_newest: bool,
     /// Up to here the record's changes are visible to the next operation.
     overlaid: usize,
     seen: Seen,
@@ -63,6 +64,7 @@ impl Store {
             parts: Vec::new(),
             dtx: None,
             operations: 0,
+            is_newest: false,
             overlaid: 0,
             seen: Seen::default(),
             epoch_max: Epoch::ZERO,
@@ -158,8 +160,46 @@ impl Tx<'_> {
             };
             ObjectNums { next: end, end }
         };
-        self.parts.push(Part::new(shard, nums));
+        let mut part = Part::new(shard, nums);
+        part.is_newest = self.is_newest;
+        self.parts.push(part);
         Ok(self.parts.len() - 1)
+    }
+
+    /// Makes what was done so far visible to what comes next.
+    fn overlay_done(&mut self) -> Result<()> {
+        if self.operations > 0 {
+            let done = self.writer.changes.since(self.overlaid);
+            for part in &mut self.parts {
+                part.overlay(done.clone())?;
+            }
+        }
+        self.overlaid = self.writer.changes.mark();
+        Ok(())
+    }
+
+    /// Says that its operations carry versions newer than all that is stored: they need not look for what is newer. To be called
+    /// before the first.
+    pub fn assume_newest(&mut self) {
+        self.is_newest = true;
+    }
+
+    /// Whether a shard may hold anything newer than an epoch.
+    pub fn may_be_newer(&mut self, shard: ShardNum, than: Epoch) -> Result<bool> {
+        let at = self.part(shard)?;
+        Ok(self.parts[at].may_be_newer(than))
+    }
+
+    /// A shard's state for reading, with what was done so far.
+    pub fn view(&mut self, shard: ShardNum) -> Result<View> {
+        let at = self.part(shard)?;
+        self.overlay_done()?;
+        Ok(self.parts[at].view())
+    }
+
+    /// Makes the outcome depend on what was read.
+    pub fn depend_on(&mut self, seen: Seen) {
+        self.seen.add(seen.0);
     }
 
     /// Runs one operation; where it fails, it alone has not happened.
@@ -175,15 +215,9 @@ impl Tx<'_> {
             return Err(VosError::Aggregated);
         }
         let dtx = self.dtx.map_or(DtxNum::COMMITTED, |_| self.parts[at].shard.dtx.free_num());
-        if self.operations > 0 {
-            let done = self.writer.changes.since(self.overlaid);
-            for part in &mut self.parts {
-                part.overlay(done.clone())?;
-            }
-        }
+        self.overlay_done()?;
         self.operations += 1;
         let mark = self.writer.changes.mark();
-        self.overlaid = mark;
         let part = &mut self.parts[at];
         let nums = part.nums;
         let (seen, result) = part.run(of, version, dtx, &mut self.writer.changes, operation);

@@ -372,6 +372,7 @@ impl World {
                 count_max: 99,
                 bytes_max: 1 << 20,
                 reverse: at.epoch.0.is_multiple_of(2),
+                to: None,
             };
             let listed = view.list(self.of, KeysOf::Dkey(name), at, range).1.unwrap();
             let listed: BTreeSet<&[u8]> = listed.keys.iter().map(Vec::as_slice).collect();

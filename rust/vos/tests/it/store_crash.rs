@@ -214,7 +214,7 @@ fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
 fn content(store: &Store, shard: ShardNum, cont: ContNum, at: Epoch) -> Result<State, String> {
     let of = ObjectRef { cont, oid: object() };
     let view = store.view(shard).map_err(|error| error.to_string())?;
-    let range = ListRange { from: None, count_max: 1_000, bytes_max: 1 << 20, reverse: false };
+    let range = ListRange { from: None, count_max: 1_000, bytes_max: 1 << 20, reverse: false, to: None };
     let page =
         view.list(of, KeysOf::Object, Version::read_at(at), range).1.map_err(|error| error.to_string())?;
     let mut state = State::new();

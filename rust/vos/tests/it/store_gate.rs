@@ -247,7 +247,8 @@ fn a_listing_over_many_removed_keys_comes_in_bounded_pages() {
         let (mut pages, mut keys, mut from) = (0, Vec::new(), None::<Vec<u8>>);
         loop {
             let view = world.store.view(world.shard).unwrap();
-            let range = ListRange { from: from.as_deref(), count_max: 10, bytes_max: 1 << 20, reverse };
+            let range =
+                ListRange { from: from.as_deref(), count_max: 10, bytes_max: 1 << 20, reverse, to: None };
             let page = view.list(world.of, KeysOf::Object, Version::read_at(Epoch::MAX), range).1.unwrap();
             keys.extend(page.keys);
             pages += 1;

@@ -444,7 +444,8 @@ impl World {
         let mut from: Option<Vec<u8>> = None;
         loop {
             let view = self.store().view(self.shard).unwrap();
-            let range = ListRange { from: from.as_deref(), count_max: page, bytes_max: 1 << 20, reverse };
+            let range =
+                ListRange { from: from.as_deref(), count_max: page, bytes_max: 1 << 20, reverse, to: None };
             let listed = view.list(of, what, at, range).1.unwrap();
             assert!(listed.keys.len() <= page);
             all.extend(listed.keys);

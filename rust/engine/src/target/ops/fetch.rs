@@ -6,7 +6,7 @@ use daos_vos::Seen;
 use daos_wire::Fetch;
 
 /// Conditions of a fetch.
-const KNOWN: Cond = Cond(Cond::DKEY_FETCH.0 | Cond::AKEY_FETCH.0);
+pub(in crate::target) const KNOWN: Cond = Cond(Cond::DKEY_FETCH.0 | Cond::AKEY_FETCH.0);
 
 impl Target {
     /// Reads values of akeys of one dkey, straight into what the iods name.

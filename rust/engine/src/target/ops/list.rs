@@ -15,7 +15,7 @@ impl Target {
         };
         let what = request.dkey.map_or(KeysOf::Object, KeysOf::Dkey);
         let List { from, count_max, bytes_max, reverse, .. } = *request;
-        let range = ListRange { from, count_max, bytes_max, reverse };
+        let range = ListRange { from, count_max, bytes_max, reverse, to: None };
         let (more, page) = view.list(of, what, read_at(request.epoch), range);
         (seen.and(more), page.map(|page| ListedKeys { keys: page.keys, next: page.next }))
     }

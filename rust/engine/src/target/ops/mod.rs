@@ -1,7 +1,7 @@
 //! A file per request.
 
-mod fetch;
+pub(super) mod fetch;
 mod list;
 mod punch;
 mod query;
-mod update;
+pub(super) mod update;

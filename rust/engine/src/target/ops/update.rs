@@ -6,7 +6,7 @@ use daos_vos::{Seen, VosError};
 use daos_wire::Update;
 
 /// Conditions of an update.
-const KNOWN: Cond = Cond(
+pub(in crate::target) const KNOWN: Cond = Cond(
     Cond::DKEY_INSERT.0 | Cond::DKEY_UPDATE.0 | Cond::AKEY_INSERT.0 | Cond::AKEY_UPDATE.0 | Cond::PER_AKEY.0,
 );
 

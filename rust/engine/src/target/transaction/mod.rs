@@ -1,0 +1,284 @@
+//! Transactions of one store: optimistic, validated when they commit. `docs/internals/transactions.md` argues that they are
+//! serializable.
+//!
+//! A draft reads at one epoch and keeps its changes to itself, with every operation and what it was answered. To commit, all
+//! operations run again, under the writer's lock and at a new epoch: if each is answered as it was, they all happen there.
+
+mod step;
+
+use super::ops::{fetch, update};
+use super::{Outcome, Target, check_cond};
+use daos_types::{Cond, Epoch, FetchIod, KeyFound, TargetIdx, Version, limits};
+use daos_vos::{KeysOf, ListRange, Seen, Trace, VosError};
+use daos_wire::{Fetch, List, ListedKeys, Punch, Query, ShardRef, Update};
+use step::{Asked, OwnedFetch, OwnedIod, OwnedPunched, Step, digest, is_refusal};
+
+/// A transaction that has not committed.
+#[derive(Debug)]
+pub struct Draft {
+    changes: daos_vos::Draft,
+    steps: Vec<Step>,
+    /// Whether any change was not refused.
+    is_changed: bool,
+    /// Bytes that the steps keep.
+    bytes: usize,
+}
+
+impl Draft {
+    /// A transaction that reads at an epoch, drawn under the writer's lock.
+    pub fn new(epoch: Epoch) -> Self {
+        Self { changes: daos_vos::Draft::new(epoch), steps: Vec::new(), is_changed: false, bytes: 0 }
+    }
+
+    /// The place of the next operation, from 1: the minor of a change.
+    fn next_place(&self) -> Result<u16, VosError> {
+        let max = limits::TX_BYTES_MAX;
+        if self.bytes >= max {
+            return Err(VosError::TransactionTooLong { what: "bytes of keys and values", max });
+        }
+        let max = limits::TX_OPERATIONS_MAX;
+        let place = u16::try_from(self.steps.len() + 1).ok().filter(|place| *place <= max);
+        place.ok_or(VosError::TransactionTooLong { what: "operations", max: max.into() })
+    }
+
+    /// Keeps an operation with its answer; where it failed without one, it has not happened.
+    fn keep<T>(
+        &mut self,
+        target: TargetIdx,
+        of: ShardRef,
+        result: Result<T, VosError>,
+        digest: impl FnOnce(&T) -> u128,
+        asked: impl FnOnce(Option<&T>) -> Asked,
+    ) -> Result<T, VosError> {
+        let answered = match &result {
+            Ok(value) => Ok(digest(value)),
+            Err(error) if is_refusal(error) => Err(error.der()),
+            Err(_) => return result,
+        };
+        let asked = asked(result.as_ref().ok());
+        self.bytes += asked.len();
+        self.is_changed |= asked.is_change() && answered.is_ok();
+        self.steps.push(Step { target: target.0 as usize, of, asked, answer: answered });
+        result
+    }
+}
+
+/// The operations of a transaction; each is told which target of the pool this is.
+impl Target {
+    /// The epoch at which a transaction reads, drawn under the writer's lock: no change that is still to come carries an epoch at
+    /// or before it. `note` is called with it under that lock.
+    pub fn read_epoch<T>(&self, note: impl FnOnce(Epoch) -> T) -> Result<T, VosError> {
+        let _tx = self.store.begin()?;
+        Ok(note(self.now().epoch))
+    }
+
+    /// An update that only the transaction sees.
+    pub fn draft_update(&self, target: TargetIdx, draft: &mut Draft, request: &Update<'_>) -> Outcome<()> {
+        let mut seen = Seen::default();
+        let result = self.try_draft_update(target, draft, request, &mut seen);
+        (seen, result)
+    }
+
+    fn try_draft_update(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &Update<'_>,
+        seen: &mut Seen,
+    ) -> Result<(), VosError> {
+        let Update { of, dkey, iods, cond, .. } = *request;
+        check_cond(cond, update::KNOWN)?;
+        let minor = draft.next_place()?;
+        let object = self.object(of, seen)?;
+        let staged = self.store.stage(self.shard, iods)?;
+        let (more, result) =
+            draft.changes.update(&self.store, self.shard, object, minor, dkey, iods, cond, staged.as_ref());
+        *seen = seen.and(more);
+        draft.keep(
+            target,
+            of,
+            result,
+            |()| 0,
+            |_| Asked::Update { minor, dkey: dkey.to_vec(), iods: OwnedIod::all(iods), cond, staged },
+        )
+    }
+
+    /// A punch that only the transaction sees.
+    pub fn draft_punch(&self, target: TargetIdx, draft: &mut Draft, request: &Punch<'_>) -> Outcome<()> {
+        let mut seen = Seen::default();
+        let result = self.try_draft_punch(target, draft, request, &mut seen);
+        (seen, result)
+    }
+
+    fn try_draft_punch(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &Punch<'_>,
+        seen: &mut Seen,
+    ) -> Result<(), VosError> {
+        let Punch { of, what, cond, .. } = *request;
+        check_cond(cond, Cond::PUNCH)?;
+        let minor = draft.next_place()?;
+        let object = self.object(of, seen)?;
+        let (more, result) = draft.changes.punch(&self.store, self.shard, object, minor, what, cond);
+        *seen = seen.and(more);
+        let asked = |_: Option<&()>| Asked::Punch { minor, what: OwnedPunched::of(what), cond };
+        draft.keep(target, of, result, |()| 0, asked)
+    }
+
+    /// A fetch at the transaction's epoch, with its own changes.
+    pub fn draft_fetch(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &Fetch<'_>,
+        iods: &mut [FetchIod<'_>],
+    ) -> Outcome<()> {
+        let mut seen = Seen::default();
+        let result = self.try_draft_fetch(target, draft, request, iods, &mut seen);
+        (seen, result)
+    }
+
+    fn try_draft_fetch(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &Fetch<'_>,
+        iods: &mut [FetchIod<'_>],
+        seen: &mut Seen,
+    ) -> Result<(), VosError> {
+        let Fetch { of, dkey, cond, .. } = *request;
+        check_cond(cond, fetch::KNOWN)?;
+        draft.next_place()?;
+        let object = self.object(of, seen)?;
+        let view = draft.changes.view(&self.store, self.shard)?;
+        let epoch = draft.changes.epoch();
+        let (asked, mut trace) = (OwnedFetch::all(iods), Trace::new(epoch));
+        let at = Version::read_at(epoch);
+        let (more, result) = view.fetch_traced(object, dkey, iods, at, cond, Some(&mut trace));
+        *seen = seen.and(more);
+        let asked = |_: Option<&()>| Asked::Fetch { dkey: dkey.to_vec(), iods: asked, cond };
+        draft.keep(target, of, result, |()| trace.finish(), asked)
+    }
+
+    /// A page of keys at the transaction's epoch, with its own changes.
+    pub fn draft_list(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &List<'_>,
+    ) -> Outcome<ListedKeys> {
+        let mut seen = Seen::default();
+        let result = self.try_draft_list(target, draft, request, &mut seen);
+        (seen, result)
+    }
+
+    fn try_draft_list(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &List<'_>,
+        seen: &mut Seen,
+    ) -> Result<ListedKeys, VosError> {
+        let List { of, dkey, from, count_max, bytes_max, reverse, .. } = *request;
+        draft.next_place()?;
+        let object = self.object(of, seen)?;
+        let view = draft.changes.view(&self.store, self.shard)?;
+        let epoch = draft.changes.epoch();
+        let what = dkey.map_or(KeysOf::Object, KeysOf::Dkey);
+        let range = ListRange { from, count_max, bytes_max, reverse, to: None };
+        let (more, page) = view.list(object, what, Version::read_at(epoch), range);
+        *seen = seen.and(more);
+        let listed = page.map(|page| ListedKeys { keys: page.keys, next: page.next });
+        let digest = |listed: &ListedKeys| {
+            let mut trace = Trace::new(epoch);
+            listed.keys.iter().for_each(|key| trace.bytes(key));
+            trace.finish()
+        };
+        // What lies behind the page was not seen.
+        let asked = |listed: Option<&ListedKeys>| Asked::List {
+            dkey: dkey.map(<[u8]>::to_vec),
+            from: from.map(<[u8]>::to_vec),
+            to: listed.and_then(|listed| listed.next.clone()),
+            reverse,
+        };
+        draft.keep(target, of, listed, digest, asked)
+    }
+
+    /// A query at the transaction's epoch, with its own changes.
+    pub fn draft_query(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &Query<'_>,
+    ) -> Outcome<Option<KeyFound>> {
+        let mut seen = Seen::default();
+        let result = self.try_draft_query(target, draft, request, &mut seen);
+        (seen, result)
+    }
+
+    fn try_draft_query(
+        &self,
+        target: TargetIdx,
+        draft: &mut Draft,
+        request: &Query<'_>,
+        seen: &mut Seen,
+    ) -> Result<Option<KeyFound>, VosError> {
+        let Query { of, what, .. } = *request;
+        draft.next_place()?;
+        let object = self.object(of, seen)?;
+        let view = draft.changes.view(&self.store, self.shard)?;
+        let (more, found) = view.query_key(object, what, Version::read_at(draft.changes.epoch()));
+        *seen = seen.and(more);
+        draft.keep(target, of, found, |found| digest(*found, what.greatest), |_| Asked::query(what))
+    }
+
+    /// Commits a transaction over targets of one store, all or nothing. What the answer depends on is to be waited for, as ever.
+    ///
+    /// One that changes nothing never conflicts: what it read was all there at its epoch.
+    pub fn commit(targets: &[Self], draft: Draft) -> Outcome<()> {
+        let mut seen = Seen::default();
+        let result = if draft.is_changed { Self::try_commit(targets, draft, &mut seen) } else { Ok(()) };
+        (seen, result)
+    }
+
+    fn try_commit(targets: &[Self], draft: Draft, seen: &mut Seen) -> Result<(), VosError> {
+        let Some(first) = targets.first() else { return Ok(()) };
+        let read_at = draft.changes.epoch();
+        let mut tx = first.store.begin()?;
+        tx.assume_newest();
+        let epoch = first.now().epoch;
+        let target = |step: &Step| targets.get(step.target).ok_or(VosError::NotFound { what: "target" });
+        let mut is_quiet = true;
+        for step in &draft.steps {
+            is_quiet = is_quiet && !tx.may_be_newer(target(step)?.shard, read_at)?;
+        }
+        for step in &draft.steps {
+            let Step { of, asked, answer: before, .. } = step;
+            // Where nothing has changed at all, reads and refusals are what they were.
+            if is_quiet && !(asked.is_change() && before.is_ok()) {
+                continue;
+            }
+            let target = target(step)?;
+            let object = target.object(*of, seen)?;
+            let now = asked.run(&mut tx, target.shard, object, epoch);
+            *seen = seen.and(tx.seen());
+            match now {
+                Ok(now) if now == *before => {}
+                Ok(_) | Err(VosError::InProgress) => return Err(VosError::Conflict),
+                Err(error) => return Err(error),
+            }
+        }
+        let committed = tx.commit();
+        // Only these say that nothing was logged that names what is staged.
+        let is_refused = matches!(committed, Err(VosError::NoSpace { .. } | VosError::ValueTooLong { .. }));
+        let staged = draft.steps.into_iter().filter_map(|step| match step.asked {
+            Asked::Update { staged, .. } if !is_refused && step.answer.is_ok() => staged,
+            _ => None,
+        });
+        staged.for_each(daos_vos::Staged::keep);
+        *seen = Seen(committed?);
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine through its public interface.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod serial;
+mod transactions;
+mod workload;
