@@ -4,10 +4,10 @@ use crate::error::{Error, Result};
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched,
-    ShardIdx, UnitOid, ValueSink,
+    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Packed,
+    Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
 };
-use daos_wire::{Fetch, List, Punch, ShardRef, Update};
+use daos_wire::{Fetch, List, ListedPairs, Punch, ShardRef, Update};
 use std::sync::Arc;
 
 /// The akey of a flat object's values.
@@ -35,6 +35,17 @@ pub struct KeyPage {
     /// The keys.
     pub keys: Vec<Vec<u8>>,
     /// Where to go on; `None` at the end. Opaque.
+    pub anchor: Option<Vec<u8>>,
+}
+
+/// A page of keys with their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairPage {
+    /// The keys.
+    pub keys: Packed,
+    /// The value of each.
+    pub values: Packed,
+    /// Where to go on; `None` at the end. Opaque, and the same as that of keys.
     pub anchor: Option<Vec<u8>>,
 }
 
@@ -104,7 +115,8 @@ impl<R: Route> Kv<R> {
         self.route.update(target, &Update { of, dkey: key, iods: &iods, cond, durability: self.durability })
     }
 
-    /// Stores several values, made durable together. Not atomic: at a failure, those before it stay.
+    /// Stores several values, made durable together; of a key that comes twice the later value stays. Not atomic: at a failure, some
+    /// may be stored.
     pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
         self.check_writable()?;
         let iods: Vec<[Iod<'_>; 1]> = items.iter().map(|(_, value)| [Self::iod(value)]).collect();
@@ -149,6 +161,38 @@ impl<R: Route> Kv<R> {
 
     /// One page of keys, in the order of the object's type inside each of its shards, shard after shard.
     pub fn list(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<KeyPage> {
+        let mut keys = Vec::new();
+        let anchor = self.each_page(anchor, count, reverse, |target, request| {
+            let listed = self.route.list(target, request)?;
+            keys.extend(listed.keys);
+            Ok((keys.len(), listed.next))
+        })?;
+        Ok(KeyPage { keys, anchor })
+    }
+
+    /// As [`Kv::list`], with the values, which are of one moment inside each shard. Keys and values of a page are at most 1 MiB
+    /// long, or one pair.
+    pub fn list_pairs(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<PairPage> {
+        let mut page = PairPage::default();
+        page.anchor = self.each_page(anchor, count, reverse, |target, request| {
+            let room = PAGE_BYTES_MAX.saturating_sub(page.keys.bytes() + page.values.bytes());
+            let listed = self.route.list_pairs(target, &List { bytes_max: room, ..*request })?;
+            page.keys.append(&listed.keys);
+            page.values.append(&listed.values);
+            Ok((page.keys.len(), listed.next))
+        })?;
+        Ok(page)
+    }
+
+    /// Asks one shard after the other for what follows an anchor, until there are `count` or a shard has more. `ask` tells how
+    /// many there are now, and where the shard goes on. The answer is the next anchor.
+    fn each_page(
+        &self,
+        anchor: Option<&[u8]>,
+        count: usize,
+        reverse: bool,
+        mut ask: impl FnMut(TargetIdx, &List<'_>) -> Result<(usize, Option<Vec<u8>>)>,
+    ) -> Result<Option<Vec<u8>>> {
         let shards: Vec<_> = self.layout.shards().collect();
         let (mut at, mut from) = match anchor {
             None => (0, None),
@@ -158,7 +202,7 @@ impl<R: Route> Kv<R> {
             }
             Some(_) => return Err(Error::new(Der::Inval, "no anchor of a listing")),
         };
-        let mut page = KeyPage::default();
+        let mut found = 0;
         let count = count.clamp(1, PAGE_COUNT_MAX);
         while let Some((shard, target)) =
             shards.get(if reverse { shards.len().wrapping_sub(at + 1) } else { at })
@@ -168,22 +212,43 @@ impl<R: Route> Kv<R> {
                 dkey: None,
                 epoch: self.epoch,
                 from: from.as_deref(),
-                count_max: count - page.keys.len(),
+                count_max: count - found,
                 bytes_max: PAGE_BYTES_MAX,
                 reverse,
                 durability: self.durability,
             };
-            let listed = self.route.list(*target, &request)?;
-            page.keys.extend(listed.keys);
-            at += usize::from(listed.next.is_none());
-            from = listed.next;
-            if page.keys.len() >= count || from.is_some() {
+            let next;
+            (found, next) = ask(*target, &request)?;
+            at += usize::from(next.is_none());
+            from = next;
+            if found >= count || from.is_some() {
                 break;
             }
         }
-        if at < shards.len() {
-            page.anchor = Some([&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat());
-        }
-        Ok(page)
+        let more = at < shards.len();
+        Ok(more.then(|| [&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat()))
     }
+}
+
+/// A page of pairs of a flat object by a listing and a fetch for each key.
+pub(crate) fn list_and_fetch<R: Route + ?Sized>(
+    route: &R,
+    target: TargetIdx,
+    request: &List<'_>,
+) -> Result<ListedPairs> {
+    let List { of, epoch, durability, .. } = *request;
+    let listed = route.list(target, request)?;
+    let mut pairs = ListedPairs { next: listed.next, ..ListedPairs::default() };
+    let mut value = Vec::new();
+    for key in &listed.keys {
+        value.clear();
+        let mut noted = Noted { sink: &mut value, there: false };
+        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
+        route.fetch(target, &Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
+        if noted.there {
+            pairs.keys.push(key);
+            pairs.values.push(&value);
+        }
+    }
+    Ok(pairs)
 }

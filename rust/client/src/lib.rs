@@ -5,7 +5,7 @@ mod kv;
 mod route;
 
 pub use error::{Error, Result};
-pub use kv::{KeyPage, Kv};
+pub use kv::{KeyPage, Kv, PairPage};
 pub use route::Route;
 
 pub use daos_types as types;

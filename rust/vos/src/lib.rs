@@ -6,6 +6,7 @@
 
 mod array;
 mod base;
+mod batch;
 mod changes;
 mod collect;
 mod data;
@@ -22,6 +23,7 @@ pub mod media;
 mod memtable;
 mod merge_batch;
 mod node;
+mod pairs;
 mod query;
 mod read;
 mod reclaim;
@@ -37,6 +39,7 @@ pub use entry::DtxNum;
 pub use error::{Result, VosError};
 pub use key::ContNum;
 pub use levels::Seen;
+pub use pairs::PairPage;
 pub use read::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, View};
 pub use stage::Staged;
 pub use store::{Opened, Rows, SYSTEM_SHARD, Store, StoreOptions, Tx};

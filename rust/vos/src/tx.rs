@@ -92,7 +92,7 @@ pub(crate) struct Writing<'a, 'm> {
     look: u64,
     pub(crate) merge: &'a mut Merge<'m>,
     of: ObjectRef,
-    kind: ObjectType,
+    pub(crate) kind: ObjectType,
     pub(crate) version: Version,
     pub(crate) dtx: DtxNum,
     decided: &'a Cell<Lsn>,
@@ -135,7 +135,7 @@ impl<'a, 'm> Writing<'a, 'm> {
     }
 
     /// The object's number and how it stands; `None` where nothing was ever put into it.
-    fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
+    pub(crate) fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
         let state = if self.overlaid {
             // The shard's memory does not know what this transaction did.
             let mut node = KeyBuf::object(self.of.cont, self.of.oid);
@@ -150,7 +150,10 @@ impl<'a, 'm> Writing<'a, 'm> {
     }
 
     /// The object's number and how it stands, made to exist if it does not.
-    fn ensure_object(&mut self, found: Option<(ObjNum, NodeState)>) -> Result<(ObjNum, NodeState)> {
+    pub(crate) fn ensure_object(
+        &mut self,
+        found: Option<(ObjNum, NodeState)>,
+    ) -> Result<(ObjNum, NodeState)> {
         if let Some((num, state)) = found
             && state.alive
         {
