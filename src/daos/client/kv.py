@@ -164,7 +164,10 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         """
         pairs = iter(items.items() if isinstance(items, Mapping) else items)
         encode = self._codec.encode
-        while batch := [(encode(key), _checked(value)) for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))]:
+        while batch := [
+            (encode(key), value if type(value) is bytes else _checked(value))
+            for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))
+        ]:
             self._core.put_many(batch)
 
     def get_many(self, keys: Iterable[K]) -> dict[K, bytes | None]:
