@@ -461,6 +461,10 @@ class KVFake:
 
     def list_keys(self, anchor: bytes | None, count: int, reverse: bool) -> tuple[list[bytes], bytes | None]:
         self.owner.enter("list_keys")
+        return self.page(anchor, count, reverse)
+
+    def page(self, anchor: bytes | None, count: int, reverse: bool) -> tuple[list[bytes], bytes | None]:
+        """Return keys behind an anchor, and the next one."""
 
         def place(key: bytes) -> tuple[int, bytes]:
             return (int.from_bytes(key, "little"), b"") if self.oid[0] >> 56 == KV_UINT64 else (0, key)
@@ -474,6 +478,13 @@ class KVFake:
             keys = [key for key in keys if (place(key) < last if reverse else place(key) > last)]
         page = keys[:count]
         return page, b"@" + page[-1] if len(keys) > count else None
+
+    def list_pairs(
+        self, anchor: bytes | None, count: int, reverse: bool
+    ) -> tuple[list[bytes], list[bytes], bytes | None]:
+        self.owner.enter("list_pairs")
+        page, anchor = self.page(anchor, count, reverse)
+        return page, [self.data[key] for key in page], anchor
 
     def destroy(self) -> None:
         self.enter("destroy")

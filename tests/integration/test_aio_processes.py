@@ -75,16 +75,9 @@ def test_a_child_is_refused_while_operations_are_under_way_and_the_parent_goes_o
                     asyncio.run(get())
                 with pytest.raises(daos.ForkedError):
                     changes[1] = b"child"
-                asyncio.run(own())
 
             async def get() -> None:
                 await kv.get(1)
-
-            async def own() -> None:
-                async with daos.aio.open(":memory:") as mine:
-                    its = await (await mine.container("c", create=True)).kv("k", create=True)
-                    await its.put("a", b"1")
-                    assert await its.get("a") == b"1"
 
             assert in_child(child) == 0
             assert await asyncio.gather(*puts) == [None] * 2000

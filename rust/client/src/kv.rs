@@ -6,10 +6,10 @@ use crate::object::check_writable;
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched,
-    ShardIdx, UnitOid, ValueSink,
+    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Packed,
+    Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
 };
-use daos_wire::{Fetch, List, Punch, ShardRef, Update};
+use daos_wire::{Fetch, List, ListedPairs, Punch, ShardRef, Update};
 use std::sync::Arc;
 
 /// The akey of a flat object's values.
@@ -25,6 +25,17 @@ pub struct Kv<R: ?Sized> {
     durability: Durability,
     /// As of when it is read; all but [`Epoch::MAX`] are of the past, and that does not change.
     epoch: Epoch,
+}
+
+/// A page of keys with their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairPage {
+    /// The keys.
+    pub keys: Packed,
+    /// The value of each.
+    pub values: Packed,
+    /// Where to go on; `None` at the end. Opaque, and the same as that of keys.
+    pub anchor: Option<Vec<u8>>,
 }
 
 /// A sink that remembers whether anything came.
@@ -89,7 +100,8 @@ impl<R: Route + ?Sized> Kv<R> {
         self.route.update(target, &Update { of, dkey: key, iods: &iods, cond, durability: self.durability })
     }
 
-    /// Stores several values, made durable together. Not atomic: at a failure, those before it stay.
+    /// Stores several values, made durable together; of a key that comes twice the later value stays. Not atomic: at a failure, some
+    /// may be stored.
     pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
         self.check_writable()?;
         let iods: Vec<[Iod<'_>; 1]> = items.iter().map(|(_, value)| [Self::iod(value)]).collect();
@@ -134,7 +146,31 @@ impl<R: Route + ?Sized> Kv<R> {
 
     /// One page of keys, in the order of the object's type inside each of its shards, shard after shard.
     pub fn list(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<KeyPage> {
-        let request = List {
+        listing::page(&*self.route, &self.shards(), &self.listing(count, reverse), anchor)
+    }
+
+    /// As [`Kv::list`], with the values, which are of one moment inside each shard. Keys and values of a page are at most 1 MiB
+    /// long, or one pair.
+    pub fn list_pairs(&self, anchor: Option<&[u8]>, count: usize, reverse: bool) -> Result<PairPage> {
+        let request = self.listing(count, reverse);
+        let mut page = PairPage::default();
+        page.anchor = listing::each(&self.shards(), &request, anchor, |target, request| {
+            let room = PAGE_BYTES_MAX.saturating_sub(page.keys.bytes() + page.values.bytes());
+            let listed = self.route.list_pairs(target, &List { bytes_max: room, ..*request })?;
+            page.keys.append(&listed.keys);
+            page.values.append(&listed.values);
+            Ok((page.keys.len(), listed.next))
+        })?;
+        Ok(page)
+    }
+
+    fn shards(&self) -> Vec<(ShardIdx, TargetIdx)> {
+        self.layout.shards().collect()
+    }
+
+    /// A listing of keys; the shard is set later.
+    fn listing(&self, count: usize, reverse: bool) -> List<'static> {
+        List {
             of: self.of(ShardIdx(0)),
             dkey: None,
             epoch: self.epoch,
@@ -143,7 +179,29 @@ impl<R: Route + ?Sized> Kv<R> {
             bytes_max: PAGE_BYTES_MAX,
             reverse,
             durability: self.durability,
-        };
-        listing::page(&*self.route, &self.layout.shards().collect::<Vec<_>>(), &request, anchor)
+        }
     }
+}
+
+/// A page of pairs of a flat object by a listing and a fetch for each key.
+pub(crate) fn list_and_fetch<R: Route + ?Sized>(
+    route: &R,
+    target: TargetIdx,
+    request: &List<'_>,
+) -> Result<ListedPairs> {
+    let List { of, epoch, durability, .. } = *request;
+    let listed = route.list(target, request)?;
+    let mut pairs = ListedPairs { next: listed.next, ..ListedPairs::default() };
+    let mut value = Vec::new();
+    for key in &listed.keys {
+        value.clear();
+        let mut noted = Noted { sink: &mut value, there: false };
+        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
+        route.fetch(target, &Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
+        if noted.there {
+            pairs.keys.push(key);
+            pairs.values.push(&value);
+        }
+    }
+    Ok(pairs)
 }

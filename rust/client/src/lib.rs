@@ -11,7 +11,7 @@ mod transaction;
 
 pub use array::Array;
 pub use error::{Error, Result};
-pub use kv::Kv;
+pub use kv::{Kv, PairPage};
 pub use listing::KeyPage;
 pub use object::Object;
 pub use route::{Route, Transact};

@@ -27,6 +27,23 @@ pub(crate) fn page<R: Route + ?Sized>(
     request: &List<'_>,
     anchor: Option<&[u8]>,
 ) -> Result<KeyPage> {
+    let mut keys = Vec::new();
+    let anchor = each(shards, request, anchor, |target, request| {
+        let listed = route.list(target, request)?;
+        keys.extend(listed.keys);
+        Ok((keys.len(), listed.next))
+    })?;
+    Ok(KeyPage { keys, anchor })
+}
+
+/// Asks one shard after the other for what follows an anchor, until there are as many as the request wants or a shard has
+/// more. `ask` tells how many there are now, and where the shard goes on. The answer is the next anchor.
+pub(crate) fn each(
+    shards: &[(ShardIdx, TargetIdx)],
+    request: &List<'_>,
+    anchor: Option<&[u8]>,
+    mut ask: impl FnMut(TargetIdx, &List<'_>) -> Result<(usize, Option<Vec<u8>>)>,
+) -> Result<Option<Vec<u8>>> {
     let (mut at, mut from) = match anchor {
         None => (0, None),
         Some([a, b, c, d, rest @ ..]) => {
@@ -35,7 +52,7 @@ pub(crate) fn page<R: Route + ?Sized>(
         }
         Some(_) => return Err(Error::new(Der::Inval, "no anchor of a listing")),
     };
-    let mut page = KeyPage::default();
+    let mut found = 0;
     let count = request.count_max.clamp(1, PAGE_COUNT_MAX);
     while let Some((shard, target)) =
         shards.get(if request.reverse { shards.len().wrapping_sub(at + 1) } else { at })
@@ -43,17 +60,15 @@ pub(crate) fn page<R: Route + ?Sized>(
         let mut part = *request;
         part.of.oid.shard = *shard;
         part.from = from.as_deref();
-        part.count_max = count - page.keys.len();
-        let listed = route.list(*target, &part)?;
-        page.keys.extend(listed.keys);
-        at += usize::from(listed.next.is_none());
-        from = listed.next;
-        if page.keys.len() >= count || from.is_some() {
+        part.count_max = count - found;
+        let next;
+        (found, next) = ask(*target, &part)?;
+        at += usize::from(next.is_none());
+        from = next;
+        if found >= count || from.is_some() {
             break;
         }
     }
-    if at < shards.len() {
-        page.anchor = Some([&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat());
-    }
-    Ok(page)
+    let more = at < shards.len();
+    Ok(more.then(|| [&(at as u32).to_le_bytes()[..], &from.unwrap_or_default()].concat()))
 }

@@ -1,8 +1,9 @@
 //! The way to a target.
 
 use crate::error::Result;
+use crate::kv;
 use daos_types::{Durability, FetchIod, KeyFound, TargetIdx};
-use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
+use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, Query, Update};
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
 /// durable as the request asks.
@@ -13,7 +14,8 @@ pub trait Route: std::fmt::Debug + Send + Sync {
     /// Puts new values under akeys of one dkey.
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()>;
 
-    /// Several updates, made durable together; stops at the first failure, what came before it stays.
+    /// Several updates, made durable together; those of one target happen in their order. Not atomic: a failure ends it, and others
+    /// may or may not have happened.
     fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
         for (target, request) in requests {
             self.update(target, &request)?;
@@ -32,6 +34,12 @@ pub trait Route: std::fmt::Debug + Send + Sync {
 
     /// One page of keys.
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys>;
+
+    /// One page of the keys of a flat key-value object, with their values. Where the other side does not do it in one walk, a
+    /// page of keys is listed and each is fetched.
+    fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
+        kv::list_and_fetch(self, target, request)
+    }
 }
 
 /// A way to targets on which transactions run. A draft is what one has read and would change; nobody else sees it, and dropping

@@ -9,7 +9,7 @@ use daos_client::{Error, Result, Route};
 use daos_engine::{Target, target::Outcome};
 use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
 use daos_vos::{Rows, Seen, Store, VosError};
-use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
+use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, Query, Update};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
 
@@ -122,20 +122,28 @@ impl Route for EmbeddedRoute {
 
     fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
         let _open = self.guard.enter()?;
-        // All targets share one log: one wait for the last record covers all.
-        let mut last: Option<(&Target, Seen, Durability)> = None;
-        let mut failed = None;
+        // Of each target its own, in their order.
+        let mut shares: Vec<Vec<Update<'_>>> = vec![Vec::new(); self.targets.len()];
+        let mut durability = Durability::Buffered;
         for (index, request) in requests {
-            let target = self.target(index)?;
-            let (seen, result) = target.update(&request);
-            let before = last.map_or_else(Seen::default, |(_, seen, _)| seen);
-            last = Some((target, seen.and(before), request.durability));
-            if let Err(error) = result {
-                failed = Some(error);
+            self.target(index)?;
+            durability = durability.max(request.durability);
+            if let Some(share) = shares.get_mut(index.0 as usize) {
+                share.push(request);
+            }
+        }
+        // All targets share one log: one wait for the last record covers all.
+        let mut last: Option<(&Target, Seen)> = None;
+        let mut failed = None;
+        for (target, share) in self.targets.iter().zip(&shares).filter(|(_, share)| !share.is_empty()) {
+            let (seen, result) = target.update_all(share);
+            last = Some((target, last.map_or(seen, |(_, before)| seen.and(before))));
+            failed = result.err();
+            if failed.is_some() {
                 break;
             }
         }
-        if let Some((target, seen, durability)) = last {
+        if let Some((target, seen)) = last {
             self.gate(target, seen, durability)?;
         }
         failed.map_or(Ok(()), |error| Err(told(error)))
@@ -169,6 +177,14 @@ impl Route for EmbeddedRoute {
         let keys = self.reply(target, request.durability, target.list(request))?;
         self.check_kept(request.of.cont, request.epoch)?;
         Ok(keys)
+    }
+
+    fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
+        let _open = self.guard.enter()?;
+        let target = self.target(target)?;
+        let pairs = self.reply(target, request.durability, target.list_pairs(request))?;
+        self.check_kept(request.of.cont, request.epoch)?;
+        Ok(pairs)
     }
 }
 

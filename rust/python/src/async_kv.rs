@@ -4,8 +4,8 @@
 //! holds; it returns at once, false where the queue has no room.
 
 use crate::event_queue::{EventQueue, Reply};
-use crate::kv::KV;
-use daos_client::{KeyPage, Result};
+use crate::kv::{KV, list_of};
+use daos_client::{KeyPage, PairPage, Result};
 use daos_types::Cond;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -111,6 +111,20 @@ impl AsyncKV {
         let kv = self.0.clone_ref(py);
         queue.submit(py, future, 0, move || kv.get().0.list(anchor.as_deref(), count, reverse))
     }
+
+    /// As `list_keys`, with the value of each key: keys, values, next anchor.
+    fn list_pairs(
+        &self,
+        py: Python<'_>,
+        queue: &EventQueue,
+        future: Py<PyAny>,
+        anchor: Option<PyBackedBytes>,
+        count: usize,
+        reverse: bool,
+    ) -> PyResult<bool> {
+        let kv = self.0.clone_ref(py);
+        queue.submit(py, future, 0, move || kv.get().0.list_pairs(anchor.as_deref(), count, reverse))
+    }
 }
 
 /// A value, copied while the store holds it still.
@@ -150,5 +164,17 @@ impl Reply for KeyPage {
         let keys = PyList::new(py, self.keys.iter().map(|key| PyBytes::new(py, key)))?;
         let anchor = self.anchor.map(|anchor| PyBytes::new(py, &anchor));
         Ok((keys, anchor).into_pyobject(py)?.into_any().unbind())
+    }
+}
+
+impl Reply for PairPage {
+    fn bytes(&self) -> usize {
+        self.keys.bytes() + self.values.bytes()
+    }
+
+    fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let anchor = self.anchor.map(|anchor| PyBytes::new(py, &anchor));
+        let page = (list_of(py, &self.keys)?, list_of(py, &self.values)?, anchor);
+        Ok(page.into_pyobject(py)?.into_any().unbind())
     }
 }

@@ -3,7 +3,7 @@
 use crate::buffer::Value;
 use crate::errors::OrRaise;
 use daos_client::{KeyPage, Kv, Result, Route};
-use daos_types::Cond;
+use daos_types::{Cond, Packed};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use std::cell::RefCell;
@@ -96,10 +96,29 @@ impl KV {
         listed(py, py.detach(|| self.0.list(anchor, count, reverse)).or_raise(py)?)
     }
 
+    /// As `list_keys`, with the value of each key: keys, values, next anchor.
+    #[allow(clippy::type_complexity)] // the shape of the answer
+    fn list_pairs<'py>(
+        &self,
+        py: Python<'py>,
+        anchor: Option<&[u8]>,
+        count: usize,
+        reverse: bool,
+    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>, Option<Bound<'py, PyBytes>>)> {
+        let page = py.detach(|| self.0.list_pairs(anchor, count, reverse)).or_raise(py)?;
+        let anchor = page.anchor.map(|anchor| PyBytes::new(py, &anchor));
+        Ok((list_of(py, &page.keys)?, list_of(py, &page.values)?, anchor))
+    }
+
     /// Removes everything.
     fn destroy(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.0.destroy()).or_raise(py)
     }
+}
+
+/// Byte strings as a list.
+pub(crate) fn list_of<'py>(py: Python<'py>, items: &Packed) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(py, items.iter().map(|item| PyBytes::new(py, item)))
 }
 
 impl KV {

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod iod;
 pub mod limits;
 pub mod object_id;
+pub mod packed;
 pub mod query;
 
 pub use cond::Cond;
@@ -22,4 +23,5 @@ pub use extent::Extent;
 pub use ids::{ContainerId, Lsn, PoolId, Rank, ShardIdx, TargetIdx, UnitOid};
 pub use iod::{ArrayFetch, FetchIod, FetchValue, Iod, IodValue, Punched, ValueSink};
 pub use object_id::{ObjectId, ObjectType};
+pub use packed::Packed;
 pub use query::{AkeyQuery, KeyFound, KeyQuery};

@@ -227,6 +227,11 @@ pub(crate) fn is_of_node(key: &[u8], node: &[u8]) -> bool {
     key.starts_with(node) && key.get(node.len()).is_some_and(|level| *level <= LEVEL_END)
 }
 
+/// Whether an index key is one of the versions of the node of these bytes.
+pub(crate) fn is_version_of(key: &[u8], node: &[u8]) -> bool {
+    key.starts_with(node) && key.get(node.len()) == Some(&LEVEL_VERSIONS)
+}
+
 /// Whether a key is kept as prefix and hash, and whole in the entries' values.
 pub(crate) fn is_long(user: &[u8]) -> bool {
     let zeros = || user.iter().map(|byte| usize::from(*byte == 0)).sum::<usize>();
@@ -270,8 +275,13 @@ pub(crate) fn decode_user_key(kind: KeyKind, encoded: &[u8], out: &mut Vec<u8>) 
         out.extend(encoded.iter().take(8).rev());
         return;
     }
+    let encoded = encoded.get(..encoded.len().saturating_sub(1)).unwrap_or_default();
+    if !encoded.contains(&0) {
+        out.extend_from_slice(encoded);
+        return;
+    }
     let mut zero = false;
-    for byte in encoded.get(..encoded.len().saturating_sub(1)).unwrap_or_default() {
+    for byte in encoded {
         if !(zero && *byte == ESCAPED_ZERO) {
             out.push(*byte);
         }

@@ -153,7 +153,7 @@ impl<'a> Merge<'a> {
         key: &[u8],
         prefix_len: usize,
         epoch_of: impl Fn(&[u8]) -> u64,
-        found: impl FnOnce(&[u8], &[u8]) -> Option<R>,
+        mut found: impl FnOnce(&[u8], &[u8]) -> Option<R>,
     ) -> Result<First<R>> {
         let prefix = &key[..prefix_len];
         let mut best: Option<Found<'_>> = None;
@@ -174,10 +174,16 @@ impl<'a> Merge<'a> {
             }
         }
         if best.is_none() || self.base_epoch_max >= best_epoch {
-            let in_base = self.base.seek(key)? && self.base.key().starts_with(prefix);
-            if in_base && best.is_none_or(|(key, _)| self.base.key() < key) {
-                return Ok(found(self.base.key(), self.base.value()).map_or(First::Walk, First::Found));
+            let mut asked = Some(found);
+            let in_base = self.base_view.at_or_after(key, |own, value| {
+                let first = own.starts_with(prefix) && best.is_none_or(|(key, _)| own < key);
+                asked.take_if(|_| first).map(|found| found(own, value))
+            })?;
+            if let Some(settled) = in_base.flatten() {
+                return Ok(settled.map_or(First::Walk, First::Found));
             }
+            let Some(again) = asked else { return Ok(First::Nothing) };
+            found = again;
         }
         Ok(match best {
             None => First::Nothing,

@@ -76,7 +76,7 @@ impl ListRange<'_> {
 }
 
 /// Keys that are not visible, of which one page passes over so many: writers wait while a page is made.
-const PASSED_MAX: usize = 4096;
+pub(crate) const PASSED_MAX: usize = 4096;
 
 /// One page of a listing. It may hold fewer keys than asked for, or none, and not be the last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -248,8 +248,20 @@ impl Scope<'_, '_> {
         parent: &KeyBuf,
         kind: KeyKind,
         floor: Version,
-        ListRange { from, to, reverse, .. }: ListRange<'_>,
+        range: ListRange<'_>,
         mut show: impl FnMut(Option<&[u8]>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<u8>>> {
+        self.walk_entries(parent, kind, floor, range, |shown| Ok(show(shown.map(|(key, _)| key))))
+    }
+
+    /// As [`Scope::walk_nodes`], and shows beside each key the entry that makes it visible.
+    pub(crate) fn walk_entries(
+        &mut self,
+        parent: &KeyBuf,
+        kind: KeyKind,
+        floor: Version,
+        ListRange { from, to, reverse, .. }: ListRange<'_>,
+        mut show: impl FnMut(Option<(&[u8], &[u8])>) -> Result<ControlFlow<()>>,
     ) -> Result<Option<Vec<u8>>> {
         let parent = parent.as_slice();
         let mut place = [parent, from.unwrap_or_default()].concat();
@@ -257,7 +269,7 @@ impl Scope<'_, '_> {
             key::successor(&mut place);
         }
         let mut on = if reverse { self.merge.seek_before(&place)? } else { self.merge.seek(&place)? };
-        let mut encoded = Vec::new();
+        let mut node = place;
         let mut user = Vec::new();
         while on && self.merge.key().starts_with(parent) {
             let Some((Parsed { encoded_len, long, rest }, below)) = self
@@ -277,38 +289,37 @@ impl Scope<'_, '_> {
                 return Ok(None);
             }
             // Forward, a node's versions come first; a node without any is not visible by itself.
-            encoded.clear();
-            encoded.extend_from_slice(&below[..encoded_len]);
             let forward_versions = !reverse && rest.first() == Some(&LEVEL_VERSIONS);
-            key::decode_user_key(kind, &encoded, &mut user);
+            let encoded = &below[..encoded_len];
+            key::decode_user_key(kind, encoded, &mut user);
+            node.clear();
+            node.extend_from_slice(parent);
+            node.extend_from_slice(encoded);
             let alive = if forward_versions {
-                self.versions_here(parent.len() + encoded_len, floor, long, &mut user)?
+                self.versions_here(&node, floor, long, &mut user)?
             } else {
-                self.node_alive(&[parent, &encoded].concat(), floor, long, &mut user)?
+                self.node_alive(&node, floor, long, &mut user)?
             };
-            if show(alive.then_some(user.as_slice())).is_break() {
+            let shown = alive.then(|| (user.as_slice(), self.merge.value()));
+            if show(shown)?.is_break() {
                 // Going on means meeting this very node again: ascending from its start, descending from its end.
+                let mut place = node.split_off(parent.len());
                 if reverse {
-                    encoded.push(LEVEL_END);
+                    place.push(LEVEL_END);
                 }
-                return Ok(Some(encoded));
+                return Ok(Some(place));
             }
-            on = self.leave_node(parent, &encoded, reverse)?;
+            on = self.leave_node(&mut node, reverse)?;
         }
         Ok(None)
     }
 
-    /// Decides by the versions the walk stands on, up to the first that settles it, without a new search.
-    fn versions_here(
-        &mut self,
-        node_len: usize,
-        floor: Version,
-        long: bool,
-        user: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let node: Vec<u8> = self.merge.key()[..=node_len].to_vec();
+    /// Decides by the versions the walk stands on, up to the first that settles it, without a new search. Where the node is
+    /// visible, the walk stands on what makes it so.
+    fn versions_here(&mut self, node: &[u8], floor: Version, long: bool, user: &mut Vec<u8>) -> Result<bool> {
         loop {
-            let version = key::parse_version(&self.merge.key()[node.len()..])
+            let version = self.merge.key().get(node.len() + 1..).and_then(key::parse_version);
+            let version = version
                 .ok_or_else(|| VosError::Corrupt { why: "a version's key has no known form".to_owned() })?;
             if version <= self.at.version {
                 let entry = Entry::decode(self.merge.value())?;
@@ -323,7 +334,7 @@ impl Scope<'_, '_> {
                     return Ok(entry.change.is_alive());
                 }
             }
-            if !self.merge.step()? || !self.merge.key().starts_with(&node) {
+            if !self.merge.step()? || !key::is_version_of(self.merge.key(), node) {
                 return Ok(false);
             }
         }
@@ -333,30 +344,28 @@ impl Scope<'_, '_> {
     fn node_alive(&mut self, node: &[u8], floor: Version, long: bool, user: &mut Vec<u8>) -> Result<bool> {
         let mut from = KeyBuf::from_slice(node)?;
         from.version(self.at.version);
-        let versions = &from.as_slice()[..=node.len()];
-        if !self.merge.seek(from.as_slice())? || !self.merge.key().starts_with(versions) {
+        if !self.merge.seek(from.as_slice())? || !key::is_version_of(self.merge.key(), node) {
             return Ok(false);
         }
-        self.versions_here(node.len(), floor, long, user)
+        self.versions_here(node, floor, long, user)
     }
 
     /// To the next node: by steps while they are few, else by a search.
-    fn leave_node(&mut self, parent: &[u8], encoded: &[u8], reverse: bool) -> Result<bool> {
+    fn leave_node(&mut self, node: &mut Vec<u8>, reverse: bool) -> Result<bool> {
         /// Steps that cost about as much as a search.
         const STEPS_MAX: usize = 4;
-        let mut node = [parent, encoded].concat();
         if reverse {
-            return self.merge.seek_before(&node);
+            return self.merge.seek_before(node);
         }
         // Looking at the versions may have led out of the node already.
         for _ in 0..STEPS_MAX {
-            if !key::is_of_node(self.merge.key(), &node) {
+            if !key::is_of_node(self.merge.key(), node) {
                 return Ok(!self.merge.key().is_empty());
             }
             self.merge.step()?;
         }
         node.push(LEVEL_END);
-        self.merge.seek(&node)
+        self.merge.seek(node)
     }
 }
 

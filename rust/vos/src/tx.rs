@@ -127,7 +127,7 @@ pub(crate) struct Writing<'a, 'm> {
     look: u64,
     pub(crate) merge: &'a mut Merge<'m>,
     of: ObjectRef,
-    kind: ObjectType,
+    pub(crate) kind: ObjectType,
     pub(crate) version: Version,
     pub(crate) dtx: DtxNum,
     decided: &'a Cell<Lsn>,
@@ -176,7 +176,7 @@ impl<'a, 'm> Writing<'a, 'm> {
     }
 
     /// The object's number and how it stands; `None` where nothing was ever put into it.
-    fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
+    pub(crate) fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
         let state = object_state(self.shard, self.look, self.merge, self.of, self.overlaid)?;
         let Some(state) = state else { return Ok(None) };
         self.merge.depend_on(state.seen);
@@ -185,7 +185,10 @@ impl<'a, 'm> Writing<'a, 'm> {
     }
 
     /// The object's number and how it stands, made to exist if it does not.
-    fn ensure_object(&mut self, found: Option<(ObjNum, NodeState)>) -> Result<(ObjNum, NodeState)> {
+    pub(crate) fn ensure_object(
+        &mut self,
+        found: Option<(ObjNum, NodeState)>,
+    ) -> Result<(ObjNum, NodeState)> {
         if let Some((num, state)) = found
             && state.alive
         {

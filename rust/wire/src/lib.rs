@@ -8,7 +8,7 @@ mod query;
 mod update;
 
 pub use fetch::Fetch;
-pub use list::{List, ListedKeys};
+pub use list::{List, ListedKeys, ListedPairs};
 pub use punch::Punch;
 pub use query::Query;
 pub use update::Update;

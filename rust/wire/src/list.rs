@@ -1,7 +1,7 @@
-//! `list`: one page of dkeys or akeys.
+//! `list`: one page of dkeys or akeys, or of the pairs of a flat key-value object.
 
 use crate::ShardRef;
-use daos_types::{Durability, Epoch};
+use daos_types::{Durability, Epoch, Packed};
 
 /// A page of a listing.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub struct List<'a> {
     pub from: Option<&'a [u8]>,
     /// At most so many keys.
     pub count_max: usize,
-    /// Stop after so many bytes of keys.
+    /// Stop after so many bytes of keys, and of values where they are listed.
     pub bytes_max: usize,
     /// Descending.
     pub reverse: bool,
@@ -29,6 +29,17 @@ pub struct List<'a> {
 pub struct ListedKeys {
     /// The keys.
     pub keys: Vec<Vec<u8>>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What a page of pairs holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedPairs {
+    /// The keys.
+    pub keys: Packed,
+    /// The value of each.
+    pub values: Packed,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
 }

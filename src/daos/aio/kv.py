@@ -150,7 +150,8 @@ class KV(Generic[K]):
             InvalidError: `DER.INVAL` or `DER.KEY2BIG`: a key that is none of this store.
         """
         wanted = list(keys)
-        values = await self._get_stored([self._codec.encode(key) for key in wanted])
+        stored = [self._codec.encode(key) for key in wanted]
+        values = cast("list[bytes | None]", await self._home.run(self._core.get_many, stored))
         return dict(zip(wanted, values, strict=True))
 
     async def clear(self) -> None:
@@ -172,23 +173,19 @@ class KV(Generic[K]):
                 yield self._codec.decode(key)
 
     async def items(self) -> AsyncIterator[tuple[K, bytes]]:
-        """Yield keys and values, a page at a time, without keys that went meanwhile."""
-        async for page in self._pages(reverse=False):
-            for key, value in zip(page, await self._get_stored(page), strict=True):
-                if value is not None:
-                    yield self._codec.decode(key), value
+        """Yield keys and values, a page at a time, in one pass."""
+        async for keys, values in self._pair_pages():
+            for key, value in zip(keys, values, strict=True):
+                yield self._codec.decode(key), value
 
     async def values(self) -> AsyncIterator[bytes]:
         """Yield the values, as `items`."""
-        async for _, value in self.items():  # noqa: PERF102 -- it is no dict
-            yield value
+        async for _, values in self._pair_pages():
+            for value in values:
+                yield value
 
     def __repr__(self) -> str:
         return repr(self._sync).replace("daos.KV", "daos.aio.KV")
-
-    async def _get_stored(self, keys: list[bytes]) -> list[bytes | None]:
-        """Return the values of stored keys, in their order."""
-        return cast("list[bytes | None]", await self._home.run(self._core.get_many, keys))
 
     async def _pages(self, *, reverse: bool) -> AsyncIterator[list[bytes]]:
         """Yield pages of stored keys; a page may be empty before the end."""
@@ -197,5 +194,15 @@ class KV(Generic[K]):
             listed = await self._home.run(self._core.list_keys, anchor, PAGE_KEYS, reverse)
             page, anchor = cast("tuple[list[bytes], bytes | None]", listed)
             yield page
+            if anchor is None:
+                return
+
+    async def _pair_pages(self) -> AsyncIterator[tuple[list[bytes], list[bytes]]]:
+        """Yield pages of stored keys and of their values; a page may be empty before the end."""
+        anchor: bytes | None = None
+        while True:
+            listed = await self._home.run(self._core.list_pairs, anchor, PAGE_KEYS, False)  # noqa: FBT003 -- the seam has no keywords
+            keys, values, anchor = cast("tuple[list[bytes], list[bytes], bytes | None]", listed)
+            yield keys, values
             if anchor is None:
                 return

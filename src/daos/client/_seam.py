@@ -66,6 +66,14 @@ class KVCore(Protocol):
     def list_keys(self, anchor: bytes | None, count: int, reverse: bool) -> tuple[list[bytes], bytes | None]:  # noqa: FBT001 -- the seam has no keywords
         """Return at most `count` keys behind an anchor and the next anchor, None at the end."""
 
+    def list_pairs(
+        self,
+        anchor: bytes | None,
+        count: int,
+        reverse: bool,  # noqa: FBT001 -- the seam has no keywords
+    ) -> tuple[list[bytes], list[bytes], bytes | None]:
+        """Return what `list_keys` returns and the values of the keys; about 1 MiB at most, or one pair."""
+
     def destroy(self) -> None:
         """Punch the object."""
 

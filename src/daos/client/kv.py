@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
 from daos.client import _seam
@@ -164,7 +164,10 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         """
         pairs = iter(items.items() if isinstance(items, Mapping) else items)
         encode = self._codec.encode
-        while batch := [(encode(key), checked_value(value)) for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))]:
+        while batch := [
+            (encode(key), value if type(value) is bytes else checked_value(value))
+            for key, value in _pairs(islice(pairs, BATCH_ITEMS_MAX))
+        ]:
             self._core.put_many(batch)
 
     def get_many(self, keys: Iterable[K]) -> dict[K, bytes | None]:
@@ -198,13 +201,14 @@ class KV(MutableMapping[K, bytes], Generic[K]):
             if anchor is None:
                 return
 
-    def _pairs(self) -> Iterator[tuple[K, bytes]]:
-        """Yield keys and values page by page, without keys that went meanwhile."""
-        decode = self._codec.decode
-        for page in self._pages(reverse=False):
-            for key, value in zip(page, self._core.get_many(page), strict=True):
-                if value is not None:
-                    yield decode(key), value
+    def _pair_pages(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Yield pages of stored keys and of their values; a page may be empty before the end."""
+        anchor: bytes | None = None
+        while True:
+            keys, values, anchor = self._core.list_pairs(anchor, PAGE_KEYS, False)  # noqa: FBT003 -- the seam has no keywords
+            yield keys, values
+            if anchor is None:
+                return
 
     def __iter__(self) -> Iterator[K]:
         for page in self._pages(reverse=False):
@@ -223,11 +227,11 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         return any(self._pages(reverse=False))
 
     def items(self) -> ItemsView[K, bytes]:
-        """Return a view that fetches values a page at a time."""
+        """Return a view that reads keys and values a page at a time, in one pass."""
         return _Items(self)
 
     def values(self) -> ValuesView[bytes]:
-        """Return a view that fetches values a page at a time."""
+        """Return a view that reads values a page at a time."""
         return _Values(self)
 
     def __repr__(self) -> str:
@@ -242,14 +246,17 @@ class _Items(ItemsView[K, bytes]):
     _mapping: KV[K]
 
     def __iter__(self) -> Iterator[tuple[K, bytes]]:
-        return self._mapping._pairs()  # noqa: SLF001 -- one class in two
+        decode = self._mapping._codec.decode  # noqa: SLF001 -- one class in two
+        pages = self._mapping._pair_pages()  # noqa: SLF001
+        return chain.from_iterable(zip(map(decode, keys), values, strict=True) for keys, values in pages)
 
 
 class _Values(ValuesView[bytes]):
     _mapping: KV[str] | KV[bytes] | KV[int]
 
     def __iter__(self) -> Iterator[bytes]:
-        return (value for _, value in self._mapping._pairs())  # noqa: SLF001 -- one class in two
+        pages = self._mapping._pair_pages()  # noqa: SLF001 -- one class in two
+        return chain.from_iterable(values for _, values in pages)
 
 
 def checked_value(value: Value) -> Buffer:

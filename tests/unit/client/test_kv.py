@@ -15,7 +15,7 @@ from daos.client import kv as kv_module
 from daos.client import system
 from daos.client._keys import KEY_LEN_MAX
 from daos.errors import DER, ExistsError, InvalidError, KeyNotFoundError, UncertainError
-from tests.fake_core import FakeDisk, KVFake
+from tests.fake_core import FakeDisk
 
 
 @pytest.fixture
@@ -131,17 +131,17 @@ def test_byte_keys_need_not_be_text(disk: FakeDisk) -> None:
     assert list(kv) == [b"\xff\x00"]
 
 
-def test_a_key_removed_while_listing_is_left_out(kv: daos.KV[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_are_listed_in_one_pass(kv: daos.KV[str], disk: FakeDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     kv.put_many({"a": b"1", "b": b"2", "c": b"3"})
-    get_many = KVFake.get_many
-
-    def late(self: KVFake, keys: list[bytes]) -> list[bytes | None]:
-        self.remove(b"b")
-        return get_many(self, keys)
-
-    monkeypatch.setattr(KVFake, "get_many", late)
-    assert list(kv.items()) == [("a", b"1"), ("c", b"3")]
-    assert list(kv.values()) == [b"1", b"3"]
+    monkeypatch.setattr(kv_module, "PAGE_KEYS", 2)
+    disk.calls.clear()
+    pairs = iter(kv.items())
+    assert next(pairs) == ("a", b"1")
+    del kv["b"], kv["c"]
+    assert list(pairs) == [("b", b"2")], "of a page, keys and values are of one moment"
+    assert disk.calls == {"list_pairs": 3, "remove": 2}, "one page of them empty"
+    assert list(kv.values()) == [b"1"]
+    assert disk.calls["get_many"] == 0
 
 
 def test_an_error_of_the_core_comes_through(kv: daos.KV[str], disk: FakeDisk) -> None:

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod attributes;
+mod listing;
 mod snapshots;
 
 use daos_embed::{Options, System};
@@ -113,4 +114,42 @@ fn a_destroyed_container_takes_no_more_changes_and_its_space_is_collected() {
     assert_eq!(kv.get(b"k", Cond::NONE, &mut Vec::new()).unwrap_err().der, Der::Nonexist);
     let again = pool.container_create("c", b"").unwrap().kv(oid()).unwrap();
     assert!(again.list(None, 10, false).unwrap().keys.is_empty());
+}
+
+#[test]
+fn a_closed_system_keeps_no_more_of_its_log_than_a_new_one_has() {
+    let place = Place::new("log");
+    let options = Options { durability: daos_types::Durability::Buffered, ..Options::default() };
+    let log_bytes = || -> u64 {
+        let entries = walk(&place.0);
+        let segments = entries
+            .iter()
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wal.0")));
+        segments.map(|path| std::fs::metadata(path).unwrap().len()).sum()
+    };
+    drop(System::open(&place.0, &options).unwrap());
+    let fresh = log_bytes();
+    let values: Vec<Vec<u8>> = (0..300_u32).map(|seed| vec![seed as u8; 50_000]).collect();
+    for round in 0..2 {
+        let system = System::open(&place.0, &options).unwrap();
+        if round == 0 {
+            system.pool_create("p", b"").unwrap().container_create("c", b"").unwrap();
+        }
+        let kv = system.pool_open("p").unwrap().container_open("c").unwrap().kv(oid()).unwrap();
+        for (number, value) in (0_u32..).zip(&values) {
+            let mut found = Vec::new();
+            assert_eq!(kv.get(&number.to_le_bytes(), Cond::NONE, &mut found).unwrap(), round > 0);
+            assert!(round == 0 || found == *value);
+            kv.put(&number.to_le_bytes(), value, Cond::NONE).unwrap();
+        }
+        assert!(log_bytes() > 4 * fresh);
+        system.close().unwrap();
+        assert_eq!(log_bytes(), fresh);
+    }
+}
+
+/// The files below a directory.
+fn walk(directory: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

@@ -109,8 +109,23 @@ pub trait IndexView: Clone + Send + Sync {
     /// Calls `found` with the key's value, or answers `None`.
     fn get<R>(&self, key: &[u8], found: impl FnOnce(&[u8]) -> R) -> Result<Option<R>>;
 
+    /// Calls `found` with key and value of the first entry at or behind `key`, or answers `None`.
+    fn at_or_after<R>(&self, key: &[u8], found: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
+        seek_once(self, key, found)
+    }
+
     /// A cursor that stands nowhere yet. Short-lived: while it lives, cache frames it may read are kept.
     fn cursor(&self) -> Self::Cursor<'_>;
+}
+
+/// [`IndexView::at_or_after`] by a cursor.
+fn seek_once<V: IndexView, R>(
+    view: &V,
+    key: &[u8],
+    found: impl FnOnce(&[u8], &[u8]) -> R,
+) -> Result<Option<R>> {
+    let mut cursor = view.cursor();
+    Ok(if cursor.seek(key)? { Some(found(cursor.key(), cursor.value())) } else { None })
 }
 
 /// A place in a sorted sequence of entries. Every move answers whether it now stands on an entry; `key` and `value`

@@ -285,6 +285,22 @@ impl<'a, const INNER: bool> Keys<'a, INNER> {
         }
     }
 
+    /// Key `index`, whole, at the beginning of `out`; `None` where it is longer.
+    #[inline]
+    pub(crate) fn write_key<'k>(&self, index: usize, out: &'k mut [u8]) -> Option<&'k [u8]> {
+        let (prefix, cell) = (self.prefix(), self.cell(index));
+        let suffix_len = self.suffix_len(cell);
+        let head = self.head(index).to_be_bytes();
+        let (head, tail) = (head.get(..suffix_len.min(4))?, suffix_len.saturating_sub(4));
+        let len = prefix.len() + suffix_len;
+        let (front, rest) = out.get_mut(..len)?.split_at_mut_checked(prefix.len())?;
+        let (middle, back) = rest.split_at_mut_checked(head.len())?;
+        front.copy_from_slice(prefix);
+        middle.copy_from_slice(head);
+        back.copy_from_slice(self.page.bytes(cell + Self::FIXED, tail));
+        out.get(..len)
+    }
+
     /// Bytes of the page that are in use.
     pub(crate) fn used(&self) -> usize {
         Self::HEADS + SLOT * self.count + PAGE.saturating_sub(self.page.u16_at(4))

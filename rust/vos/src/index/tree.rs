@@ -9,7 +9,7 @@ use super::output::{Extension, Output};
 use super::page::{FIRST_PAGE, PAGE, Pointer, SLOT_PAGES, U48_END};
 use super::run::{RunRef, pages_of};
 use super::space::{Bitmap, Space};
-use super::store::{State, Store};
+use super::store::{PageRef, State, Store};
 use super::superblock::{FORMAT, Slot, Superblock, decode_slot};
 use super::walk::{Checked, Walk};
 use super::{Batch, Index, IndexError, IndexView, Result};
@@ -496,12 +496,10 @@ impl TreeView {
     pub fn covers(&self) -> Lsn {
         Lsn(self.state.0.covers)
     }
-}
 
-impl IndexView for TreeView {
-    type Cursor<'a> = TreeCursor<'a>;
-
-    fn get<R>(&self, key: &[u8], found: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+    /// The leaf where a key would have to be; `None` where the tree is empty.
+    #[inline]
+    fn leaf_of(&self, key: &[u8]) -> Result<Option<PageRef>> {
         let state = &self.state.0;
         let Some(mut level) = state.height.checked_sub(1) else { return Ok(None) };
         let mut pointer = state.root;
@@ -511,7 +509,15 @@ impl IndexView for TreeView {
             pointer = inner.child(inner.child_of(key));
             level -= 1;
         }
-        let page = self.store.page(state, pointer, 0)?;
+        self.store.page(state, pointer, 0).map(Some)
+    }
+}
+
+impl IndexView for TreeView {
+    type Cursor<'a> = TreeCursor<'a>;
+
+    fn get<R>(&self, key: &[u8], found: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        let Some(page) = self.leaf_of(key)? else { return Ok(None) };
         let leaf = Leaf::new(&page);
         let Ok(index) = leaf.0.find(key) else { return Ok(None) };
         match leaf.value(index) {
@@ -522,6 +528,22 @@ impl IndexView for TreeView {
                 Ok(Some(found(&value)))
             }
         }
+    }
+
+    fn at_or_after<R>(&self, key: &[u8], found: impl FnOnce(&[u8], &[u8]) -> R) -> Result<Option<R>> {
+        let Some(page) = self.leaf_of(key)? else { return Ok(None) };
+        let leaf = Leaf::new(&page);
+        let index = leaf.0.find(key).unwrap_or_else(|index| index);
+        // A cursor holds its pages, which costs more than all the rest: only for what is not in this leaf.
+        if index < leaf.0.count
+            && let Value::Inline(value) = leaf.value(index)
+        {
+            let mut whole = [0; super::KEY_LEN_MAX];
+            if let Some(own) = leaf.0.write_key(index, &mut whole) {
+                return Ok(Some(found(own, value)));
+            }
+        }
+        super::seek_once(self, key, found)
     }
 
     fn cursor(&self) -> TreeCursor<'_> {

@@ -9,6 +9,7 @@ mod error;
 mod group;
 mod options;
 mod recover;
+mod shrink;
 mod state;
 mod superblock;
 mod supply;
@@ -421,6 +422,16 @@ impl Log {
         Ok(state.segment_needed() > 0)
     }
 
+    /// Removes the ready segments that nothing is bound to.
+    fn drop_ready(&self, supply: &mut Supply) -> Result<()> {
+        let given_up = self.state.lock().give_up_ready();
+        if given_up.is_empty() {
+            return Ok(());
+        }
+        self.update(supply, |superblock| superblock.table.retain(|entry| !given_up.contains(entry)))?;
+        given_up.iter().try_for_each(|entry| Ok(self.media.remove(&supply::segment_name(entry.number))?))
+    }
+
     /// Starts on a segment, if one is needed and allowed and recycling does not help.
     fn begin_segment(&self, supply: &mut Supply) -> Result<bool> {
         self.rotate(supply, Lsn::ZERO)?;
@@ -435,14 +446,8 @@ impl Log {
         let mut entry = supply::next_segment(&self.options, &supply.superblock.table, need);
         if entry.is_none() && urgent {
             // Small segments stand in the way of a large one.
-            let given_up = self.state.lock().give_up_ready();
-            if !given_up.is_empty() {
-                self.update(supply, |superblock| superblock.table.retain(|entry| !given_up.contains(entry)))?;
-                for entry in given_up {
-                    self.media.remove(&supply::segment_name(entry.number))?;
-                }
-                entry = supply::next_segment(&self.options, &supply.superblock.table, need);
-            }
+            self.drop_ready(supply)?;
+            entry = supply::next_segment(&self.options, &supply.superblock.table, need);
         }
         let Some(entry) = entry else { return Ok(false) };
         supply.making = Some(Making::begin(&*self.media, supply.superblock.identity, entry)?);

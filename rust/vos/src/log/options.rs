@@ -138,4 +138,6 @@ pub struct LogStats {
     pub segments_made: u64,
     /// Segments given a new sequence number.
     pub segments_recycled: u64,
+    /// Ready segments that were removed.
+    pub segments_dropped: u64,
 }

@@ -469,7 +469,30 @@ impl<F: Clone> State<F> {
     pub(super) fn give_up_ready(&mut self) -> Vec<Entry> {
         let keep = usize::try_from(self.worst().sequence - self.head).map_or(usize::MAX, |index| index + 1);
         let tail = self.segments.split_off(keep.min(self.segments.len()));
+        self.stats.segments_dropped += tail.len() as u64;
         tail.into_iter().map(|segment| segment.entry).collect()
+    }
+
+    /// Nothing is queued or under way, and the bases cover all there is.
+    pub(super) fn is_at_rest(&self, covered: Lsn) -> bool {
+        self.poison.is_none()
+            && self.drafts.is_empty()
+            && !self.in_flight
+            && self.dirty.is_empty()
+            && self.durable == self.last()
+            && covered >= self.last()
+    }
+
+    /// Goes on in the next segment where the log is at rest, so that the current one can be let go. True where it did.
+    pub(super) fn move_on(&mut self, covered: Lsn) -> bool {
+        let (next, last, chain) = (self.cursor.sequence + 1, self.grouped, self.chain);
+        if !self.is_at_rest(covered) {
+            return false;
+        }
+        let Some(segment) = self.segment_mut(next) else { return false };
+        (segment.after, segment.chain, segment.last) = (last, chain, last);
+        self.cursor = Place { sequence: next, offset: BLOCK };
+        true
     }
 
     fn room(&mut self, bytes: u64) {

@@ -170,7 +170,22 @@ pub(super) fn next_segment(options: &LogOptions, table: &[Entry], need: u64) -> 
     let room = options.log_bytes_max.saturating_sub(table.iter().map(size).sum());
     let wish = (2 * largest).clamp(options.segment_bytes_min.into(), options.segment_bytes_max.into());
     let bytes = wish.max(need).min(room) / BLOCK * BLOCK;
-    if bytes < need.max(options.segment_bytes_min.into()) || table.len() >= SEGMENTS_MAX {
+    if bytes < need.max(options.segment_bytes_min.into()) {
+        return None;
+    }
+    entry_of(table, bytes)
+}
+
+/// The number of a segment as a fresh log has it; `None` if the caps forbid it.
+pub(super) fn fresh_segment(options: &LogOptions, table: &[Entry]) -> Option<Entry> {
+    let bytes = u64::from(options.segment_bytes_min);
+    let there: u64 = table.iter().map(|entry| u64::from(entry.blocks) * BLOCK).sum();
+    if there + bytes > options.log_bytes_max { None } else { entry_of(table, bytes) }
+}
+
+/// The next segment of a table, of this size.
+fn entry_of(table: &[Entry], bytes: u64) -> Option<Entry> {
+    if table.len() >= SEGMENTS_MAX {
         return None;
     }
     let number =

@@ -6,9 +6,9 @@ use crate::changes::ShardNum;
 use crate::collect;
 use crate::error::{Result, VosError};
 use crate::key::ContNum;
-use crate::log::Pressure;
+use crate::log::{LogError, Pressure};
 use crate::shard::Shard;
-use daos_types::Durability;
+use daos_types::{Durability, Lsn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -100,16 +100,15 @@ impl Store {
             return Ok(false);
         };
         self.merge_frozen(&shard)?;
-        self.recycle(&shards)?;
+        self.recycle()?;
         // Writers go on once what is left of the log suffices.
         self.full.store(self.log_is_full(), Ordering::Release);
         Ok(self.merge_wanted())
     }
 
     /// Lets the log go that no index needs, not even the state it would fall back to.
-    fn recycle(&self, shards: &[Arc<Shard>]) -> Result<()> {
-        let needed_after = shards.iter().map(|shard| shard.log_needed_after()).min().unwrap_or_default();
-        Ok(self.log.recycle(needed_after)?)
+    fn recycle(&self) -> Result<()> {
+        Ok(self.log.recycle(self.log_needed_after())?)
     }
 
     fn merge_frozen(&self, shard: &Shard) -> Result<()> {
@@ -154,7 +153,7 @@ impl Store {
                     self.merge_frozen(shard)?;
                 }
             }
-            self.recycle(&shards)
+            self.recycle()
         };
         run().map_err(|error| self.note(error))
     }
@@ -188,7 +187,21 @@ impl Store {
             Err(error) => return Err(error),
         }
         self.merge_all()?;
+        if self.log.is_large() {
+            // What an index would fall back to still needs the log: after another merge, nothing does.
+            self.merge_all()?;
+            match self.log.shrink(self.log_needed_after()) {
+                // It takes room that may not be there; then less is given back.
+                Ok(()) | Err(LogError::NoSpace(_)) => {}
+                Err(error) => return Err(self.note(error.into())),
+            }
+        }
         self.log.close().map_err(|error| self.note(error.into()))
+    }
+
+    /// All indexes can do without the records up to here, in either of their states.
+    fn log_needed_after(&self) -> Lsn {
+        self.shards.read().values().map(|shard| shard.log_needed_after()).min().unwrap_or_default()
     }
 
     /// Bytes of a shard's data file up to its last used block, and how many of them are known to be free.

@@ -244,6 +244,18 @@ impl Tx<'_> {
         self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, None))
     }
 
+    /// Puts values of several keys of a flat key-value object, at most 65535 less the version's minor, whose minors count up from that
+    /// of the version: of a key that comes twice the later value stays. All or none.
+    pub fn update_batch(
+        &mut self,
+        shard: ShardNum,
+        of: ObjectRef,
+        version: Version,
+        pairs: &[(&[u8], &[u8])],
+    ) -> Result<()> {
+        self.operate(shard, of, version, |writing| writing.update_batch(pairs))
+    }
+
     /// As [`Tx::update`], where what is large was staged by [`Store::stage`] for the same iods. The caller keeps `staged` unless this
     /// or the commit fails before anything was logged.
     #[allow(clippy::too_many_arguments)] // the words of an update

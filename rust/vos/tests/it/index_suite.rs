@@ -242,6 +242,9 @@ pub(crate) fn compare<V: IndexView>(view: &V, model: &Model, random: &mut Random
         let before = model
             .range::<[u8], _>((Bound::Unbounded, Bound::Excluded(probe.as_slice())))
             .map(|(key, _)| key.as_slice());
+        let first = view.at_or_after(&probe, |key, value| (key.to_vec(), value.to_vec())).unwrap();
+        let expected = model.range(probe.clone()..).next();
+        assert_eq!(first, expected.map(|(key, value)| (key.clone(), value.clone())), "at or after {probe:?}");
         let mut cursor = view.cursor();
         let mut found = cursor.seek(&probe).unwrap();
         for key in behind.take(3) {

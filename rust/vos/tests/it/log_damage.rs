@@ -97,7 +97,7 @@ fn damage_below_what_is_known_durable_is_never_truncated() {
 
 #[test]
 fn files_that_are_missing_short_swapped_or_foreign() {
-    let (media, truth) = sample(11);
+    let (media, truth) = sample(3);
     let covered = truth.at(0).covered;
     let refused = |media: MemoryMedia| matches!(open(Arc::new(media), covered), Err(LogError::Corrupt(_)));
     let names: Vec<String> =

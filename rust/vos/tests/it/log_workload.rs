@@ -149,6 +149,7 @@ impl Workload<'_> {
                 2 => log.close()?,
                 3..=4 => while log.prepare()? {},
                 5..=8 => self.recycle(&log, truth)?,
+                9 => self.shrink(&log, truth)?,
                 _ => self.write(&log, truth)?,
             }
             self.promise(truth, log.durable().0, 0);
@@ -162,6 +163,19 @@ impl Workload<'_> {
         let covered = before + self.random.below(ahead as usize + 1) as u64;
         self.promise(truth, 0, covered);
         log.recycle(Lsn(covered))
+    }
+
+    /// At rest, with everything in the bases, or in between.
+    fn shrink(&mut self, log: &Log, truth: &mut Truth) -> Result<(), LogError> {
+        if self.random.below(3) > 0 {
+            log.wait(log.last(), Durability::Synced, None)?;
+        }
+        let covered = log.durable();
+        self.promise(truth, covered.0, covered.0);
+        match log.shrink(covered) {
+            Err(LogError::NoSpace(_)) => Ok(()),
+            other => other,
+        }
     }
 
     fn write(&mut self, log: &Log, truth: &mut Truth) -> Result<(), LogError> {

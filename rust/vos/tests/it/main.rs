@@ -9,6 +9,7 @@ mod index_suite;
 mod log_crash;
 mod log_damage;
 mod log_faults;
+mod log_shrink;
 mod log_threads;
 mod log_workload;
 mod media_backends;

@@ -6,7 +6,9 @@ use daos_types::{
     ShardIdx, UnitOid, Version,
 };
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, DtxId, KV_AKEY, ObjectRef, ShardNum, Store, StoreOptions, View, VosError};
+use daos_vos::{
+    ContNum, DtxId, KV_AKEY, ListRange, ObjectRef, ShardNum, Store, StoreOptions, View, VosError,
+};
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -118,6 +120,42 @@ fn values_of_all_lengths_come_back_now_after_a_merge_and_after_opening() {
         } else {
             world = world.reopen();
         }
+    }
+}
+
+#[test]
+fn a_listing_brings_values_of_all_lengths_in_pages_of_bounded_size() {
+    const BYTES_MAX: usize = 100_000;
+    let world = World::new();
+    let lengths = [0, 1, 4095, 4096, 65_536, 99_990, 99_999, 262_145, 3, 20_000, 20_000, 20_000];
+    let expected: Vec<(Vec<u8>, Vec<u8>)> =
+        (10_u8..).zip(lengths).map(|(seed, len)| (vec![seed; usize::from(seed)], value(seed, len))).collect();
+    for (epoch, (key, value)) in (10..).zip(&expected) {
+        world.put(epoch, key, value, Cond::NONE).unwrap();
+    }
+    for (merged, reverse) in [(false, false), (false, true), (true, false), (true, true)] {
+        if merged {
+            world.store.merge_all().unwrap();
+        }
+        let (mut found, mut from, mut pages) = (Vec::new(), None::<Vec<u8>>, 0);
+        loop {
+            let range =
+                ListRange { from: from.as_deref(), count_max: 100, bytes_max: BYTES_MAX, reverse, to: None };
+            let version = Version::read_at(Epoch::MAX);
+            let page = world.view().list_pairs(of(world.cont), version, range).1.unwrap();
+            assert!(page.keys.bytes() + page.values.bytes() <= BYTES_MAX || page.keys.len() == 1);
+            found.extend(page.keys.iter().zip(page.values.iter()).map(|(k, v)| (k.to_vec(), v.to_vec())));
+            pages += 1;
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        if reverse {
+            found.reverse();
+        }
+        assert!(found == expected, "merged {merged}, reverse {reverse}");
+        assert!((5..=7).contains(&pages), "{pages} pages");
     }
 }
 

@@ -229,6 +229,19 @@ fn two_long_keys_with_one_hash_are_never_taken_for_each_other() {
     assert!(matches!(world.get(&world.store, &two).1, Err(VosError::KeyShape { .. })));
     assert!(matches!(world.put(101, &two, b"value of two"), Err(VosError::KeyShape { .. })));
     assert_eq!(world.get(&world.store, &one).1.unwrap().as_deref(), Some(&b"value of one"[..]));
+    // Nor inside of a batch, whose pairs no level knows yet; one key twice is no trouble.
+    let world = World::new(StoreOptions::default());
+    let batch = |epoch, pairs: &[(&[u8], &[u8])]| {
+        let mut tx = world.store.begin().unwrap();
+        let put = tx.update_batch(world.shard, world.of, Version::new(Epoch(epoch), 1), pairs);
+        put.and_then(|()| tx.commit()).map(drop)
+    };
+    assert!(matches!(batch(100, &[(&one, b"1"), (&two, b"2")]), Err(VosError::KeyShape { .. })));
+    assert_eq!(world.get(&world.store, &one).1.unwrap(), None);
+    batch(101, &[(&one, b"1"), (&one, b"2")]).unwrap();
+    assert!(matches!(batch(102, &[(b"k", b"1"), (&two, b"2")]), Err(VosError::KeyShape { .. })));
+    assert_eq!(world.get(&world.store, b"k").1.unwrap(), None);
+    assert_eq!(world.get(&world.store, &one).1.unwrap().as_deref(), Some(&b"2"[..]));
 }
 
 #[test]

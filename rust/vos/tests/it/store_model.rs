@@ -9,7 +9,9 @@ use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, ShardNum, Store, StoreOptions, Tx, VosError};
+use daos_vos::{
+    ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, PairPage, ShardNum, Store, StoreOptions, Tx, VosError,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -91,6 +93,10 @@ enum Step {
         cond: u64,
         late: Option<u64>,
     },
+    Batch {
+        pairs: Vec<(Key, Vec<u8>)>,
+        late: Option<u64>,
+    },
     Punch {
         object: usize,
         dkey: Option<Key>,
@@ -149,6 +155,8 @@ fn step() -> impl Strategy<Value = Step> {
               any::<bool>(), late())
             .prop_map(|(object, dkey, akeys, must_exist, late)| Step::Punch {
                 object, dkey, akeys: akeys.into_iter().collect(), must_exist, late }),
+        2 => (proptest::collection::vec((key(), value()), 1..6), late())
+            .prop_map(|(pairs, late)| Step::Batch { pairs, late }),
         1 => Just(Step::Merge),
         1 => Just(Step::Reopen),
         1 => Just(Step::Snapshot),
@@ -225,6 +233,7 @@ impl World {
             Step::Punch { object, dkey, akeys, must_exist, late } => {
                 self.punch(*object, dkey.as_ref(), akeys, *must_exist, *late);
             }
+            Step::Batch { pairs, late } => self.batch(pairs, *late),
             Step::Merge => {
                 self.store().merge_all().unwrap();
             }
@@ -323,6 +332,20 @@ impl World {
         }
     }
 
+    /// Values of several keys of the flat object: the same as one put after the other.
+    fn batch(&mut self, pairs: &[(Key, Vec<u8>)], late: Option<u64>) {
+        let version = self.version(late);
+        let slices: Vec<(&[u8], &[u8])> = pairs.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        let mut tx = self.store().begin().unwrap();
+        tx.update_batch(self.shard, self.object(2), version, &slices).unwrap();
+        self.commit(tx);
+        for (minor, (dkey, value)) in (version.minor..).zip(pairs) {
+            let (dkey, akey, value) = (dkey.clone(), KV_AKEY.to_vec(), value.clone());
+            let event = Event::Write { object: 2, dkey, akey, value };
+            self.model.events.push((Version::new(version.epoch, minor), event));
+        }
+    }
+
     fn commit(&self, tx: Tx<'_>) {
         let position = tx.commit().unwrap();
         let durability = if position.0.is_multiple_of(3) { Durability::Synced } else { Durability::Buffered };
@@ -399,6 +422,7 @@ impl World {
                 dkeys,
                 "dkeys of {object} at {at:?}"
             );
+            self.compare_pairs(at, object, page, reverse);
             let ever: BTreeSet<Key> = self
                 .model
                 .writes(Version::read_at(Epoch::MAX), object)
@@ -428,6 +452,37 @@ impl World {
                     let (_, value) = fetch_single(&view, of, &dkey, &akey, at, Cond::DKEY_FETCH, |_| ());
                     assert_eq!(matches!(value, Err(VosError::NotFound { .. })), !dkeys.contains(&dkey));
                 }
+            }
+        }
+    }
+
+    /// A listing with values of the flat object is the listing of its keys with what each holds; others have none.
+    fn compare_pairs(&self, at: Version, object: usize, page: usize, reverse: bool) {
+        let (of, view) = (self.object(object), self.store().view(self.shard).unwrap());
+        let (mut keys, mut from) = (Vec::new(), None::<Vec<u8>>);
+        loop {
+            let range =
+                ListRange { from: from.as_deref(), count_max: page, bytes_max: 7_000, reverse, to: None };
+            let listed = match view.list_pairs(of, at, range).1 {
+                Err(VosError::Invalid { .. }) => break assert_ne!(object, 2),
+                listed => listed.unwrap(),
+            };
+            // An object that was never written is not looked at.
+            assert!(object == 2 || listed == PairPage::default());
+            let bytes = listed.keys.bytes() + listed.values.bytes();
+            assert!(listed.keys.len() <= page && (bytes <= 7_000 || listed.keys.len() == 1));
+            assert_eq!(listed.keys.len(), listed.values.len());
+            for (key, value) in listed.keys.iter().zip(listed.values.iter()) {
+                let key = key.to_vec();
+                assert_eq!(Some(value.to_vec()), self.model.value(at, object, &key, &KV_AKEY.to_vec()));
+                keys.push(key);
+            }
+            from = listed.next;
+            if from.is_none() {
+                let expected = self.list(of, KeysOf::Object, at, 100, reverse);
+                assert_eq!(keys.len(), expected.len(), "a key came twice, or not");
+                assert!(object != 2 || keys.into_iter().collect::<BTreeSet<_>>() == expected);
+                break;
             }
         }
     }

@@ -5,3 +5,4 @@ mod list;
 mod punch;
 mod query;
 pub(super) mod update;
+mod update_all;
