@@ -130,6 +130,9 @@ class ObjectFake:
     def dkeys(self) -> dict[bytes, Akeys]:
         return self.objects.setdefault(self.oid, {})
 
+    def layout(self) -> list[int]:
+        return list(range(self.oid[0] >> 32 & 0xFFFF))
+
     def update(self, dkey: bytes, iods: list[Iod], flags: int = 0) -> None:
         self.enter("object_update")
         here = self.dkeys.get(dkey)

@@ -162,6 +162,7 @@ class Array:
 class Object:
     """An object with its dkeys and akeys. Buffers are of bytes, and are read and written in place."""
 
+    def layout(self) -> list[int]: ...
     def update(
         self, dkey: bytes, iods: list[tuple[bytes, Buffer | None, int, list[tuple[int, int]] | None]], flags: int = 0
     ) -> None: ...

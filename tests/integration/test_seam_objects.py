@@ -55,6 +55,14 @@ def test_ids_are_of_their_type_and_class(container: _seam.ContainerCore) -> None
         assert caught.value.hint == "use a class without redundancy: S1 to SX"
 
 
+def test_the_shards_of_an_object_lie_on_different_targets(container: _seam.ContainerCore) -> None:
+    for oclass, count in (("SX", TARGETS), ("S1", 1)):
+        for _ in range(8):
+            layout = container.object(*container.generate_oid(ObjectType.MULTI_HASHED, oclass)).layout()
+            assert len(layout) == len(set(layout)) == count
+            assert set(layout) <= set(range(TARGETS))
+
+
 def test_an_array_is_made_once(container: _seam.ContainerCore) -> None:
     oid = container.generate_oid(ObjectType.ARRAY, "SX")
     with pytest.raises(NotFoundError):

@@ -45,6 +45,11 @@ impl<R: Route + ?Sized> Object<R> {
         self.oid
     }
 
+    /// The target of each of its shards, in their order.
+    pub fn targets(&self) -> impl Iterator<Item = TargetIdx> {
+        self.layout.shards().map(|(_, target)| target)
+    }
+
     fn of(&self, shard: ShardIdx) -> ShardRef {
         ShardRef { cont: self.cont, oid: UnitOid { oid: self.oid, shard } }
     }

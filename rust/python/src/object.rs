@@ -53,6 +53,11 @@ fn extents(pairs: &[(u64, u64)]) -> daos_client::Result<Vec<Extent>> {
 #[allow(clippy::needless_pass_by_value)]
 #[pymethods]
 impl Object {
+    /// The target of each of its shards.
+    fn layout(&self) -> Vec<u32> {
+        self.0.targets().map(|target| target.0).collect()
+    }
+
     /// Changes akeys of a dkey, all or none.
     #[pyo3(signature = (dkey, iods, flags = 0))]
     fn update(&self, py: Python<'_>, dkey: &[u8], iods: Vec<Change<'_>>, flags: u64) -> PyResult<()> {

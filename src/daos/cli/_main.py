@@ -19,6 +19,14 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
     "demo": Lazy("daos.cli.demo", "Show on real data that nothing stored is lost."),
     "doctor": Lazy("daos.cli.doctor", "Check that this machine is fit for a system."),
     "version": Lazy("daos.cli.version", "Print the version."),
+    "array": LazyGroup(
+        "array",
+        "Read and write arrays.",
+        {
+            "read": Lazy("daos.cli.array_read", "Print cells of an array."),
+            "write": Lazy("daos.cli.array_write", "Write cells of an array."),
+        },
+    ),
     "container": LazyGroup(
         "container",
         "Work with containers, their snapshots and their attributes.",
@@ -32,6 +40,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "get-prop": Lazy("daos.cli.container_get_prop", "Print properties of a container."),
             "list": Lazy("daos.cli.container_list", "List the containers of a pool.", ("ls",)),
             "list-attr": Lazy("daos.cli.container_list_attr", "List attributes of a container."),
+            "list-objects": Lazy("daos.cli.container_list_objects", "List what has a name.", ("list-obj",)),
             "list-snaps": Lazy("daos.cli.container_list_snaps", "List the snapshots of a container.", ("list-snap",)),
             "query": Lazy("daos.cli.container_query", "Tell about a container."),
             "set-attr": Lazy("daos.cli.container_set_attr", "Set attributes of a container."),
@@ -48,6 +57,15 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "put": Lazy("daos.cli.kv_put", "Store a value."),
             "remove": Lazy("daos.cli.kv_remove", "Remove a key.", ("rm",)),
         },
+    ),
+    "object": LazyGroup(
+        "object",
+        "Look at objects as they are stored.",
+        {
+            "dump": Lazy("daos.cli.object_dump", "List the keys of an object, and what they hold."),
+            "query": Lazy("daos.cli.object_query", "Tell about an object, and where it lies."),
+        },
+        ("obj",),
     ),
     "pool": LazyGroup(
         "pool",

@@ -34,13 +34,13 @@ class Reply:
     Attributes:
         lines: The text, a line each, made while it is printed.
         response: Makes the JSON response; None for none.
-        raw: Bytes to print as they are in the place of text.
+        raw: Pieces to print as they are in the place of text, made while they are printed.
         error: Set where the command has something to say and failed all the same.
     """
 
     lines: Iterable[str] = ()
     response: Callable[[], object] = field(default=lambda: None)
-    raw: bytes | None = None
+    raw: Iterable[bytes] = ()
     error: str | None = None
 
 
@@ -54,8 +54,8 @@ def show(reply: Reply, session: Session) -> None:
     if session.json:
         click.echo(envelope(reply.response(), reply.error, STATUS_GENERIC if reply.error else 0))
         return
-    if reply.raw is not None:
-        click.echo(reply.raw, nl=False)
+    for piece in reply.raw:
+        click.echo(piece, nl=False)
     for line in reply.lines:
         click.echo(line)
 

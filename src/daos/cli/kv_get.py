@@ -28,4 +28,4 @@ def command(
     if output is not None:
         Path(output).write_bytes(value)
         return Reply(response=lambda: {"key": key, "size": len(value)})
-    return Reply(raw=value, response=lambda: {"key": key, "value": base64.b64encode(value).decode()})
+    return Reply(raw=[value], response=lambda: {"key": key, "value": base64.b64encode(value).decode()})

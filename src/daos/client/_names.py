@@ -26,6 +26,8 @@ _REPLICATED_ONCE = 1
 """The redundancy ordinal of classes S1 to SX."""
 _USER_HI_BITS = 32
 _TYPE_SHIFT = 56
+_GROUPS_MASK = (1 << 16) - 1
+_HALF_MAX = (1 << 64) - 1
 
 
 class ObjectType(IntEnum):
@@ -100,6 +102,20 @@ class ObjectId:
     def type_number(self) -> int:
         """The number of the object's type, which `ObjectType` may not know."""
         return self.hi >> _TYPE_SHIFT
+
+    @property
+    def oclass(self) -> str:
+        """The name of its object class: as many redundancy groups as it has, without replicas."""
+        return f"S{self.hi >> _USER_HI_BITS & _GROUPS_MASK}"
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectId | None:
+        """Return the id that a text writes as `hi.lo`, None if it writes none."""
+        halves = text.split(".")
+        if len(halves) != len(("hi", "lo")) or not all(half.isascii() and half.isdecimal() for half in halves):
+            return None
+        hi, lo = map(int, halves)
+        return cls(hi, lo) if max(hi, lo) <= _HALF_MAX else None
 
     def __str__(self) -> str:
         return f"{self.hi}.{self.lo}"

@@ -111,6 +111,9 @@ class ArrayCore(Protocol):
 class ObjectCore(Protocol):
     """An object with its dkeys and akeys as they are stored."""
 
+    def layout(self) -> list[int]:
+        """Return the target of each of its shards; asks no target."""
+
     def update(self, dkey: bytes, iods: list[Iod], flags: int = 0) -> None:
         """Change akeys of a dkey, all or none."""
 

@@ -289,6 +289,15 @@ class Container:
             if anchor is None:
                 return
 
+    def find(self, name: str) -> NamedObject | None:
+        """Return what has a name, None if nothing has.
+
+        Raises:
+            InvalidError: `DER.INVAL`: a bad name.
+        """
+        entry = self._entry(check_name(name))
+        return None if entry is None else NamedObject(name, entry.kind.name.lower(), entry.oid)
+
     def destroy(self, name: str) -> None:
         """Remove a name and all its object holds; snapshots still see both.
 

@@ -87,6 +87,16 @@ class Object:
         """Its id."""
         return self._oid
 
+    @property
+    def type(self) -> str:
+        """Which of its keys are integers or in the order of their bytes, as `Container.object` takes it."""
+        return ObjectType(self._oid.type_number).name.lower()
+
+    @property
+    def layout(self) -> list[int]:
+        """The target of each of its shards, in their order; a dkey lies in one shard with all its akeys."""
+        return self._core.layout()
+
     # --- values
 
     def update(
