@@ -1,7 +1,6 @@
 """The main job: real files and real numbers go in, are changed, a load is killed, and every byte is compared.
 
-`Demo.steps` does it, a row of the table at a time; `lines` makes the table. Run as a script, this module is the load
-that is killed: it tells its parent, by a line a note, which batch it begins and which is acknowledged.
+`Demo.steps` does it, a row of the table at a time; `lines` makes the table.
 """
 
 from __future__ import annotations
@@ -9,80 +8,38 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import random
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
 import zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import count, islice
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from daos._build import build_info
-from daos._demo_files import FileStore, batches, contents, digest, mask_rows, tree
+from daos._demo_files import Facts, FactStore, FileStore, batches, contents, digest, tree
+from daos._demo_load import FULL, POOL, QUICK, TREE, Killed, Plan, load_and_kill
+from daos._demo_mask import ARRAY, PIECE_CELLS, Mask
 from daos.client import open as open_pool
 from daos.client import open_system
-from daos.errors import (
-    CorruptionError,
-    DataLossError,
-    ExistsError,
-    InvalidError,
-    NotFoundError,
-    UnavailableError,
-)
+from daos.errors import CorruptionError, DataLossError, ExistsError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from daos.client import KV, Container
+    from daos.client import Container
 
 __all__ = ["FULL", "QUICK", "Demo", "Plan", "Row", "clear", "lines"]
 
-POOL = "demo"
-TREE = "tree"
-MASK = "mask"
+BEFORE = "before"
+"""The snapshot that is taken before anything is changed."""
+CHANGED = "changed by the demo"
 READ_ENTRIES = 64
 FACTS_SECONDS_MAX = 15.0
-"""What the puts of small values may take: each waits for the disk, and some disks need 10 ms."""
-MASK_FIRST_ROW = 3600
-"""60 degrees north, in rows of 1/120 degree from the pole."""
-CHILD_SECONDS_MAX = 45.0
-KILL_DELAY_SECONDS_MAX = 0.004
-"""A batch takes a few milliseconds; the kill falls at any time within."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is done.
-
-    Attributes:
-        name: What the child is told.
-        files_max: Files of the tree; more are thinned out evenly.
-        facts_max: Files whose facts are stored.
-        mask_rows: Rows of the mask, 43,200 bytes each.
-        batch_entries: Entries of a batch of files.
-        kill_after: The least and the most acknowledged batches before the kill.
-    """
-
-    name: str
-    files_max: int
-    facts_max: int
-    mask_rows: int
-    batch_entries: int
-    kill_after: tuple[int, int]
-
-
-FULL = Plan("full", 1_000_000, 2000, 2400, 32, (24, 64))
-QUICK = Plan("quick", 300, 50, 60, 8, (12, 30))
-PLANS = {plan.name: plan for plan in (FULL, QUICK)}
+"""What describing the files may take: each waits for the disk, and some disks need 10 ms."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +48,7 @@ class Row:
 
     Attributes:
         step: What was done.
-        entries: Keys that were put, read or removed; None where that means nothing.
+        entries: Keys, dkeys or pieces that were stored, read or removed; None where that means nothing.
         size: Bytes of their values.
         seconds: Spent in the store, without reading and summing the files.
         note: What else there is to say.
@@ -133,6 +90,11 @@ class Meter:
     size: int = 0
     seconds: float = 0.0
 
+    def add(self, size: int) -> None:
+        """Count an entry of so many bytes."""
+        self.entries += 1
+        self.size += size
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the time of a block."""
@@ -145,94 +107,6 @@ class Meter:
     def row(self, step: str, note: str = "") -> Row:
         """Return the line of the step."""
         return Row(step, self.entries, self.size, self.seconds, note)
-
-
-# --- the load that is killed
-
-
-class Note(msgspec.Struct):
-    """What the child says of a batch.
-
-    Attributes:
-        begun: Keys and sums of the files it is about to store; empty: those it told of last are acknowledged.
-    """
-
-    begun: dict[str, str]
-
-
-def second_load(path: str, plan: Plan) -> None:
-    """Store all files, each time with another line at the end, until killed; say on standard output how far it is."""
-    out = sys.stdout.buffer
-    with open_pool(path, pool=POOL, create=False) as pool:
-        store = FileStore(pool.container(TREE))
-        files = tree(plan.files_max)
-        for number in count(1):
-            for batch in batches(contents(files, f"second load, round {number}"), plan.batch_entries):
-                for begun in ({key: digest(data) for key, data in batch}, {}):
-                    out.write(msgspec.json.encode(Note(begun)) + b"\n")
-                    out.flush()
-                    if begun:
-                        store.put(batch)
-
-
-@dataclass
-class Killed:
-    """What the parent knows of a load that it killed.
-
-    Attributes:
-        batches: How many were acknowledged.
-        acknowledged: Keys and sums, of a file that was stored twice the last.
-        in_flight: Of the batch that was begun last and not acknowledged.
-    """
-
-    batches: int = 0
-    acknowledged: dict[str, str] = field(default_factory=dict)
-    in_flight: dict[str, str] = field(default_factory=dict)
-
-    def hear(self, note: Note) -> None:
-        """Take in what the child says."""
-        if note.begun:
-            self.in_flight = note.begun
-            return
-        self.batches += 1
-        self.acknowledged |= self.in_flight
-        self.in_flight = {}
-
-
-def load_and_kill(path: Path, plan: Plan) -> Killed:
-    """Start a second load and kill it at a random time; return what it had said by then.
-
-    Raises:
-        UnavailableError: It ended by itself, or was too slow.
-    """
-    chance = random.SystemRandom()
-    wanted = chance.randint(*plan.kill_after)
-    killed = Killed()
-    command = [sys.executable, "-m", "daos._demo", os.fspath(path), plan.name]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
-        deadline = threading.Timer(CHILD_SECONDS_MAX, child.kill)
-        blow = threading.Timer(chance.uniform(0, KILL_DELAY_SECONDS_MAX), child.kill)
-        deadline.start()
-        try:
-            for line in child.stdout or ():
-                # The last line may be cut: then it says nothing.
-                if line.endswith(b"\n"):
-                    note = msgspec.json.decode(line, type=Note)
-                    killed.hear(note)
-                    if note.begun and killed.batches >= wanted and blow.ident is None:
-                        blow.start()  # while this batch is stored, as a rule
-        finally:
-            deadline.cancel()
-            child.kill()
-            child.wait()
-    if child.returncode != -signal.SIGKILL or killed.batches < wanted:
-        slow = f"killed by another, or longer than {CHILD_SECONDS_MAX:.0f} s under way"
-        how = slow if child.returncode == -signal.SIGKILL else f"status {child.returncode}"
-        raise UnavailableError(f"the second load ended after {killed.batches} of {wanted} batches: {how}")
-    return killed
-
-
-# --- the job
 
 
 def clear(path: Path) -> None:
@@ -255,12 +129,27 @@ def clear(path: Path) -> None:
         with open_system(path, create=False) as system:
             ours = [pool.label for pool in system.pools()] == [POOL] and {
                 container.label for container in system.pool(POOL).containers()
-            } <= {TREE, MASK}
+            } <= {TREE, "mask"}  # "mask" was made by earlier versions
     except (NotFoundError, InvalidError, CorruptionError) as error:
         raise refusal from error
     if not ours:
         raise refusal
     shutil.rmtree(path)
+
+
+@dataclass
+class State:
+    """What the container should hold, now or at a snapshot.
+
+    Attributes:
+        files: The sum of each file.
+        facts: The sum of the facts of each file that was described.
+        mask_sum: Of the array; None if it was left out.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    mask_sum: str | None = None
 
 
 class Demo:
@@ -269,15 +158,18 @@ class Demo:
     Attributes:
         path: The directory of the system.
         plan: How much is done.
-        expected: What each file's sum should be at head.
-        mask_sum: Of the rows of the mask; None if they were left out.
+        head: What should be there now.
+        before: What should be there at the snapshot.
+        mask: The cells of the array as they should be; None if they were left out.
     """
 
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
         self.plan = plan
-        self.expected: dict[str, str] = {}
-        self.mask_sum: str | None = None
+        self.head = State()
+        self.before = State()
+        self.mask: Mask | None = None
+        self._known: dict[str, int] = {}
 
     def steps(self) -> Iterator[Row]:
         """Do the job; yield a row when a step is done.
@@ -291,19 +183,27 @@ class Demo:
         files = tree(self.plan.files_max)
         with open_pool(self.path, pool=POOL) as pool:
             container = pool.container(TREE, create=True)
-            store = FileStore(container, create=True)
-            yield self._load(store, "load every file, in batches", files)
-            yield from self._facts(container.kv("facts", create=True), files)
-            yield from self._mask(pool.container(MASK, create=True))
-            third = dict(islice(files.items(), 0, None, 3))
-            yield self._load(store, "change a third of them", third, mark="changed by the demo")
-            yield self._remove(store, list(islice(self.expected, 1, None, 10)))
-            yield self._read_back(store, "read all, compare by SHA-256")
+            store, facts = FileStore(container, create=True), FactStore(container, create=True)
+            yield self._load(store, "KV: load every file, in batches", files)
+            described = dict(islice(files.items(), self.plan.facts_max))
+            yield self._describe(facts, "object: describe files, one by one", described)
+            yield self._write_mask(container)
+            yield self._snapshot(container)
+            yield self._load(store, "KV: change a third of the files", thirds(files), mark=CHANGED)
+            yield self._describe(facts, "object: describe them again", thirds(described), mark=CHANGED)
+            if self.mask is not None:
+                yield self._change_mask(container, self.mask)
+            yield self._remove(store, list(islice(self.head.files, 1, None, 10)))
+            yield self._compare(container.at(BEFORE), "read all at the snapshot", self.before)
+            yield self._compare(container, "read all as it is now", self.head)
+            yield self._aggregate(container)
         killed = load_and_kill(self.path, self.plan)
         yield Row("second load, ended by kill -9", note=f"after {killed.batches} acknowledged batches")
         yield from self._after(killed)
         on_disk = sum(file.stat().st_blocks * 512 for file in self.path.rglob("*") if file.is_file())
         yield Row("bytes on disk", size=on_disk)
+
+    # --- what goes in
 
     def _load(self, store: FileStore, step: str, files: Mapping[str, Path], mark: str = "") -> Row:
         """Store files."""
@@ -312,77 +212,61 @@ class Demo:
             with meter.running():
                 store.put(batch)
             for key, data in batch:
-                self.expected[key] = digest(data)
-                meter.entries += 1
-                meter.size += len(data)
+                self.head.files[key] = digest(data)
+                meter.add(len(data))
         split = sum(1 for _ in store.parts)
         return meter.row(step, f"long files in {split} parts" if split and not mark else "")
 
-    def _facts(self, kv: KV[str], files: Mapping[str, Path]) -> Iterator[Row]:
-        """Store small values, each by its own put, and read each by its own get."""
-        facts: dict[str, bytes] = {}
-        for key, path in islice(files.items(), self.plan.facts_max):
-            if key in self.expected and path.exists():
-                info = path.stat()
-                facts[f"{key}/size"] = b"%d" % info.st_size
-                facts[f"{key}/mtime"] = b"%d" % info.st_mtime
-                facts[f"{key}/sha256"] = self.expected[key].encode()
+    def _describe(self, store: FactStore, step: str, files: Mapping[str, Path], mark: str = "") -> Row:
+        """Store facts of files, of those that are described already the new ones only."""
         meter = Meter()
-        for name, value in facts.items():
+        for key, data in contents(files, mark):
+            facts = Facts.of(data)
             with meter.running():
-                kv[name] = value
-            meter.entries += 1
-            meter.size += len(value)
+                store.put(key, facts, self._known.get(key, 0))
+            self._known[key] = facts.starts.size
+            self.head.facts[key] = facts.sum()
+            meter.add(facts.stored_bytes)
             if meter.seconds > FACTS_SECONDS_MAX:
                 break
-        yield meter.row("put small values, one by one", "size, mtime, sum of files; each synced")
-        stored = dict(islice(facts.items(), meter.entries))
-        meter = Meter()
-        for name, value in stored.items():
-            with meter.running():
-                found = kv.get(name)
-            if found != value:
-                raise CorruptionError(f"the fact {name} is {found!r}, stored was {value!r}")
-            meter.entries += 1
-            meter.size += len(value)
-        yield meter.row("get them, one by one", "equal")
+        return meter.row(step, "size, sum, starts of lines: an update each")
 
-    def _mask(self, container: Container) -> Iterator[Row]:
-        """Store rows of the land mask by their numbers; read them back in order and compare the sum of all."""
-        kv = container.kv("rows", create=True, keys="int")
-        meter, source = Meter(), hashlib.sha256()
-        rows = mask_rows(MASK_FIRST_ROW, self.plan.mask_rows)
+    def _write_mask(self, container: Container) -> Row:
+        """Write the land mask to an array, a piece at a time."""
+        step, meter = "array: write the Earth's land mask", Meter()
         try:
-            while batch := list(islice(rows, READ_ENTRIES)):
-                for _, row in batch:
-                    source.update(row)
-                with meter.running():
-                    kv.put_many(batch)
-                meter.entries += len(batch)
-                meter.size += sum(len(row) for _, row in batch)
+            self.mask = Mask.load(self.plan.mask_rows)
         except (NotFoundError, OSError, zipfile.BadZipFile) as error:
-            yield Row("put rows of the Earth's land mask", note=f"left out: {error}".replace("\n", "; "))
-            return
-        self.mask_sum = source.hexdigest()
-        yield meter.row("put rows of the Earth's land mask", f"{meter.size // meter.entries:,} bytes each")
-        yield self._read_mask(kv, "list and get the rows")
-
-    def _read_mask(self, kv: KV[int], step: str) -> Row:
-        """Read the rows in the order of their keys, and compare the sum of all."""
-        meter, found = Meter(), hashlib.sha256()
-        pairs = iter(kv.items())
-        while True:
+            return Row(step, note=f"left out: {error}".replace("\n", "; "))
+        array = container.array(ARRAY, "u1", create=True)
+        for start, cells in self.mask.pieces():
             with meter.running():
-                page = list(islice(pairs, READ_ENTRIES))
-            if not page:
-                break
-            for _, row in page:
-                found.update(row)
-            meter.entries += len(page)
-            meter.size += sum(len(row) for _, row in page)
-        if found.hexdigest() != self.mask_sum:
-            raise CorruptionError(f"the mask reads as {found.hexdigest()}, stored was {self.mask_sum}")
-        return meter.row(step, "SHA-256 equal")
+                array.write(start, cells)
+            meter.add(cells.nbytes)
+        self.head.mask_sum = self.mask.sum()
+        return meter.row(step, f"{self.plan.mask_rows} rows, in writes of {min(PIECE_CELLS, array.size):,} cells")
+
+    def _snapshot(self, container: Container) -> Row:
+        """Take the snapshot."""
+        meter = Meter()
+        with meter.running():
+            container.snapshot(BEFORE)
+        self.before = replace(self.head, files=dict(self.head.files), facts=dict(self.head.facts))
+        return Row("snapshot", seconds=meter.seconds)
+
+    def _change_mask(self, container: Container, mask: Mask) -> Row:
+        """Overwrite parts of the array that begin and end anywhere, and one cell of each row."""
+        array, meter = container.array(ARRAY), Meter()
+        for start, cells in mask.flips():
+            with meter.running():
+                array.write(start, cells)
+            meter.add(cells.nbytes)
+        start, cells = mask.meridian()
+        with meter.running():
+            array.write(start, cells, step=mask.columns)
+        meter.add(cells.size)
+        self.head.mask_sum = mask.sum()
+        return meter.row("array: overwrite parts of it", "unaligned; one is a cell of each row")
 
     def _remove(self, store: FileStore, keys: list[str]) -> Row:
         """Remove files."""
@@ -390,19 +274,49 @@ class Demo:
         for key in keys:
             with meter.running():
                 store.remove(key)
-            del self.expected[key]
-            meter.entries += 1
-        return meter.row("remove a tenth, one by one", "each synced")
+            del self.head.files[key]
+            meter.add(0)
+        return meter.row("KV: remove a tenth, one by one")
 
-    def _read_back(self, store: FileStore, step: str) -> Row:
-        """Read every file, and compare it with what it should be."""
+    def _aggregate(self, container: Container) -> Row:
+        """Remove what neither the snapshot nor the present shows."""
         meter = Meter()
-        for key, found in self._found(store, set(self.expected), meter):
-            if found != self.expected[key]:
-                raise CorruptionError(
-                    f"{key} reads as {found or 'nothing'}, stored was {self.expected[key]}", context={"key": key}
-                )
-        return meter.row(step, "all equal")
+        with meter.running():
+            meter.entries = container.aggregate()
+        return meter.row("aggregate", "versions that nobody can read any more")
+
+    # --- what comes out
+
+    def _compare(self, container: Container, step: str, state: State) -> Row:
+        """Read everything, and compare it with what it should be."""
+        meter = Meter()
+        for what, found, stored in self._read(container, state, meter):
+            if found != stored:
+                text = f"{what} reads as {found or 'nothing'}, stored was {stored}"
+                raise CorruptionError(text, context={"key": what})
+        return meter.row(step, "equal by SHA-256")
+
+    def _read(self, container: Container, state: State, meter: Meter) -> Iterator[tuple[str, str | None, str]]:
+        """Yield all there should be: what it is, the sum of what was read, and the sum of what was stored."""
+        for key, found in self._found(FileStore(container), set(state.files), meter):
+            yield key, found, state.files[key]
+        facts = FactStore(container)
+        for key, stored in state.facts.items():
+            with meter.running():
+                read = facts.read(key)
+            meter.add(0 if read is None else read.stored_bytes)
+            yield f"the facts of {key}", None if read is None else read.sum(), stored
+        if state.mask_sum is not None:
+            array, found_sum = container.array(ARRAY), hashlib.sha256()
+            blocks = array.blocks(PIECE_CELLS)
+            while True:
+                with meter.running():
+                    cells = next(blocks, None)
+                if cells is None:
+                    break
+                found_sum.update(cells.data)
+                meter.add(cells.nbytes)
+            yield "the mask", found_sum.hexdigest(), state.mask_sum
 
     def _found(self, store: FileStore, allowed: set[str], meter: Meter) -> Iterator[tuple[str, str | None]]:
         """Yield the keys that may be there and the sums of what is, None for nothing; refuse any other key."""
@@ -416,8 +330,10 @@ class Demo:
                 contents = store.read(page)
             for key, data in contents:
                 yield key, None if data is None else digest(data)
-                meter.entries += data is not None
-                meter.size += len(data or b"")
+                if data is not None:
+                    meter.add(len(data))
+
+    # --- the kill
 
     def _after(self, killed: Killed) -> Iterator[Row]:
         """Open again; all acknowledged must be there, and what was in flight be old or new."""
@@ -426,32 +342,53 @@ class Demo:
             pool = open_pool(self.path, pool=POOL, create=False)
         yield Row("open it again", seconds=meter.seconds)
         with pool:
-            store, meter, kept, new = FileStore(pool.container(TREE)), Meter(), 0, 0
-            former = {**self.expected, **killed.acknowledged}
-            for key, found in self._found(store, {*former, *killed.in_flight}, meter):
-                if found is not None and found == killed.in_flight.get(key):
-                    self.expected[key] = found
-                    new += 1
-                elif found != former.get(key):
-                    raise self._loss(key, found, former.get(key), acknowledged=key in killed.acknowledged)
-                elif found is not None:
-                    self.expected[key] = found
-                kept += key in killed.acknowledged
-            yield Row("  acknowledged before the kill", len(killed.acknowledged))
-            yield Row("  found after it", kept, note="nothing acknowledged is lost")
-            old = len(killed.in_flight) - new
-            yield Row("  in flight", len(killed.in_flight), note=f"{new} stored, {old} not; each is whole or old")
-            yield meter.row("read all, compare by SHA-256", "all equal")
-            if self.mask_sum is not None:
-                rows = pool.container(MASK).kv("rows", keys="int")
-                yield self._read_mask(rows, "list and get the rows of the mask")
+            container = pool.container(TREE)
+            files, facts = self._files_after(container, killed), self._facts_after(container, killed)
+            writes, cells = self._mask_after(container, killed)
+            told = len(killed.files) + len(killed.facts) + len(killed.patches)
+            what = f"files {len(killed.files)}, updates {len(killed.facts)}, array writes {len(killed.patches)}"
+            yield Row("  acknowledged before the kill", told, note=what)
+            yield Row("  found after it", files[0] + facts[0] + writes, note="nothing acknowledged is lost")
+            flying = killed.in_flight
+            note = f"new: files {files[1]}, updates {facts[1]}, cells {cells}; the rest is old, none is torn"
+            yield Row("  in flight", len(flying.files) + len(flying.facts) + (flying.patch is not None), note=note)
+            yield self._compare(container, "read all as it is now", self.head)
+            yield self._compare(container.at(BEFORE), "read all at the snapshot", self.before)
 
-    @staticmethod
-    def _loss(key: str, found: str | None, stored: str | None, *, acknowledged: bool) -> Exception:
-        """Return the error of a file that is not what it should be after the kill."""
-        text = f"after the kill {key} reads as {found or 'nothing'}, stored was {stored or 'nothing'}"
-        kind = DataLossError if acknowledged else CorruptionError
-        return kind(text, context={"key": key})
+    def _files_after(self, container: Container, killed: Killed) -> tuple[int, int]:
+        """Take over what the kill left of the files; return how many are as acknowledged, and how many are new."""
+        former, flying = {**self.head.files, **killed.files}, killed.in_flight.files
+        found = dict(self._found(FileStore(container), {*former, *flying}, Meter()))
+        new = settle(found, former, flying, killed.files)
+        self.head.files = {key: sum_ for key, sum_ in found.items() if sum_ is not None}
+        return sum(found.get(key) is not None for key in killed.files), new
+
+    def _facts_after(self, container: Container, killed: Killed) -> tuple[int, int]:
+        """Do the same for the facts."""
+        former, flying = {**self.head.facts, **killed.facts}, killed.in_flight.facts
+        store = FactStore(container)
+        read = {key: store.read(key) for key in {*killed.facts, *flying}}
+        found = {key: None if facts is None else facts.sum() for key, facts in read.items()}
+        new = settle(found, former, flying, killed.facts)
+        self.head.facts = former | {key: sum_ for key, sum_ in found.items() if sum_ is not None}
+        return sum(found.get(key) is not None for key in killed.facts), new
+
+    def _mask_after(self, container: Container, killed: Killed) -> tuple[int, int]:
+        """Take over what the kill left of the array; return how many writes are there, and how many cells are new."""
+        if self.mask is None:
+            return 0, 0
+        array, kept, new = container.array(ARRAY), 0, 0
+        for done in killed.patches:
+            self.mask.apply(done)
+        if killed.in_flight.patch is not None:
+            new = self.mask.adopt(array, killed.in_flight.patch)
+        for done in killed.patches:
+            if not self.mask.holds(array, done):
+                text = f"after the kill cells {done.start} to {done.stop} of the mask are not what was stored"
+                raise DataLossError(text, context={"start": done.start})
+            kept += 1
+        self.head.mask_sum = self.mask.sum()
+        return kept, new
 
     def next_command(self) -> str:
         """Return a command to try on the system that is left."""
@@ -460,9 +397,40 @@ class Demo:
         if shutil.which("daos") != os.fspath(here) and here.is_file():
             tool = os.fspath(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
         key = "python/this.py"
-        if key not in self.expected:
-            key = next((name for name in self.expected if name.endswith(".py")), next(iter(self.expected)))
+        if key not in self.head.files:
+            key = next((name for name in self.head.files if name.endswith(".py")), next(iter(self.head.files)))
         return shlex.join([tool, "kv", "get", POOL, TREE, "files", key, "--system", os.fspath(self.path)])
+
+
+def thirds(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Return each third file."""
+    return dict(islice(files.items(), 0, None, 3))
+
+
+def settle(
+    found: Mapping[str, str | None], former: Mapping[str, str], flying: Mapping[str, str], told: Mapping[str, str]
+) -> int:
+    """See that all that was found after the kill is what may be there; return how much of it is new.
+
+    Args:
+        found: By key, the sum of what is there.
+        former: What should be, but for what was in flight.
+        flying: What was in flight, which may be there instead.
+        told: What was acknowledged.
+
+    Raises:
+        DataLossError: `DER.DATA_LOSS`: something acknowledged is not there.
+        CorruptionError: `DER.CSUM`: something else is not what it should be.
+    """
+    new = 0
+    for key, sum_ in found.items():
+        if sum_ is not None and sum_ == flying.get(key):
+            new += 1
+        elif sum_ != former.get(key):
+            stored = former.get(key)
+            text = f"after the kill {key} reads as {sum_ or 'nothing'}, stored was {stored or 'nothing'}"
+            raise (DataLossError if key in told else CorruptionError)(text, context={"key": key})
+    return new
 
 
 def lines(demo: Demo) -> Iterator[str]:
@@ -470,13 +438,9 @@ def lines(demo: Demo) -> Iterator[str]:
     clear(demo.path)  # here too, so that a refusal stands alone
     info = build_info()
     started = time.monotonic()
-    yield f"daos {info.version} on {info.target}, Python {platform.python_version()}; every put is synced"
+    yield f"daos {info.version} on {info.target}, Python {platform.python_version()}; every write is synced"
     yield HEAD
     for row in demo.steps():
         yield row.text()
     yield f"passed in {time.monotonic() - started:.1f} s; the system stays in {demo.path}. Try next:"
     yield demo.next_command()
-
-
-if __name__ == "__main__":
-    second_load(sys.argv[1], PLANS[sys.argv[2]])

@@ -1,26 +1,28 @@
-"""What the main job stores, and how: files as entries of key-value stores, and rows of the Earth's land mask."""
+"""What the main job stores of files, and how: contents as entries of key-value stores, facts in an object."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import sysconfig
-import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from daos.errors import DataLossError, NotFoundError
+from daos.client import Extent, Range
+from daos.errors import DataLossError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from daos.client import KV, Container
+    import numpy.typing as npt
 
-__all__ = ["FileStore", "batches", "contents", "digest", "mask_rows", "tree"]
+    from daos.client import KV, Container, Object
+
+__all__ = ["FactStore", "Facts", "FileStore", "batches", "contents", "digest", "tree"]
 
 SKIPPED = frozenset({".git", ".hypothesis", ".venv", "__pycache__", "dist", "dist-packages", "site-packages", "target"})
 SKIPPED_ENDS = ("_cache", ".daos", ".egg-info")
@@ -28,7 +30,6 @@ PART_BYTES = 3 << 20
 """Bytes of a value and of a part of a longer file: a store refuses four MiB (`DER.REC2BIG`)."""
 BATCH_BYTES = 4 << 20
 """Bytes after which a batch is full, however few entries it has."""
-MASK_FILE = "globe_combined_mask_compressed.npz"
 
 
 def digest(data: bytes) -> str:
@@ -86,23 +87,6 @@ def batches(items: Iterable[tuple[str, bytes]], entries_max: int) -> Iterator[li
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def mask_rows(first: int, number: int) -> Iterator[tuple[int, bytes]]:
-    """Yield index and bytes of rows of the Earth's land mask, a byte a cell, without unpacking what follows them.
-
-    Raises:
-        NotFoundError: The data set is not installed.
-    """
-    spec = importlib.util.find_spec("global_land_mask")
-    if spec is None or spec.origin is None:
-        raise NotFoundError("global-land-mask is not installed", hint="pip install global-land-mask")
-    with zipfile.ZipFile(Path(spec.origin).with_name(MASK_FILE)) as archive, archive.open("mask.npy") as stream:
-        np.lib.format.read_magic(stream)
-        (_, columns), _, _ = np.lib.format.read_array_header_1_0(stream)
-        stream.seek(first * columns, os.SEEK_CUR)
-        for index in range(first, first + number):
-            yield index, stream.read(columns)
 
 
 # --- how files are stored
@@ -190,3 +174,74 @@ def manifest_of(value: bytes | None) -> Manifest | None:
 def part_keys(key: str, manifest: Manifest) -> list[str]:
     """Return the keys of the parts of a file."""
     return [f"{key}@{manifest.sha256[:16]}/{number:05}" for number in range(manifest.parts)]
+
+
+# --- how facts are stored
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a file.
+
+    Attributes:
+        size: Its bytes.
+        sha256: Of its content.
+        starts: Behind each end of a line, the offset: any line is found without reading the others.
+    """
+
+    size: int
+    sha256: str
+    starts: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, data: bytes) -> Facts:
+        """Return the facts of a content."""
+        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        return cls(len(data), digest(data), (ends + 1).astype(np.uint32))
+
+    @property
+    def stored_bytes(self) -> int:
+        """The bytes of all its values."""
+        return len(str(self.size)) + len(self.sha256) + len(str(self.starts.size)) + self.starts.nbytes
+
+    def sum(self) -> str:
+        """Return the SHA-256 of all of them."""
+        return digest(f"{self.size} {self.sha256} {self.starts.size} ".encode() + self.starts.tobytes())
+
+
+class FactStore:
+    """Facts of files in one object: the dkey is the file, the akeys are `size`, `sha256`, `lines` and `starts`.
+
+    `starts` is an array of records, of which a file that grew gets the new ones only; the others are single values.
+    All akeys of a file change at one moment.
+    """
+
+    def __init__(self, container: Container, *, create: bool = False) -> None:
+        self.object: Object = container.object("facts", create=create)
+
+    def put(self, key: str, facts: Facts, known: int = 0) -> None:
+        """Store the facts of a file; durable when this returns.
+
+        Args:
+            key: The file.
+            facts: All of them.
+            known: How many of the first starts are stored already.
+        """
+        new = facts.starts[known:]
+        self.object.update(
+            key,
+            {"starts": Extent(known, new)} if new.size else {},
+            size=b"%d" % facts.size,
+            sha256=facts.sha256.encode(),
+            lines=b"%d" % facts.starts.size,
+        )
+
+    def read(self, key: str) -> Facts | None:
+        """Return the facts of a file, None if there are none."""
+        found = self.object.fetch(key, "size", "sha256", "lines")
+        if not found:
+            return None
+        size, sha256, lines = (bytes(found[name]).decode() for name in ("size", "sha256", "lines"))
+        count = int(lines)
+        starts = self.object.fetch(key, starts=Range(0, count, dtype="u4"))["starts"] if count else np.empty(0, "u4")
+        return Facts(int(size), sha256, np.asarray(starts))
