@@ -48,8 +48,8 @@ fn begin(
 }
 
 impl Container {
-    /// Removes all versions that neither a snapshot, nor an open transaction, nor a reader of the present can see; answers how many index entries went.
-    /// Their space comes back when they have been merged.
+    /// Removes all versions that neither a snapshot, nor an open transaction, nor a reader of the present can see; answers how
+    /// many index entries went. Their space comes back when they have been merged.
     pub fn aggregate(&self) -> Result<u64> {
         let system = &self.pool.system;
         let _open = system.guard.enter()?;

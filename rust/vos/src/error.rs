@@ -123,6 +123,11 @@ pub enum VosError {
 pub type Result<T> = std::result::Result<T, VosError>;
 
 impl VosError {
+    /// Of a commit: nothing was logged, so that nothing names what was staged for it.
+    pub const fn says_nothing_was_logged(&self) -> bool {
+        matches!(self, Self::NoSpace { .. } | Self::ValueTooLong { .. })
+    }
+
     /// The error's number.
     pub const fn der(&self) -> Der {
         match self {

@@ -98,9 +98,7 @@ impl View {
     fn fetch_stored(&self, iods: &mut [FetchIod<'_>], later: &[Later]) -> Result<()> {
         let data = &self.shard.data;
         for Later { iod, reference, parts } in later {
-            let stored = data::Stored::parse(reference).ok_or_else(|| VosError::Corrupt {
-                why: "a reference into the data file has no known form".to_owned(),
-            })?;
+            let stored = data::Stored::decode(reference)?;
             match iods.get_mut(*iod).map(|iod| &mut iod.value) {
                 Some(FetchValue::Single(sink)) => {
                     let room = sink.room(stored.len()).filter(|room| room.len() == stored.len());

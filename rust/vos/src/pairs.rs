@@ -54,9 +54,7 @@ impl View {
                 whole.push(value);
                 continue;
             };
-            let stored = data::Stored::parse(reference).ok_or_else(|| VosError::Corrupt {
-                why: "a reference into the data file has no known form".to_owned(),
-            })?;
+            let stored = data::Stored::decode(reference)?;
             self.shard.data.read_whole(&stored, whole.push_room(stored.len()))?;
         }
         Ok(whole)

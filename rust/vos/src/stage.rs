@@ -1,7 +1,8 @@
 //! Large values on their way into the data file: written to free blocks before the operation that names them begins.
 
 use crate::array::{Geometry, check_len, check_recxs, parts};
-use crate::data::{Run, STORED_MIN};
+use crate::data::{Run, STORED_MIN, Stored};
+use crate::entry::Payload;
 use crate::error::Result;
 use crate::shard::Shard;
 use daos_types::{Iod, IodValue};
@@ -22,9 +23,10 @@ pub(crate) struct StagedIod {
 }
 
 impl StagedIod {
-    /// The reference to a part, if it is staged.
-    pub(crate) fn part(&self, at: usize) -> Option<&[u8]> {
-        self.parts.get(at)?.as_deref()
+    /// What an entry holds of a part: the reference where it is staged, else the bytes.
+    pub(crate) fn payload<'a>(staged: Option<&'a Self>, at: usize, bytes: &'a [u8]) -> Payload<'a> {
+        let reference = staged.and_then(|staged| staged.parts.get(at)?.as_deref());
+        reference.and_then(Stored::parse).map_or(Payload::Inline(bytes), Payload::Stored)
     }
 }
 
@@ -91,9 +93,7 @@ fn each_part(iod: &Iod<'_>, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result
             // What is wrong is refused before anything is written.
             check_len(rec_size, check_recxs(recxs)?, data.len())?;
             for part in parts(Geometry::of(rec_size), recxs) {
-                let from = (part.from * rec_size) as usize;
-                let len = (part.records() * rec_size) as usize;
-                show(data.get(from..from + len).unwrap_or_default())?;
+                show(part.bytes(rec_size, data))?;
             }
             Ok(())
         }

@@ -5,8 +5,8 @@
 
 use crate::array::Records;
 use crate::changes::Changes;
-use crate::data::{Stored, VALUE_LEN_MAX};
-use crate::entry::{Change, DtxNum, Entry, Payload};
+use crate::data::VALUE_LEN_MAX;
+use crate::entry::{Change, DtxNum, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum};
 use crate::levels::{Merge, Seen};
@@ -143,7 +143,7 @@ impl<'a, 'm> Writing<'a, 'm> {
     }
 
     fn scope(&mut self, num: ObjNum, object: NodeState) -> Scope<'_, 'm> {
-        let at = At { version: self.version, own: self.dtx, dtx: &self.shard.dtx, decided: self.decided };
+        let at = self.at();
         Scope { merge: self.merge, at, kind: self.kind, num, object }
     }
 
@@ -275,7 +275,12 @@ impl<'a, 'm> Writing<'a, 'm> {
             match iod.value {
                 IodValue::Single(value) => {
                     self.check_single(&mut node, iod.akey, dkey_state.floor)?;
-                    self.put(&mut node, Some(iod.akey), self.version, value_of(value, staged))?;
+                    self.put(
+                        &mut node,
+                        Some(iod.akey),
+                        self.version,
+                        Change::Value(StagedIod::payload(staged, 0, value)),
+                    )?;
                 }
                 IodValue::NoSingle => {
                     self.check_single(&mut node, iod.akey, dkey_state.floor)?;
@@ -335,7 +340,9 @@ impl<'a, 'm> Writing<'a, 'm> {
         // There is one: all would have the same akey.
         iods.iter().enumerate().try_for_each(|(at, iod)| {
             let change = match iod.value {
-                IodValue::Single(value) => value_of(value, staged.and_then(|staged| staged.iod(at))),
+                IodValue::Single(value) => {
+                    Change::Value(StagedIod::payload(staged.and_then(|staged| staged.iod(at)), 0, value))
+                }
                 _ => Change::NoValue,
             };
             self.put(&mut node, Some(dkey), self.version, change)
@@ -529,12 +536,6 @@ impl<'a, 'm> Writing<'a, 'm> {
         node.truncate(mark);
         if there { Ok(()) } else { self.put(node, long_key, version, again) }
     }
-}
-
-/// A single value, by the reference to it where it is staged.
-fn value_of<'a>(value: &'a [u8], staged: Option<&'a StagedIod>) -> Change<'a> {
-    let stored = staged.and_then(|staged| staged.part(0)).and_then(Stored::parse);
-    Change::Value(stored.map_or(Payload::Inline(value), Payload::Stored))
 }
 
 fn check_insert_update(

@@ -10,7 +10,7 @@ pub use transaction::Draft;
 
 use crate::clock::HybridClock;
 use daos_types::{Cond, ContainerId, Durability, Epoch, Version};
-use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, VosError};
+use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, View, VosError};
 use daos_wire::ShardRef;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -71,6 +71,19 @@ impl Target {
             cont
         };
         Ok(ObjectRef { cont, oid: of.oid })
+    }
+
+    /// Begins a read: the object, and the shard as it is now.
+    fn look<T>(&self, of: ShardRef, read: impl FnOnce(View, ObjectRef) -> Outcome<T>) -> Outcome<T> {
+        let mut seen = Seen::default();
+        let begun = self.object(of, &mut seen).and_then(|of| Ok((self.store.view(self.shard)?, of)));
+        match begun {
+            Err(error) => (seen, Err(error)),
+            Ok((view, of)) => {
+                let (more, result) = read(view, of);
+                (seen.and(more), result)
+            }
+        }
     }
 
     /// The version of a change made now. Called with the writer's lock held, so that epochs follow the log.

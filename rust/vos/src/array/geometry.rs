@@ -68,9 +68,11 @@ impl Part {
         (self.blocks - 1) * self.stride + self.count
     }
 
-    /// How many records it holds.
-    pub(crate) fn records(self) -> u64 {
-        self.blocks * self.count
+    /// Its bytes among those of the write.
+    pub(crate) fn bytes(self, rec_size: u64, data: &[u8]) -> &[u8] {
+        let from = (self.from * rec_size) as usize;
+        let len = (self.blocks * self.count * rec_size) as usize;
+        data.get(from..from + len).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::geometry::{self, Geometry, check_len, check_recxs, parts};
 use super::state::{Holds, Leaf};
-use crate::data::Stored;
-use crate::entry::{Change, Entry, Payload};
+use crate::entry::{Change, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf, LEVEL_VERSIONS};
 use crate::node::{self, NodeState};
@@ -34,13 +33,7 @@ impl Writing<'_, '_> {
         self.ensure_array(node, akey, dkey, rec_size)?;
         let geometry = Geometry::of(rec_size);
         for (at, part) in parts(geometry, recxs).into_iter().enumerate() {
-            let from = (part.from * rec_size) as usize;
-            let len = (part.records() * rec_size) as usize;
-            let stored = staged.and_then(|staged| staged.part(at)).and_then(Stored::parse);
-            let payload = match stored {
-                Some(stored) => Payload::Stored(stored),
-                None => Payload::Inline(data.get(from..from + len).unwrap_or_default()),
-            };
+            let payload = StagedIod::payload(staged, at, part.bytes(rec_size, data));
             // Both are below a chunk's records, 2^20.
             let (count, blocks) = (part.count as u32, part.blocks as u32);
             let change = if blocks == 1 {

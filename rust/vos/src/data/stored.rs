@@ -1,6 +1,7 @@
 //! References to values in the data file: where they lie, how long they are, and what their bytes add up to.
 //! `docs/formats/data.md` draws the bytes.
 
+use crate::error::{Result, VosError};
 use daos_codec::crc32c_parts;
 
 /// Bytes of a block.
@@ -91,6 +92,13 @@ impl<'a> Stored<'a> {
             && stored.run().end() < 1 << 48
             && sums.len() == stored.len().div_ceil(stored.unit()) * SUM;
         sound.then_some(stored)
+    }
+
+    /// As [`Stored::parse`]; what is no reference is damage.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self> {
+        Self::parse(bytes).ok_or_else(|| VosError::Corrupt {
+            why: "a reference into the data file has no known form".to_owned(),
+        })
     }
 
     /// Its bytes.

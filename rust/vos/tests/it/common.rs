@@ -1,11 +1,12 @@
 //! What the tests of the store share.
 
 use daos_types::{
-    Cond, ContainerId, Durability, FetchIod, FetchValue, PoolId, TargetIdx, ValueSink, Version,
+    Cond, ContainerId, Durability, Epoch, FetchIod, FetchValue, PoolId, TargetIdx, ValueSink, Version,
 };
 use daos_vos::log::LogOptions;
 use daos_vos::media::Media;
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, StoreOptions, View, VosError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub const IDENTITY: [u8; 16] = [7; 16];
@@ -72,4 +73,18 @@ pub fn fetch_single<R>(
     let mut iods = [FetchIod { akey, value: FetchValue::Single(&mut kept) }];
     let (seen, result) = view.fetch(of, dkey, &mut iods, version, cond);
     (seen, result.map(|()| kept.0.as_deref().map(found)))
+}
+
+/// Removes what can be read at none of the snapshots and not from `up_to` on, then looks again: nothing is left to remove.
+pub fn aggregate(store: &Store, shard: ShardNum, cont: ContNum, snapshots: &BTreeSet<u64>, up_to: u64) {
+    let snapshots: Vec<Epoch> = snapshots.iter().map(|epoch| Epoch(*epoch)).collect();
+    let mut again = 0;
+    for _ in 0..2 {
+        let mut tx = store.begin().unwrap();
+        let mut pass = tx.aggregate(shard, cont, &snapshots, Epoch(up_to)).unwrap();
+        tx.commit().unwrap();
+        while store.aggregate_step(&mut pass, 7).unwrap() {}
+        again = pass.removed();
+    }
+    assert_eq!(again, 0, "a second pass found more to remove");
 }

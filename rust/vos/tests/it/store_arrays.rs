@@ -1,6 +1,6 @@
 //! Arrays against a list of every write, hole and punch: epochs in any order, extents of all sizes, merges and openings between.
 
-use crate::common::{IDENTITY, create};
+use crate::common::{IDENTITY, aggregate, create};
 use daos_types::{
     AkeyQuery, ArrayFetch, Cond, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue, KeyQuery,
     ObjectId, ObjectType, Punched, ShardIdx, UnitOid, Version,
@@ -252,18 +252,7 @@ impl World {
         }
         self.clock += 2;
         self.aggregated = self.clock;
-        let snapshots: Vec<Epoch> = self.snapshots.iter().map(|epoch| Epoch(*epoch)).collect();
-        let mut again = 0;
-        for round in 0..2 {
-            let store = self.store();
-            let mut tx = store.begin().unwrap();
-            let mut pass =
-                tx.aggregate(self.shard, self.of.cont, &snapshots, Epoch(self.aggregated)).unwrap();
-            tx.commit().unwrap();
-            while store.aggregate_step(&mut pass, 7).unwrap() {}
-            again = if round == 0 { 0 } else { pass.removed() };
-        }
-        assert_eq!(again, 0, "a second pass found more to remove");
+        aggregate(self.store(), self.shard, self.of.cont, &self.snapshots, self.aggregated);
         for snapshot in self.snapshots.clone() {
             self.compare_keys(Version::read_at(Epoch(snapshot)));
         }

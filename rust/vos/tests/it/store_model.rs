@@ -4,7 +4,7 @@
 //! nothing that holds it was punched since, up to that version. Epochs arrive in any order, merges happen at any time,
 //! the store is closed and opened again.
 
-use crate::common::{IDENTITY, create, fetch_single};
+use crate::common::{IDENTITY, aggregate, create, fetch_single};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -316,17 +316,7 @@ impl World {
         }
         self.clock += 2;
         self.aggregated = self.clock;
-        let snapshots: Vec<Epoch> = self.snapshots.iter().map(|epoch| Epoch(*epoch)).collect();
-        let mut again = 0;
-        for _ in 0..2 {
-            let store = self.store();
-            let mut tx = store.begin().unwrap();
-            let mut pass = tx.aggregate(self.shard, self.cont, &snapshots, Epoch(self.aggregated)).unwrap();
-            tx.commit().unwrap();
-            while store.aggregate_step(&mut pass, 7).unwrap() {}
-            again = pass.removed();
-        }
-        assert_eq!(again, 0, "a second pass found more to remove");
+        aggregate(self.store(), self.shard, self.cont, &self.snapshots, self.aggregated);
         for snapshot in &self.snapshots {
             self.compare(Version::read_at(Epoch(*snapshot)), 3, false);
         }

@@ -11,15 +11,10 @@ pub(in crate::target) const KNOWN: Cond = Cond(Cond::DKEY_FETCH.0 | Cond::AKEY_F
 impl Target {
     /// Reads values of akeys of one dkey, straight into what the iods name.
     pub fn fetch(&self, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Outcome<()> {
-        let mut seen = Seen::default();
-        let prepared = check_cond(request.cond, KNOWN)
-            .and_then(|()| Ok((self.object(request.of, &mut seen)?, self.store.view(self.shard)?)));
-        match prepared {
-            Err(error) => (seen, Err(error)),
-            Ok((of, view)) => {
-                let (more, read) = view.fetch(of, request.dkey, iods, read_at(request.epoch), request.cond);
-                (seen.and(more), read)
-            }
+        if let Err(error) = check_cond(request.cond, KNOWN) {
+            return (Seen::default(), Err(error));
         }
+        let Fetch { of, dkey, epoch, cond, .. } = *request;
+        self.look(of, |view, of| view.fetch(of, dkey, iods, read_at(epoch), cond))
     }
 }

@@ -29,15 +29,8 @@ impl Target {
         request: &List<'_>,
         list: impl FnOnce(&View, ObjectRef, Version, ListRange<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
-        let mut seen = Seen::default();
-        let prepare = |seen: &mut Seen| Ok((self.object(request.of, seen)?, self.store.view(self.shard)?));
-        let (of, view) = match prepare(&mut seen) {
-            Ok(prepared) => prepared,
-            Err(error) => return (seen, Err(error)),
-        };
         let List { from, count_max, bytes_max, reverse, .. } = *request;
         let range = ListRange { from, count_max, bytes_max, reverse, to: None };
-        let (more, page) = list(&view, of, read_at(request.epoch), range);
-        (seen.and(more), page)
+        self.look(request.of, |view, of| list(&view, of, read_at(request.epoch), range))
     }
 }

@@ -29,8 +29,7 @@ impl Target {
         *seen = seen.and(tx.seen());
         result?;
         let committed = tx.commit();
-        // Only these say that nothing was logged that names what is staged.
-        let refused = matches!(committed, Err(VosError::NoSpace { .. } | VosError::ValueTooLong { .. }));
+        let refused = committed.as_ref().is_err_and(VosError::says_nothing_was_logged);
         if let Some(staged) = staged.filter(|_| !refused) {
             staged.keep();
         }

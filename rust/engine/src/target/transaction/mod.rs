@@ -271,8 +271,7 @@ impl Target {
             }
         }
         let committed = tx.commit();
-        // Only these say that nothing was logged that names what is staged.
-        let is_refused = matches!(committed, Err(VosError::NoSpace { .. } | VosError::ValueTooLong { .. }));
+        let is_refused = committed.as_ref().is_err_and(VosError::says_nothing_was_logged);
         let staged = draft.steps.into_iter().filter_map(|step| match step.asked {
             Asked::Update { staged, .. } if !is_refused && step.answer.is_ok() => staged,
             _ => None,
