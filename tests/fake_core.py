@@ -265,6 +265,16 @@ class ContainerFake:
             del self.state.snapshots[epoch]
         return len(going)
 
+    def rollback(self, epoch: int) -> None:
+        self.enter("rollback")
+        if epoch not in self.state.snapshots:
+            raise error_from_der(DER.NONEXIST, "no such snapshot")
+        _, objects, native = deepcopy(self.state.snapshots[epoch])
+        # In place: handles go on.
+        self.state.objects.clear()
+        self.state.objects.update(objects)
+        vars(self.state.native).update(vars(native))
+
     def at(self, epoch: int) -> ContainerFake:
         self.owner.enter("at")
         if epoch not in self.state.snapshots:

@@ -282,6 +282,7 @@ def test_a_snapshot_takes_no_changes(container: _seam.ContainerCore, kv: _seam.K
         lambda: view.alloc_oids(1),
         lambda: view.snapshot_create(None),
         lambda: view.snapshot_destroy(0, 1 << 63),
+        lambda: view.rollback(view.snapshots()[0][0]),
     )
     for act in acts:
         with pytest.raises(AccessError) as caught:
@@ -289,6 +290,21 @@ def test_a_snapshot_takes_no_changes(container: _seam.ContainerCore, kv: _seam.K
         assert caught.value.code is DER.NO_PERM
     assert then.get(b"k") == kv.get(b"k") == b"v"
     assert len(view.snapshots()) == 1
+
+
+def test_a_rollback_shows_what_the_snapshot_shows(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
+    kv.put_many([(b"a", b"1"), (b"b", b"1")])
+    first = container.snapshot_create("first")
+    kv.put(b"a", b"2")
+    kv.remove(b"b")
+    kv.put(b"c", b"2")
+    second = container.snapshot_create("second")
+    for epoch, keys, value in ((first, [b"a", b"b"], b"1"), (second, [b"a", b"c"], b"2")):
+        container.rollback(epoch)
+        assert (sorted(keys_of(kv)), kv.get(b"a")) == (keys, value)
+    kv.put(b"b", b"3")
+    assert (sorted(keys_of(kv)), kv.get_many([b"a", b"b", b"c"])) == ([b"a", b"b", b"c"], [b"2", b"3", b"2"])
+    assert container.snapshots() == [(first, "first"), (second, "second")]
 
 
 def test_snapshots_that_are_there_and_those_that_are_not(container: _seam.ContainerCore) -> None:
@@ -300,6 +316,7 @@ def test_snapshots_that_are_there_and_those_that_are_not(container: _seam.Contai
         lambda: container.at(0),
         lambda: container.at((1 << 64) - 1),
         lambda: container.snapshot_destroy(second + 1, third - 1),
+        lambda: container.rollback(second + 1),
     )
     for act in acts:
         with pytest.raises(NotFoundError):

@@ -74,6 +74,17 @@ class Histories(RuleBasedStateMachine):
         with pytest.raises(daos.NotFoundError):
             list(view.names())
 
+    @precondition(lambda self: self.then)
+    @rule(data=st.data())
+    def rollback(self, data: st.DataObject) -> None:
+        target = data.draw(st.sampled_from(list(self.then)))
+        self.cont.rollback(target)
+        self.now = {name: dict(content) for name, content in self.then[target].items()}
+
+    @rule()
+    def aggregate(self) -> None:
+        self.cont.aggregate()
+
     @rule()
     def merge(self) -> None:
         # More than two memtables: writers merge the first before they go on.
@@ -169,6 +180,7 @@ WRITES = {
     "make again": lambda cont: cont.kv("later", create=True),
     "destroy": lambda cont: cont.destroy("k"),
     "snapshot": lambda cont: cont.snapshot(),
+    "rollback": lambda cont: cont.rollback("s"),
     "destroy_snapshot": lambda cont: cont.destroy_snapshot("s"),
     "destroy_snapshots": lambda cont: cont.destroy_snapshots(0, 2**64 - 1),
 }

@@ -35,6 +35,11 @@ impl OpenEpochs {
         epochs.retain(|_, opened| now.duration_since(*opened) <= LIFE_MAX);
         epochs.first_key_value().map(|(epoch, _)| *epoch)
     }
+
+    /// All epochs that are read. To be called under the writer's lock.
+    pub(crate) fn all(&self) -> Vec<Epoch> {
+        self.0.lock().keys().copied().collect()
+    }
 }
 
 impl OpenEpoch {

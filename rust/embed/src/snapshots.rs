@@ -88,6 +88,36 @@ impl Container {
         Ok(epochs.len())
     }
 
+    /// Goes back to a snapshot, as a new version: what was written since is seen by nobody who reads the present, later snapshots
+    /// stay as they are. Durable at return. Attributes, properties and the label are not part of it.
+    pub fn rollback(&self, to: Epoch) -> Result<()> {
+        let system = &self.pool.system;
+        let _open = system.guard.enter()?;
+        self.check_writable()?;
+        let _tables = system.tables.lock();
+        self.row()?;
+        self.pool.route.check_snapshot(self.uuid, to)?;
+        let mut readers: Vec<Epoch> = self.listed()?.iter().map(|snapshot| snapshot.epoch).collect();
+        let store = &system.guard.store;
+        let mut commit = || {
+            let mut tx = store.begin()?;
+            // Under the writer's lock: every change so far has a smaller epoch, every later one a greater.
+            let at = system.clock.next();
+            readers.extend(system.guard.epochs.all());
+            for target in &self.pool.route.targets {
+                if let Some(num) = store.cont_num(target.shard(), self.uuid)?.1 {
+                    tx.rollback(target.shard(), num, at, to, &readers)?;
+                }
+            }
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        commit().map_err(told)?;
+        if let Some(background) = &*system.guard.background.lock() {
+            background.sweep();
+        }
+        Ok(())
+    }
+
     /// The container as of a snapshot: to be read, and not to be changed.
     pub fn at(&self, epoch: Epoch) -> Result<Self> {
         let _open = self.pool.system.guard.enter()?;

@@ -112,6 +112,11 @@ impl Container {
         py.detach(|| self.0.snapshot_destroy(Epoch(first), Epoch(last))).or_raise(py)
     }
 
+    /// Goes back to a snapshot.
+    fn rollback(&self, py: Python<'_>, epoch: u64) -> PyResult<()> {
+        py.detach(|| self.0.rollback(Epoch(epoch))).or_raise(py)
+    }
+
     /// The container as of a snapshot.
     fn at(&self, py: Python<'_>, epoch: u64) -> PyResult<Self> {
         Ok(Self(py.detach(|| self.0.at(Epoch(epoch))).or_raise(py)?))

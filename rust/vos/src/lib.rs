@@ -29,6 +29,7 @@ mod pairs;
 mod query;
 mod read;
 mod reclaim;
+mod rollback;
 mod shard;
 mod stage;
 mod store;

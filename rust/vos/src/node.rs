@@ -8,6 +8,7 @@ use crate::entry::{Change, DtxNum, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf, ObjNum};
 use crate::levels::{First, Merge};
+use crate::rollback::Stretch;
 use daos_types::{Lsn, Version};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -35,6 +36,8 @@ pub(crate) struct ObjectState {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At<'a> {
     pub(crate) version: Version,
+    /// What it passes over, because the container was rolled back.
+    pub(crate) hidden: &'a [Stretch],
     pub(crate) own: DtxNum,
     pub(crate) dtx: &'a DtxTable,
     /// Collects the log positions of the decisions that an answer depends on.
@@ -42,8 +45,17 @@ pub(crate) struct At<'a> {
 }
 
 impl At<'_> {
-    /// Whether a change of this transaction counts; an error where that is not decided.
-    pub(crate) fn counts(&self, dtx: DtxNum) -> Result<bool> {
+    /// Whether no rollback hides a version.
+    #[inline]
+    pub(crate) fn sees(&self, version: Version) -> bool {
+        self.hidden.is_empty() || !self.hidden.iter().any(|stretch| stretch.has(version.epoch))
+    }
+
+    /// Whether a change of this version and transaction counts; an error where that is not decided.
+    pub(crate) fn counts(&self, version: Version, dtx: DtxNum) -> Result<bool> {
+        if !self.sees(version) {
+            return Ok(false);
+        }
         if dtx == DtxNum::COMMITTED || dtx == self.own {
             return Ok(true);
         }
@@ -93,7 +105,7 @@ impl ObjectState {
     pub(crate) fn at(&self, at: At<'_>) -> Result<NodeState> {
         let mut newest = None;
         for event in self.events.iter().filter(|event| event.version <= at.version) {
-            if !at.counts(event.dtx)? {
+            if !at.counts(event.version, event.dtx)? {
                 continue;
             }
             newest = newest.or(Some(event.alive));
@@ -161,7 +173,7 @@ pub(crate) fn state(
         if version <= floor {
             return Ok(ControlFlow::Break(()));
         }
-        if !at.counts(entry.dtx)? {
+        if !at.counts(version, entry.dtx)? {
             return Ok(ControlFlow::Continue(()));
         }
         alive = alive.or(Some(entry.change.is_alive()));
@@ -204,7 +216,7 @@ pub(crate) fn newest<R>(
                 }
                 (None, _) => return None,
             };
-            if entry.dtx != DtxNum::COMMITTED && entry.dtx != at.own {
+            if (entry.dtx != DtxNum::COMMITTED && entry.dtx != at.own) || !at.sees(version) {
                 return None;
             }
             if version <= floor || !entry.change.is_alive() {
@@ -222,7 +234,7 @@ pub(crate) fn newest<R>(
             let mut result = None;
             walk_versions(merge, node, at.version, |version, entry| {
                 if version > floor {
-                    if !at.counts(entry.dtx)? {
+                    if !at.counts(version, entry.dtx)? {
                         return Ok(ControlFlow::Continue(()));
                     }
                     if entry.change.is_alive() {

@@ -123,7 +123,15 @@ impl View {
         };
         self.look.levels.read(self.overlay.as_deref(), |merge| {
             let decided = Cell::new(Lsn::ZERO);
-            let at = At { version, own: DtxNum::COMMITTED, dtx: &self.shard.dtx, decided: &decided };
+            // While the memtables stand still: what was rolled back and what came after it is seen as one.
+            let hidden = self.shard.hidden(of.cont, version.epoch);
+            let at = At {
+                version,
+                hidden: &hidden,
+                own: DtxNum::COMMITTED,
+                dtx: &self.shard.dtx,
+                decided: &decided,
+            };
             let run = || {
                 let look = self.look.objects_changed;
                 let state = object_state(&self.shard, look, merge, of, self.overlay.is_some())?;
@@ -326,7 +334,7 @@ impl Scope<'_, '_> {
                 if version <= floor {
                     return Ok(false);
                 }
-                if self.at.counts(entry.dtx)? {
+                if self.at.counts(version, entry.dtx)? {
                     if let (true, Some(key)) = (long, entry.long_key) {
                         user.clear();
                         user.extend_from_slice(key);

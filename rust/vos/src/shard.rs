@@ -12,6 +12,8 @@ use crate::levels::Levels;
 use crate::merge_batch::MergeBatch;
 use crate::node::ObjectState;
 use crate::reclaim::{CensusWalk, Freed};
+use crate::rollback::{Rollbacks, Stretch};
+use crate::store::rollback;
 use daos_types::{Epoch, Lsn, UnitOid};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -44,6 +46,10 @@ pub(crate) struct Shard {
     aggregated: RwLock<HashMap<ContNum, Epoch, Seeded>>,
     /// The greatest of these.
     aggregated_max: AtomicU64,
+    /// Of containers that have any: a change is made under the hold of the memtable under which its row is inserted.
+    rollbacks: RwLock<HashMap<ContNum, Arc<Rollbacks>, Seeded>>,
+    /// When the newest of these was made; 0 as long as there are none.
+    rolled_back_max: AtomicU64,
     /// Why it takes no more changes, if it does not.
     failed: OnceLock<String>,
 }
@@ -66,6 +72,8 @@ impl Shard {
             replaced: Mutex::default(),
             aggregated: RwLock::default(),
             aggregated_max: AtomicU64::new(0),
+            rollbacks: RwLock::default(),
+            rolled_back_max: AtomicU64::new(0),
             failed: OnceLock::new(),
         }
     }
@@ -121,12 +129,16 @@ impl Shard {
         Ok(Some(state))
     }
 
-    /// Forgets what is remembered of the object whose node a change touches. After the insertion, under the same hold.
-    pub(crate) fn forget_object(&self, key: &[u8]) {
-        let Some(of) = key::parse_object(key) else { return };
-        let mut objects = self.objects.write();
-        self.objects_changed.fetch_add(1, Ordering::Release);
-        objects.remove(&of);
+    /// Brings what is remembered of a container or of an object's node up to a change. After the insertion, under the same hold.
+    pub(crate) fn note_change(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        if let Some(of) = key::parse_object(key) {
+            let mut objects = self.objects.write();
+            self.objects_changed.fetch_add(1, Ordering::Release);
+            objects.remove(&of);
+        } else if let Some(cont) = rollback::container_of(key) {
+            self.set_rollbacks(cont, value.map(rollback::decode).transpose()?);
+        }
+        Ok(())
     }
 
     /// Bytes and entries of the active memtable.
@@ -191,8 +203,42 @@ impl Shard {
 
     /// Whether a container may have a change at this epoch.
     pub(crate) fn takes(&self, cont: ContNum, epoch: Epoch) -> bool {
-        epoch.0 > self.aggregated_max.load(Ordering::Acquire)
-            || self.aggregated.read().get(&cont).is_none_or(|up_to| epoch > *up_to)
+        let aggregated = epoch.0 <= self.aggregated_max.load(Ordering::Acquire)
+            && self.aggregated.read().get(&cont).is_some_and(|up_to| epoch <= *up_to);
+        let rolled_back = self.rolled_back_after(Epoch(epoch.0.saturating_sub(1)))
+            && self.rollbacks.read().get(&cont).is_some_and(|rollbacks| epoch <= rollbacks.newest());
+        !aggregated && !rolled_back
+    }
+
+    /// The rollbacks of a container.
+    pub(crate) fn rollbacks(&self, cont: ContNum) -> Arc<Rollbacks> {
+        self.rollbacks.read().get(&cont).cloned().unwrap_or_default()
+    }
+
+    /// Takes note of what a container's row of rollbacks says, or that it is gone.
+    pub(crate) fn set_rollbacks(&self, cont: ContNum, rollbacks: Option<Rollbacks>) {
+        let mut all = self.rollbacks.write();
+        match rollbacks {
+            Some(rollbacks) => {
+                self.rolled_back_max.fetch_max(rollbacks.newest().0, Ordering::AcqRel);
+                all.insert(cont, Arc::new(rollbacks));
+            }
+            None => drop(all.remove(&cont)),
+        }
+    }
+
+    /// What a reader of a container passes over. To be asked while the memtables are held.
+    #[inline]
+    pub(crate) fn hidden(&self, cont: ContNum, reader: Epoch) -> Vec<Stretch> {
+        if self.rolled_back_max.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        self.rollbacks.read().get(&cont).map_or_else(Vec::new, |rollbacks| rollbacks.hidden(reader))
+    }
+
+    /// Whether any container may have been rolled back after an epoch.
+    pub(crate) fn rolled_back_after(&self, epoch: Epoch) -> bool {
+        self.rolled_back_max.load(Ordering::Acquire) > epoch.0
     }
 
     /// Why it takes no more changes.

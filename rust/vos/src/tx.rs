@@ -13,6 +13,7 @@ use crate::levels::{Merge, Seen};
 use crate::memtable::MemTable;
 use crate::node::{self, At, NodeState};
 use crate::read::{self, ListRange, ObjectRef, Scope, View, object_state};
+use crate::rollback::Stretch;
 use crate::shard::{Look, Shard};
 use crate::stage::{Staged, StagedIod};
 use crate::store::ROW_OBJECT_NUMS;
@@ -67,9 +68,9 @@ impl Part {
         self.look = self.shard.look();
     }
 
-    /// Whether anything newer than an epoch may be stored.
+    /// Whether anything newer than an epoch may be stored, or may have come forth again.
     pub(crate) fn may_be_newer(&self, than: Epoch) -> bool {
-        self.look.levels.may_be_newer(than)
+        self.look.levels.may_be_newer(than) || self.shard.rolled_back_after(than)
     }
 
     /// For reading, with what earlier operations changed.
@@ -101,8 +102,10 @@ impl Part {
             let overlaid = overlay.is_some();
             let look = look.objects_changed;
             let decided = &Cell::new(Lsn::ZERO);
+            let hidden = &shard.hidden(of.cont, version.epoch);
             let mut writing = Writing {
                 shard,
+                hidden,
                 look,
                 merge,
                 of,
@@ -124,6 +127,7 @@ impl Part {
 /// One operation at work.
 pub(crate) struct Writing<'a, 'm> {
     pub(crate) shard: &'a Shard,
+    hidden: &'a [Stretch],
     look: u64,
     pub(crate) merge: &'a mut Merge<'m>,
     of: ObjectRef,
@@ -139,7 +143,13 @@ pub(crate) struct Writing<'a, 'm> {
 
 impl<'a, 'm> Writing<'a, 'm> {
     pub(crate) fn at(&self) -> At<'a> {
-        At { version: self.version, own: self.dtx, dtx: &self.shard.dtx, decided: self.decided }
+        At {
+            version: self.version,
+            hidden: self.hidden,
+            own: self.dtx,
+            dtx: &self.shard.dtx,
+            decided: self.decided,
+        }
     }
 
     fn scope(&mut self, num: ObjNum, object: NodeState) -> Scope<'_, 'm> {
@@ -489,7 +499,7 @@ impl<'a, 'm> Writing<'a, 'm> {
             let version = key::version_of(self.merge.key()).unwrap_or_default();
             let alive = entry.change.is_alive();
             // An undecided change makes a late punch wait.
-            if version > self.version && self.at().counts(entry.dtx)? {
+            if version > self.version && self.at().counts(version, entry.dtx)? {
                 let earliest = if is_own { &mut own_next } else { &mut below };
                 if is_own || alive {
                     *earliest = earliest.iter().copied().chain([version]).min();

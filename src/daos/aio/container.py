@@ -108,6 +108,10 @@ class Container:
         """Return the container as of a snapshot, to be read; errors are those of `daos.Container.at`."""
         return Container(await self._home.call(lambda: self._sync.at(snapshot)), self._pool, self._home)
 
+    async def rollback(self, snapshot: str | int | client.Snapshot) -> None:
+        """Go back to a snapshot, as a new version; as `daos.Container.rollback`."""
+        await self._home.call(lambda: self._sync.rollback(snapshot))
+
     async def destroy_snapshot(self, snapshot: str | int | client.Snapshot) -> None:
         """Destroy a snapshot; errors are those of `daos.Container.destroy_snapshot`."""
         await self._home.call(lambda: self._sync.destroy_snapshot(snapshot))

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "list-objects": Lazy("daos.cli.container_list_objects", "List what has a name.", ("list-obj",)),
             "list-snaps": Lazy("daos.cli.container_list_snaps", "List the snapshots of a container.", ("list-snap",)),
             "query": Lazy("daos.cli.container_query", "Tell about a container."),
+            "rollback": Lazy("daos.cli.container_rollback", "Bring a container back to a snapshot."),
             "set-attr": Lazy("daos.cli.container_set_attr", "Set attributes of a container."),
             "set-prop": Lazy("daos.cli.container_set_prop", "Change properties of a container."),
         },

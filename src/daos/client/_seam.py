@@ -220,6 +220,9 @@ class ContainerCore(Protocol):
     def snapshot_destroy(self, first: int, last: int) -> int:
         """Destroy the snapshots from one epoch to another, both included; return how many, else `DER.NONEXIST`."""
 
+    def rollback(self, epoch: int) -> None:
+        """Go back to a snapshot, durable at return, else `DER.NONEXIST`; of a snapshot, `DER.NO_PERM`."""
+
     def at(self, epoch: int) -> ContainerCore:
         """Return the container as of a snapshot, else `DER.NONEXIST`; what would change it is `DER.NO_PERM`."""
 

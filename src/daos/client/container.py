@@ -352,6 +352,27 @@ class Container:
         found = self._find(snapshot)
         return Container(self._core.at(found.epoch), self._pool, as_of=found)
 
+    def rollback(self, snapshot: str | int | Snapshot) -> None:
+        """Go back to a snapshot, as a new version: from now on the container shows what it shows.
+
+        All or nothing, and at once, however much has changed since; durable at return. What was written since is given
+        free unless a snapshot shows it; snapshots taken since stay, so that one taken just before is the way back.
+        Label, properties, attributes and snapshots are not part of it. A transaction that read what this changes
+        conflicts.
+
+        An `Array` that is open, and was not there when the snapshot was taken, is then one that was destroyed: open it
+        anew by its name. Source: `daos_cont_rollback`.
+
+        Args:
+            snapshot: As `at`.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is no such snapshot.
+            InvalidError: `DER.INVAL`: what can be none; 1024 rollbacks between snapshots that are all still there.
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        self._core.rollback(self._find(snapshot).epoch)
+
     def destroy_snapshot(self, snapshot: str | int | Snapshot) -> None:
         """Destroy a snapshot; durable at return. What only it could see will be given free.
 

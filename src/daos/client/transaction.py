@@ -144,6 +144,10 @@ class Transaction(Container):
         """Refused."""
         self._outside("snapshots")
 
+    def rollback(self, snapshot: str | int | Snapshot) -> None:  # noqa: ARG002 -- as its base has it
+        """Refused."""
+        self._outside("snapshots")
+
     def destroy_snapshot(self, snapshot: str | int | Snapshot) -> None:  # noqa: ARG002 -- as its base has it
         """Refused."""
         self._outside("snapshots")

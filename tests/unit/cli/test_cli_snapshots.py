@@ -83,7 +83,19 @@ def test_destroying_them(snapped: Tool, words: list[str], left: list[int]) -> No
     assert [entry["epoch"] for entry in listed] == left
 
 
+@pytest.mark.parametrize("words", [["-s", "before"], ["--epc", str(FIRST)]])
+def test_going_back(snapped: Tool, words: list[str]) -> None:
+    result = snapped("cont", "rollback", "tank", "run7", *words)
+    assert (result.status, result.text, result.errors) == (0, "", "")
+    assert snapped("kv", "get", "tank", "run7", "params", "lr").text == "0.1"
+    assert snapped("cont", "rollback", "tank", "run7", "-e", str(SECOND), "-j").json["response"] is None
+    assert snapped("kv", "get", "tank", "run7", "params", "lr").text == "0.2"
+
+
 ERRORS = [
+    ("cont rollback tank run7", "give a snapshot: its name or its epoch", -1003),
+    ("cont rollback tank run7 -s before -e 1", "give a snapshot: its name or its epoch", -1003),
+    ("cont rollback tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
     ("cont create-snap tank run7 -s before", "snapshot before is there: DER_EXIST(-1004): ", -1004),
     ("cont create-snap tank run7 -s 0x17", "invalid snapshot name '0x17': DER_INVAL(-1003): ", -1003),
     ("cont create-snap tank nope", 'no container "nope" in pool tank', -2050),

@@ -255,6 +255,7 @@ BAD: list[tuple[str, dict[str, object], type[DaosError], DER, str]] = [
     ("at", {"snapshot": "7"}, InvalidError, DER.INVAL, "no number"),
     ("at", {"snapshot": None}, InvalidError, DER.INVAL, "from 0 to"),
     ("at", {"snapshot": -1}, InvalidError, DER.INVAL, "from 0 to"),
+    ("rollback", {"snapshot": "nope"}, NotFoundError, DER.NONEXIST, "list the snapshots"),
     ("destroy_snapshot", {"snapshot": "nope"}, NotFoundError, DER.NONEXIST, "list the snapshots"),
     ("destroy_snapshots", {"first": 2, "last": 1}, InvalidError, DER.INVAL, "the smaller one first"),
     ("destroy_snapshots", {"first": 1, "last": 1 << 64}, InvalidError, DER.INVAL, "from 0 to"),
@@ -273,6 +274,7 @@ def test_bad_input(
             "kv": cont.kv,
             "snapshot": cont.snapshot,
             "at": cont.at,
+            "rollback": cont.rollback,
             "destroy_snapshot": cont.destroy_snapshot,
             "destroy_snapshots": cont.destroy_snapshots,
         }[method]

@@ -58,6 +58,7 @@ fn a_snapshot_takes_no_changes() {
         kv.destroy(),
         then.alloc_oids(1).map(drop),
         then.snapshot_create(None).map(drop),
+        then.rollback(snapshot.epoch),
         then.snapshot_destroy(Epoch::ZERO, Epoch::MAX).map(drop),
     ];
     for result in refused {
@@ -123,4 +124,76 @@ fn what_no_snapshot_shows_is_removed_and_what_one_shows_is_not() {
     assert!(other >= 2, "the value and its punch are gone: {other}");
     assert_eq!(value(&kv), None);
     assert_eq!(cont.aggregate().unwrap(), 0);
+}
+
+#[test]
+fn a_rollback_is_a_new_version_and_lasts_over_a_reopening() {
+    let place = Place::new("rollback");
+    let system = System::open(&place.0, &Options { targets: 3, ..Options::default() }).unwrap();
+    let cont = container(&system);
+    let kv = cont.kv(oid()).unwrap();
+    let keys: Vec<String> = (0..50).map(|number| format!("key {number}")).collect();
+    let put = |value: &[u8]| {
+        for key in &keys {
+            kv.put(key.as_bytes(), value, Cond::NONE).unwrap();
+        }
+    };
+    put(b"one");
+    let one = cont.snapshot_create(Some("one")).unwrap();
+    put(b"two");
+    let two = cont.snapshot_create(Some("two")).unwrap();
+    kv.destroy().unwrap();
+    cont.rollback(one.epoch).unwrap();
+    let all = |kv: &Kv<dyn Route>, expected: &[u8]| {
+        for key in &keys {
+            let mut value = Vec::new();
+            assert!(kv.get(key.as_bytes(), Cond::NONE, &mut value).unwrap());
+            assert_eq!(value, expected);
+        }
+        assert_eq!(kv.list(None, 100, false).unwrap().keys.len(), keys.len());
+    };
+    all(&kv, b"one");
+    kv.put(b"k", b"after", Cond::NONE).unwrap();
+    cont.aggregate().unwrap();
+    drop((kv, cont, system));
+
+    let system = System::open(&place.0, &Options::default()).unwrap();
+    let cont = system.pool_open("p").unwrap().container_open("c").unwrap();
+    let kv = cont.kv(oid()).unwrap();
+    assert_eq!(value(&kv).as_deref(), Some(&b"after"[..]));
+    kv.remove(b"k", Cond::NONE).unwrap();
+    all(&kv, b"one");
+    all(&cont.at(two.epoch).unwrap().kv(oid()).unwrap(), b"two");
+    assert_eq!(cont.snapshots().unwrap(), [one.clone(), two.clone()]);
+    cont.rollback(two.epoch).unwrap();
+    all(&kv, b"two");
+    cont.snapshot_destroy(Epoch::ZERO, Epoch::MAX).unwrap();
+    assert_eq!(cont.rollback(one.epoch).unwrap_err().der, Der::Nonexist);
+    cont.aggregate().unwrap();
+    all(&kv, b"two");
+}
+
+#[test]
+fn transactions_notice_a_rollback() {
+    let system = System::in_memory(&Options::default()).unwrap();
+    let cont = container(&system);
+    let kv = cont.kv(oid()).unwrap();
+    kv.put(b"k", b"one", Cond::NONE).unwrap();
+    let snapshot = cont.snapshot_create(None).unwrap();
+    kv.put(b"k", b"two", Cond::NONE).unwrap();
+    let [reads, blind, looks] = [(); 3].map(|()| cont.transaction().unwrap());
+    let [of_reads, of_blind, of_looks] = [&reads, &blind, &looks].map(|tx| tx.container().kv(oid()).unwrap());
+    assert_eq!(value(&of_reads).as_deref(), Some(&b"two"[..]));
+    of_reads.put(b"read", b"1", Cond::NONE).unwrap();
+    of_blind.put(b"blind", b"1", Cond::NONE).unwrap();
+    assert_eq!(value(&of_looks).as_deref(), Some(&b"two"[..]));
+    cont.rollback(snapshot.epoch).unwrap();
+    // They go on reading what they began with.
+    assert_eq!(value(&of_reads).as_deref(), Some(&b"two"[..]));
+    assert_eq!(value(&of_looks).as_deref(), Some(&b"two"[..]));
+    assert_eq!(reads.commit().unwrap_err().der, Der::TxRestart);
+    blind.commit().unwrap();
+    looks.commit().unwrap();
+    assert_eq!(value(&kv).as_deref(), Some(&b"one"[..]));
+    assert_eq!(kv.list(None, 10, false).unwrap().keys, [b"blind".to_vec(), b"k".to_vec()]);
 }

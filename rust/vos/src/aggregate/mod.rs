@@ -1,5 +1,6 @@
 //! Removing versions that nobody can read any more: `docs/internals/aggregation.md` tells which, and in which order.
 
+mod bounds;
 mod needed;
 
 use crate::array::Span;
@@ -10,6 +11,8 @@ use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_END, OBJECT_NODE_LEN, ObjNum};
 use crate::levels::Merge;
 use crate::node;
+use crate::rollback::{Rollbacks, Stretch};
+use bounds::Bounds;
 use daos_types::object_id::KeyKind;
 use daos_types::{Epoch, ObjectType, Version};
 use needed::{Kind, Punches};
@@ -23,8 +26,11 @@ const EXTENTS_MAX: usize = 1 << 20;
 pub struct Aggregation {
     pub(crate) shard: ShardNum,
     pub(crate) cont: ContNum,
-    /// Reads at these, and at later ones, go on as they are. Ascending.
-    bounds: Vec<Version>,
+    up_to: Epoch,
+    /// Reads at these, and at later ones, go on as they are.
+    bounds: Bounds,
+    /// What rollbacks hide, and whether any of it is kept nevertheless.
+    hidden: Vec<(Stretch, bool)>,
     /// Where the next object is looked for.
     from: Vec<u8>,
     object: Option<Object>,
@@ -66,16 +72,23 @@ pub(crate) struct Removals {
 
 impl Aggregation {
     /// A pass that keeps what can be read at the snapshots, and from `up_to` on.
-    pub(crate) fn new(shard: ShardNum, cont: ContNum, snapshots: &[Epoch], up_to: Epoch) -> Self {
-        let mut bounds: Vec<Version> = snapshots
-            .iter()
-            .filter(|snapshot| **snapshot < up_to)
-            .chain([&up_to])
-            .map(|epoch| Version::read_at(*epoch))
-            .collect();
-        bounds.sort_unstable();
+    pub(crate) fn new(
+        shard: ShardNum,
+        cont: ContNum,
+        snapshots: &[Epoch],
+        rollbacks: &Rollbacks,
+        up_to: Epoch,
+    ) -> Self {
+        let bounds = Bounds::new(snapshots, rollbacks, up_to);
+        let hidden = rollbacks.stretches().map(|stretch| (stretch, false)).collect();
         let from = KeyBuf::objects(cont).as_slice().to_vec();
-        Self { shard, cont, bounds, from, object: None, removed: 0 }
+        Self { shard, cont, up_to, bounds, hidden, from, object: None, removed: 0 }
+    }
+
+    /// Of a pass that is done: up to which epoch it looked, and whether it left nothing of a hidden stretch.
+    pub(crate) fn emptied(&self) -> (Epoch, impl Fn(Stretch) -> bool) {
+        let is_empty = |stretch| self.hidden.iter().any(|(known, kept)| *known == stretch && !kept);
+        (self.up_to, is_empty)
     }
 
     /// Index entries removed so far.
@@ -96,7 +109,7 @@ impl Aggregation {
             found.seen = 1;
             return Ok(found);
         };
-        let mut look = Look { merge, dtx, bounds: &self.bounds, found };
+        let mut look = Look { merge, dtx, bounds: &self.bounds, hidden: &mut self.hidden, found };
         if look.dkey(&mut object)? {
             self.object = Some(object);
         } else {
@@ -150,7 +163,7 @@ impl Versions {
     }
 
     /// Which are needed, all of them where one is undecided.
-    fn needed(&mut self, bounds: &[Version], floors: &[Version]) -> Vec<bool> {
+    fn needed(&mut self, bounds: &Bounds, floors: &[Version]) -> Vec<bool> {
         let keep = needed::versions(&self.list, bounds, floors, &mut self.punches);
         if self.undecided { vec![true; keep.len()] } else { keep }
     }
@@ -164,7 +177,8 @@ fn status(dtx: &DtxTable, num: DtxNum) -> Status {
 struct Look<'a, 'm> {
     merge: &'a mut Merge<'m>,
     dtx: &'a DtxTable,
-    bounds: &'a [Version],
+    bounds: &'a Bounds,
+    hidden: &'a mut [(Stretch, bool)],
     found: Removals,
 }
 
@@ -187,7 +201,7 @@ impl Look<'_, '_> {
         let keep = own.needed(self.bounds, &above);
         for ((version, kind), _) in own.list.iter().zip(&keep).filter(|(_, keep)| **keep) {
             if *kind != Kind::Punch {
-                object.own.punches.keep(*version);
+                object.own.punches.keep(*version, self.bounds);
             }
         }
         self.remove_versions(&mut node, &own, &keep);
@@ -214,21 +228,23 @@ impl Look<'_, '_> {
             self.found.seen += own.list.len() + spans.len();
             own.undecided |= undecided;
             let keep_spans = if own.undecided || spans.len() > EXTENTS_MAX {
+                self.note_unknown();
                 vec![true; spans.len()]
             } else {
                 needed::extents(&spans, self.bounds, &floors)
             };
             let kept = spans.iter().zip(&keep_spans).filter(|(_, keep)| **keep);
+            self.note_kept(kept.clone().map(|(span, _)| span.version));
             for (span, _) in kept.filter(|(span, _)| !span.is_hole) {
-                own.punches.keep(span.version);
-                above.punches.keep(span.version);
-                object.own.punches.keep(span.version);
+                own.punches.keep(span.version, self.bounds);
+                above.punches.keep(span.version, self.bounds);
+                object.own.punches.keep(span.version, self.bounds);
             }
             let keep = own.needed(self.bounds, inside);
             for ((version, kind), _) in own.list.iter().zip(&keep).filter(|(_, keep)| **keep) {
                 if *kind != Kind::Punch {
-                    above.punches.keep(*version);
-                    object.own.punches.keep(*version);
+                    above.punches.keep(*version, self.bounds);
+                    object.own.punches.keep(*version, self.bounds);
                 }
             }
             above.undecided |= own.undecided;
@@ -282,7 +298,28 @@ impl Look<'_, '_> {
         KeyBuf::from_slice(&self.merge.key()[..parent.len() + parsed.encoded_len]).map(Some)
     }
 
+    /// Takes note of what is kept although a rollback hides it.
+    fn note_kept(&mut self, kept: impl Iterator<Item = Version>) {
+        if self.hidden.is_empty() {
+            return;
+        }
+        for version in kept {
+            let has = |(stretch, _): &&mut (Stretch, bool)| stretch.has(version.epoch);
+            self.hidden.iter_mut().filter(has).for_each(|(_, kept)| *kept = true);
+        }
+    }
+
+    /// The same where not all that is kept was looked at.
+    fn note_unknown(&mut self) {
+        self.hidden.iter_mut().for_each(|(_, kept)| *kept = true);
+    }
+
     fn remove_versions(&mut self, node: &mut KeyBuf, own: &Versions, keep: &[bool]) {
+        let kept = own.list.iter().zip(keep).filter(|(_, keep)| **keep);
+        self.note_kept(kept.map(|((version, _), _)| *version));
+        if own.undecided {
+            self.note_unknown();
+        }
         let mark = node.mark();
         for ((version, _), keep) in own.list.iter().zip(keep).rev() {
             if !keep {
@@ -296,7 +333,7 @@ impl Look<'_, '_> {
     /// Decides what is needed of an object's own versions, after all that is below it.
     fn finish(&mut self, object: Object) {
         let Object { mut node, num, mut own, .. } = object;
-        let above = vec![Version::default(); self.bounds.len()];
+        let above = vec![Version::default(); self.bounds.iter().count()];
         let keep = own.needed(self.bounds, &above);
         self.found.seen += own.list.len();
         self.remove_versions(&mut node, &own, &keep);
@@ -307,7 +344,7 @@ impl Look<'_, '_> {
 }
 
 /// The newest punch at or before each bound: of these, or of those above.
-fn floors(bounds: &[Version], punches: &Punches, above: &[Version]) -> Vec<Version> {
+fn floors(bounds: &Bounds, punches: &Punches, above: &[Version]) -> Vec<Version> {
     let above = above.iter().copied().chain(std::iter::repeat(Version::default()));
-    bounds.iter().zip(above).map(|(bound, above)| punches.floor(*bound).max(above)).collect()
+    bounds.iter().zip(above).map(|(bound, above)| punches.floor(bound).max(above)).collect()
 }

@@ -1,6 +1,7 @@
 //! Which versions still count: pure. A version counts if somebody can read it: at one of the *bounds*, the epochs of the snapshots and
-//! the one up to which versions are aggregated. Later versions are not looked at.
+//! the one up to which versions are aggregated, each on its branch. Later versions are not looked at.
 
+use super::bounds::{Bound, Bounds};
 use crate::array::{Gap, Span, paint};
 use daos_types::Version;
 
@@ -38,38 +39,39 @@ impl Punches {
     }
 
     /// Something of the node, or below it, is kept.
-    pub(crate) fn keep(&mut self, version: Version) {
+    pub(crate) fn keep(&mut self, version: Version, bounds: &Bounds) {
         let next = self.versions.partition_point(|punch| *punch < version);
-        if let Some(hides) = self.hides.get_mut(next) {
-            *hides = true;
-        }
+        let hides = &mut self.hides;
+        bounds.next_on_branches(version, self.versions.get(next..).unwrap_or_default(), |at| {
+            if let Some(hides) = hides.get_mut(next + at) {
+                *hides = true;
+            }
+        });
     }
 
     fn hides(&self, punch: Version) -> bool {
         self.versions.binary_search(&punch).is_ok_and(|at| self.hides.get(at) == Some(&true))
     }
 
-    /// The newest at or before a bound; the first version of all where there is none.
-    pub(crate) fn floor(&self, bound: Version) -> Version {
-        let next = self.versions.partition_point(|punch| *punch <= bound);
-        next.checked_sub(1).and_then(|at| self.versions.get(at)).copied().unwrap_or_default()
+    /// The newest that a bound sees; the first version of all where there is none.
+    pub(crate) fn floor(&self, bound: &Bound) -> Version {
+        self.versions.iter().rev().find(|punch| bound.sees(**punch)).copied().unwrap_or_default()
     }
 }
 
-/// Decides for the versions of a node, the newest first, which are needed. `floors` goes with `bounds`, which ascend: the newest punch
+/// Decides for the versions of a node, the newest first, which are needed. `floors` goes with `bounds`: the newest punch
 /// of a node above. `punches` are the node's own, and know already what is kept below it.
 pub(crate) fn versions(
     versions: &[(Version, Kind)],
-    bounds: &[Version],
+    bounds: &Bounds,
     floors: &[Version],
     punches: &mut Punches,
 ) -> Vec<bool> {
-    let last = bounds.last().copied().unwrap_or_default();
-    let mut keep: Vec<bool> = versions.iter().map(|(version, _)| *version > last).collect();
+    let mut keep: Vec<bool> = versions.iter().map(|(version, _)| !bounds.reach(*version)).collect();
     for (bound, floor) in bounds.iter().zip(floors) {
         let mut newest = true;
         for (at, (version, kind)) in versions.iter().enumerate() {
-            if version > bound {
+            if !bound.sees(*version) {
                 continue;
             }
             if version <= floor || *kind == Kind::Punch {
@@ -84,7 +86,7 @@ pub(crate) fn versions(
     }
     for ((version, kind), keep) in versions.iter().zip(&keep) {
         if *keep && *kind != Kind::Punch {
-            punches.keep(*version);
+            punches.keep(*version, bounds);
         }
     }
     for ((version, kind), keep) in versions.iter().zip(&mut keep) {
@@ -94,9 +96,8 @@ pub(crate) fn versions(
 }
 
 /// Decides for the extents of an array which are needed. `floors` goes with `bounds`: the newest punch of the array or of a node above.
-pub(crate) fn extents(extents: &[Span], bounds: &[Version], floors: &[Version]) -> Vec<bool> {
-    let last = bounds.last().copied().unwrap_or_default();
-    let mut keep: Vec<bool> = extents.iter().map(|extent| extent.version > last).collect();
+pub(crate) fn extents(extents: &[Span], bounds: &Bounds, floors: &[Version]) -> Vec<bool> {
+    let mut keep: Vec<bool> = extents.iter().map(|extent| !bounds.reach(extent.version)).collect();
     let mut newest_first: Vec<usize> = (0..extents.len()).collect();
     newest_first.sort_by_key(|at| std::cmp::Reverse(extents[*at].version));
     let whole = Gap {
@@ -106,7 +107,7 @@ pub(crate) fn extents(extents: &[Span], bounds: &[Version], floors: &[Version]) 
     };
     let mut segments = Vec::new();
     for (bound, floor) in bounds.iter().zip(floors) {
-        let counts = |at: &&usize| extents[**at].version <= *bound && extents[**at].version > *floor;
+        let counts = |at: &&usize| bound.sees(extents[**at].version) && extents[**at].version > *floor;
         let there: Vec<usize> = newest_first.iter().filter(counts).copied().collect();
         segments.clear();
         paint(there.iter().map(|at| &extents[*at]), &[whole], &mut segments);

@@ -112,7 +112,7 @@ impl Pieces {
         // Versions of one index come newest first: what the last one covers need not be looked at.
         let hidden =
             self.pieces.last().is_some_and(|last| last.span.version > version && last.span.covers(&span));
-        if span.end() <= range.start || hidden || !at.counts(entry.dtx)? {
+        if span.end() <= range.start || hidden || !at.counts(version, entry.dtx)? {
             return Ok(());
         }
         let mut content = Content::Hole;

@@ -37,7 +37,7 @@ impl Leaf {
             if version <= floor {
                 return Ok(ControlFlow::Break(()));
             }
-            if !at.counts(entry.dtx)? {
+            if !at.counts(version, entry.dtx)? {
                 return Ok(ControlFlow::Continue(()));
             }
             match (leaf.holds, entry.change) {

@@ -127,7 +127,7 @@ impl Writing<'_, '_> {
                 sizes.push((version, rec_size));
             }
             // An undecided change makes a late punch wait.
-            if version > punched && self.at().counts(entry.dtx)? {
+            if version > punched && self.at().counts(version, entry.dtx)? {
                 let is_own = self.merge.key().get(node.len()) == Some(&LEVEL_VERSIONS);
                 match entry.change {
                     Change::Array(0) => earliest(&mut next, version),

@@ -23,8 +23,12 @@ impl Tx<'_> {
         up_to: Epoch,
     ) -> Result<Aggregation> {
         self.put_row(shard, &numbered(ROW_AGGREGATED, cont.0)?, &up_to.0.to_le_bytes());
-        self.store.shard(shard)?.set_aggregated(cont, up_to);
-        Ok(Aggregation::new(shard, cont, snapshots, up_to))
+        let rollbacks = {
+            let shard = self.store.shard(shard)?;
+            shard.set_aggregated(cont, up_to);
+            shard.rollbacks(cont)
+        };
+        Ok(Aggregation::new(shard, cont, snapshots, &rollbacks, up_to))
     }
 }
 
@@ -40,6 +44,7 @@ impl Store {
             let done = found.done;
             self.remove(pass.shard, &found, budget.clamp(1, REMOVED_MAX))?;
             if done {
+                self.forget_rollbacks(pass)?;
                 return Ok(false);
             }
         }

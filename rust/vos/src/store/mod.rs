@@ -8,6 +8,7 @@ mod aggregate;
 mod decide;
 mod merge;
 mod open;
+pub(crate) mod rollback;
 mod rows;
 mod shards;
 mod transaction;

@@ -141,6 +141,7 @@ impl Store {
                 let cont = ContNum(u32::from_be_bytes(row_of(&name, "an aggregation")?));
                 shard.set_aggregated(cont, Epoch(u64::from_le_bytes(row_of(&row, "an aggregation")?)));
             }
+            self.load_rollbacks(shard.num)?;
             for (name, row) in self.rows(shard.num, ROW_DTX)?.1 {
                 let num = DtxNum(u32::from_be_bytes(row_of(&name, "a transaction")?));
                 shard.dtx.set(num, DtxRow::decode(&row)?, self.log.last());

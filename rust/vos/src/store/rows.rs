@@ -23,6 +23,8 @@ pub(super) const ROW_SHARD: &[u8] = b"shard/";
 pub(super) const ROW_SERVICE: &[u8] = b"service/";
 /// In a shard, with a number: up to which epoch a container's versions were aggregated.
 pub(super) const ROW_AGGREGATED: &[u8] = b"agg/";
+/// In a shard, with a number: a container's rollbacks.
+pub(super) const ROW_ROLLBACKS: &[u8] = b"roll/";
 /// In a shard, with a number: a container that was destroyed and is being taken apart.
 pub(super) const ROW_DOOMED: &[u8] = b"doomed/";
 
@@ -110,6 +112,7 @@ impl Tx<'_> {
         let given = u32::from_le_bytes(row_of(&row, "a container")?);
         self.remove_row(num, &key);
         self.remove_row(num, &numbered(ROW_AGGREGATED, given)?);
+        self.remove_row(num, &numbered(ROW_ROLLBACKS, given)?);
         self.put_row(num, &numbered(ROW_DOOMED, given)?, &[]);
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Store {
             for change in record.since(changes::HEAD_LEN) {
                 let OneChange { key, value, .. } = change?;
                 mem.insert(key, value, lsn);
-                shard.forget_object(key);
+                shard.note_change(key, value)?;
                 count += 1;
             }
             drop(mem);
@@ -109,7 +109,7 @@ impl Store {
             let OneChange { shard: num, key, value } = change?;
             if let Some((_, shard, mem)) = held.iter_mut().find(|(held, ..)| *held == num) {
                 mem.insert(key, value, lsn);
-                shard.forget_object(key);
+                shard.note_change(key, value)?;
                 self.changes_made.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -88,3 +88,44 @@ pub fn aggregate(store: &Store, shard: ShardNum, cont: ContNum, snapshots: &BTre
     }
     assert_eq!(again, 0, "a second pass found more to remove");
 }
+
+/// The rollbacks of a container, by their definition: when, and to when.
+#[derive(Debug, Default)]
+pub struct Branches(Vec<(u64, u64)>);
+
+impl Branches {
+    /// Whether a reader at an epoch sees another one.
+    pub fn sees(&self, reader: Version, version: Version) -> bool {
+        let mut reader = reader;
+        loop {
+            let newest = self.0.iter().filter(|(at, _)| *at <= reader.epoch.0).max();
+            let Some((at, to)) = newest else { return version <= reader };
+            if version.epoch.0 > *at {
+                return version <= reader;
+            }
+            reader = Version::read_at(Epoch(*to));
+        }
+    }
+
+    /// Nothing is written up to here any more.
+    pub fn newest(&self) -> u64 {
+        self.0.last().map_or(0, |(at, _)| *at)
+    }
+
+    /// Goes back, where `readers` stay as they are, and all epochs from `readable` on.
+    pub fn roll_back(
+        &mut self,
+        store: &Store,
+        (shard, cont): (ShardNum, ContNum),
+        (at, to): (u64, u64),
+        readers: &BTreeSet<u64>,
+        readable: u64,
+    ) {
+        let readers: Vec<Epoch> = readers.iter().copied().chain(readable..at).map(Epoch).collect();
+        let mut tx = store.begin().unwrap();
+        tx.rollback(shard, cont, Epoch(at), Epoch(to), &readers).unwrap();
+        let position = tx.commit().unwrap();
+        store.wait(position, Durability::Buffered).unwrap();
+        self.0.push((at, to));
+    }
+}

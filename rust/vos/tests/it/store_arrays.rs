@@ -1,6 +1,6 @@
 //! Arrays against a list of every write, hole and punch: epochs in any order, extents of all sizes, merges and openings between.
 
-use crate::common::{IDENTITY, aggregate, create};
+use crate::common::{Branches, IDENTITY, aggregate, create};
 use daos_types::{
     AkeyQuery, ArrayFetch, Cond, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue, KeyQuery,
     ObjectId, ObjectType, Punched, ShardIdx, UnitOid, Version,
@@ -39,9 +39,14 @@ enum Step {
     Merge,
     Reopen,
     Snapshot,
-    /// Forgets all snapshots but some, and removes what nobody can read then.
+    /// Forgets all snapshots but some, and removes what nobody can read then at the present, or at some time before.
     Aggregate {
         forget: usize,
+        lag: u64,
+    },
+    /// Back to a snapshot.
+    Rollback {
+        which: prop::sample::Index,
     },
     Read {
         dkey: usize,
@@ -94,7 +99,8 @@ fn step() -> impl Strategy<Value = Step> {
         (recxs(akey), 0..50u64).prop_map(move |(recxs, back)| Step::Read { dkey, akey, recxs, back })
     });
     prop_oneof![8 => change, 4 => read, 1 => Just(Step::Merge), 1 => Just(Step::Reopen),
-        1 => Just(Step::Snapshot), 1 => (0..3usize).prop_map(|forget| Step::Aggregate { forget })]
+        2 => Just(Step::Snapshot), 1 => any::<prop::sample::Index>().prop_map(|which| Step::Rollback { which }),
+        1 => (0..3usize, prop_oneof![Just(0), 1..40u64]).prop_map(|(forget, lag)| Step::Aggregate { forget, lag })]
 }
 
 #[derive(Debug)]
@@ -106,12 +112,12 @@ struct Event {
 }
 
 #[derive(Debug, Default)]
-struct Model(Vec<Event>);
+struct Model(Vec<Event>, Branches);
 
 impl Model {
     fn floor(&self, at: Version, dkey: usize, akey: usize) -> Version {
         let hides = |event: &&Event| {
-            event.version <= at
+            self.1.sees(at, event.version)
                 && match event.what {
                     What::PunchObject => true,
                     What::PunchDkey => event.dkey == dkey,
@@ -127,7 +133,7 @@ impl Model {
         let floor = self.floor(at, dkey, akey);
         let counts = |event: &&Event| {
             (event.dkey, event.akey) == (dkey, akey)
-                && event.version <= at
+                && self.1.sees(at, event.version)
                 && event.version > floor
                 && matches!(event.what, What::Write(_) | What::Holes(_))
         };
@@ -199,7 +205,8 @@ impl World {
 
     fn version(&mut self, late: Option<u64>) -> Version {
         self.clock += 2;
-        let mut epoch = (self.clock - late.unwrap_or(0)).max(self.aggregated + 1);
+        let least = self.aggregated.max(self.model.1.newest()) + 1;
+        let mut epoch = (self.clock - late.unwrap_or(0)).max(least);
         while !self.used.insert(epoch) {
             epoch += 1;
             self.clock = self.clock.max(epoch);
@@ -223,7 +230,8 @@ impl World {
                 self.clock += 2;
                 self.snapshots.insert(self.clock);
             }
-            Step::Aggregate { forget } => self.aggregate(*forget),
+            Step::Aggregate { forget, lag } => self.aggregate(*forget, *lag),
+            Step::Rollback { which } => self.roll_back(*which),
             Step::Read { dkey, akey, recxs, back } => {
                 if let Some(at) = self.readable(*back) {
                     self.compare(*dkey, *akey, recxs, at);
@@ -246,12 +254,23 @@ impl World {
         epoch.map(|epoch| Version::read_at(Epoch(epoch)))
     }
 
-    fn aggregate(&mut self, forget: usize) {
+    fn roll_back(&mut self, which: prop::sample::Index) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        let to = *which.get(&self.snapshots.iter().copied().collect::<Vec<_>>());
+        self.clock += 2;
+        let (store, of) = (self.store.as_ref().unwrap(), (self.shard, self.of.cont));
+        self.model.1.roll_back(store, of, (self.clock, to), &self.snapshots, self.aggregated);
+        self.compare_keys(Version::read_at(Epoch::MAX));
+    }
+
+    fn aggregate(&mut self, forget: usize, lag: u64) {
         while self.snapshots.len() > forget {
             self.snapshots.pop_first();
         }
         self.clock += 2;
-        self.aggregated = self.clock;
+        self.aggregated = self.aggregated.max(self.clock - lag);
         aggregate(self.store(), self.shard, self.of.cont, &self.snapshots, self.aggregated);
         for snapshot in self.snapshots.clone() {
             self.compare_keys(Version::read_at(Epoch(snapshot)));

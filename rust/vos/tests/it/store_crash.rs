@@ -68,6 +68,7 @@ struct Truth {
     /// The first point at which the store was ready.
     created: usize,
     merges: usize,
+    rollbacks: usize,
 }
 
 impl Truth {
@@ -100,7 +101,11 @@ impl Workload<'_> {
     fn run(&mut self, store: &Store, shard: ShardNum, cont: ContNum, truth: &mut Truth, changes: usize) {
         for _ in 0..changes {
             let number = truth.after.len();
-            let position = self.change(store, shard, cont, truth, number);
+            let position = if number > LOOK_BACK && self.random.below(10) == 0 {
+                self.roll_back(store, shard, cont, truth, number)
+            } else {
+                self.change(store, shard, cont, truth, number)
+            };
             self.promise(truth, 0);
             let synced = self.random.below(3) == 0;
             if self.acknowledge_early && synced {
@@ -137,6 +142,24 @@ impl Workload<'_> {
         }
     }
 
+    /// Goes back a few changes, as a change.
+    fn roll_back(
+        &mut self,
+        store: &Store,
+        shard: ShardNum,
+        cont: ContNum,
+        truth: &mut Truth,
+        number: usize,
+    ) -> Lsn {
+        let to = number - 1 - self.random.below(8) as usize;
+        let readers: Vec<Epoch> = (number - LOOK_BACK..number).map(epoch).collect();
+        let mut tx = store.begin().unwrap();
+        tx.rollback(shard, cont, epoch(number), epoch(to), &readers).unwrap();
+        truth.after.push(truth.after[to].clone());
+        truth.rollbacks += 1;
+        tx.commit().unwrap()
+    }
+
     fn change(
         &mut self,
         store: &Store,
@@ -159,7 +182,7 @@ impl Workload<'_> {
             });
             changes.insert(key, value);
         }
-        // Each state differs from all others, and a transaction that is half there shows.
+        // Each state differs from all others but those it is gone back to, and a transaction that is half there shows.
         changes.insert(b"counter".to_vec(), Some(number.to_string().into_bytes()));
         let stage = |iods: &[Iod<'_>]| store.stage(shard, iods).unwrap();
         let mut staged: Vec<_> =
@@ -247,16 +270,26 @@ fn check(
     promise: Promise,
 ) -> Result<usize, String> {
     let now = content(store, shard, cont, Epoch::MAX)?;
-    let Some(held) = (promise.durable..=promise.begun).rev().find(|held| truth.after[*held] == now) else {
-        let any = truth.after.iter().rposition(|state| *state == now);
-        return Err(format!("{promise:?}, but the content is that of {any:?}"));
-    };
-    for back in [1, 2, 5, LOOK_BACK] {
-        let old = held.saturating_sub(back);
-        if content(store, shard, cont, epoch(old))? != truth.after[old] {
-            return Err(format!("{held} changes are there, but the history differs after {old}"));
+    let mut why = None;
+    let mut held = None;
+    // After a rollback two numbers of changes have one content; the histories differ.
+    for fits in (promise.durable..=promise.begun).rev().filter(|held| truth.after[*held] == now) {
+        let mut differs = None;
+        for old in [1, 2, 5, LOOK_BACK].map(|back| fits.saturating_sub(back)) {
+            if content(store, shard, cont, epoch(old))? != truth.after[old] {
+                differs = Some(format!("{fits} changes are there, but the history differs after {old}"));
+            }
         }
+        if differs.is_none() {
+            held = Some(fits);
+            break;
+        }
+        why = differs;
     }
+    let Some(held) = held else {
+        let any = truth.after.iter().rposition(|state| *state == now);
+        return Err(why.unwrap_or_else(|| format!("{promise:?}, but the content is that of {any:?}")));
+    };
     if store.epoch_ceiling() < epoch(held) && held > 0 {
         return Err(format!("the epoch ceiling {} is below what was used", store.epoch_ceiling()));
     }
@@ -316,10 +349,11 @@ fn crash_again(
 #[test]
 fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
     let rounds = 4;
-    let (mut distinct, mut again, mut visited, mut merges) = (0, 0, 0, 0);
+    let (mut distinct, mut again, mut visited, mut merges, mut rollbacks) = (0, 0, 0, 0, 0);
     for seed in 0..rounds as u64 {
         let (history, truth) = record(seed, 160, false);
         merges += truth.merges;
+        rollbacks += truth.rollbacks;
         let crash = Crash { seed, states: crash_states(STATES) / rounds };
         let explored =
             history.crashes_from(truth.created, crash, &|point| truth.stage(point), &mut |point, media| {
@@ -339,6 +373,7 @@ fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
     println!("{distinct} distinct states after one power cut, {again} after a second one, {merges} merges");
     assert!(distinct > crash_states(STATES) / 3, "only {distinct} distinct states");
     assert!(merges >= 20 * rounds, "only {merges} merges");
+    assert!(rollbacks >= 5 * rounds, "only {rollbacks} rollbacks");
 }
 
 /// How many states contradict the promises.

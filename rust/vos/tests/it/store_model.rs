@@ -4,7 +4,7 @@
 //! nothing that holds it was punched since, up to that version. Epochs arrive in any order, merges happen at any time,
 //! the store is closed and opened again.
 
-use crate::common::{IDENTITY, aggregate, create, fetch_single};
+use crate::common::{Branches, IDENTITY, aggregate, create, fetch_single};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -29,6 +29,7 @@ enum Event {
 #[derive(Debug, Default)]
 struct Model {
     events: Vec<(Version, Event)>,
+    branches: Branches,
 }
 
 impl Model {
@@ -42,13 +43,16 @@ impl Model {
                 *o == object && Some(d) == dkey && Some(a) == akey
             }
         };
-        let punches = self.events.iter().filter(|(version, event)| *version <= at && hides(event));
+        let punches =
+            self.events.iter().filter(|(version, event)| self.branches.sees(at, *version) && hides(event));
         punches.map(|(version, _)| *version).max().unwrap_or_default()
     }
 
     fn writes(&self, at: Version, object: usize) -> impl Iterator<Item = (Version, &Key, &Key, &Vec<u8>)> {
         self.events.iter().filter_map(move |(version, event)| match event {
-            Event::Write { object: o, dkey, akey, value } if *o == object && *version <= at => {
+            Event::Write { object: o, dkey, akey, value }
+                if *o == object && self.branches.sees(at, *version) =>
+            {
                 Some((*version, dkey, akey, value))
             }
             _ => None,
@@ -107,9 +111,15 @@ enum Step {
     Merge,
     Reopen,
     Snapshot,
-    /// Forgets all snapshots but some, and removes what nobody can read then.
+    /// Forgets all snapshots but some, and removes what nobody can read then at the present, or at some time before.
     Aggregate {
         forget: usize,
+        lag: u64,
+    },
+    /// Back to a snapshot; epochs before can be read no more, or can.
+    Rollback {
+        which: prop::sample::Index,
+        is_last: bool,
     },
     Look {
         back: u64,
@@ -159,8 +169,10 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pairs, late)| Step::Batch { pairs, late }),
         1 => Just(Step::Merge),
         1 => Just(Step::Reopen),
-        1 => Just(Step::Snapshot),
-        1 => (0..3usize).prop_map(|forget| Step::Aggregate { forget }),
+        2 => Just(Step::Snapshot),
+        1 => (0..3usize, prop_oneof![Just(0), 1..40u64]).prop_map(|(forget, lag)| Step::Aggregate { forget, lag }),
+        2 => (any::<prop::sample::Index>(), any::<bool>())
+            .prop_map(|(which, is_last)| Step::Rollback { which, is_last }),
         3 => (0u64..70, 1usize..4, any::<bool>()).prop_map(|(back, page, reverse)| Step::Look { back, page, reverse }),
     ]
 }
@@ -217,7 +229,7 @@ impl World {
     fn version(&mut self, late: Option<u64>) -> Version {
         self.clock += 2;
         let epoch = self.clock - late.map_or(0, |late| late.min(self.clock - 1));
-        let mut epoch = epoch.max(self.aggregated + 1);
+        let mut epoch = epoch.max(self.aggregated.max(self.model.branches.newest()) + 1);
         while !self.used.insert(epoch) {
             epoch += 1;
             self.clock = self.clock.max(epoch);
@@ -246,7 +258,8 @@ impl World {
                 self.clock += 2;
                 self.snapshots.insert(self.clock);
             }
-            Step::Aggregate { forget } => self.aggregate(*forget),
+            Step::Aggregate { forget, lag } => self.aggregate(*forget, *lag),
+            Step::Rollback { which, is_last } => self.roll_back(*which, *is_last),
             Step::Look { back, page, reverse } => {
                 if let Some(at) = self.readable(*back) {
                     self.compare(at, *page, *reverse);
@@ -310,12 +323,33 @@ impl World {
         epoch.map(|epoch| Version::read_at(Epoch(epoch)))
     }
 
-    fn aggregate(&mut self, forget: usize) {
+    fn roll_back(&mut self, which: prop::sample::Index, is_last: bool) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        let to = *which.get(&self.snapshots.iter().copied().collect::<Vec<_>>());
+        self.clock += 2;
+        let at = self.clock;
+        if is_last {
+            self.aggregated = at;
+        }
+        let store = self.store.as_ref().unwrap();
+        let of = (self.shard, self.cont);
+        self.model.branches.roll_back(store, of, (at, to), &self.snapshots, self.aggregated);
+        let mut late = self.store().begin().unwrap();
+        let version = Version::new(Epoch(at), 1);
+        let punched = late.punch(self.shard, self.object(0), version, Punched::Object, Cond::NONE);
+        assert!(matches!(punched, Err(VosError::Aggregated)), "a branch that was left must not grow");
+        drop(late);
+        self.compare(Version::read_at(Epoch::MAX), 2, false);
+    }
+
+    fn aggregate(&mut self, forget: usize, lag: u64) {
         while self.snapshots.len() > forget {
             self.snapshots.pop_first();
         }
         self.clock += 2;
-        self.aggregated = self.clock;
+        self.aggregated = self.aggregated.max(self.clock - lag);
         aggregate(self.store(), self.shard, self.cont, &self.snapshots, self.aggregated);
         for snapshot in &self.snapshots {
             self.compare(Version::read_at(Epoch(*snapshot)), 3, false);
