@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from daos.client import _seam
 from daos.errors import DER, BusyError, DaosError, error_from_der
@@ -18,6 +18,8 @@ from tests.fake_objects import CHUNK_BYTES, READS, ArrayFake, FakeArray, FakeObj
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from daos.client._seam import DifferenceCore
 
 KV_UINT64 = 9
 Objects: TypeAlias = dict[tuple[int, int], dict[bytes, bytes]]
@@ -265,6 +267,48 @@ class ContainerFake:
             del self.state.snapshots[epoch]
         return len(going)
 
+    def content(self) -> dict[tuple[int, int], dict[tuple[bytes, bytes], object]]:
+        """Return what each object holds, by dkey and akey; of an array cell by cell."""
+        objects = self.state.objects if self.epoch is None else self.state.snapshots[self.epoch][1]
+        found: dict[tuple[int, int], dict[tuple[bytes, bytes], object]] = {}
+        for oid, values in objects.items():
+            found[oid] = {(key, b"0"): value for key, value in values.items()}
+        for oid, array in self.native.arrays.items():
+            chunks: dict[tuple[bytes, bytes], object] = {(bytes(8), b"m"): array.cell_size}
+            for cell, value in array.cells.items():
+                key = ((cell // array.chunk_size + 1).to_bytes(8, "little"), b"0")
+                cast("dict[int, bytes]", chunks.setdefault(key, {}))[cell % array.chunk_size] = value
+            found[oid] = chunks
+        for oid, dkeys in self.native.objects.items():
+            if dkeys:
+                held = {(dkey, akey): value for dkey, akeys in dkeys.items() for akey, value in akeys.items()}
+                found.setdefault(oid, {}).update(held)
+        return found
+
+    def objects(
+        self, after: tuple[int, int] | None, count: int
+    ) -> tuple[list[tuple[int, int]], tuple[int, int] | None]:
+        self.owner.enter("objects")
+        oids = sorted(oid for oid in self.content() if after is None or oid > after)
+        return oids[:count], oids[count - 1] if len(oids) > count else None
+
+    def diff(self, before: int, anchor: bytes | None, count: int) -> tuple[list[DifferenceCore], bytes | None]:
+        self.owner.enter("diff")
+        old, new = self.at(before).content(), self.content()
+        found: list[DifferenceCore] = []
+        for oid in sorted(old.keys() | new.keys()):
+            was, now = old.get(oid, {}), new.get(oid, {})
+            for dkey, akey in sorted(was.keys() | now.keys()):
+                one, other = was.get((dkey, akey)), now.get((dkey, akey))
+                if one == other:
+                    continue
+                cells = [part for part in (one, other) if isinstance(part, dict)]
+                indices = sorted({at for part in cells for at in part if _cell(one, at) != _cell(other, at)})
+                how = 0 if one is None else 1 if other is None else 2
+                found.append((*oid, dkey, akey, how, [(at, 1) for at in indices]))
+        first = 0 if anchor is None else int(anchor)
+        return found[first : first + count], str(first + count).encode() if len(found) > first + count else None
+
     def rollback(self, epoch: int) -> None:
         self.enter("rollback")
         if epoch not in self.state.snapshots:
@@ -324,6 +368,11 @@ class ContainerFake:
         first = self.state.next_oid
         self.state.next_oid += count
         return first
+
+
+def _cell(chunk: object, at: int) -> object:
+    """Return a cell of a chunk, None without one."""
+    return chunk.get(at) if isinstance(chunk, dict) else None
 
 
 class Touched(dict[tuple[int, int], dict[bytes, bytes]]):

@@ -292,6 +292,34 @@ def test_a_snapshot_takes_no_changes(container: _seam.ContainerCore, kv: _seam.K
     assert len(view.snapshots()) == 1
 
 
+def test_objects_and_differences_come_in_pages(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
+    other = container.kv(HASHED.hi, HASHED.lo + 1)
+    kv.put(b"a", b"1")
+    taken = container.snapshot_create(None)
+    kv.put_many([(b"a", b"2"), (b"b", b"2")])
+    other.put(b"c", b"2")
+    first, second = (HASHED.hi, HASHED.lo), (HASHED.hi, HASHED.lo + 1)
+    assert container.objects(None, 1) == ([first], first)
+    assert container.objects(first, 10) == ([second], None)
+    assert container.at(taken).objects(None, 10) == ([first], None)
+    found: list[_seam.DifferenceCore] = []
+    anchor: bytes | None = None
+    for _ in range(10):
+        page, anchor = container.diff(taken, anchor, 1)
+        assert len(page) <= 1
+        found.extend(page)
+        if anchor is None:
+            break
+    expected: list[_seam.DifferenceCore] = [
+        (*first, b"a", b"0", 2, []),
+        (*first, b"b", b"0", 0, []),
+        (*second, b"c", b"0", 0, []),
+    ]
+    assert sorted(found) == expected
+    with pytest.raises(NotFoundError):
+        container.diff(taken + 1, None, 1)
+
+
 def test_a_rollback_shows_what_the_snapshot_shows(container: _seam.ContainerCore, kv: _seam.KVCore) -> None:
     kv.put_many([(b"a", b"1"), (b"b", b"1")])
     first = container.snapshot_create("first")

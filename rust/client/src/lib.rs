@@ -7,6 +7,7 @@ mod listing;
 mod object;
 mod plan;
 mod route;
+mod survey;
 mod transaction;
 
 pub use array::Array;
@@ -14,7 +15,8 @@ pub use error::{Error, Result};
 pub use kv::{Kv, PairPage};
 pub use listing::KeyPage;
 pub use object::Object;
-pub use route::{Route, Transact};
+pub use route::{Route, Survey, Transact};
+pub use survey::{DiffPage, ObjectPage, diff, objects};
 pub use transaction::TxRoute;
 
 pub use daos_types as types;

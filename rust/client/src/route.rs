@@ -3,7 +3,9 @@
 use crate::error::Result;
 use crate::kv;
 use daos_types::{Durability, FetchIod, KeyFound, TargetIdx};
-use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, Query, Update};
+use daos_wire::{
+    Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch, Query, Update,
+};
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
 /// durable as the request asks.
@@ -40,6 +42,15 @@ pub trait Route: std::fmt::Debug + Send + Sync {
     fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
         kv::list_and_fetch(self, target, request)
     }
+}
+
+/// A way to targets that can tell of containers as a whole.
+pub trait Survey: Route {
+    /// One page of a container's objects on a target.
+    fn objects(&self, target: TargetIdx, request: &Objects<'_>) -> Result<ListedObjects>;
+
+    /// One page of the differences of an object shard.
+    fn diff(&self, target: TargetIdx, request: &Diff<'_>) -> Result<Differences>;
 }
 
 /// A way to targets on which transactions run. A draft is what one has read and would change; nobody else sees it, and dropping

@@ -4,7 +4,7 @@ use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
 use daos_client::array::default_chunk_size;
-use daos_client::{Array, Error, Kv, Object, Result, Route};
+use daos_client::{Array, DiffPage, Error, Kv, Object, ObjectPage, Result, Route};
 use daos_placement::{ClassError, ObjectClass};
 use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId};
 use parking_lot::{Mutex, RwLockReadGuard};
@@ -225,6 +225,25 @@ impl Container {
         let _open = self.enter(oid)?;
         let route = Arc::clone(&self.route);
         Object::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
+    }
+
+    /// One page of the ids of its objects, in their order, behind one.
+    pub fn objects(&self, after: Option<ObjectId>, count_max: usize) -> Result<ObjectPage> {
+        let route = &*self.pool.route;
+        daos_client::objects(route, self.uuid, &[self.epoch], after, count_max, self.pool.system.durability)
+    }
+
+    /// One page of what differs here from an earlier snapshot.
+    pub fn diff(&self, before: Epoch, anchor: Option<&[u8]>, count_max: usize) -> Result<DiffPage> {
+        let epochs = (before, self.epoch);
+        daos_client::diff(
+            &*self.pool.route,
+            self.uuid,
+            epochs,
+            anchor,
+            count_max,
+            self.pool.system.durability,
+        )
     }
 
     /// Makes an array that stores its sizes; without a size of chunks, 1 MiB of cells.

@@ -5,11 +5,13 @@ use crate::debt;
 use crate::epochs::OpenEpochs;
 use crate::fork::Owner;
 use crate::tables;
-use daos_client::{Error, Result, Route};
+use daos_client::{Error, Result, Route, Survey};
 use daos_engine::{Target, target::Outcome};
 use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
 use daos_vos::{Rows, Seen, Store, VosError};
-use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, Query, Update};
+use daos_wire::{
+    Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch, Query, Update,
+};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
 
@@ -185,6 +187,25 @@ impl Route for EmbeddedRoute {
         let pairs = self.reply(target, request.durability, target.list_pairs(request))?;
         self.check_kept(request.of.cont, request.epoch)?;
         Ok(pairs)
+    }
+}
+
+impl Survey for EmbeddedRoute {
+    fn objects(&self, target: TargetIdx, request: &Objects<'_>) -> Result<ListedObjects> {
+        let _open = self.guard.enter()?;
+        let target = self.target(target)?;
+        let objects = self.reply(target, request.durability, target.objects(request))?;
+        request.epochs.iter().try_for_each(|epoch| self.check_kept(request.cont, *epoch))?;
+        Ok(objects)
+    }
+
+    fn diff(&self, target: TargetIdx, request: &Diff<'_>) -> Result<Differences> {
+        let _open = self.guard.enter()?;
+        let target = self.target(target)?;
+        let differences = self.reply(target, request.durability, target.diff(request))?;
+        self.check_kept(request.of.cont, request.before)?;
+        self.check_kept(request.of.cont, request.after)?;
+        Ok(differences)
     }
 }
 

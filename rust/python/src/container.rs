@@ -7,8 +7,14 @@ use crate::kv::KV;
 use crate::object::Object;
 use crate::transaction::Transaction;
 use daos_client::Error;
-use daos_types::{Der, Epoch, ObjectId, ObjectType};
+use daos_types::{Der, Epoch, How, KeyDifference, ObjectId, ObjectType};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// An object id: its high half and its low one.
+type OidHalves = (u64, u64);
+/// Object id, dkey, akey, how it differs, ranges of records.
+type Difference<'py> = (u64, u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>, u8, Vec<(u64, u64)>);
 
 /// An open container.
 #[pyclass(frozen, module = "daos._core")]
@@ -110,6 +116,41 @@ impl Container {
     /// Destroys the snapshots from one epoch to another; how many they were.
     fn snapshot_destroy(&self, py: Python<'_>, first: u64, last: u64) -> PyResult<usize> {
         py.detach(|| self.0.snapshot_destroy(Epoch(first), Epoch(last))).or_raise(py)
+    }
+
+    /// One page of object ids, and where to go on.
+    fn objects(
+        &self,
+        py: Python<'_>,
+        after: Option<OidHalves>,
+        count: usize,
+    ) -> PyResult<(Vec<OidHalves>, Option<OidHalves>)> {
+        let after = after.map(|(hi, lo)| ObjectId { hi, lo });
+        let page = py.detach(|| self.0.objects(after, count)).or_raise(py)?;
+        let pair = |oid: ObjectId| (oid.hi, oid.lo);
+        Ok((page.oids.into_iter().map(pair).collect(), page.next.map(pair)))
+    }
+
+    /// One page of what differs from a snapshot, and the next anchor.
+    fn diff<'py>(
+        &self,
+        py: Python<'py>,
+        before: u64,
+        anchor: Option<&[u8]>,
+        count: usize,
+    ) -> PyResult<(Vec<Difference<'py>>, Option<Bound<'py, PyBytes>>)> {
+        let page = py.detach(|| self.0.diff(Epoch(before), anchor, count)).or_raise(py)?;
+        let difference = |(oid, key): (ObjectId, KeyDifference)| {
+            let how = match key.how {
+                How::Added => 0,
+                How::Removed => 1,
+                How::Changed => 2,
+            };
+            let records = key.records.iter().map(|recx| (recx.index, recx.count)).collect();
+            (oid.hi, oid.lo, PyBytes::new(py, &key.dkey), PyBytes::new(py, &key.akey), how, records)
+        };
+        let anchor = page.anchor.map(|anchor| PyBytes::new(py, &anchor));
+        Ok((page.differences.into_iter().map(difference).collect(), anchor))
     }
 
     /// Goes back to a snapshot.

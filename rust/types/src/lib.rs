@@ -5,6 +5,7 @@ extern crate alloc;
 
 pub mod cond;
 pub mod der;
+pub mod difference;
 pub mod durability;
 pub mod epoch;
 pub mod extent;
@@ -17,6 +18,7 @@ pub mod query;
 
 pub use cond::Cond;
 pub use der::Der;
+pub use difference::{How, KeyDifference};
 pub use durability::Durability;
 pub use epoch::{Epoch, Hlc, Version};
 pub use extent::Extent;

@@ -33,6 +33,7 @@ mod rollback;
 mod shard;
 mod stage;
 mod store;
+mod survey;
 mod trace;
 mod tx;
 
@@ -49,4 +50,5 @@ pub use pairs::PairPage;
 pub use read::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, View};
 pub use stage::Staged;
 pub use store::{Opened, Rows, SYSTEM_SHARD, Store, StoreOptions, Tx};
+pub use survey::{DiffPage, ObjectPage};
 pub use trace::Trace;

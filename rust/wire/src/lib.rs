@@ -5,12 +5,14 @@ mod fetch;
 mod list;
 mod punch;
 mod query;
+mod survey;
 mod update;
 
 pub use fetch::Fetch;
 pub use list::{List, ListedKeys, ListedPairs};
 pub use punch::Punch;
 pub use query::Query;
+pub use survey::{Diff, Differences, ListedObjects, Objects};
 pub use update::Update;
 
 use daos_types::{ContainerId, UnitOid};

@@ -108,6 +108,20 @@ class Container:
         """Return the container as of a snapshot, to be read; errors are those of `daos.Container.at`."""
         return Container(await self._home.call(lambda: self._sync.at(snapshot)), self._pool, self._home)
 
+    async def objects(self) -> AsyncIterator[client.ObjectId]:
+        """Yield the id of every object that is there; as `daos.Container.objects`."""
+        objects = self._sync.objects()
+        while page := await self._home.call(lambda: list(islice(objects, PAGE_KEYS))):
+            for oid in page:
+                yield oid
+
+    async def diff(self, since: str | int | client.Snapshot) -> AsyncIterator[client.Difference]:
+        """Yield what differs here from an earlier snapshot; as `daos.Container.diff`."""
+        found = await self._home.call(lambda: self._sync.diff(since))
+        while page := await self._home.call(lambda: list(islice(found, PAGE_KEYS))):
+            for difference in page:
+                yield difference
+
     async def rollback(self, snapshot: str | int | client.Snapshot) -> None:
         """Go back to a snapshot, as a new version; as `daos.Container.rollback`."""
         await self._home.call(lambda: self._sync.rollback(snapshot))

@@ -16,12 +16,17 @@ VERBOSE = click.Option(["-v", "--verbose"], is_flag=True, help="Print kind and n
 @make("list-objects", POOL, CONTAINER, EPOCH, VERBOSE)
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, snap: str | None, *, verbose: bool) -> Reply:
-    """List the ids of the objects of CONTAINER that have names, a line each, in the order of the names.
-
-    Objects that were only ever opened by their ids are not among them.
-    """
-    named = as_of(open_pool(context, pool).container(container), snap).names()
+    """List the ids of all objects of CONTAINER, a line each, in their order: also of those without a name."""
+    opened = as_of(open_pool(context, pool).container(container), snap)
+    oids = opened.objects()
+    if not verbose:
+        return Reply((str(oid) for oid in oids), lambda: [str(oid) for oid in oids])
+    named = {found.oid: found for found in opened.names()}
+    rows = ((oid, named.get(oid)) for oid in oids)
     return Reply(
-        (f"{found.oid} {found.kind} {found.name}" if verbose else str(found.oid) for found in named),
-        lambda: [{"oid": str(found.oid), "kind": found.kind, "name": found.name} for found in named],
+        (str(oid) if found is None else f"{oid} {found.kind} {found.name}" for oid, found in rows),
+        lambda: [
+            {"oid": str(oid), **({} if found is None else {"kind": found.kind, "name": found.name})}
+            for oid, found in rows
+        ],
     )

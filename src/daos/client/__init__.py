@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daos.client._diff import Difference
 from daos.client._names import ObjectId
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
@@ -25,6 +26,7 @@ __all__ = [
     "Attributes",
     "Batch",
     "Container",
+    "Difference",
     "Extent",
     "Extreme",
     "Hole",

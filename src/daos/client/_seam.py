@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     """Akey, buffer to write into, bytes of a record, extents. Without extents the single value is asked for; with a
     buffer records of an array, whose holes become zeros; without one only the size of a record."""
 
+    DifferenceCore: TypeAlias = tuple[int, int, bytes, bytes, int, Extents]
+    """Object id, dkey, akey, 0 added, 1 removed or 2 changed, ranges of records."""
+
 COND_PUNCH = 1 << 0
 """A removal succeeds only if the key exists, else `DER.NONEXIST`."""
 COND_KEY_INSERT = 1 << 1
@@ -219,6 +222,14 @@ class ContainerCore(Protocol):
 
     def snapshot_destroy(self, first: int, last: int) -> int:
         """Destroy the snapshots from one epoch to another, both included; return how many, else `DER.NONEXIST`."""
+
+    def objects(
+        self, after: tuple[int, int] | None, count: int
+    ) -> tuple[list[tuple[int, int]], tuple[int, int] | None]:
+        """Return at most `count` object ids behind one, ascending, and where to go on, None at the end."""
+
+    def diff(self, before: int, anchor: bytes | None, count: int) -> tuple[Sequence[DifferenceCore], bytes | None]:
+        """Return at most `count` akeys that differ from a snapshot, and the next anchor, None at the end."""
 
     def rollback(self, epoch: int) -> None:
         """Go back to a snapshot, durable at return, else `DER.NONEXIST`; of a snapshot, `DER.NO_PERM`."""

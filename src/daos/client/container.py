@@ -22,6 +22,7 @@ from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from daos.client._diff import Difference
     from daos.client._dtypes import DtypeLike
     from daos.client._seam import ContainerCore
     from daos.client.array import Array
@@ -288,6 +289,44 @@ class Container:
                     yield NamedObject(stored.decode(errors="replace"), entry.kind.name.lower(), entry.oid)
             if anchor is None:
                 return
+
+    def objects(self) -> Iterator[ObjectId]:
+        """Yield the id of every object that is there, with a name or without, in the order of the ids.
+
+        An object is there from its first change until it is destroyed, also when all its keys were removed. Among them
+        is the one that holds the names. They are read a page at a time. Source: DAOS's object index table.
+        """
+        after: tuple[int, int] | None = None
+        while True:
+            page, after = self._core.objects(after, PAGE_KEYS)
+            yield from (ObjectId(hi, lo) for hi, lo in page)
+            if after is None:
+                return
+
+    def diff(self, since: str | int | Snapshot) -> Iterator[Difference]:
+        """Yield what differs here from an earlier snapshot: names, keys, cells of arrays.
+
+        `cont.diff("a")` compares the present with a snapshot, `cont.at("b").diff("a")` two snapshots. What was written
+        since differs, also if the same was written again. Objects come in the order of their ids, keys in theirs, a
+        page at a time; the names of both states are read first. Of the present, what others change meanwhile may be
+        told or not: compare two snapshots to be exact. It looks at each key of the container.
+
+        Args:
+            since: As `at`.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is no such snapshot, or it was destroyed meanwhile.
+            InvalidError: `DER.INVAL`: what can be none, or one that was taken later.
+        """
+        from daos.client._diff import differences
+
+        found = self._find(since)
+        if self._as_of is not None and found.epoch > self._as_of.epoch:
+            raise InvalidError(
+                f"snapshot {found.name or hex(found.epoch)!r} was taken later than this state",
+                hint="ask the later state for what differs from the earlier one",
+            )
+        return differences(self._core.at(found.epoch), self._core, found.epoch)
 
     def find(self, name: str) -> NamedObject | None:
         """Return what has a name, None if nothing has.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
+    from daos.client._diff import Difference
+    from daos.client._names import ObjectId
     from daos.client._seam import TransactionCore
     from daos.client.attributes import Attributes
     from daos.client.batch import Batch
@@ -141,6 +143,14 @@ class Transaction(Container):
         self._outside("snapshots")
 
     def at(self, snapshot: str | int | Snapshot) -> Container:  # noqa: ARG002 -- as its base has it
+        """Refused."""
+        self._outside("snapshots")
+
+    def objects(self) -> Iterator[ObjectId]:
+        """Refused."""
+        self._outside("listings of objects")
+
+    def diff(self, since: str | int | Snapshot) -> Iterator[Difference]:  # noqa: ARG002 -- as its base has it
         """Refused."""
         self._outside("snapshots")
 

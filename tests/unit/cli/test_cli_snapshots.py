@@ -92,7 +92,23 @@ def test_going_back(snapped: Tool, words: list[str]) -> None:
     assert snapped("kv", "get", "tank", "run7", "params", "lr").text == "0.2"
 
 
+def test_what_differs(snapped: Tool) -> None:
+    result = snapped("cont", "diff", "tank", "run7", "--from", "before")
+    assert (result.status, result.errors) == (0, "")
+    assert sorted(result.text.splitlines()) == ["+ more", "+ more a", "- params lr"]
+    found = snapped("cont", "diff", "tank", "run7", "--from", hex(FIRST), "--to", str(SECOND), "-j").json["response"]
+    assert isinstance(found, list)
+    assert sorted((one["kind"], one["name"], one.get("dkey", "")) for one in found) == [
+        ("added", "more", ""),
+        ("added", "more", "a"),
+        ("changed", "params", "lr"),
+    ]
+    assert snapped("cont", "diff", "tank", "run7", "--from", str(SECOND), "--to", str(SECOND)).text == ""
+
+
 ERRORS = [
+    ("cont diff tank run7 --from nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
+    (f"cont diff tank run7 --from {SECOND} --to before", f"snapshot '{SECOND:#x}' was taken later", -1003),
     ("cont rollback tank run7", "give a snapshot: its name or its epoch", -1003),
     ("cont rollback tank run7 -s before -e 1", "give a snapshot: its name or its epoch", -1003),
     ("cont rollback tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),

@@ -115,6 +115,8 @@ OUTSIDE: list[Callable[[Transaction], object]] = [
     lambda tx: tx.snapshot("s"),
     lambda tx: tx.snapshots(),
     lambda tx: tx.at("s"),
+    lambda tx: tx.objects(),
+    lambda tx: tx.diff("s"),
     lambda tx: tx.rollback("s"),
     lambda tx: tx.destroy_snapshot("s"),
     lambda tx: tx.destroy_snapshots(1, 2),

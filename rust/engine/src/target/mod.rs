@@ -54,23 +54,26 @@ impl Target {
         conts.remove(&cont);
     }
 
-    /// The object of a request. What changes it asks under the writer's lock: then the container stays while it works.
+    /// The number of a container. What changes it asks under the writer's lock: then the container stays while it works.
+    fn container(&self, id: ContainerId, seen: &mut Seen) -> Result<ContNum, VosError> {
+        let known = self.conts.read().get(&id).copied();
+        if let Some(cont) = known {
+            return Ok(cont);
+        }
+        let destroyed = self.conts_destroyed.load(Ordering::Acquire);
+        let (read, cont) = self.store.cont_num(self.shard, id)?;
+        *seen = seen.and(read);
+        let cont = cont.ok_or(VosError::NotFound { what: "container" })?;
+        let mut conts = self.conts.write();
+        if self.conts_destroyed.load(Ordering::Acquire) == destroyed {
+            conts.insert(id, cont);
+        }
+        Ok(cont)
+    }
+
+    /// The object of a request.
     fn object(&self, of: ShardRef, seen: &mut Seen) -> Result<ObjectRef, VosError> {
-        let known = self.conts.read().get(&of.cont).copied();
-        let cont = if let Some(cont) = known {
-            cont
-        } else {
-            let destroyed = self.conts_destroyed.load(Ordering::Acquire);
-            let (read, cont) = self.store.cont_num(self.shard, of.cont)?;
-            *seen = seen.and(read);
-            let cont = cont.ok_or(VosError::NotFound { what: "container" })?;
-            let mut conts = self.conts.write();
-            if self.conts_destroyed.load(Ordering::Acquire) == destroyed {
-                conts.insert(of.cont, cont);
-            }
-            cont
-        };
-        Ok(ObjectRef { cont, oid: of.oid })
+        Ok(ObjectRef { cont: self.container(of.cont, seen)?, oid: of.oid })
     }
 
     /// Begins a read: the object, and the shard as it is now.
