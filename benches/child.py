@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import msgspec
 
-from benches.workloads import WORKLOADS, Task
+from benches.frame import Task
+from benches.workloads import WORKLOADS
 
 
 def main(argument: str) -> int:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from benches.peers import RAW, STORES
 from benches.peers.base import Durability
+from benches.peers.cells import SYSTEMS as ARRAYS
 
 SYNCED, BUFFERED = Durability.SYNCED, Durability.BUFFERED
 SMALL, BIG = 64, 4096
 UNLIMITED_S = 120.0
 DEPTHS = (1, 16, 64)
+SIZED = frozenset({"array_write", "array_read", "part_aligned", "part_unaligned"})
+"""Workloads whose rows say how long a block is."""
+ALONE = SIZED | {"strided", "strided_each", "layers", "layers_aggregated", "transfer"}
+"""Workloads that need no filled store."""
 FILLED_WHOLE = ("daos", "rocksdb")
 """Systems that are always filled one by one: the sustained rates of these two have targets."""
 
@@ -46,6 +51,9 @@ class Step:
             parts += [f"{self.value_size}B", str(self.durability)]
         if self.workload in ("aio_put", "aio_get"):
             parts.append(f"d{self.depth}")
+        if self.workload in ALONE:
+            size = f"{self.value_size >> 20}MiB" if self.value_size >> 20 else f"{self.value_size}B"
+            return " ".join([self.workload, *([size] if self.workload in SIZED else []), str(self.durability)])
         # What a crash leaves is a store of its own.
         return " ".join([*parts, f"@{self.count if self.workload == 'reopen' else entries}"])
 
@@ -55,7 +63,7 @@ class Stage:
     """Stores of a size, made anew in every repetition, and what is done on them, in this order.
 
     Attributes:
-        entries: Keys they are filled with first.
+        entries: Keys they are filled with first; with none, each step has a directory of its own.
         fill_seconds_max: When a system stops to fill one by one, unless it is one of `FILLED_WHOLE`.
         steps: What follows, each in a process of its own.
     """
@@ -66,7 +74,8 @@ class Stage:
 
     def rows(self) -> tuple[str, ...]:
         """Return the names of all its rows."""
-        return tuple(step.row(self.entries) for step in (Step("fill", self.entries), *self.steps))
+        fill = (Step("fill", self.entries),) if self.entries else ()
+        return tuple(step.row(self.entries) for step in (*fill, *self.steps))
 
 
 def put_steps(synced: int, buffered: int) -> tuple[Step, ...]:
@@ -106,6 +115,26 @@ def big_steps(synced: int, gets: int, crashed: int) -> tuple[Step, ...]:
     )
 
 
+def alone_steps(*, quick: bool) -> tuple[Step, ...]:
+    """Return what is done of arrays and transactions, each on a store of its own."""
+    mib = 1 << 20
+    total = 256 if quick else 1024
+    ours = STORES[:1]
+    steps = []
+    for size in (mib, 64 * mib):
+        count = total * mib // size
+        steps.append(Step("array_write", count, SYNCED, size, systems=("daos", "raw", "memmap")))
+        steps.append(Step("array_write", count, BUFFERED, size, systems=ARRAYS))
+        steps.append(Step("array_read", count, BUFFERED, size, systems=ARRAYS))
+    parts = 2_000 if quick else 8_000
+    for durability, count in ((SYNCED, parts // 4), (BUFFERED, parts)):
+        steps += [Step(name, count, durability, BIG, systems=ours) for name in ("part_aligned", "part_unaligned")]
+        steps.append(Step("transfer", count, durability, systems=("daos", "sqlite")))
+    steps += [Step("strided", 100_000, systems=ours), Step("strided_each", 5_000, systems=ours)]
+    steps += [Step(name, 50, systems=ours) for name in ("layers", "layers_aggregated")]
+    return tuple(steps)
+
+
 def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
     """Return the stages of the embedded store's benchmark."""
     gets = 20_000 if quick else 100_000
@@ -116,6 +145,7 @@ def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
         Stage(100_000, 0.5 if quick else UNLIMITED_S, reads),
         Stage(1_000_000, 1.0 if quick else UNLIMITED_S, big_steps(synced, gets, 200_000)),
     ]
+    stages.append(Stage(0, UNLIMITED_S, alone_steps(quick=quick)))
     if huge:
         stages.append(Stage(10_000_000, UNLIMITED_S, big_steps(synced, gets, 0)))
     return tuple(stages)

@@ -20,9 +20,10 @@ from typing import TypeAlias
 import msgspec
 
 from benches import peers, setup
-from benches.plan import FILLED_WHOLE, Stage, Step, embedded
+from benches.frame import Outcome, Task
+from benches.peers import cells
+from benches.plan import ALONE, FILLED_WHOLE, Stage, Step, embedded
 from benches.syncs import count_syncs
-from benches.workloads import Outcome, Task
 from tools import bench_report
 from tools.build import ROOT
 
@@ -111,10 +112,10 @@ class Runner:
         """Make the stores of a stage and do its steps on them, system after system in each."""
         steps = [step for step in stage.steps if self.wants(step, stage.entries)]
         filling = Step("fill", stage.entries)
-        if not steps and not self.wants(filling, stage.entries):
+        if not steps and not (stage.entries and self.wants(filling, stage.entries)):
             return
         shutil.rmtree(STORES, ignore_errors=True)
-        for system in turned(peers.STORES, repetition):
+        for system in turned(peers.STORES, repetition) if stage.entries else ():
             task = Task("fill", system, str(STORES / system), count=stage.entries)
             if system not in FILLED_WHOLE:
                 task = replace(task, seconds_max=stage.fill_seconds_max)
@@ -138,10 +139,14 @@ class Runner:
             threads=step.threads,
             depth=step.depth,
         )
+        if step.workload in ALONE:
+            task = replace(task, directory=str(STORES / f"{system}-{number}"))
         if step.workload == "reopen":
             task = replace(task, directory=str(STORES / f"{system}-killed"), entries=step.count, first=0)
             self.run(step.row(stage.entries), replace(task, workload="crash"), repetition)
         self.run(step.row(stage.entries), task, repetition)
+        if step.workload in ALONE:
+            shutil.rmtree(task.directory, ignore_errors=True)
 
     def syncs(self, steps: list[Step]) -> None:
         """Check, once a system and kind of put, that both sides of a comparison sync alike."""
@@ -197,7 +202,8 @@ def main() -> int:
     repetitions = REPETITIONS_QUICK if asked.quick else REPETITIONS
     environment: Facts = {
         **machine(),
-        "versions": {system: peers.version(system) for system in (*peers.STORES, "raw")},
+        "versions": {system: peers.version(system) for system in (*peers.STORES, "raw")}
+        | {system: cells.version(system) for system in ("memmap", "zarr")},
         "profile": asked.profile,
         "commit": commit(),
         "quick": asked.quick,

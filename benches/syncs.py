@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benches.workloads import MARK_BEGIN, MARK_END
+from benches.frame import MARK_BEGIN, MARK_END
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benches.workloads import Task
+    from benches.frame import Task
 
 CALLS = "fsync,fdatasync,msync,sync_file_range,syncfs,sync,pwritev2,pwritev,pwrite64,writev,write,openat,access"
 OPENED_SYNC = re.compile(r"openat\(.*O_D?SYNC.*= (\d+)$")

@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from benches import data, plan
+from benches.frame import Outcome, Task
 from benches.peers import open_store, version
 from benches.peers.base import Durability
 from benches.run import asked_for, turned
 from benches.syncs import count_syncs, syncs_in
-from benches.workloads import WORKLOADS, Outcome, Task
+from benches.workloads import WORKLOADS
 from tools.bench_report import TARGETS, targets
 from tools.build import ROOT
 
@@ -70,6 +71,29 @@ def test_event_loops_run(depth: int, tmp_path: Path) -> None:
     assert run(replace(task, workload="get", entries=100)).operations == 50
     with pytest.raises(ValueError, match="not there"):
         run(replace(task, workload="aio_get", entries=200))
+
+
+@pytest.mark.parametrize("system", ["daos", "raw", "memmap"])
+def test_arrays_are_written_and_read(system: str, tmp_path: Path) -> None:
+    task = Task("array_write", system, str(tmp_path / "w"), Durability.SYNCED, value_size=5000, count=3)
+    assert run(task).facts == {"bytes": 15_000}
+    task = replace(task, workload="array_read", directory=str(tmp_path / "r"), durability=Durability.BUFFERED)
+    assert run(task).operations == 3
+
+
+@pytest.mark.parametrize("workload", ["part_aligned", "part_unaligned", "layers", "layers_aggregated", "transfer"])
+def test_what_is_done_alone_runs(workload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benches.array_workloads.BASE_BYTES", 1 << 20)
+    task = Task(workload, "daos", str(tmp_path), value_size=4096, count=5)
+    assert run(task).operations == 5
+    if workload == "transfer":
+        assert run(replace(task, system="sqlite", directory=str(tmp_path / "sqlite"))).operations == 5
+
+
+def test_strided_writes_are_counted_by_cells(tmp_path: Path) -> None:
+    task = Task("strided", "daos", str(tmp_path / "a"), count=2000)
+    assert run(task).operations == 2000
+    assert run(replace(task, workload="strided_each", directory=str(tmp_path / "b"), count=500)).operations == 1000
 
 
 def test_a_slow_fill_ends_in_batches(tmp_path: Path) -> None:

@@ -67,12 +67,14 @@ def check_dtype(given: object) -> Dtype:
 
 
 def check_fill(given: object, dtype: Dtype) -> bytes:
-    """Return a fill value as the bytes of one cell.
+    """Return a fill value as the bytes of one cell; without one they are zero: 0, an empty text, the first time.
 
     Raises:
         InvalidError: `DER.INVAL`: it is no single value, or does not become the dtype.
     """
-    cell = as_cells(0 if given is None else given, dtype, what="fill value")
+    if given is None:
+        return bytes(dtype.itemsize)
+    cell = as_cells(given, dtype, what="fill value")
     if cell.ndim:
         raise InvalidError("a fill value is one cell", hint="give a scalar")
     return cell.tobytes()

@@ -191,7 +191,7 @@ class Container:
             dtype: What its cells are: any dtype of NumPy of a fixed size up to 1 MiB, also structured; `"f8"` by
                 default.
             create: Make it if it is not there; `"exclusive"`: and only then.
-            fill: What a cell reads as that nothing was written to; 0 by default.
+            fill: What a cell reads as that nothing was written to; zero bytes by default: 0, an empty text.
             chunk: How many cells lie together on one target; 1 MiB of them by default.
             oclass: The object class of an array that is made: `"S1"` to `"S32"`, or `"SX"`, on all targets.
 

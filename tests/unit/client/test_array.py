@@ -147,6 +147,13 @@ def test_data_of_the_dtype_is_not_copied(temp: daos.Array, monkeypatch: pytest.M
     assert seen == [data.__array_interface__["data"][0]] * 3
 
 
+@pytest.mark.parametrize("dtype", ["u1", ">i4", "?", "f2", "c16", "S4", "<U3", "V3", "<M8[ms]", STRUCTURED], ids=str)
+def test_without_a_fill_value_holes_are_zero(cont: daos.Container, dtype: object) -> None:
+    made = cont.array("a", dtype=np.dtype(dtype), create=True)  # type: ignore[call-overload]
+    made.resize(3)
+    assert made[0:3].tobytes() == bytes(3 * made.dtype.itemsize)
+
+
 @pytest.mark.parametrize(
     ("dtype", "fill", "data"),
     [
