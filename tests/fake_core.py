@@ -189,7 +189,7 @@ class PoolFake:
 
     def container_open(self, label_or_uuid: str) -> ContainerFake:
         self.owner.enter("container_open")
-        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.CONT_NONEXIST), self.state)
+        return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.NONEXIST), self.state)
 
     def container_destroy(self, label_or_uuid: str) -> None:
         self.owner.enter("container_destroy")

@@ -219,6 +219,10 @@ pub(crate) fn told(error: VosError) -> Error {
         VosError::Stopped { .. } => Some("look at the device, then close the system and open it again"),
         VosError::Format { .. } => Some("install a newer version of daos"),
         VosError::ValueTooLong { .. } => Some("split the value over several keys"),
+        VosError::KeyTooLong { .. } => Some("use a shorter key, or a type of object whose keys are hashed"),
+        VosError::OtherKind { .. } => {
+            Some("read it as that; to hold anything else the akey is punched first")
+        }
         VosError::InProgress | VosError::SameVersion => Some("try again"),
         VosError::Conflict => Some("run all of it again, as a new transaction"),
         VosError::TransactionTooLong { .. } => Some("divide it into several transactions"),

@@ -49,7 +49,7 @@ pub enum VosError {
         why: String,
     },
     /// An akey holds the other kind of value.
-    #[error("the akey holds {holds}; punch it before it holds anything else")]
+    #[error("the akey holds {holds}")]
     OtherKind {
         /// What it holds.
         holds: &'static str,

@@ -239,7 +239,11 @@ class KV(MutableMapping[K, bytes], Generic[K]):
 
     def _absent(self, key: K) -> KeyNotFoundError:
         """Return the error of a key that is not there."""
-        return KeyNotFoundError(f"no key {key!r} in {self._name!r}", context={"key": key, "kv": self._name})
+        return KeyNotFoundError(
+            f"no key {key!r} in {self._name!r}",
+            hint="get() answers None for a key that is absent",
+            context={"key": key, "kv": self._name},
+        )
 
 
 class _Items(ItemsView[K, bytes]):

@@ -96,7 +96,10 @@ class System:
         except NotFoundError as error:
             if not create or is_uuid(reference):
                 raise NotFoundError(
-                    f'no pool "{label}" in {self._path}', code=error.code, context={"pool": label}
+                    f'no pool "{label}" in {self._path}',
+                    code=error.code,
+                    hint="create=True makes it" if not is_uuid(reference) else "list the pools",
+                    context={"pool": label},
                 ) from error
         try:
             return Pool(self._core.pool_create(reference, _POOL_PROPS), self, owns_system=owns_system)

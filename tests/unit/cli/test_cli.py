@@ -125,7 +125,7 @@ ERRORS = [
     ("", "pool list --nope", "unknown flag `nope'", -1025),
     ("", "--nope pool list", "unknown flag `nope'", -1025),
     ("", "pool list extra", "Got unexpected extra argument", -1025),
-    ("", "cont query tank nope", 'no container "nope" in pool tank: DER_CONT_NONEXIST(-2050): ', -2050),
+    ("", "cont query tank nope", 'no container "nope" in pool tank: DER_NONEXIST(-1005): ', -1005),
     ("", "cont create tank run7", "container run7 is there: DER_EXIST(-1004): ", -1004),
     ("", "cont create tank x --properties junk", 'invalid property "junk" (must be key:val)', -1003),
     ("", "cont create tank x --properties a:", 'invalid property "a:" (must be key:val)', -1003),

@@ -113,7 +113,7 @@ ERRORS = [
     (f"pool set-attr tank b:1,{'x' * 512}:2", "invalid attribute name 'xxx", -1003),
     (f"pool set-attr tank b:{'x' * 65537}", "an attribute's value has at most 65536 bytes", -2013),
     ("pool del-attr tank", "no attributes given", -1003),
-    ("cont list-attr tank nope", 'no container "nope" in pool tank', -2050),
+    ("cont list-attr tank nope", 'no container "nope" in pool tank', -1005),
     ("cont get-prop tank run7 nope", 'unknown property "nope": DER_INVAL(-1003)', -1003),
     ("cont get-prop tank run7 label --properties label", "properties are given twice", -1003),
     ("cont set-prop tank run7", "no properties given", -1003),

@@ -114,7 +114,7 @@ ERRORS = [
     ("cont rollback tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
     ("cont create-snap tank run7 -s before", "snapshot before is there: DER_EXIST(-1004): ", -1004),
     ("cont create-snap tank run7 -s 0x17", "invalid snapshot name '0x17': DER_INVAL(-1003): ", -1003),
-    ("cont create-snap tank nope", 'no container "nope" in pool tank', -2050),
+    ("cont create-snap tank nope", 'no container "nope" in pool tank', -1005),
     ("cont destroy-snap tank run7", "must specify one of snapshot name or epoch or epoch range", -1003),
     ("cont destroy-snap tank run7 -s a -e 1", "cannot specify more than one of snapshot name, epoch", -1003),
     ("cont destroy-snap tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),

@@ -88,7 +88,7 @@ def test_nothing_is_made_unless_asked(disk: FakeDisk) -> None:
     pool = daos.open("x")
     with pytest.raises(NotFoundError) as caught:
         pool.container("c")
-    assert (caught.value.code, caught.value.hint) == (DER.CONT_NONEXIST, "create=True makes it")
+    assert (caught.value.code, caught.value.hint) == (DER.NONEXIST, "create=True makes it")
     cont = pool.container("c", create="exclusive")
     with pytest.raises(ExistsError):
         pool.container("c", create="exclusive")
@@ -238,7 +238,7 @@ BAD: list[tuple[str, dict[str, object], type[DaosError], DER, str]] = [
         DER.NOTSUPPORTED,
         "one of: off",
     ),
-    ("container", {"label": "c"}, NotFoundError, DER.CONT_NONEXIST, "create=True"),
+    ("container", {"label": "c"}, NotFoundError, DER.NONEXIST, "create=True"),
     ("kv", {"name": ""}, InvalidError, DER.INVAL, "any text"),
     ("kv", {"name": b"k"}, InvalidError, DER.INVAL, "any text"),
     ("kv", {"name": "\ud800"}, InvalidError, DER.INVAL, "UTF-8"),
