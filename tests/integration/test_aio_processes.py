@@ -75,9 +75,16 @@ def test_a_child_is_refused_while_operations_are_under_way_and_the_parent_goes_o
                     asyncio.run(get())
                 with pytest.raises(daos.ForkedError):
                     changes[1] = b"child"
+                asyncio.run(own())
 
             async def get() -> None:
                 await kv.get(1)
+
+            async def own() -> None:
+                async with daos.aio.open(tmp_path / "own") as mine:
+                    its = await (await mine.container("c", create=True)).kv("k", create=True)
+                    await asyncio.gather(*(its.put(str(key), b"1") for key in range(100)))
+                    assert await its.get("99") == b"1"
 
             assert in_child(child) == 0
             assert await asyncio.gather(*puts) == [None] * 2000

@@ -3,9 +3,9 @@
 
 use crate::error::{Error, Result};
 use crate::route::{Route, Transact};
+use daos_locks::Mutex;
 use daos_types::{Der, Durability, FetchIod, KeyFound, TargetIdx};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The way to the targets inside one transaction. Threads may share it: their operations go one after the other.

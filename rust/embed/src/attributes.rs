@@ -1,11 +1,11 @@
 //! Attributes: a user's names and values, of a pool or a container. Each is a row of the tables.
 
+use crate::calls::Inside;
 use crate::pool::{Container, Pool};
 use crate::route::told;
 use crate::tables;
 use daos_client::{Error, Result};
 use daos_types::{Der, Durability, limits};
-use parking_lot::RwLockReadGuard;
 
 /// The form of a row; the length of the name, the name and the value follow it.
 const VERSION: u8 = 1;
@@ -113,7 +113,7 @@ impl Attributes {
         Ok(there.len())
     }
 
-    fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
+    fn enter(&self) -> Result<Inside<'_>> {
         self.pool.system.guard.enter()
     }
 

@@ -1,8 +1,8 @@
 //! The one background thread of an open system: merges, readies the log, syncs what may wait a second.
 
 use crate::aggregation::Aggregator;
+use daos_locks::{Condvar, Mutex};
 use daos_vos::Store;
-use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -72,7 +72,7 @@ fn run(store: &Store, mut aggregator: Aggregator, shared: &Shared) {
         {
             let mut stop = shared.stop.lock();
             if !*stop {
-                shared.wake.wait_for(&mut stop, NAP);
+                (stop, _) = shared.wake.wait_for(stop, NAP);
             }
             if *stop {
                 return;

@@ -1,10 +1,10 @@
 //! Replies that are put off: whoever runs several operations waits for all of them at once, and tells none before.
 
+use crate::calls::Hold;
 use crate::route::{Guard, told};
 use daos_client::Result;
 use daos_types::{Durability, Lsn};
 use daos_vos::{Seen, Store};
-use parking_lot::{ArcRwLockReadGuard, RawRwLock};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) struct Debt {
 #[derive(Debug)]
 struct Held {
     store: Arc<Store>,
-    _open: ArcRwLockReadGuard<RawRwLock, bool>,
+    _open: Hold,
 }
 
 /// Runs an operation whose reply waits for nothing: what it would have waited for is answered beside its result.
@@ -44,9 +44,7 @@ pub(crate) fn put_off(guard: &Guard, seen: Seen, durability: Durability) -> bool
             Some(held) if !Arc::ptr_eq(&held.store, &guard.store) => return false,
             Some(_) => {}
             None => {
-                // The call holds it already, perhaps while somebody waits to close.
-                let open = guard.closed.read_arc_recursive();
-                debt.system = Some(Held { store: Arc::clone(&guard.store), _open: open });
+                debt.system = Some(Held { store: Arc::clone(&guard.store), _open: guard.calls.hold() });
             }
         }
         let position = if durability == Durability::Synced { &mut debt.durable } else { &mut debt.written };
@@ -75,11 +73,11 @@ impl Debt {
 mod tests {
     use super::*;
     use crate::fork::Owner;
+    use daos_locks::Mutex;
     use daos_types::Der;
     use daos_vos::StoreOptions;
     use daos_vos::media::MemoryMedia;
     use daos_vos::media::faulty::{Call, Fault, Faulty};
-    use parking_lot::{Mutex, RwLock};
 
     /// A system's guard over a device that can be told to fail.
     fn guard() -> (Arc<Faulty>, Guard) {
@@ -88,7 +86,7 @@ mod tests {
         let guard = Guard {
             store: Arc::new(store),
             owner: Owner::here(),
-            closed: Arc::new(RwLock::new(false)),
+            calls: Arc::default(),
             background: Mutex::new(None),
             epochs: Arc::default(),
         };
@@ -149,12 +147,21 @@ mod tests {
     #[test]
     fn a_system_stays_open_until_the_debt_is_paid() {
         let (_, guard) = guard();
-        let debt = owed(&guard, b"1", Durability::Synced);
-        assert!(guard.closed.try_write().is_none());
-        debt.settle().unwrap();
-        assert!(guard.closed.try_write().is_none());
-        drop(debt);
-        assert!(guard.closed.try_write().is_some());
+        let (closed, was_closed) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let debt = owed(&guard, b"1", Durability::Synced);
+            scope.spawn(|| {
+                guard.calls.close();
+                closed.send(()).unwrap();
+            });
+            while guard.enter().is_ok() {
+                std::thread::yield_now();
+            }
+            debt.settle().unwrap();
+            assert!(was_closed.try_recv().is_err());
+            drop(debt);
+            was_closed.recv().unwrap();
+        });
     }
 
     #[test]

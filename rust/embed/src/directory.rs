@@ -1,14 +1,14 @@
 //! A system's directory: who may use it, and what it says about itself. `docs/formats/directory.md` draws the files.
 
+use crate::fork::{Owner, PerProcess};
 use daos_client::{Error, Result};
+use daos_locks::Mutex;
 use daos_types::Der;
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const LOCK_NAME: &str = "lock";
 const SYSTEM_NAME: &str = "system";
@@ -17,11 +17,9 @@ const MAGIC: &[u8; 8] = b"DAOSSYS\0";
 const FORMAT: u32 = 1;
 const HEAD_LEN: usize = 40;
 
-/// How long to wait for another thread that opens or closes a system.
-const TABLE_WAIT: Duration = Duration::from_secs(5);
-
-/// Directories this process has open: its own file locks would not stop it from opening one twice.
-static OPEN_HERE: Mutex<BTreeSet<(u32, u64, u64)>> = Mutex::new(BTreeSet::new());
+/// Directories this process has open, by device and inode of their lock's file: its own file locks would not stop it from
+/// opening one twice.
+static OPEN_HERE: PerProcess<Mutex<BTreeSet<(u64, u64)>>> = PerProcess::new();
 
 /// What a system's directory says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +32,8 @@ pub(crate) struct SystemHead {
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    key: (u32, u64, u64),
+    key: (u64, u64),
+    owner: Owner,
     /// Gone with it; `None` only while it is dropped.
     lock: Option<File>,
 }
@@ -75,15 +74,10 @@ impl Directory {
     /// Takes the lock. All that opens or closes the lock's file does so under the table's mutex: closing any handle of the
     /// file would give up the lock of this process.
     fn lock(path: &Path) -> Result<Self> {
-        // In a forked child the mutex may be held by a thread that is not there.
-        let Some(mut open_here) = OPEN_HERE.try_lock_for(TABLE_WAIT) else {
-            return Err(
-                Error::new(Der::Busy, "another thread is opening or closing a system").hint("try again")
-            );
-        };
+        let mut open_here = OPEN_HERE.get().lock();
         let lock_path = path.join(LOCK_NAME);
         if let Ok(meta) = fs::metadata(&lock_path)
-            && open_here.contains(&(std::process::id(), meta.dev(), meta.ino()))
+            && open_here.contains(&(meta.dev(), meta.ino()))
         {
             return Err(busy(path, std::process::id()));
         }
@@ -99,9 +93,9 @@ impl Directory {
             return Err(busy(path, pid));
         }
         let meta = lock.metadata().map_err(|error| failed(&error, "look at", &lock_path))?;
-        let key = (std::process::id(), meta.dev(), meta.ino());
+        let key = (meta.dev(), meta.ino());
         open_here.insert(key);
-        Ok(Self { path: path.to_owned(), key, lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), key, owner: Owner::here(), lock: Some(lock) })
     }
 
     /// Where the store's files are.
@@ -140,15 +134,14 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         let lock = self.lock.take();
-        if std::process::id() != self.key.0 {
+        if self.owner.is_forked() {
             // A child's copy. Closing it would give up a lock that the child has taken for itself since.
             std::mem::forget(lock);
             return;
         }
-        if let Some(mut open_here) = OPEN_HERE.try_lock_for(TABLE_WAIT) {
-            drop(lock);
-            open_here.remove(&self.key);
-        }
+        let mut open_here = OPEN_HERE.get().lock();
+        drop(lock);
+        open_here.remove(&self.key);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The epochs at which open transactions read: what is visible at them has to stay.
 
+use crate::fork::Owner;
+use daos_locks::Mutex;
 use daos_types::{Epoch, limits};
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub(crate) struct OpenEpochs(Mutex<BTreeMap<Epoch, Instant>>);
 #[derive(Debug)]
 pub(crate) struct OpenEpoch {
     epochs: Arc<OpenEpochs>,
+    owner: Owner,
     epoch: Epoch,
     opened: Instant,
 }
@@ -25,7 +27,7 @@ impl OpenEpochs {
     /// Takes note of an epoch. To be called under the writer's lock under which it was drawn.
     pub(crate) fn open(self: &Arc<Self>, epoch: Epoch, now: Instant) -> OpenEpoch {
         self.0.lock().insert(epoch, now);
-        OpenEpoch { epochs: Arc::clone(self), epoch, opened: now }
+        OpenEpoch { epochs: Arc::clone(self), owner: Owner::here(), epoch, opened: now }
     }
 
     /// The least epoch that is read; what only earlier epochs saw may go. To be called under the writer's lock, and before an
@@ -56,9 +58,9 @@ impl OpenEpoch {
 
 impl Drop for OpenEpoch {
     fn drop(&mut self) {
-        // In a forked child somebody who is not there may hold it.
-        if let Some(mut epochs) = self.epochs.0.try_lock_for(Duration::from_secs(1)) {
-            epochs.remove(&self.epoch);
+        // In a forked child somebody who is not there may hold the lock.
+        if !self.owner.is_forked() {
+            self.epochs.0.lock().remove(&self.epoch);
         }
     }
 }

@@ -5,8 +5,8 @@
 use crate::debt;
 use crate::fork::Owner;
 use daos_client::{Error, Result};
+use daos_locks::{Condvar, Mutex};
 use daos_types::Der;
-use parking_lot::{Condvar, Mutex};
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -229,10 +229,14 @@ impl<O: Operation> EventQueue<O> {
         self.shared.room.notify_all();
         while state.alive > 0 {
             let ended = &self.shared.ended;
-            match deadline {
-                None => ended.wait(&mut state),
-                Some(deadline) if ended.wait_until(&mut state, deadline).timed_out() => break,
-                Some(_) => {}
+            let Some(deadline) = deadline else {
+                state = ended.wait(state);
+                continue;
+            };
+            let over;
+            (state, over) = ended.wait_until(state, deadline);
+            if over {
+                break;
             }
         }
         if state.alive > 0 {
@@ -288,7 +292,7 @@ impl<O: Operation> Shared<O> {
                 return false;
             }
             state.idle += 1;
-            self.wake.wait(&mut state);
+            state = self.wake.wait(state);
             state.idle -= 1;
         }
     }
@@ -317,7 +321,7 @@ impl<O: Operation> Shared<O> {
     fn wait_for_room(&self) {
         let mut state = self.state.lock();
         while state.result_bytes > self.bytes_max && !state.closed {
-            self.room.wait(&mut state);
+            state = self.room.wait(state);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Telling a child process from the one that opened a system, for the price of one load.
+//! Telling a child process from the one that opened a system, for the price of one load; what each process has once.
 
 #![allow(unsafe_code)]
 
 use daos_client::{Error, Result};
 use daos_types::Der;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
-static REGISTERED: Once = Once::new();
+static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
@@ -25,11 +24,13 @@ pub(crate) struct Owner {
 impl Owner {
     /// This process.
     pub(crate) fn here() -> Self {
-        REGISTERED.call_once(|| {
+        // Not a `Once`: a child that was forked in the midst of it would wait for ever. Twice does no harm.
+        if !REGISTERED.load(Ordering::Acquire) {
             // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec. A failure to register
             // (no memory) leaves children undetected here; the directory's lock still keeps them out of the files.
             unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        });
+            REGISTERED.store(true, Ordering::Release);
+        }
         Self { generation: GENERATION.load(Ordering::Relaxed), pid: std::process::id() }
     }
 
@@ -49,5 +50,65 @@ impl Owner {
         error.holder_pid = Some(self.pid);
         error.forked = true;
         Err(error)
+    }
+}
+
+/// A static of which each process has its own, made when it is first asked for. A child does not see its parent's, whose
+/// locks may be held by threads that are not there.
+pub(crate) struct PerProcess<T: 'static>(AtomicPtr<(Owner, T)>);
+
+impl<T: Default + Send + Sync> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// This process's.
+    pub(crate) fn get(&self) -> &'static T {
+        let mut seen = self.0.load(Ordering::Acquire);
+        loop {
+            // SAFETY: it is null or was leaked below, whole before it was stored, and is never freed.
+            if let Some((owner, value)) = unsafe { seen.as_ref::<'static>() }
+                && !owner.is_forked()
+            {
+                return value;
+            }
+            let made = Box::into_raw(Box::new((Owner::here(), T::default())));
+            match self.0.compare_exchange(seen, made, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => seen = made,
+                Err(other) => {
+                    // SAFETY: it came from a box just now and nobody else has seen it.
+                    drop(unsafe { Box::from_raw(made) });
+                    seen = other;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_one_and_a_child_another() {
+        static ONE: PerProcess<AtomicU64> = PerProcess::new();
+        let firsts = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| ONE.get().fetch_add(1, Ordering::Relaxed))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
+        });
+        assert_eq!((firsts, ONE.get().load(Ordering::Relaxed)), (6, 4));
+        let parent = std::ptr::from_ref(ONE.get());
+        // SAFETY: the child allocates nothing but what it asks for here, and ends at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let fresh = parent != std::ptr::from_ref(ONE.get()) && ONE.get().load(Ordering::Relaxed) == 0;
+            // SAFETY: ends this process, running nothing of it.
+            unsafe { libc::_exit(i32::from(!fresh)) };
+        }
+        let mut status = -1;
+        // SAFETY: waits for the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!((status, parent), (0, std::ptr::from_ref(ONE.get())));
     }
 }

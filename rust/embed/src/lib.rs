@@ -4,6 +4,7 @@
 mod aggregation;
 mod attributes;
 mod background;
+mod calls;
 mod debt;
 mod directory;
 mod epochs;

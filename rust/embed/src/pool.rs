@@ -1,13 +1,14 @@
 //! Pools and containers of an embedded system.
 
+use crate::calls::Inside;
 use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
 use daos_client::array::default_chunk_size;
 use daos_client::{Array, DiffPage, Error, Kv, Object, ObjectPage, Result, Route};
+use daos_locks::Mutex;
 use daos_placement::{ClassError, ObjectClass};
 use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId};
-use parking_lot::{Mutex, RwLockReadGuard};
 use std::sync::Arc;
 
 /// An open pool.
@@ -56,7 +57,7 @@ impl Pool {
     }
 
     /// Begins a call on a pool that is there.
-    fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
+    fn enter(&self) -> Result<Inside<'_>> {
         let open = self.system.guard.enter()?;
         self.row()?;
         Ok(open)
@@ -185,7 +186,7 @@ impl Container {
     }
 
     /// Begins a call on an object.
-    fn enter(&self, oid: ObjectId) -> Result<RwLockReadGuard<'_, bool>> {
+    fn enter(&self, oid: ObjectId) -> Result<Inside<'_>> {
         let open = self.pool.system.guard.enter()?;
         self.resolved(ObjectClass { ordinal: oid.ordinal(), groups: oid.groups() })?;
         Ok(open)

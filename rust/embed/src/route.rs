@@ -1,18 +1,19 @@
 //! The way to the targets of an embedded pool: a direct call, then the reply gate.
 
 use crate::background::Background;
+use crate::calls::{Calls, Inside};
 use crate::debt;
 use crate::epochs::OpenEpochs;
 use crate::fork::Owner;
 use crate::tables;
 use daos_client::{Error, Result, Route, Survey};
 use daos_engine::{Target, target::Outcome};
+use daos_locks::Mutex;
 use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
 use daos_vos::{Rows, Seen, Store, VosError};
 use daos_wire::{
     Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch, Query, Update,
 };
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::sync::Arc;
 
 /// Direct calls into the targets of one pool.
@@ -28,9 +29,8 @@ pub struct EmbeddedRoute {
 pub(crate) struct Guard {
     pub(crate) store: Arc<Store>,
     pub(crate) owner: Owner,
-    /// Whether it is closed. Calls hold it for reading while they run, so that closing waits for them: no call works on
-    /// files that another process may have open by then.
-    pub(crate) closed: Arc<RwLock<bool>>,
+    /// Closing waits for the calls inside: none works on files that another process may have open by then.
+    pub(crate) calls: Arc<Calls>,
     pub(crate) background: Mutex<Option<Background>>,
     /// The epochs at which transactions read.
     pub(crate) epochs: Arc<OpenEpochs>,
@@ -38,14 +38,9 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Begins a call; the system stays open until what this answers is dropped.
-    pub(crate) fn enter(&self) -> Result<RwLockReadGuard<'_, bool>> {
+    pub(crate) fn enter(&self) -> Result<Inside<'_>> {
         self.owner.check()?;
-        // One call may enter twice, also while somebody waits to close.
-        let closed = self.closed.read_recursive();
-        if *closed {
-            return Err(Error::new(Der::NoHdl, "the system is closed").hint("open it again"));
-        }
-        Ok(closed)
+        self.calls.enter().ok_or_else(|| Error::new(Der::NoHdl, "the system is closed").hint("open it again"))
     }
 
     /// A row of the tables. Like all that is read there it is answered once it is as safe as a synced reply has to be.

@@ -9,10 +9,10 @@ use crate::route::{EmbeddedRoute, Guard, told};
 use crate::tables::{self, Row};
 use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
+use daos_locks::Mutex;
 use daos_types::{Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
 use daos_vos::{Rows, Store, StoreOptions, VosError};
-use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ impl System {
         let guard = Arc::new(Guard {
             store: Arc::clone(&store),
             owner: Owner::here(),
-            closed: Arc::new(RwLock::new(false)),
+            calls: Arc::default(),
             background: Mutex::new(None),
             epochs: Arc::default(),
         });
@@ -167,7 +167,7 @@ impl System {
             return Ok(());
         }
         // Waits for the calls that are under way; later ones are refused.
-        if std::mem::replace(&mut *self.guard.closed.write(), true) {
+        if !self.guard.calls.close() {
             return Ok(());
         }
         let background = self.guard.background.lock().take();

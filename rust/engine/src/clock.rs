@@ -1,7 +1,7 @@
 //! The engine's hybrid clock: every epoch it gives is later than all before.
 
+use daos_locks::Mutex;
 use daos_types::{Epoch, Hlc};
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Where wall-clock time comes from.

@@ -5,8 +5,8 @@
 
 use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
+use daos_locks::RwLock;
 use daos_types::Lsn;
-use parking_lot::RwLock;
 use std::collections::BTreeMap;
 
 /// A transaction's identity, unique in its container: a UUID and the clock when it began.

@@ -9,10 +9,10 @@ mod transaction;
 pub use transaction::Draft;
 
 use crate::clock::HybridClock;
+use daos_locks::RwLock;
 use daos_types::{Cond, ContainerId, Durability, Epoch, Version};
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, View, VosError};
 use daos_wire::ShardRef;
-use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

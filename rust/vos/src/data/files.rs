@@ -6,7 +6,7 @@ use crate::entry::{Entry, Payload};
 use crate::key;
 use crate::log::Beside;
 use crate::media;
-use parking_lot::RwLock;
+use daos_locks::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ pub(crate) use stored::{Run, STORED_MIN, Stored};
 
 use crate::error::{Result, VosError};
 use crate::media::{self, Media, MediaError, MediaFile};
-use parking_lot::Mutex;
+use daos_locks::Mutex;
 use space::Space;
 use std::io::IoSlice;
 use std::ops::Range;

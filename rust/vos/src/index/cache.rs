@@ -6,7 +6,7 @@
 use super::page::Page;
 use super::space::Extent;
 use arc_swap::{ArcSwapOption, Guard};
-use parking_lot::Mutex;
+use daos_locks::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 

@@ -18,9 +18,9 @@ pub use error::{LogError, Result};
 pub use options::{Beside, LogOptions, LogStats, Merged, Pressure, Receive, Recovered};
 
 use crate::media::{Media, MediaFile};
+use daos_locks::{Condvar, Mutex, MutexGuard};
 use daos_types::{Durability, Lsn};
 use group::BLOCK;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use recover::{End, Scanner};
 use state::{Begin, Job, Place, Segment, State, Status};
 use std::io::IoSlice;
@@ -262,7 +262,9 @@ impl Log {
                 Some(job) => state = self.carry_out(state, job),
                 None => match deadline {
                     Some(deadline) => {
-                        if self.wake.wait_until(&mut state, deadline).timed_out() {
+                        let over;
+                        (state, over) = self.wake.wait_until(state, deadline);
+                        if over {
                             return match state.status(lsn, durability) {
                                 Status::Done => Ok(()),
                                 Status::Failed(error) => Err(error),
@@ -270,7 +272,7 @@ impl Log {
                             };
                         }
                     }
-                    None => self.wake.wait(&mut state),
+                    None => state = self.wake.wait(state),
                 },
             }
         }

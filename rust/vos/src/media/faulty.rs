@@ -1,7 +1,7 @@
 //! A media that fails and lies by a script.
 
 use super::{Media, MediaError, MediaFile, Result};
-use parking_lot::Mutex;
+use daos_locks::Mutex;
 use std::io::IoSlice;
 use std::sync::Arc;
 

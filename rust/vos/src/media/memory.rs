@@ -1,7 +1,7 @@
 //! Files in memory: what `":memory:"` stores run on, and what tests snapshot and rebuild.
 
 use super::{Media, MediaError, MediaFile, Result, check_name};
-use parking_lot::{Mutex, RwLock};
+use daos_locks::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ mod replay;
 pub use replay::{Crash, Explored, History};
 
 use super::{Media, MediaFile, MemoryMedia, Result};
-use parking_lot::Mutex;
+use daos_locks::Mutex;
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;

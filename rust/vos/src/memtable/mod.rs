@@ -8,8 +8,8 @@ mod tree;
 
 use crate::data::Run;
 use crate::key;
+use daos_locks::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use daos_types::Lsn;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tree::Tree;
 

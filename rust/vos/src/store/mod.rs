@@ -22,8 +22,8 @@ use crate::log::{Log, LogOptions};
 use crate::media::Media;
 use crate::shard::Shard;
 use crate::tx::ObjectNums;
+use daos_locks::{Mutex, RwLock};
 use daos_types::{Durability, Epoch, Lsn};
-use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -147,9 +147,13 @@ impl Store {
     /// After an unknown outcome nothing more is answered.
     fn note(&self, error: VosError) -> VosError {
         if matches!(error, VosError::Uncertain { .. } | VosError::Stopped { .. }) {
-            self.stopped_why.lock().get_or_insert_with(|| error.to_string());
-            self.stopped.store(true, Ordering::Release);
+            self.stop(error.to_string());
         }
         error
+    }
+
+    fn stop(&self, why: String) {
+        self.stopped_why.lock().get_or_insert(why);
+        self.stopped.store(true, Ordering::Release);
     }
 }

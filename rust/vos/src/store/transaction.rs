@@ -16,8 +16,8 @@ use crate::read::{ObjectRef, View};
 use crate::shard::Shard;
 use crate::stage::Staged;
 use crate::tx::{ObjectNums, Part, Writing};
+use daos_locks::MutexGuard;
 use daos_types::{Cond, Epoch, Iod, Lsn, Punched, Version};
-use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -130,6 +130,22 @@ impl Store {
         if full(1) && !shard.freeze(lsn) && full(2) {
             self.full.store(true, Ordering::Release);
         }
+    }
+}
+
+/// A record that is queued, and whose changes have not all arrived. Dropped so, by an error or a panic, it stops
+/// the store: readers would miss what the log will bring back.
+struct Queued<'s>(&'s Store);
+
+impl Queued<'_> {
+    fn applied(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.stop("a change was logged and not applied".to_owned());
     }
 }
 
@@ -337,6 +353,7 @@ impl Tx<'_> {
             self.put_row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?, &ceiling.0.to_le_bytes());
         }
         let lsn = self.submit().map_err(|error| self.store.note(error.into()))?;
+        let queued = Queued(self.store);
         if let Some(ceiling) = ceiling {
             self.writer.ceiling = ceiling;
         }
@@ -346,6 +363,7 @@ impl Tx<'_> {
         }
         self.store.insert(&self.writer.changes, lsn)?;
         inserted(lsn);
+        queued.applied();
         let large = self.writer.changes.as_slice().len() >= LOG_LOOK_BYTES;
         if (large || lsn.0.is_multiple_of(LOG_LOOK_EVERY)) && self.store.log_load() == LogLoad::Pressing {
             self.store.full.store(true, Ordering::Release);

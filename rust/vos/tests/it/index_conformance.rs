@@ -1,12 +1,12 @@
 //! The tree and LMDB, its oracle, pass the same suite.
 
 use crate::index_suite::{Changes, MapBatch, Model, Random, SHAPES, apply_to, compare, suite};
+use daos_locks::Mutex;
 use daos_types::Lsn;
 use daos_vos::index::{Batch, Cursor, Index, IndexError, IndexView, Result, Tree, TreeOptions};
 use daos_vos::media::MemoryMedia;
 use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, RoTxn, WithoutTls};
-use parking_lot::Mutex;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use daos_vos::index::{Tree, TreeOptions};
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{DtxId, KV_AKEY, KeysOf, ListRange, ObjectRef, Seen, ShardNum, Store, StoreOptions, VosError};
 use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 const ID: DtxId = DtxId { uuid: [7; 16], hlc: 1 };
@@ -282,4 +283,26 @@ fn a_row_that_no_index_takes_is_refused_before_it_is_logged() {
     tx.set_service_row(b"row", Some(&vec![0; 5 << 20])).unwrap();
     assert!(matches!(tx.commit(), Err(VosError::ValueTooLong { .. })));
     world.store.merge_all().unwrap();
+}
+
+#[test]
+fn a_panic_between_log_and_memtable_stops_the_store_and_the_next_opening_has_the_change() {
+    let world = World::new(StoreOptions::default());
+    let begin = || {
+        let mut tx = world.store.begin().unwrap();
+        tx.update(world.shard, world.of, Version::new(Epoch(9), 1), b"k", &iod(b"v"), Cond::NONE).unwrap();
+        tx
+    };
+    let panic = |run: &dyn Fn()| assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    panic(&|| {
+        let _tx = begin();
+        panic!("nothing is logged yet");
+    });
+    assert_eq!(world.get(&world.store, b"k").1.unwrap(), None);
+    panic(&|| drop(begin().commit_then(|| panic!("logged, and not yet told"))));
+    assert!(matches!(world.store.begin(), Err(VosError::Stopped { .. })));
+    world.store.sync().unwrap();
+    drop(world.store.close());
+    let (again, _) = Store::open(Arc::clone(&world.media), IDENTITY, StoreOptions::default()).unwrap();
+    assert_eq!(world.get(&again, b"k").1.unwrap(), Some(b"v".to_vec()));
 }
