@@ -16,6 +16,7 @@ from daos.errors import DaosError
 
 HELP = """Work with pools, containers and what is in them."""
 COMMANDS: dict[str, Lazy | LazyGroup] = {
+    "bench": Lazy("daos.cli.bench", "Measure how fast a system is on a disk."),
     "demo": Lazy("daos.cli.demo", "Show on real data that nothing stored is lost."),
     "doctor": Lazy("daos.cli.doctor", "Check that this machine is fit for a system."),
     "version": Lazy("daos.cli.version", "Print the version."),

@@ -1,0 +1,62 @@
+"""`daos bench`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from daos._bench import Measured, measure
+from daos.cli._base import command as make
+from daos.cli._output import Reply
+from daos.errors import DER, InvalidError
+from daos.model.sizes import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS_MAX = 60.0
+PATH = click.Option(
+    ["--path"], metavar="DIR", default=".", show_default=True, help="An existing directory on the disk to measure."
+)
+SECONDS = click.Option(
+    ["-t", "--seconds"],
+    type=click.FloatRange(0.01, SECONDS_MAX),
+    default=1.0,
+    show_default=True,
+    help="Of each kind of work.",
+)
+HEADS = (
+    f"{'Work':<20} {'Durability':<10} {'Threads':>7} {'Operations/s':>12} {'p50 us':>9} {'p99 us':>9} {'Values/s':>10}"
+)
+
+
+def _line(found: Measured) -> str:
+    size = format_size(int(found.bytes_per_s)) if found.bytes_per_s else ""
+    return (
+        f"{found.name:<20} {found.durability:<10} {found.threads:>7} {found.per_s:>12.0f} "
+        f"{found.p50_us:>9.1f} {found.p99_us:>9.1f} {size:>10}"
+    )
+
+
+def _lines(found: Iterator[Measured]) -> Iterator[str]:
+    yield HEADS
+    yield " ".join("-" * len(part) for part in (" " * 20, " " * 10, " " * 7, " " * 12, " " * 9, " " * 9, " " * 10))
+    for one in found:
+        yield _line(one)
+
+
+@make("bench", PATH, SECONDS)
+def command(path: str, seconds: float) -> Reply:
+    """Measure an embedded system on a disk: puts, gets, transactions, arrays.
+
+    Makes systems in a new directory in DIR (-S is not looked at) and removes them. Each line is printed when it is
+    measured. `synced` work is as fast as the disk syncs; `buffered` work survives the death of the process.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InvalidError(f"{path} is not a directory", code=DER.NOTDIR, hint="give one on the disk to measure")
+    found = measure(folder, seconds)
+    return Reply(_lines(found), lambda: [{**asdict(one), "operations_per_s": one.per_s} for one in found])
