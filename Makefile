@@ -19,6 +19,8 @@ test-rust: ## the tests of the Rust crates
 	@cargo test --profile fast --locked
 bench: setup ## compare with peers: ONLY=embedded or a row's beginning, QUICK=1, HUGE=1, PROFILE=release
 	@$(VENV) -m benches.run --only "$(ONLY)" $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PROFILE),--profile $(PROFILE))
+mutants: build ## planted mistakes that the tests must see: ONLY="01,27"
+	@$(VENV) -m tools.mutants "$(ONLY)"
 test-py: build ## the tests of the Python package, its docs and its tools
 	@$(VENV) -m pytest
-.PHONY: help setup build demo check fix test test-rust test-py bench
+.PHONY: help setup build demo check fix test test-rust test-py bench mutants
