@@ -21,6 +21,8 @@ bench: setup ## compare with peers: ONLY=embedded or a row's beginning, QUICK=1,
 	@$(VENV) -m benches.run --only "$(ONLY)" $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PROFILE),--profile $(PROFILE))
 torture: build ## kill a busy process, ROUNDS=50 times, and compare what is left with what it was told
 	@$(VENV) -m tools.kill_rounds --rounds $(or $(ROUNDS),50)
+mutants: build ## planted mistakes that the tests must see: ONLY="01,27"
+	@$(VENV) -m tools.mutants "$(ONLY)"
 test-py: build ## the tests of the Python package, its docs and its tools
 	@$(VENV) -m pytest
-.PHONY: help setup build demo check fix test test-rust test-py torture bench
+.PHONY: help setup build demo check fix test test-rust test-py torture mutants bench

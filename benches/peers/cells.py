@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -29,6 +30,19 @@ class _Sliced(Protocol):
     def __setitem__(self, where: slice[int, int, None], block: object) -> None: ...
 
 
+class _Zarr(Protocol):
+    __version__: str
+
+    def open_array(self, path: str, *, mode: str) -> _Sliced: ...
+    def create_array(
+        self, *, store: str, shape: tuple[int], chunks: tuple[int], dtype: str, compressors: None
+    ) -> _Sliced: ...
+
+
+def _library() -> _Zarr:
+    return cast("_Zarr", import_module("zarr"))
+
+
 @dataclass(frozen=True)
 class Cells:
     """An open array of bytes, as the calls that are measured.
@@ -47,9 +61,7 @@ class Cells:
 def version(system: str) -> str:
     """Return what a system says its version is."""
     if system == "zarr":
-        import zarr
-
-        return str(zarr.__version__)
+        return _library().__version__
     return np.__version__ if system == "memmap" else os.uname().release
 
 
@@ -108,16 +120,14 @@ def _zarr(directory: Path, durability: Durability, size: int) -> Cells:
     """Chunks of 1 MiB in files, not compressed; it has no word for a sync."""
     if durability is Durability.SYNCED:
         raise ValueError("zarr does not sync")
-    import zarr
-
+    zarr = _library()
     path = str(directory / "array.zarr")
     if os.path.exists(path):  # noqa: PTH110 -- zarr takes text
-        opened: object = zarr.open_array(path, mode="r+")
+        array = zarr.open_array(path, mode="r+")
     else:
-        opened = zarr.create_array(
+        array = zarr.create_array(
             store=path, shape=(size,), chunks=(min(size, CHUNK_BYTES),), dtype="u1", compressors=None
         )
-    array = cast("_Sliced", opened)
 
     def write(start: int, block: Block) -> None:
         array[start : start + block.size] = block
