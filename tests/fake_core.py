@@ -309,6 +309,16 @@ class ContainerFake:
         first = 0 if anchor is None else int(anchor)
         return found[first : first + count], str(first + count).encode() if len(found) > first + count else None
 
+    def check(
+        self,
+        target: int,
+        anchor: bytes | None,  # noqa: ARG002 -- it is done in one call
+        budget: int,  # noqa: ARG002
+    ) -> tuple[tuple[int, int, int, int], list[tuple[int, int, str]], bytes | None]:
+        self.owner.enter("check")
+        content = self.content() if target == 0 else {}
+        return (len(content), sum(map(len, content.values())), 1, 0), [], None
+
     def rollback(self, epoch: int) -> None:
         self.enter("rollback")
         if epoch not in self.state.snapshots:

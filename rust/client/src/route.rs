@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::kv;
 use daos_types::{Durability, FetchIod, KeyFound, TargetIdx};
 use daos_wire::{
-    Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch, Query, Update,
+    Check, Checked, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch,
+    Query, Update,
 };
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
@@ -51,6 +52,9 @@ pub trait Survey: Route {
 
     /// One page of the differences of an object shard.
     fn diff(&self, target: TargetIdx, request: &Diff<'_>) -> Result<Differences>;
+
+    /// A part of a check of a container on a target.
+    fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked>;
 }
 
 /// A way to targets on which transactions run. A draft is what one has read and would change; nobody else sees it, and dropping

@@ -5,10 +5,11 @@ use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
 use daos_client::array::default_chunk_size;
-use daos_client::{Array, DiffPage, Error, Kv, Object, ObjectPage, Result, Route};
+use daos_client::{Array, DiffPage, Error, Kv, Object, ObjectPage, Result, Route, Survey};
 use daos_locks::Mutex;
 use daos_placement::{ClassError, ObjectClass};
-use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId};
+use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId, TargetIdx};
+use daos_wire::{Check, Checked};
 use std::sync::Arc;
 
 /// An open pool.
@@ -232,6 +233,12 @@ impl Container {
     pub fn objects(&self, after: Option<ObjectId>, count_max: usize) -> Result<ObjectPage> {
         let route = &*self.pool.route;
         daos_client::objects(route, self.uuid, &[self.epoch], after, count_max, self.pool.system.durability)
+    }
+
+    /// A part of a check of all that it holds on a target, also what only snapshots show.
+    pub fn check(&self, target: TargetIdx, from: Option<&[u8]>, budget: usize) -> Result<Checked> {
+        let durability = self.pool.system.durability;
+        self.pool.route.check(target, &Check { cont: self.uuid, from, budget, durability })
     }
 
     /// One page of what differs here from an earlier snapshot.

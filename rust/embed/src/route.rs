@@ -12,7 +12,8 @@ use daos_locks::Mutex;
 use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
 use daos_vos::{Rows, Seen, Store, VosError};
 use daos_wire::{
-    Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch, Query, Update,
+    Check, Checked, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch,
+    Query, Update,
 };
 use std::sync::Arc;
 
@@ -201,6 +202,12 @@ impl Survey for EmbeddedRoute {
         self.check_kept(request.of.cont, request.before)?;
         self.check_kept(request.of.cont, request.after)?;
         Ok(differences)
+    }
+
+    fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked> {
+        let _open = self.guard.enter()?;
+        let target = self.target(target)?;
+        self.reply(target, request.durability, target.check(request))
     }
 }
 

@@ -7,10 +7,12 @@ use crate::kv::KV;
 use crate::object::Object;
 use crate::transaction::Transaction;
 use daos_client::Error;
-use daos_types::{Der, Epoch, How, KeyDifference, ObjectId, ObjectType};
+use daos_types::{Der, Epoch, How, KeyDifference, ObjectId, ObjectType, TargetIdx};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+/// What a part of a check counted; object id and what is wrong with it; where to go on.
+type CheckedPart<'py> = ((u64, u64, u64, u64), Vec<(u64, u64, String)>, Option<Bound<'py, PyBytes>>);
 /// An object id: its high half and its low one.
 type OidHalves = (u64, u64);
 /// Object id, dkey, akey, how it differs, ranges of records.
@@ -151,6 +153,20 @@ impl Container {
         };
         let anchor = page.anchor.map(|anchor| PyBytes::new(py, &anchor));
         Ok((page.differences.into_iter().map(difference).collect(), anchor))
+    }
+
+    /// A part of a check: objects, entries, index pages and bytes looked at, what is damaged, and where to go on.
+    fn check<'py>(
+        &self,
+        py: Python<'py>,
+        target: u32,
+        anchor: Option<&[u8]>,
+        budget: usize,
+    ) -> PyResult<CheckedPart<'py>> {
+        let part = py.detach(|| self.0.check(TargetIdx(target), anchor, budget)).or_raise(py)?;
+        let damaged = part.damaged.into_iter().map(|(oid, what)| (oid.hi, oid.lo, what)).collect();
+        let next = part.next.map(|next| PyBytes::new(py, &next));
+        Ok(((part.objects, part.entries, part.pages, part.bytes), damaged, next))
     }
 
     /// Goes back to a snapshot.

@@ -9,6 +9,7 @@ mod array;
 mod base;
 mod batch;
 mod changes;
+mod check;
 mod collect;
 mod data;
 mod draft;
@@ -39,6 +40,7 @@ mod tx;
 
 pub use aggregate::Aggregation;
 pub use changes::ShardNum;
+pub use check::CheckPage;
 pub use data::VALUE_LEN_MAX;
 pub use draft::Draft;
 pub use dtx::{DtxId, Status as DtxStatus};

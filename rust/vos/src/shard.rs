@@ -89,6 +89,12 @@ impl Shard {
         Arc::clone(&self.levels.read())
     }
 
+    /// Reads the whole base from the device and checks it; answers how many pages it has.
+    pub(crate) fn check_index(&self) -> Result<u64> {
+        let checked = self.base.check()?;
+        Ok(checked.leaves + checked.inners + checked.run_pages)
+    }
+
     /// The log position up to which everything is in the base.
     pub(crate) fn covers(&self) -> Lsn {
         self.base.covers()

@@ -12,7 +12,7 @@ pub use fetch::Fetch;
 pub use list::{List, ListedKeys, ListedPairs};
 pub use punch::Punch;
 pub use query::Query;
-pub use survey::{Diff, Differences, ListedObjects, Objects};
+pub use survey::{Check, Checked, Diff, Differences, ListedObjects, Objects};
 pub use update::Update;
 
 use daos_types::{ContainerId, UnitOid};

@@ -1,4 +1,4 @@
-//! `objects` and `diff`: what a container holds, and how two of its states differ.
+//! `objects`, `diff` and `check`: what a container holds, how two of its states differ, and whether it is as it was stored.
 
 use crate::ShardRef;
 use daos_types::{ContainerId, Durability, Epoch, KeyDifference, ObjectId};
@@ -25,6 +25,36 @@ pub struct ListedObjects {
     pub oids: Vec<ObjectId>,
     /// Go on behind this one, which need not be among them; `None` at the end.
     pub next: Option<ObjectId>,
+}
+
+/// A part of a check of a container on a target: that all its versions are as they were stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Check<'a> {
+    /// Which container.
+    pub cont: ContainerId,
+    /// The place where the part before ended; without one, the target's whole index is checked first.
+    pub from: Option<&'a [u8]>,
+    /// About so many entries.
+    pub budget: usize,
+    /// How safe what is answered has to be.
+    pub durability: Durability,
+}
+
+/// What a part of a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Object shards that it came to the end of.
+    pub objects: u64,
+    /// Entries that were looked at.
+    pub entries: u64,
+    /// Pages of the index that were read.
+    pub pages: u64,
+    /// Bytes of values that were read beside them.
+    pub bytes: u64,
+    /// What is wrong, and of which object.
+    pub damaged: Vec<(ObjectId, String)>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Vec<u8>>,
 }
 
 /// A page of the differences of an object shard.

@@ -122,6 +122,10 @@ class Container:
             for difference in page:
                 yield difference
 
+    async def check(self) -> client.CheckReport:
+        """Read all that it holds and return what is not as it was stored; as `daos.Container.check`."""
+        return await self._home.call(self._sync.check)
+
     async def rollback(self, snapshot: str | int | client.Snapshot) -> None:
         """Go back to a snapshot, as a new version; as `daos.Container.rollback`."""
         await self._home.call(lambda: self._sync.rollback(snapshot))

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         "container",
         "Work with containers, their snapshots and their attributes.",
         {
+            "check": Lazy("daos.cli.container_check", "Read all of a container, to see whether it is damaged."),
             "create": Lazy("daos.cli.container_create", "Create a container."),
             "create-snap": Lazy("daos.cli.container_create_snap", "Take a snapshot of a container.", ("snap",)),
             "del-attr": Lazy("daos.cli.container_del_attr", "Remove attributes of a container."),

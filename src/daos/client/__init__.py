@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daos.client._check import CheckReport, Damage
 from daos.client._diff import Difference
 from daos.client._names import ObjectId
 from daos.client._values import Extent, Extreme, Hole, Range
@@ -25,7 +26,9 @@ __all__ = [
     "Array",
     "Attributes",
     "Batch",
+    "CheckReport",
     "Container",
+    "Damage",
     "Difference",
     "Extent",
     "Extreme",

@@ -231,6 +231,15 @@ class ContainerCore(Protocol):
     def diff(self, before: int, anchor: bytes | None, count: int) -> tuple[Sequence[DifferenceCore], bytes | None]:
         """Return at most `count` akeys that differ from a snapshot, and the next anchor, None at the end."""
 
+    def check(
+        self, target: int, anchor: bytes | None, budget: int
+    ) -> tuple[tuple[int, int, int, int], Sequence[tuple[int, int, str]], bytes | None]:
+        """Check about `budget` entries that a target holds, without an anchor its whole index before.
+
+        Return how many objects, entries, pages and bytes were looked at; object ids and what is wrong; and where to go
+        on, None at the end.
+        """
+
     def rollback(self, epoch: int) -> None:
         """Go back to a snapshot, durable at return, else `DER.NONEXIST`; of a snapshot, `DER.NO_PERM`."""
 

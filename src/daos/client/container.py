@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from daos.client import _seam
 from daos.client._attempts import attempts, check_deadline, run
+from daos.client._history import History
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.client.attributes import Attributes
@@ -17,17 +18,16 @@ from daos.errors import DER, ExistsError, InvalidError, NotFoundError
 from daos.model.changes import container_changes
 from daos.model.labels import check_name
 from daos.model.properties import ContainerProperties
-from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from daos.client._diff import Difference
     from daos.client._dtypes import DtypeLike
     from daos.client._seam import ContainerCore
     from daos.client.array import Array
     from daos.client.pool import Pool
     from daos.client.transaction import Transaction
+    from daos.model.snapshots import Snapshot
 
 __all__ = ["Container", "Create", "NamedObject"]
 
@@ -54,7 +54,7 @@ class NamedObject:
     oid: ObjectId
 
 
-class Container:
+class Container(History):
     """An open container, or one as of a snapshot. Made by `Pool.container` and `Container.at`; threads may share it.
 
     As of a snapshot it is read as ever; what would change it or anything in it raises `AccessError` (`DER.NO_PERM`).
@@ -290,44 +290,6 @@ class Container:
             if anchor is None:
                 return
 
-    def objects(self) -> Iterator[ObjectId]:
-        """Yield the id of every object that is there, with a name or without, in the order of the ids.
-
-        An object is there from its first change until it is destroyed, also when all its keys were removed. Among them
-        is the one that holds the names. They are read a page at a time. Source: DAOS's object index table.
-        """
-        after: tuple[int, int] | None = None
-        while True:
-            page, after = self._core.objects(after, PAGE_KEYS)
-            yield from (ObjectId(hi, lo) for hi, lo in page)
-            if after is None:
-                return
-
-    def diff(self, since: str | int | Snapshot) -> Iterator[Difference]:
-        """Yield what differs here from an earlier snapshot: names, keys, cells of arrays.
-
-        `cont.diff("a")` compares the present with a snapshot, `cont.at("b").diff("a")` two snapshots. What was written
-        since differs, also if the same was written again. Objects come in the order of their ids, keys in theirs, a
-        page at a time; the names of both states are read first. Of the present, what others change meanwhile may be
-        told or not: compare two snapshots to be exact. It looks at each key of the container.
-
-        Args:
-            since: As `at`.
-
-        Raises:
-            NotFoundError: `DER.NONEXIST`: there is no such snapshot, or it was destroyed meanwhile.
-            InvalidError: `DER.INVAL`: what can be none, or one that was taken later.
-        """
-        from daos.client._diff import differences
-
-        found = self._find(since)
-        if self._as_of is not None and found.epoch > self._as_of.epoch:
-            raise InvalidError(
-                f"snapshot {found.name or hex(found.epoch)!r} was taken later than this state",
-                hint="ask the later state for what differs from the earlier one",
-            )
-        return differences(self._core.at(found.epoch), self._core, found.epoch)
-
     def find(self, name: str) -> NamedObject | None:
         """Return what has a name, None if nothing has.
 
@@ -357,27 +319,6 @@ class Container:
             raise absent from error
         self._punch(entry.oid)
 
-    def snapshot(self, name: str | None = None) -> Snapshot:
-        """Take a snapshot: what was acknowledged before is in it, what comes later is not.
-
-        It takes no copy and little time, whatever the container holds. Durable at return, together with all that was
-        acknowledged before, also where the system was opened with a weaker durability.
-
-        Args:
-            name: Unique in the container, at most 128 bytes of UTF-8, no number; without one, the epoch tells it.
-
-        Raises:
-            ExistsError: `DER.EXIST`: a snapshot has this name.
-            InvalidError: `DER.INVAL`: a bad name.
-            AccessError: `DER.NO_PERM`: this is a snapshot.
-        """
-        stored = None if name is None else check_snapshot_name(name)
-        return Snapshot(self._core.snapshot_create(stored), stored)
-
-    def snapshots(self) -> list[Snapshot]:
-        """Return the snapshots, oldest first."""
-        return [Snapshot(epoch, name) for epoch, name in self._core.snapshots()]
-
     def at(self, snapshot: str | int | Snapshot) -> Container:
         """Return the container as of a snapshot, to be read; names are those of then, too.
 
@@ -390,65 +331,6 @@ class Container:
         """
         found = self._find(snapshot)
         return Container(self._core.at(found.epoch), self._pool, as_of=found)
-
-    def rollback(self, snapshot: str | int | Snapshot) -> None:
-        """Go back to a snapshot, as a new version: from now on the container shows what it shows.
-
-        All or nothing, and at once, however much has changed since; durable at return. What was written since is given
-        free unless a snapshot shows it; snapshots taken since stay, so that one taken just before is the way back.
-        Label, properties, attributes and snapshots are not part of it. A transaction that read what this changes
-        conflicts.
-
-        An `Array` that is open, and was not there when the snapshot was taken, is then one that was destroyed: open it
-        anew by its name. Source: `daos_cont_rollback`.
-
-        Args:
-            snapshot: As `at`.
-
-        Raises:
-            NotFoundError: `DER.NONEXIST`: there is no such snapshot.
-            InvalidError: `DER.INVAL`: what can be none; 1024 rollbacks between snapshots that are all still there.
-            AccessError: `DER.NO_PERM`: this is a snapshot.
-        """
-        self._core.rollback(self._find(snapshot).epoch)
-
-    def destroy_snapshot(self, snapshot: str | int | Snapshot) -> None:
-        """Destroy a snapshot; durable at return. What only it could see will be given free.
-
-        Args:
-            snapshot: As `at`.
-
-        Raises:
-            NotFoundError: `DER.NONEXIST`: there is no such snapshot.
-            InvalidError: `DER.INVAL`: what can be none.
-            AccessError: `DER.NO_PERM`: this is a snapshot.
-        """
-        found = self._find(snapshot)
-        self._core.snapshot_destroy(found.epoch, found.epoch)
-
-    def aggregate(self) -> int:
-        """Remove the versions that neither a snapshot nor the present shows, and return how many entries went.
-
-        The background does the same by and by, as fast as values are overwritten; this does it at once. The space of
-        large values comes back when that has been merged twice. Source: `daos_cont_aggregate`.
-
-        Raises:
-            AccessError: `DER.NO_PERM`: this is the container as of a snapshot.
-            NotFoundError: `DER.NONEXIST` or `DER.CONT_NONEXIST`: it was destroyed.
-        """
-        return self._core.aggregate()
-
-    def destroy_snapshots(self, first: int, last: int) -> int:
-        """Destroy all snapshots from one epoch to another, both included, in one step; return how many they were.
-
-        Raises:
-            NotFoundError: `DER.NONEXIST`: there is none.
-            InvalidError: `DER.INVAL`: no epochs, or the first is behind the last.
-            AccessError: `DER.NO_PERM`: this is a snapshot.
-        """
-        if check_epoch(first) > check_epoch(last):
-            raise InvalidError(f"epoch {first} is behind {last}", hint="give the smaller one first")
-        return self._core.snapshot_destroy(first, last)
 
     def transaction(self) -> Transaction:
         """Return a transaction of this container: one attempt, to be used in a `with` block.
@@ -503,21 +385,6 @@ class Container:
     def __repr__(self) -> str:
         as_of = "" if self._as_of is None else f" at {self._as_of.name or hex(self._as_of.epoch)!r}"
         return f"<daos.Container {self.label!r}{as_of} in pool {self._pool.label}>"
-
-    def _find(self, snapshot: str | int | Snapshot) -> Snapshot:
-        """Return the snapshot of a name or epoch."""
-        if isinstance(snapshot, str):
-            name, shown = check_snapshot_name(snapshot), repr(snapshot)
-            found = [listed for listed in self.snapshots() if listed.name == name]
-        else:
-            epoch = check_epoch(snapshot.epoch if isinstance(snapshot, Snapshot) else snapshot)
-            shown = f"at epoch {epoch:#x}"
-            found = [listed for listed in self.snapshots() if listed.epoch == epoch]
-        if found:
-            return found[0]
-        raise NotFoundError(
-            f"no snapshot {shown} of container {self.label}", hint="list the snapshots", context={"snapshot": snapshot}
-        )
 
     def _entry(self, stored: bytes) -> Entry | None:
         """Return what a name stands for."""

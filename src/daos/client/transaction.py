@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
+    from daos.client._check import CheckReport
     from daos.client._diff import Difference
     from daos.client._names import ObjectId
     from daos.client._seam import TransactionCore
@@ -145,6 +146,10 @@ class Transaction(Container):
     def at(self, snapshot: str | int | Snapshot) -> Container:  # noqa: ARG002 -- as its base has it
         """Refused."""
         self._outside("snapshots")
+
+    def check(self) -> CheckReport:
+        """Refused."""
+        self._outside("a check")
 
     def objects(self) -> Iterator[ObjectId]:
         """Refused."""

@@ -115,6 +115,7 @@ OUTSIDE: list[Callable[[Transaction], object]] = [
     lambda tx: tx.snapshot("s"),
     lambda tx: tx.snapshots(),
     lambda tx: tx.at("s"),
+    lambda tx: tx.check(),
     lambda tx: tx.objects(),
     lambda tx: tx.diff("s"),
     lambda tx: tx.rollback("s"),

@@ -202,9 +202,14 @@ impl DataFile {
         })
     }
 
+    /// Reads what lies from a place on.
+    pub(crate) fn read_part(&self, stored: &Stored<'_>, at: usize, out: &mut [u8]) -> Result<()> {
+        self.read(stored, &[Part { at, out: 0..out.len() }], out)
+    }
+
     /// Reads a whole value.
     pub(crate) fn read_whole(&self, stored: &Stored<'_>, out: &mut [u8]) -> Result<()> {
-        self.read(stored, &[Part { at: 0, out: 0..out.len() }], out)
+        self.read_part(stored, 0, out)
     }
 
     /// Whether a value is there as it was stored; then it is written again, to be durable after [`DataFile::sync`]: what the page
