@@ -8,7 +8,7 @@ use daos_client::Result;
 use daos_engine::HybridClock;
 use daos_types::{ContainerId, Epoch, PoolId};
 use daos_vos::{Aggregation, ShardNum, Store, VosError};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// Index entries looked at in one slice: a few milliseconds of work.
@@ -69,6 +69,46 @@ impl Container {
     }
 }
 
+/// Removes everything that nobody can see any more, for who finds no room otherwise.
+#[derive(Debug)]
+pub(crate) struct Relief {
+    store: Weak<Store>,
+    clock: Arc<HybridClock>,
+    epochs: Arc<OpenEpochs>,
+}
+
+impl Relief {
+    pub(crate) fn new(store: &Arc<Store>, clock: Arc<HybridClock>, epochs: Arc<OpenEpochs>) -> Arc<Self> {
+        Arc::new(Self { store: Arc::downgrade(store), clock, epochs })
+    }
+}
+
+impl daos_vos::Relief for Relief {
+    fn relieve(&self) -> std::result::Result<(), VosError> {
+        let Some(store) = self.store.upgrade() else { return Ok(()) };
+        while store.collect_step(SLICE as usize)? {}
+        for (shard, pool, cont) in containers(&store)? {
+            if let Some(mut pass) = begin(&store, &self.clock, &self.epochs, shard, pool, cont)? {
+                while store.aggregate_step(&mut pass, SLICE as usize)? {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All containers' shares of all shards.
+fn containers(store: &Store) -> std::result::Result<Vec<(ShardNum, PoolId, ContainerId)>, VosError> {
+    let mut all = Vec::new();
+    for (shard, pool, _) in store.shard_list()? {
+        for (cont, _) in store.service_rows(&tables::cont_prefix(&pool.0))?.1 {
+            if let Ok(cont) = cont.try_into() {
+                all.push((shard, pool, ContainerId(cont)));
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// The background's passes over all containers, one after the other.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
@@ -120,7 +160,7 @@ impl Aggregator {
     fn slice(&mut self) -> std::result::Result<u64, VosError> {
         let Some(pass) = &mut self.pass else {
             if self.queue.is_empty() {
-                self.fill_queue()?;
+                self.queue = containers(&self.store)?;
             }
             if let Some((shard, pool, cont)) = self.queue.pop() {
                 self.pass = begin(&self.store, &self.clock, &self.epochs, shard, pool, cont)?;
@@ -134,16 +174,5 @@ impl Aggregator {
             self.pass = None;
         }
         Ok(removed)
-    }
-
-    fn fill_queue(&mut self) -> std::result::Result<(), VosError> {
-        for (shard, pool, _) in self.store.shard_list()? {
-            for (cont, _) in self.store.service_rows(&tables::cont_prefix(&pool.0))?.1 {
-                if let Ok(cont) = cont.try_into() {
-                    self.queue.push((shard, pool, ContainerId(cont)));
-                }
-            }
-        }
-        Ok(())
     }
 }

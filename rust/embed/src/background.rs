@@ -97,11 +97,16 @@ fn run(store: &Store, mut aggregator: Aggregator, shared: &Shared) {
         let _ = store.collect_step(COLLECT_BUDGET);
         // Before somebody has to wait for it. A damaged shard says so to whoever changes it.
         while !*shared.stop.lock() && store.census_step().unwrap_or(false) {}
-        if shared.sweep.swap(false, Ordering::AcqRel) {
+        let refused = store.take_refused();
+        if shared.sweep.swap(false, Ordering::AcqRel) || refused {
             aggregator.sweep();
         }
         while !*shared.stop.lock() && !store.merge_wanted() && aggregator.step() {
             sync_due();
+        }
+        if refused && !*shared.stop.lock() {
+            // Where there is none to be had, the next writer is told.
+            let _ = store.make_room();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A system: opening, closing, its pools.
 
-use crate::aggregation::Aggregator;
+use crate::aggregation::{Aggregator, Relief};
 use crate::background::Background;
 use crate::directory::{Directory, SystemHead};
 use crate::fork::Owner;
@@ -131,6 +131,7 @@ impl System {
         });
         system.remove_orphans()?;
         let epochs = Arc::clone(&system.guard.epochs);
+        store.set_relief(Relief::new(&store, Arc::clone(&system.clock), Arc::clone(&epochs)));
         let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock), epochs);
         let background = Background::start(store, aggregator).map_err(|error| {
             Error::new(Der::Nomem, format!("cannot start the background thread: {error}"))

@@ -43,6 +43,9 @@ impl Media for NoSync {
     fn sync_names(&self) -> Result<(), MediaError> {
         Ok(())
     }
+    fn available(&self) -> Result<u64, MediaError> {
+        self.0.available()
+    }
 }
 
 impl MediaFile for NoSyncFile {

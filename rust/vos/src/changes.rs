@@ -34,6 +34,7 @@ pub(crate) struct Changes {
     first: Option<ShardNum>,
     several: bool,
     too_long: Option<usize>,
+    count: u64,
 }
 
 impl Changes {
@@ -44,11 +45,17 @@ impl Changes {
         self.first = None;
         self.several = false;
         self.too_long = None;
+        self.count = 0;
     }
 
     /// The length of a value that no index takes, if there is one.
     pub(crate) fn too_long(&self) -> Option<usize> {
         self.too_long
+    }
+
+    /// How many changes were put; those that were taken back count, too.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
 
     /// No change yet.
@@ -92,6 +99,7 @@ impl Changes {
     }
 
     fn head(&mut self, shard: ShardNum, key: &[u8], len: u32) {
+        self.count += 1;
         self.several |= *self.first.get_or_insert(shard) != shard;
         self.buffer.extend_from_slice(&shard.0.to_le_bytes());
         self.buffer.extend_from_slice(&(key.len() as u16).to_le_bytes());

@@ -80,7 +80,9 @@ impl<'a> MergeBatch<'a> {
                 continue;
             };
             let mut reference = Vec::new();
-            self.taken.push(self.shard.store_value(bytes, &mut reference)?);
+            // Room for it was kept when it was admitted.
+            let mut room = u64::MAX;
+            self.taken.push(self.shard.store_value(bytes, &mut reference, &mut room)?);
             self.deferred.push_back(Some(reference.into_boxed_slice()));
         }
         Ok(())

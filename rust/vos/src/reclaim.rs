@@ -1,6 +1,6 @@
 //! Blocks of the data file that can be used again: `docs/formats/data.md` says when, and why not before.
 
-use crate::data::{Census, Run};
+use crate::data::{BLOCK, Census, Run, TAIL_BLOCKS_MAX};
 use crate::entry;
 use crate::error::{Result, VosError};
 use crate::index::{Cursor as _, IndexView as _};
@@ -30,10 +30,15 @@ pub(crate) struct CensusWalk {
 }
 
 impl Shard {
-    /// Writes a value to the data file; the reference goes to `out`.
-    pub(crate) fn store_value(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Run> {
+    /// Writes a value to the data file; the reference goes to `out`. The file may grow by `room` bytes for it.
+    pub(crate) fn store_value(&self, bytes: &[u8], out: &mut Vec<u8>, room: &mut u64) -> Result<Run> {
         self.count_blocks()?;
-        self.data.store(bytes, out)
+        self.data.store(bytes, out, room)
+    }
+
+    /// Bytes that are free as soon as merges have moved on.
+    pub(crate) fn freed_bytes(&self) -> u64 {
+        self.freed.lock().iter().map(|freed| freed.run.count * BLOCK).sum()
     }
 
     /// Finds out which blocks are free, to the end.
@@ -97,7 +102,7 @@ impl Shard {
         for freed in free {
             self.data.give(freed.run);
         }
-        self.data.cut()
+        self.data.cut(TAIL_BLOCKS_MAX)
     }
 }
 

@@ -6,11 +6,12 @@ use crate::data::DataFile;
 use crate::dtx::DtxTable;
 use crate::error::{Result, VosError};
 use crate::hash::Seeded;
-use crate::index::Index as _;
+use crate::index::{Index as _, PAGE};
 use crate::key::{self, ContNum};
 use crate::levels::Levels;
 use crate::merge_batch::MergeBatch;
 use crate::node::ObjectState;
+use crate::space::{self, Load, Outlook};
 use crate::reclaim::{CensusWalk, Freed};
 use crate::rollback::{Rollbacks, Stretch};
 use crate::store::rollback;
@@ -151,6 +152,19 @@ impl Shard {
     pub(crate) fn active_load(&self) -> (usize, usize) {
         let levels = self.levels.read();
         (levels.active.bytes(), levels.active.count())
+    }
+
+    /// What merges find of what its memtables hold and `more`.
+    pub(crate) fn outlook(&self, more: Load) -> Outlook {
+        let levels = self.levels();
+        let frozen = levels.frozen.as_ref().map(|frozen| frozen.load()).unwrap_or_default();
+        let active = levels.active.load().and(more);
+        space::outlook(&[frozen, active], self.base.outline(), self.data.tail_blocks())
+    }
+
+    /// Bytes of the index's file that the next merge may write.
+    pub(crate) fn index_free_bytes(&self) -> u64 {
+        self.base.outline().usable_pages * PAGE as u64
     }
 
     /// A memtable waits to be merged.

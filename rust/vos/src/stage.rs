@@ -31,39 +31,37 @@ impl StagedIod {
 }
 
 impl Staged {
-    /// Writes what is large of an update, longer than `defer_max`; `None` where nothing is. Not durable yet. A record of the
-    /// log has room for `inline_max` bytes of the rest.
+    /// Whether nothing of an update is longer than `defer_max`, not even all of it.
+    pub(crate) fn is_small(iods: &[Iod<'_>], defer_max: usize) -> bool {
+        total(iods) <= defer_max
+    }
+
+    /// Writes what is large of an update, longer than `defer_max`. Not durable yet. A record of the
+    /// log has room for `inline_max` bytes of the rest, and the data file may grow by `room` bytes.
     pub(crate) fn write(
         shard: &Arc<Shard>,
         iods: &[Iod<'_>],
         defer_max: usize,
         inline_max: usize,
-    ) -> Result<Option<Self>> {
-        let len = |iod: &Iod<'_>| match iod.value {
-            IodValue::Single(data) | IodValue::Array { data, .. } => data.len(),
-            _ => 0,
-        };
-        let total: usize = iods.iter().map(len).sum();
-        if total <= defer_max {
-            return Ok(None);
-        }
+        room: &mut u64,
+    ) -> Result<Self> {
         // Many small parts may together be too much for a record.
-        let stays = if total <= inline_max { defer_max } else { STORED_MIN - 1 };
+        let stays = if total(iods) <= inline_max { defer_max } else { STORED_MIN - 1 };
         let mut staged = Self { shard: Arc::clone(shard), iods: Vec::new(), runs: Vec::new() };
         for iod in iods {
             let mut parts = Vec::new();
             each_part(iod, |bytes| {
-                parts.push(if bytes.len() <= stays { None } else { Some(staged.store(bytes)?) });
+                parts.push(if bytes.len() <= stays { None } else { Some(staged.store(bytes, room)?) });
                 Ok(())
             })?;
             staged.iods.push(StagedIod { parts });
         }
-        Ok(Some(staged))
+        Ok(staged)
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Result<Box<[u8]>> {
+    fn store(&mut self, bytes: &[u8], room: &mut u64) -> Result<Box<[u8]>> {
         let mut reference = Vec::new();
-        self.runs.push(self.shard.store_value(bytes, &mut reference)?);
+        self.runs.push(self.shard.store_value(bytes, &mut reference, room)?);
         Ok(reference.into_boxed_slice())
     }
 
@@ -83,6 +81,15 @@ impl Drop for Staged {
         // Nobody ever saw them.
         self.runs.drain(..).for_each(|run| self.shard.data.give(run));
     }
+}
+
+/// Bytes of an update's values.
+fn total(iods: &[Iod<'_>]) -> usize {
+    let len = |iod: &Iod<'_>| match iod.value {
+        IodValue::Single(data) | IodValue::Array { data, .. } => data.len(),
+        _ => 0,
+    };
+    iods.iter().map(len).sum()
 }
 
 /// Shows the parts into which an iod's data is divided.

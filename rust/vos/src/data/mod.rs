@@ -10,7 +10,7 @@ pub(crate) use space::Census;
 pub use stored::VALUE_LEN_MAX;
 #[cfg(test)]
 pub(crate) use stored::encode as reference;
-pub(crate) use stored::{Run, STORED_MIN, Stored};
+pub(crate) use stored::{BLOCK, Run, STORED_MIN, Stored};
 
 use crate::error::{Result, VosError};
 use crate::media::{self, Media, MediaError, MediaFile};
@@ -20,11 +20,15 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use stored::{BLOCK, blocks_of};
+use stored::blocks_of;
 
 /// Bytes by which the file grows at least, and at most.
 const GROW_MIN: u64 = 1 << 20;
 const GROW_MAX: u64 = 64 << 20;
+/// Of what is available it takes no larger share ahead of need.
+const AMPLE: u64 = 64;
+/// Free blocks at its end that it keeps.
+pub(crate) const TAIL_BLOCKS_MAX: u64 = GROW_MAX / BLOCK;
 
 /// Bytes after which a writer syncs.
 const UNSYNCED_MAX: u64 = 64 << 20;
@@ -118,10 +122,17 @@ impl DataFile {
         (place.space.end() * BLOCK, place.space.free_blocks() * BLOCK)
     }
 
-    /// Writes a value to free blocks and appends the reference to `out`. Durable after [`DataFile::sync`].
-    pub(crate) fn store(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Run> {
+    /// Blocks behind its last used one that the file has already.
+    pub(crate) fn tail_blocks(&self) -> u64 {
+        let place = self.place.lock();
+        place.size.saturating_sub(place.space.end())
+    }
+
+    /// Writes a value to free blocks and appends the reference to `out`. Durable after [`DataFile::sync`]. The file may grow by
+    /// `room` bytes for it; what of them it took is taken off.
+    pub(crate) fn store(&self, bytes: &[u8], out: &mut Vec<u8>, room: &mut u64) -> Result<Run> {
         const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
-        let (file, run) = self.take(blocks_of(bytes.len()))?;
+        let (file, run) = self.take(blocks_of(bytes.len()), room)?;
         // Whole blocks: the kernel need not read what is overwritten.
         let padding = run.count as usize * BLOCK as usize - bytes.len();
         let parts = [IoSlice::new(bytes), IoSlice::new(&ZEROS[..padding])];
@@ -139,7 +150,7 @@ impl DataFile {
         Ok(run)
     }
 
-    fn take(&self, count: u64) -> Result<(Arc<dyn MediaFile>, Run)> {
+    fn take(&self, count: u64, room: &mut u64) -> Result<(Arc<dyn MediaFile>, Run)> {
         let mut place = self.place.lock();
         let file = if let Some(file) = &place.file {
             Arc::clone(file)
@@ -152,11 +163,18 @@ impl DataFile {
             Arc::clone(place.file.insert(file))
         };
         let run = place.space.take(count);
-        if run.end() > place.size
-            && let Err(error) = grow(&*file, &mut place.size, run.end())
-        {
-            place.space.give(run);
-            return Err(error);
+        let growth = run.end().saturating_sub(place.size) * BLOCK;
+        if growth > 0 {
+            let grown = if growth > *room {
+                Err(VosError::NoSpace { why: format!("{} would have to grow into the reserve", self.name) })
+            } else {
+                grow(&*self.media, &*file, &mut place.size, run.end())
+            };
+            if let Err(error) = grown {
+                place.space.give(run);
+                return Err(error);
+            }
+            *room -= growth;
         }
         Ok((file, run))
     }
@@ -166,12 +184,12 @@ impl DataFile {
         self.place.lock().space.give(run);
     }
 
-    /// Cuts the file behind its last used block, where that is worth it.
-    pub(crate) fn cut(&self) -> Result<()> {
+    /// Cuts the file behind its last used block, where that gives back more than so many blocks.
+    pub(crate) fn cut(&self, blocks_min: u64) -> Result<()> {
         let mut place = self.place.lock();
         let end = place.space.end();
         if let Some(file) = &place.file
-            && (place.size - end) * BLOCK > GROW_MAX
+            && place.size.saturating_sub(end) > blocks_min
         {
             file.set_size(end * BLOCK)?;
             place.size = end;
@@ -237,9 +255,10 @@ impl DataFile {
     }
 }
 
-/// Makes the file long enough for `end` blocks, and longer where there is room.
-fn grow(file: &dyn MediaFile, size: &mut u64, end: u64) -> Result<()> {
-    let step = (*size * BLOCK / 4).clamp(GROW_MIN, GROW_MAX) / BLOCK;
+/// Makes the file long enough for `end` blocks, and longer where there is ample room.
+fn grow(media: &dyn Media, file: &dyn MediaFile, size: &mut u64, end: u64) -> Result<()> {
+    let ample = (*size * BLOCK / 4).clamp(GROW_MIN, GROW_MAX).min(media.available()? / AMPLE);
+    let step = ample / BLOCK;
     let generous = end.max(*size + step);
     for wanted in [generous, end] {
         match file.allocate(*size * BLOCK, (wanted - *size) * BLOCK) {

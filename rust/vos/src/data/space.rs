@@ -10,6 +10,8 @@ pub(crate) struct Space {
     free: BTreeMap<u64, u64>,
     /// The same by length.
     by_len: BTreeSet<(u64, u64)>,
+    /// Blocks of all of them.
+    free_blocks: u64,
     /// Behind this nothing is used.
     end: u64,
 }
@@ -27,7 +29,7 @@ impl Space {
 
     /// Free blocks below the end.
     pub(crate) fn free_blocks(&self) -> u64 {
-        self.free.values().sum()
+        self.free_blocks
     }
 
     /// Takes blocks: the shortest free run that suffices, else behind the end.
@@ -66,11 +68,13 @@ impl Space {
     }
 
     fn insert(&mut self, block: u64, len: u64) {
+        self.free_blocks += len;
         self.free.insert(block, len);
         self.by_len.insert((len, block));
     }
 
     fn remove(&mut self, block: u64, len: u64) {
+        self.free_blocks -= len;
         self.free.remove(&block);
         self.by_len.remove(&(len, block));
     }

@@ -21,7 +21,11 @@ mod tests;
 mod tree;
 mod walk;
 
+pub(crate) use leaf::INLINE_MAX;
+pub(crate) use page::PAGE;
+
 pub use cursor::TreeCursor;
+pub(crate) use tree::Outline;
 pub use tree::{Recovery, Tree, TreeOptions, TreeStats, TreeView};
 pub use walk::Checked;
 

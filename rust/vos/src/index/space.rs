@@ -238,6 +238,12 @@ impl Space {
         self.pending.back().map_or(&[], |(_, extents)| extents)
     }
 
+    /// Pages that states behind `generation` stopped using and which are still kept.
+    pub(crate) fn freed_since(&self, generation: u64) -> u64 {
+        let since = self.pending.iter().filter(|(freed_by, _)| *freed_by > generation);
+        since.flat_map(|(_, extents)| extents).map(|extent| extent.count).sum()
+    }
+
     /// Pages of the current state.
     pub(crate) fn live(&self) -> &Bitmap {
         &self.live

@@ -77,6 +77,17 @@ pub struct TreeStats {
     pub cache_misses: u64,
 }
 
+/// What a batch that is to come finds: for estimates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Outline {
+    /// Levels of the tree.
+    pub(crate) height: u64,
+    /// Pages of the newest state.
+    pub(crate) live_pages: u64,
+    /// Pages of the file that the next batch may write, if no view needs them.
+    pub(crate) usable_pages: u64,
+}
+
 /// What only the one writer knows.
 struct Writer {
     /// `None` until the tree has been walked, where the bitmap is damaged.
@@ -99,6 +110,8 @@ struct Writer {
 pub struct Tree {
     store: Arc<Store>,
     writer: Mutex<Writer>,
+    /// Beside the writer, so that asking does not wait for a batch.
+    outline: Mutex<Outline>,
     recovery: Recovery,
 }
 
@@ -235,7 +248,9 @@ impl Tree {
             states: VecDeque::new(),
             poisoned: None,
         };
-        Ok(Self { store, writer: Mutex::new(writer), recovery })
+        let tree = Self { store, outline: Mutex::default(), writer: Mutex::new(writer), recovery };
+        tree.draw_outline(&tree.writer.lock());
+        Ok(tree)
     }
 
     /// What opening found.
@@ -249,6 +264,31 @@ impl Tree {
     pub fn log_needed_after(&self) -> Lsn {
         let writer = self.writer.lock();
         Lsn(writer.previous_covers.min(self.store.current.load().0.covers))
+    }
+
+    /// What the next batch finds, as the last one left it. Waits for nobody.
+    pub(crate) fn outline(&self) -> Outline {
+        *self.outline.lock()
+    }
+
+    fn draw_outline(&self, writer: &Writer) {
+        let superblock = self.store.current.load().0;
+        let outline = match &writer.space {
+            Some(space) => {
+                let kept = space.live().count() + space.freed_since(superblock.previous);
+                Outline {
+                    height: superblock.height.into(),
+                    live_pages: space.live().count(),
+                    usable_pages: (writer.extension.end / PAGE as u64).saturating_sub(kept),
+                }
+            }
+            None => Outline {
+                height: superblock.height.into(),
+                live_pages: superblock.page_count,
+                usable_pages: 0,
+            },
+        };
+        *self.outline.lock() = outline;
     }
 
     /// Sizes and counts. Waits for a running batch.
@@ -340,7 +380,10 @@ impl Tree {
             return Ok(previous);
         }
         if let Err(error) = self.write_slot(current, 1 - writer.slot) {
-            writer.poisoned = Some(error.to_string());
+            // Whatever a full device left there, the next attempt writes again, before anything depends on it.
+            if !is_no_space(&error) {
+                writer.poisoned = Some(error.to_string());
+            }
             return Err(error);
         }
         writer.previous = Some(current.generation);
@@ -380,9 +423,16 @@ impl Tree {
                 return Err(error);
             }
         };
-        let durable = self.store.file.sync().map_err(IndexError::from);
-        if let Err(error) = durable.and_then(|()| self.write_slot(&new, 1 - writer.slot)) {
-            writer.poisoned = Some(error.to_string());
+        if let Err(error) = self.store.file.sync() {
+            return Err(poison(writer, error.into()));
+        }
+        if let Err(error) = self.write_slot(&new, 1 - writer.slot) {
+            // Where the former state can be put over it, whatever a full device left there of the new one, the batch did not happen.
+            if !is_no_space(&error) || self.write_slot(old, 1 - writer.slot).is_err() {
+                return Err(poison(writer, error));
+            }
+            (writer.previous, writer.previous_covers) = (Some(old.generation), old.covers);
+            self.store.cache.forget(&space.abort());
             return Err(error);
         }
         writer.slot = 1 - writer.slot;
@@ -436,12 +486,24 @@ impl Index for Tree {
             self.trim(&space, &mut writer.extension);
         }
         writer.space = Some(space);
+        self.draw_outline(writer);
         applied.map(drop)
     }
 
     fn covers(&self) -> Lsn {
         Lsn(self.store.current.load().0.covers)
     }
+}
+
+/// After a failure that leaves it open which state the device has. Not told as want of room, after which a batch is tried again.
+fn poison(writer: &mut Writer, error: IndexError) -> IndexError {
+    let why = error.to_string();
+    writer.poisoned = Some(why.clone());
+    if is_no_space(&error) { IndexError::Poisoned(why) } else { error }
+}
+
+fn is_no_space(error: &IndexError) -> bool {
+    matches!(error, IndexError::Media(MediaError::NoSpace { .. }))
 }
 
 /// A slot's page; zeros where it cannot be read.

@@ -47,6 +47,8 @@ pub struct Log {
     supply: Mutex<Supply>,
     written: AtomicU64,
     durable: AtomicU64,
+    /// Bytes of all segments together; at most what the options say.
+    bytes_max: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -232,6 +234,7 @@ impl Log {
             durable: AtomicU64::new(state.durable().0),
             state: Mutex::new(state),
             wake: Condvar::new(),
+            bytes_max: AtomicU64::new(options.log_bytes_max),
             supply: Mutex::new(Supply { file, superblock, making: None, durable_then: Lsn::ZERO }),
         }
     }
@@ -367,7 +370,22 @@ impl Log {
 
     /// How full the log is.
     pub fn pressure(&self) -> Pressure {
-        self.state.lock().pressure()
+        Pressure { bytes_max: self.bytes_max(), ..self.state.lock().pressure() }
+    }
+
+    /// Bytes of all segments.
+    pub fn size(&self) -> u64 {
+        self.state.lock().table().iter().map(|entry| u64::from(entry.blocks) * BLOCK).sum()
+    }
+
+    fn bytes_max(&self) -> u64 {
+        self.bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Lets it grow to so many bytes at most; what it has it keeps, and more than the options say it never gets.
+    pub fn set_bytes_max(&self, bytes: u64) {
+        let bytes = bytes.max(self.size()).min(self.options.log_bytes_max);
+        self.bytes_max.store(bytes, Ordering::Relaxed);
     }
 
     /// What it did since it was opened.
@@ -445,11 +463,12 @@ impl Log {
         if need == 0 {
             return Ok(false);
         }
-        let mut entry = supply::next_segment(&self.options, &supply.superblock.table, need);
+        let options = LogOptions { log_bytes_max: self.bytes_max(), ..self.options.clone() };
+        let mut entry = supply::next_segment(&options, &supply.superblock.table, need);
         if entry.is_none() && urgent {
             // Small segments stand in the way of a large one.
             self.drop_ready(supply)?;
-            entry = supply::next_segment(&self.options, &supply.superblock.table, need);
+            entry = supply::next_segment(&options, &supply.superblock.table, need);
         }
         let Some(entry) = entry else { return Ok(false) };
         supply.making = Some(Making::begin(&*self.media, supply.superblock.identity, entry)?);

@@ -195,6 +195,10 @@ impl Media for Faulty {
         self.check(Call::SyncNames, ".")?;
         self.inner.sync_names()
     }
+
+    fn available(&self) -> Result<u64> {
+        self.inner.available()
+    }
 }
 
 #[derive(Debug)]

@@ -105,6 +105,11 @@ impl Media for FileMedia {
         // Never retried: a second try of a failed sync proves nothing, and an interrupted one is a failed one.
         rustix::fs::fsync(&self.dir).map_err(|errno| failed("sync", ".", errno))
     }
+
+    fn available(&self) -> Result<u64> {
+        let stat = rustix::fs::fstatvfs(&self.dir).map_err(|errno| failed("ask the room of", ".", errno))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
 }
 
 #[derive(Debug)]

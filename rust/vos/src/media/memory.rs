@@ -131,6 +131,10 @@ impl Media for MemoryMedia {
     fn sync_names(&self) -> Result<()> {
         Ok(())
     }
+
+    fn available(&self) -> Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! Everything the store knows of the outside world is this trait, so that tests can record every write and rebuild
 //! the file a power cut leaves, or let the device lie.
 
+pub(crate) mod capped;
 pub mod conformance;
 pub mod faulty;
 mod file;
@@ -79,6 +80,9 @@ pub trait Media: Send + Sync + std::fmt::Debug {
 
     /// Makes creations, removals and renames durable.
     fn sync_names(&self) -> Result<()>;
+
+    /// Bytes by which files can grow before the device is full, about: others may use it, too. `u64::MAX` where nothing is known.
+    fn available(&self) -> Result<u64>;
 }
 
 /// One open file. All methods may be called from several threads at once.

@@ -109,6 +109,10 @@ impl Media for Recorded {
         tape.events.push(Event::SyncNames { worked: result.is_ok() });
         result
     }
+
+    fn available(&self) -> Result<u64> {
+        self.inner.available()
+    }
 }
 
 #[derive(Debug)]

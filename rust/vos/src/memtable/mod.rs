@@ -8,6 +8,8 @@ mod tree;
 
 use crate::data::Run;
 use crate::key;
+use crate::space::Load;
+
 use daos_locks::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use daos_types::Lsn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -32,6 +34,10 @@ pub(crate) struct MemTable {
     count: AtomicUsize,
     /// The greatest epoch of any version in it: a reader that found a newer one need not look here.
     epoch_max: AtomicU64,
+    /// What a merge of it needs; also of bytes that were replaced since.
+    leaf_bytes: AtomicU64,
+    run_pages: AtomicU64,
+    blocks: AtomicU64,
 }
 
 impl MemTable {
@@ -53,6 +59,16 @@ impl MemTable {
     /// How many keys it holds.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// What a merge of it needs at most.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            entries: self.count() as u64,
+            leaf_bytes: self.leaf_bytes.load(Ordering::Relaxed),
+            run_pages: self.run_pages.load(Ordering::Relaxed),
+            blocks: self.blocks.load(Ordering::Relaxed),
+        }
     }
 
     /// Blocks of the data file that nothing in it names any more, and nothing below ever did.
@@ -85,6 +101,15 @@ impl MemWrite<'_> {
         if let Some(epoch) = key::epoch_of(key).filter(|epoch| *epoch > self.table.epoch_max()) {
             self.table.epoch_max.store(epoch, Ordering::Release);
         }
+        let load = Load::of(key, value);
+        let add = |sum: &AtomicU64, more: u64| {
+            if more > 0 {
+                sum.store(sum.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+            }
+        };
+        add(&self.table.leaf_bytes, load.leaf_bytes);
+        add(&self.table.run_pages, load.run_pages);
+        add(&self.table.blocks, load.blocks);
         self.table.bytes.store(self.tree.bytes(), Ordering::Relaxed);
         self.table.count.store(self.tree.count(), Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@ use super::rows::{ROW_AGGREGATED, numbered};
 use super::{Store, Tx};
 use crate::aggregate::{Aggregation, Removals};
 use crate::changes::ShardNum;
-use crate::error::Result;
+use crate::error::{Result, VosError};
 use crate::key::{ContNum, KeyBuf, ObjNum};
 use daos_types::Epoch;
 
@@ -51,19 +51,36 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes, so many keys with one record: whatever of it a power cut leaves, the rest reads the same.
     fn remove(&self, shard: ShardNum, found: &Removals, at_once: usize) -> Result<()> {
-        for keys in found.keys.chunks(at_once) {
-            let mut tx = self.begin()?;
-            for key in keys {
-                tx.writer.changes.remove(shard, key);
-            }
-            tx.finish(|_| ())?;
-        }
+        self.remove_all(shard, &found.keys, at_once)?;
         if let Some((node, num)) = &found.emptied {
             self.remove_number(shard, node, *num)?;
         }
         Ok(())
+    }
+
+    /// Removes, so many keys with one record: whatever of it a power cut leaves, the rest reads the same. Fewer, where a merge of so
+    /// many might find no room: it gives back more than it takes, but only when it is done.
+    pub(super) fn remove_all<K: AsRef<[u8]>>(&self, shard: ShardNum, keys: &[K], mut at_once: usize) -> Result<()> {
+        let mut rest = keys;
+        while !rest.is_empty() {
+            at_once = at_once.clamp(1, rest.len());
+            let (keys, later) = rest.split_at(at_once);
+            match self.with_merges(|| self.remove_keys(shard, keys)) {
+                Ok(()) => rest = later,
+                Err(VosError::NoSpace { .. }) if at_once > 1 => at_once /= 2,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_keys<K: AsRef<[u8]>>(&self, shard: ShardNum, keys: &[K]) -> Result<()> {
+        let mut tx = self.begin()?;
+        for key in keys {
+            tx.writer.changes.remove(shard, key.as_ref());
+        }
+        tx.finish(|_| ()).map(drop)
     }
 
     /// Removes an object's number, if it still holds nothing when no writer is at work.

@@ -74,7 +74,11 @@ impl Store {
     }
 
     fn merge_one(&self) -> Result<bool> {
-        self.log.prepare()?;
+        match self.log.prepare() {
+            // A merge gives room back in the log that there is.
+            Err(LogError::NoSpace(_)) => {}
+            prepared => drop(prepared?),
+        }
         let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
         let pressed = self.log_load() != LogLoad::Light;
         let usable = |shard: &&Arc<Shard>| shard.check_writable().is_ok();
@@ -164,15 +168,12 @@ impl Store {
         for shard in shards {
             let Some((name, _)) = self.rows(shard.num, ROW_DOOMED)?.1.into_iter().next() else { continue };
             let cont = ContNum(u32::from_be_bytes(row_of(&name, "a destroyed container")?));
-            let mut tx = self.begin()?;
             let mut keys = shard.levels().read(None, |merge| collect::doomed(merge, cont, budget))?;
             if keys.is_empty() {
                 keys.push(numbered(ROW_DOOMED, cont.0)?.as_slice().to_vec());
             }
-            for key in &keys {
-                tx.writer.changes.remove(shard.num, key);
-            }
-            tx.finish(|_| ())?;
+            // Nobody writes to a destroyed container any more: what was found is still there.
+            self.remove_all(shard.num, &keys, budget)?;
             return Ok(true);
         }
         Ok(false)
@@ -186,7 +187,11 @@ impl Store {
             Ok(_) | Err(VosError::NoSpace { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.merge_all()?;
+        match self.merge_all() {
+            // The log has it all.
+            Err(VosError::NoSpace { .. }) => return self.log.close().map_err(|error| self.note(error.into())),
+            merged => merged?,
+        }
         if self.log.is_large() {
             // What an index would fall back to still needs the log: after another merge, nothing does.
             self.merge_all()?;

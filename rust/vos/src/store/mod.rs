@@ -11,6 +11,7 @@ mod open;
 pub(crate) mod rollback;
 mod rows;
 mod shards;
+mod space;
 mod transaction;
 
 pub use rows::Rows;
@@ -20,6 +21,7 @@ use crate::data::DataFiles;
 use crate::error::{Result, VosError};
 use crate::log::{Log, LogOptions};
 use crate::media::Media;
+use crate::media::capped::Capped;
 use crate::shard::Shard;
 use crate::tx::ObjectNums;
 use daos_locks::{Mutex, RwLock};
@@ -30,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use rows::ROW_OBJECT_NUMS;
+pub use space::{Relief, ShardSpace, Space};
 pub use transaction::Tx;
 
 /// The shard that holds the store's own rows and the services' tables; its pool is nil.
@@ -77,12 +80,16 @@ struct Writer {
     /// The greatest epoch in use.
     used: Epoch,
     object_nums: BTreeMap<ShardNum, ObjectNums>,
+    /// Bytes of bounds that are admitted without a look at the device.
+    credit: u64,
 }
 
 /// A store.
 #[derive(Debug)]
 pub struct Store {
     media: Arc<dyn Media>,
+    /// The same, by its account.
+    capped: Arc<Capped>,
     identity: [u8; 16],
     options: StoreOptions,
     log: Log,
@@ -96,6 +103,15 @@ pub struct Store {
     changes_made: AtomicU64,
     /// Memtables or log are full: writers merge before they write.
     full: AtomicBool,
+    /// Little room is left: a transaction that begins merges first, if that helps.
+    tight: AtomicBool,
+    /// There is room enough for values to wait in the log for a merge.
+    defers: AtomicBool,
+    /// The log could not take a record until it is recycled.
+    log_is_short: AtomicBool,
+    relief: Mutex<space::Relieving>,
+    /// Something was refused for want of room.
+    was_refused: AtomicBool,
     /// Whether `stopped_why` says something.
     stopped: AtomicBool,
     stopped_why: Mutex<Option<String>>,

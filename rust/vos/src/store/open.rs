@@ -12,6 +12,7 @@ use crate::error::{Result, VosError};
 use crate::key::{ContNum, KeyBuf};
 use crate::log::{Beside, Log, Merged};
 use crate::media::Media;
+use crate::media::capped::Capped;
 use crate::shard::Shard;
 use daos_locks::{Mutex, RwLock};
 use daos_types::{Epoch, Lsn};
@@ -22,6 +23,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 impl Store {
     /// Makes an empty store on an empty device.
     pub fn create(media: Arc<dyn Media>, identity: [u8; 16], options: StoreOptions) -> Result<Self> {
+        let capped = Arc::new(Capped::new(media)?);
+        let media: Arc<dyn Media> = Arc::clone(&capped) as _;
         let name = index_name(SYSTEM_SHARD);
         let system_identity = index_identity(identity, SYSTEM_SHARD);
         let system = base::create(&media, &name, system_identity, options.cache_bytes, Lsn::ZERO)?;
@@ -32,11 +35,11 @@ impl Store {
         data_files.insert(SYSTEM_SHARD, Arc::clone(&data));
         let system = Arc::new(Shard::new(SYSTEM_SHARD, system, data, 0));
         let shards = BTreeMap::from([(SYSTEM_SHARD, system)]);
-        Ok(Self::assemble(media, identity, options, log, shards, data_files))
+        Ok(Self::assemble(capped, identity, options, log, shards, data_files))
     }
 
     fn assemble(
-        media: Arc<dyn Media>,
+        capped: Arc<Capped>,
         identity: [u8; 16],
         options: StoreOptions,
         log: Log,
@@ -44,7 +47,8 @@ impl Store {
         data_files: Arc<DataFiles>,
     ) -> Self {
         Self {
-            media,
+            media: Arc::clone(&capped) as _,
+            capped,
             identity,
             options,
             log,
@@ -53,12 +57,18 @@ impl Store {
                 ceiling: Epoch::ZERO,
                 used: Epoch::ZERO,
                 object_nums: BTreeMap::new(),
+                credit: 0,
             }),
             shards: RwLock::new(shards),
             data_files,
             merging: Mutex::new(()),
             changes_made: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            tight: AtomicBool::new(false),
+            defers: AtomicBool::new(true),
+            log_is_short: AtomicBool::new(false),
+            relief: Mutex::default(),
+            was_refused: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             stopped_why: Mutex::new(None),
         }
@@ -66,6 +76,8 @@ impl Store {
 
     /// Opens a store: bases first, then the log's records that they do not cover.
     pub fn open(media: Arc<dyn Media>, identity: [u8; 16], options: StoreOptions) -> Result<(Self, Opened)> {
+        let capped = Arc::new(Capped::new(media)?);
+        let media: Arc<dyn Media> = Arc::clone(&capped) as _;
         let names = media.list()?;
         let data_files = Arc::new(DataFiles::default());
         let mut shards = BTreeMap::new();
@@ -101,7 +113,7 @@ impl Store {
         for shard in shards.values() {
             shard.levels().active.forget_dropped();
         }
-        let store = Self::assemble(media, identity, options, log, shards, data_files);
+        let store = Self::assemble(capped, identity, options, log, shards, data_files);
         store.full.store(store.log_is_full(), Ordering::Release);
         store.settle_after_open()?;
         Ok((store, opened))

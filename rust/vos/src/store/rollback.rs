@@ -6,6 +6,7 @@ use crate::aggregate::Aggregation;
 use crate::changes::ShardNum;
 use crate::error::{Result, VosError};
 use crate::key::{ContNum, TAG_META};
+use crate::space::Purpose;
 use crate::rollback::{ROLLBACKS_MAX, Rollbacks};
 use daos_types::Epoch;
 
@@ -46,6 +47,7 @@ impl Tx<'_> {
             return Err(VosError::Invalid { why });
         }
         self.note_epoch(at);
+        self.is_for(Purpose::Store);
         self.put_row(shard, &numbered(ROW_ROLLBACKS, cont.0)?, &rollbacks.encode());
         Ok(())
     }

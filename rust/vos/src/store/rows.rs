@@ -5,6 +5,7 @@ use crate::changes::{self, ShardNum};
 use crate::error::{Result, VosError};
 use crate::key::{ContNum, KeyBuf};
 use crate::levels::Seen;
+use crate::space::Purpose;
 use daos_types::ContainerId;
 
 /// In a shard: up to which number objects may be numbered.
@@ -95,6 +96,7 @@ impl Tx<'_> {
         if let Some(bytes) = self.row(num, &key)? {
             return Ok(ContNum(u32::from_le_bytes(row_of(&bytes, "a container")?)));
         }
+        self.is_for(Purpose::Store);
         let next = KeyBuf::meta(ROW_CONT_NUMS)?;
         let given = match self.row(num, &next)? {
             Some(bytes) => u32::from_le_bytes(row_of(&bytes, "the next container")?),
@@ -109,6 +111,7 @@ impl Tx<'_> {
     pub fn cont_destroy(&mut self, num: ShardNum, cont: ContainerId) -> Result<()> {
         let key = KeyBuf::container(&cont.0);
         let Some(row) = self.row(num, &key)? else { return Ok(()) };
+        self.is_for(Purpose::Delete);
         let given = u32::from_le_bytes(row_of(&row, "a container")?);
         self.remove_row(num, &key);
         self.remove_row(num, &numbered(ROW_AGGREGATED, given)?);
@@ -120,6 +123,7 @@ impl Tx<'_> {
     /// Writes a row of the services' tables, or removes it.
     pub fn set_service_row(&mut self, name: &[u8], row: Option<&[u8]>) -> Result<()> {
         let key = KeyBuf::meta(&[ROW_SERVICE, name].concat())?;
+        self.is_for(if row.is_some() { Purpose::Store } else { Purpose::Delete });
         match row {
             Some(row) => self.put_row(SYSTEM_SHARD, &key, row),
             None => self.remove_row(SYSTEM_SHARD, &key),

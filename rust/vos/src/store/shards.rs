@@ -10,6 +10,7 @@ use crate::key::KeyBuf;
 use crate::media::MediaError;
 use crate::read::View;
 use crate::shard::Shard;
+use crate::space::Purpose;
 use crate::stage::Staged;
 use daos_types::{Durability, Iod, PoolId, TargetIdx};
 use std::sync::Arc;
@@ -62,6 +63,7 @@ impl Store {
             Some(bytes) => u32::from_le_bytes(row_of(&bytes, "the next shard")?),
             None => 1,
         };
+        tx.is_for(Purpose::Store);
         tx.put_row(SYSTEM_SHARD, &next, &(num + 1).to_le_bytes());
         self.wait(tx.commit()?, Durability::Synced)?;
         let num = ShardNum(num);
@@ -131,7 +133,12 @@ impl Store {
         let shard = self.shard(num)?;
         shard.check_writable()?;
         let inline_max = self.options.log.record_bytes_max as usize / 2;
-        Staged::write(&shard, iods, self.options.defer_bytes_max, inline_max)
+        let defer_max = self.defer_bytes_max();
+        if Staged::is_small(iods, defer_max) {
+            return Ok(None);
+        }
+        let mut room = self.staging_room()?;
+        Staged::write(&shard, iods, defer_max, inline_max, &mut room).map(Some)
     }
 
     /// A shard's state for reading.

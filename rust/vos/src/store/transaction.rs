@@ -14,6 +14,7 @@ use crate::log::LogError;
 use crate::memtable::MemWrite;
 use crate::read::{ObjectRef, View};
 use crate::shard::Shard;
+use crate::space::Purpose;
 use crate::stage::Staged;
 use crate::tx::{ObjectNums, Part, Writing};
 use daos_locks::MutexGuard;
@@ -36,6 +37,7 @@ pub struct Tx<'s> {
     overlaid: usize,
     seen: Seen,
     epoch_max: Epoch,
+    pub(super) purpose: Purpose,
 }
 
 impl Store {
@@ -51,6 +53,7 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+        self.loosen()?;
         self.begin_now()
     }
 
@@ -68,6 +71,7 @@ impl Store {
             overlaid: 0,
             seen: Seen::default(),
             epoch_max: Epoch::ZERO,
+            purpose: Purpose::default(),
         })
     }
 
@@ -257,6 +261,7 @@ impl Tx<'_> {
         iods: &[Iod<'_>],
         cond: Cond,
     ) -> Result<()> {
+        self.is_for(Purpose::Store);
         self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, None))
     }
 
@@ -269,6 +274,7 @@ impl Tx<'_> {
         version: Version,
         pairs: &[(&[u8], &[u8])],
     ) -> Result<()> {
+        self.is_for(Purpose::Store);
         self.operate(shard, of, version, |writing| writing.update_batch(pairs))
     }
 
@@ -285,6 +291,7 @@ impl Tx<'_> {
         cond: Cond,
         staged: Option<&Staged>,
     ) -> Result<()> {
+        self.is_for(Purpose::Store);
         self.operate(shard, of, version, |writing| writing.update(dkey, iods, cond, staged))
     }
 
@@ -297,6 +304,7 @@ impl Tx<'_> {
         what: Punched<'_>,
         cond: Cond,
     ) -> Result<()> {
+        self.is_for(Purpose::Delete);
         self.operate(shard, of, version, |writing| writing.punch(what, cond))
     }
 
@@ -328,7 +336,11 @@ impl Tx<'_> {
         let record = [self.writer.changes.as_slice()];
         match self.store.log.submit(&record) {
             Err(LogError::Busy) => {
-                self.store.log.relieve()?;
+                let relieved = self.store.log.relieve();
+                if matches!(relieved, Err(LogError::NoSpace(_))) {
+                    self.store.log_is_short.store(true, Ordering::Release);
+                }
+                relieved?;
                 self.store.log.submit(&record)
             }
             other => other,
@@ -352,6 +364,7 @@ impl Tx<'_> {
         if let Some(ceiling) = ceiling {
             self.put_row(SYSTEM_SHARD, &KeyBuf::meta(ROW_CEILING)?, &ceiling.0.to_le_bytes());
         }
+        self.admit()?;
         let lsn = self.submit().map_err(|error| self.store.note(error.into()))?;
         let queued = Queued(self.store);
         if let Some(ceiling) = ceiling {

@@ -21,3 +21,4 @@ mod store_faults;
 mod store_gate;
 mod store_model;
 mod store_query;
+mod store_space;

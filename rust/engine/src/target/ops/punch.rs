@@ -9,7 +9,7 @@ impl Target {
     /// Hides an object, a dkey or akeys from now on.
     pub fn punch(&self, request: &Punch<'_>) -> Outcome<()> {
         let mut seen = Seen::default();
-        let result = self.try_punch(request, &mut seen);
+        let result = self.store.with_room(|| self.try_punch(request, &mut seen));
         (seen, result)
     }
 

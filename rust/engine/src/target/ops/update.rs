@@ -14,7 +14,7 @@ impl Target {
     /// Puts new values under akeys of one dkey.
     pub fn update(&self, request: &Update<'_>) -> Outcome<()> {
         let mut seen = Seen::default();
-        let result = self.try_update(request, &mut seen);
+        let result = self.store.with_room(|| self.try_update(request, &mut seen));
         (seen, result)
     }
 

@@ -15,15 +15,16 @@ type Pair<'a> = (&'a [u8], &'a [u8]);
 
 impl Target {
     /// Several updates, in their order, up to the first that fails. Neighbours that put values into one flat object on no
-    /// condition go into one record, and fail together.
+    /// condition go into one record.
     pub fn update_all(&self, requests: &[Update<'_>]) -> Outcome<()> {
         let mut seen = Seen::default();
         let mut rest = requests;
         while let Some((first, others)) = rest.split_first() {
             let batch = batch(rest);
             let (more, result) = if batch.len() > 1 {
-                rest = rest.get(batch.len()..).unwrap_or_default();
-                self.update_batch(first.of, &batch)
+                let (these, others) = rest.split_at(batch.len());
+                rest = others;
+                self.update_together(first.of, &batch, these)
             } else {
                 rest = others;
                 self.update(first)
@@ -36,9 +37,17 @@ impl Target {
         (seen, Ok(()))
     }
 
-    fn update_batch(&self, of: ShardRef, pairs: &[Pair<'_>]) -> Outcome<()> {
+    /// One record for all; where there is no room for that, one after the other: what is large of them may fit into gaps then.
+    fn update_together(&self, of: ShardRef, pairs: &[Pair<'_>], requests: &[Update<'_>]) -> Outcome<()> {
         let mut seen = Seen::default();
-        let result = self.try_update_batch(of, pairs, &mut seen);
+        let mut result = self.store.with_room(|| self.try_update_batch(of, pairs, &mut seen));
+        if let Err(VosError::NoSpace { .. }) = result {
+            result = requests.iter().try_for_each(|request| {
+                let (more, result) = self.update(request);
+                seen = seen.and(more);
+                result
+            });
+        }
         (seen, result)
     }
 

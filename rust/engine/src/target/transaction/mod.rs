@@ -237,13 +237,18 @@ impl Target {
     /// Commits a transaction over targets of one store, all or nothing. What the answer depends on is to be waited for, as ever.
     ///
     /// One that changes nothing never conflicts: what it read was all there at its epoch.
-    pub fn commit(targets: &[Self], draft: Draft) -> Outcome<()> {
+    pub fn commit(targets: &[Self], mut draft: Draft) -> Outcome<()> {
         let mut seen = Seen::default();
-        let result = if draft.is_changed { Self::try_commit(targets, draft, &mut seen) } else { Ok(()) };
+        let result = match targets.first() {
+            Some(first) if draft.is_changed => {
+                first.store.with_room(|| Self::try_commit(targets, &mut draft, &mut seen))
+            }
+            _ => Ok(()),
+        };
         (seen, result)
     }
 
-    fn try_commit(targets: &[Self], draft: Draft, seen: &mut Seen) -> Result<(), VosError> {
+    fn try_commit(targets: &[Self], draft: &mut Draft, seen: &mut Seen) -> Result<(), VosError> {
         let Some(first) = targets.first() else { return Ok(()) };
         let read_at = draft.changes.epoch();
         let mut tx = first.store.begin()?;
@@ -272,8 +277,8 @@ impl Target {
         }
         let committed = tx.commit();
         let is_refused = committed.as_ref().is_err_and(VosError::says_nothing_was_logged);
-        let staged = draft.steps.into_iter().filter_map(|step| match step.asked {
-            Asked::Update { staged, .. } if !is_refused && step.answer.is_ok() => staged,
+        let staged = draft.steps.iter_mut().filter_map(|step| match &mut step.asked {
+            Asked::Update { staged, .. } if !is_refused && step.answer.is_ok() => staged.take(),
             _ => None,
         });
         staged.for_each(daos_vos::Staged::keep);

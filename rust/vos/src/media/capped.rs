@@ -1,0 +1,269 @@
+//! A media whose files together have at most so many bytes, and which knows how many they have.
+
+use super::{Media, MediaError, MediaFile, Result};
+use daos_locks::Mutex;
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of all files, and how many there may be.
+#[derive(Debug)]
+struct Account {
+    used: AtomicU64,
+    max: AtomicU64,
+}
+
+impl Account {
+    /// Counts a growth that is about to happen; false where it is too much.
+    fn take(&self, bytes: u64) -> bool {
+        let max = self.max.load(Ordering::Acquire);
+        let grown = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
+        self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).is_ok()
+    }
+
+    fn give(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+/// The size of a file, shared by all its handles.
+#[derive(Debug)]
+struct Size {
+    /// `None` once the file is removed: what handles do to it then is not counted.
+    bytes: Mutex<Option<u64>>,
+    account: Arc<Account>,
+}
+
+impl Size {
+    /// Has `change` make the file as long as `bytes`, unless it is longer. Counted before it happens, and taken back where it does not.
+    fn grow<T>(&self, name: &str, bytes: u64, change: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut size = self.bytes.lock();
+        let growth = size.map_or(0, |size| bytes.saturating_sub(size));
+        if growth == 0 {
+            drop(size);
+            return change();
+        }
+        if !self.account.take(growth) {
+            return Err(MediaError::NoSpace { name: name.to_owned() });
+        }
+        let changed = change();
+        match &changed {
+            Ok(_) => *size = Some(bytes),
+            Err(_) => self.account.give(growth),
+        }
+        changed
+    }
+}
+
+/// Wraps a media that nobody else writes to.
+#[derive(Debug)]
+pub(crate) struct Capped {
+    inner: Arc<dyn Media>,
+    account: Arc<Account>,
+    /// Sizes of the files that there are.
+    sizes: Mutex<BTreeMap<String, Arc<Size>>>,
+}
+
+impl Capped {
+    /// A media with the files that are there, and no bound.
+    pub(crate) fn new(inner: Arc<dyn Media>) -> Result<Self> {
+        let account = Arc::new(Account { used: AtomicU64::new(0), max: AtomicU64::new(u64::MAX) });
+        let mut sizes = BTreeMap::new();
+        for name in inner.list()? {
+            let bytes = inner.open(&name)?.size()?;
+            account.used.fetch_add(bytes, Ordering::AcqRel);
+            sizes.insert(name, Arc::new(Size { bytes: Mutex::new(Some(bytes)), account: Arc::clone(&account) }));
+        }
+        Ok(Self { inner, account, sizes: Mutex::new(sizes) })
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn used(&self) -> u64 {
+        self.account.used.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the files whose names `are` tells.
+    pub(crate) fn used_by(&self, are: impl Fn(&str) -> bool) -> u64 {
+        let sizes = self.sizes.lock();
+        sizes.iter().filter(|(name, _)| are(name)).filter_map(|(_, size)| *size.bytes.lock()).sum()
+    }
+
+    /// Bytes that all files may have together; `u64::MAX` where that is not bounded.
+    pub(crate) fn max(&self) -> u64 {
+        self.account.max.load(Ordering::Acquire)
+    }
+
+    /// Sets that bound. What is there already stays.
+    pub(crate) fn set_max(&self, bytes: u64) {
+        self.account.max.store(bytes, Ordering::Release);
+    }
+
+    fn size_of(&self, name: &str, file: &dyn MediaFile) -> Result<Arc<Size>> {
+        let mut sizes = self.sizes.lock();
+        if let Some(size) = sizes.get(name) {
+            return Ok(Arc::clone(size));
+        }
+        let size = Size { bytes: Mutex::new(Some(file.size()?)), account: Arc::clone(&self.account) };
+        Ok(Arc::clone(sizes.entry(name.to_owned()).or_insert(Arc::new(size))))
+    }
+
+    fn forget(&self, size: Option<Arc<Size>>) {
+        if let Some(bytes) = size.and_then(|size| size.bytes.lock().take()) {
+            self.account.give(bytes);
+        }
+    }
+}
+
+impl Media for Capped {
+    fn open(&self, name: &str) -> Result<Arc<dyn MediaFile>> {
+        let inner = self.inner.open(name)?;
+        let size = self.size_of(name, &*inner)?;
+        Ok(Arc::new(CappedFile { inner, size }))
+    }
+
+    fn create(&self, name: &str) -> Result<Arc<dyn MediaFile>> {
+        let inner = self.inner.create(name)?;
+        let size = self.size_of(name, &*inner)?;
+        Ok(Arc::new(CappedFile { inner, size }))
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        self.inner.list()
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.inner.remove(name)?;
+        let size = self.sizes.lock().remove(name);
+        self.forget(size);
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.inner.rename(from, to)?;
+        let mut sizes = self.sizes.lock();
+        let replaced = match sizes.remove(from) {
+            Some(size) => sizes.insert(to.to_owned(), size),
+            None => None,
+        };
+        drop(sizes);
+        self.forget(replaced);
+        Ok(())
+    }
+
+    fn sync_names(&self) -> Result<()> {
+        self.inner.sync_names()
+    }
+
+    fn available(&self) -> Result<u64> {
+        Ok(self.inner.available()?.min(self.max().saturating_sub(self.used())))
+    }
+}
+
+#[derive(Debug)]
+struct CappedFile {
+    inner: Arc<dyn MediaFile>,
+    size: Arc<Size>,
+}
+
+fn end_of(offset: u64, parts: &[IoSlice<'_>]) -> u64 {
+    offset.saturating_add(parts.iter().map(|part| part.len() as u64).sum())
+}
+
+impl MediaFile for CappedFile {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn size(&self) -> Result<u64> {
+        self.inner.size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.inner.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> Result<()> {
+        self.size.grow(self.name(), end_of(offset, parts), || self.inner.write_at(offset, parts))
+    }
+
+    fn write_at_durable(&self, offset: u64, parts: &[IoSlice<'_>]) -> Result<()> {
+        self.size.grow(self.name(), end_of(offset, parts), || self.inner.write_at_durable(offset, parts))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+
+    fn set_size(&self, size: u64) -> Result<()> {
+        self.size.grow(self.name(), size, || self.inner.set_size(size))?;
+        let mut bytes = self.size.bytes.lock();
+        if let Some(before) = *bytes
+            && before > size
+        {
+            self.size.account.give(before - size);
+            *bytes = Some(size);
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
+        self.size.grow(self.name(), offset.saturating_add(len), || self.inner.allocate(offset, len))
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> Result<()> {
+        self.inner.discard(offset, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MemoryMedia, conformance};
+    use super::*;
+
+    fn write(file: &dyn MediaFile, offset: u64, len: usize) -> Result<()> {
+        file.write_at(offset, &[IoSlice::new(&vec![1; len])])
+    }
+
+    #[test]
+    fn it_counts_all_that_files_have_and_refuses_what_is_too_much() {
+        let inner = Arc::new(MemoryMedia::new());
+        write(&*inner.create("old").unwrap(), 0, 10).unwrap();
+        let media = Capped::new(inner).unwrap();
+        assert_eq!((media.used(), media.available().unwrap()), (10, u64::MAX - 10));
+        media.set_max(100);
+        let file = media.create("a").unwrap();
+        file.allocate(0, 50).unwrap();
+        write(&*file, 40, 30).unwrap();
+        assert_eq!((media.used(), media.available().unwrap()), (80, 20));
+        assert!(matches!(write(&*file, 70, 21), Err(MediaError::NoSpace { .. })));
+        assert!(matches!(file.allocate(0, 91), Err(MediaError::NoSpace { .. })));
+        assert!(matches!(file.set_size(91), Err(MediaError::NoSpace { .. })));
+        write(&*file, 0, 70).unwrap();
+        assert_eq!((media.used(), file.size().unwrap()), (80, 70), "what was refused did not happen");
+        file.set_size(20).unwrap();
+        media.rename("a", "old").unwrap();
+        assert_eq!((media.used(), media.used_by(|name| name == "old")), (20, 20));
+        write(&*media.open("old").unwrap(), 0, 100).unwrap();
+        media.remove("old").unwrap();
+        assert_eq!(media.used(), 0);
+    }
+
+    #[test]
+    fn a_failure_of_the_device_is_not_counted() {
+        use super::super::faulty::{Call, Fault, Faulty};
+        let faulty = Arc::new(Faulty::new(Arc::new(MemoryMedia::new())));
+        let media = Capped::new(Arc::clone(&faulty) as Arc<dyn Media>).unwrap();
+        let file = media.create("a").unwrap();
+        faulty.set(&[Fault::Full { call: Call::Write, nth: 0, always: false }]);
+        assert!(write(&*file, 0, 10).is_err());
+        assert_eq!(media.used(), 0);
+        write(&*file, 0, 10).unwrap();
+        assert_eq!(media.used(), 10);
+    }
+
+    #[test]
+    fn it_is_a_media() {
+        conformance::suite(&|| Arc::new(Capped::new(Arc::new(MemoryMedia::new())).unwrap()));
+    }
+}
