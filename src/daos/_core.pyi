@@ -11,7 +11,10 @@ from typing_extensions import Buffer
 __all__ = [
     "KV",
     "Array",
+    "AsyncArray",
     "AsyncKV",
+    "AsyncObject",
+    "AsyncTransaction",
     "Attributes",
     "Container",
     "Embedded",
@@ -237,3 +240,67 @@ class AsyncKV:
     def list_pairs(
         self, queue: EventQueue, future: object, anchor: bytes | None, count: int, reverse: bool
     ) -> bool: ...
+
+@final
+class AsyncArray:
+    """An `Array` whose operations go through a queue, as `AsyncKV`; they hold the memory that is read into."""
+
+    def __new__(cls, array: Array) -> AsyncArray: ...
+    def size(self, queue: EventQueue, future: object) -> bool: ...
+    def set_size(self, queue: EventQueue, future: object, size: int, fill: bytes) -> bool: ...
+    def write(self, queue: EventQueue, future: object, start: int, step: int, data: bytes) -> bool: ...
+    def read_into(
+        self, queue: EventQueue, future: object, start: int, step: int, data: Buffer, fill: bytes
+    ) -> bool: ...
+    def punch(self, queue: EventQueue, future: object, start: int, count: int) -> bool: ...
+
+@final
+class AsyncObject:
+    """An `Object` whose operations go through a queue, as `AsyncKV`; they hold the memory that is read into."""
+
+    def __new__(cls, of: Object) -> AsyncObject: ...
+    def update(
+        self,
+        queue: EventQueue,
+        future: object,
+        dkey: bytes,
+        iods: list[tuple[bytes, bytes | None, int, list[tuple[int, int]] | None]],
+        flags: int = 0,
+    ) -> bool: ...
+    def fetch(
+        self,
+        queue: EventQueue,
+        future: object,
+        dkey: bytes,
+        iods: list[tuple[bytes, Buffer | None, int, list[tuple[int, int]] | None]],
+    ) -> bool: ...
+    def punch(
+        self, queue: EventQueue, future: object, dkey: bytes | None, akeys: list[bytes] | None, flags: int = 0
+    ) -> bool: ...
+    def list_keys(
+        self,
+        queue: EventQueue,
+        future: object,
+        dkey: bytes | None,
+        anchor: bytes | None,
+        count: int,
+        reverse: bool,
+    ) -> bool: ...
+    def query(
+        self,
+        queue: EventQueue,
+        future: object,
+        greatest: bool,
+        dkey: bytes | None,
+        akey: bytes | None,
+        akey_extreme: bool,
+        records: bool,
+    ) -> bool: ...
+
+@final
+class AsyncTransaction:
+    """A `Transaction` that ends through a queue, as `AsyncKV`."""
+
+    def __new__(cls, transaction: Transaction) -> AsyncTransaction: ...
+    def commit(self, queue: EventQueue, future: object) -> bool: ...
+    def abort(self, queue: EventQueue, future: object) -> bool: ...

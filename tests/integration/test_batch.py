@@ -137,7 +137,7 @@ def test_a_long_batch_waits_for_room(cont: daos.Container, monkeypatch: pytest.M
         kv = sent.kv("k", create=True, keys="int")
         for number in range(500):
             kv[number] = b"%d" % number * 50
-            assert sent._queue.in_flight <= 8
+            assert sent._sending.queue.in_flight <= 8
         kv[500] = bytes(5000)  # larger than the bound, alone
     assert list(cont.kv("k", keys="int")) == list(range(501))
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import daos
 from daos import _core
 
 # Grows with the seam; a name that is not here was not meant to be public.
 NAMES = [
     "Array",
+    "AsyncArray",
     "AsyncKV",
+    "AsyncObject",
+    "AsyncTransaction",
     "Attributes",
     "Container",
     "Embedded",
@@ -45,3 +51,22 @@ def test_a_sum_continues(data: bytes, cut: int) -> None:
 def test_a_sum_is_of_bytes(bad: object) -> None:
     with pytest.raises(TypeError):
         _core.crc32c(bad)  # type: ignore[arg-type]
+
+
+def test_memory_that_is_read_into_is_held_until_the_operation_is_drained() -> None:
+    with daos.open(":memory:") as pool:
+        array = pool.container("c", create=True).array("a", "u1", create=True)
+        array[:] = bytes(range(100))
+        reads = _core.AsyncArray(cast("_core.Array", array._core))
+        queue = _core.EventQueue(operations_max=4, bytes_max=1000, workers=1)
+        room = bytearray(100)
+        assert reads.read_into(queue, "token", 0, 1, room, b"\0")
+        # Neither resized nor freed: the store may be writing into it.
+        with pytest.raises(BufferError):
+            room.clear()
+        assert queue.close(timeout_s=20)
+        with pytest.raises(BufferError):
+            room.clear()
+        assert queue.drain() == [("token", True, None)]
+        assert room == bytes(range(100))
+        room.clear()

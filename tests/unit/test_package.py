@@ -36,6 +36,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_import_loads_nothing_heavy() -> None:
     loaded = loaded_by("import daos")
     assert not loaded & {"numpy", "msgspec", "click", "rich", "asyncio", "daos._core"}
+    assert "numpy" not in loaded_by("import daos.aio")
     assert not loaded_by("import daos; daos.DaosError") & {"numpy", "click", "rich", "daos._core"}
 
 

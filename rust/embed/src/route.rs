@@ -215,7 +215,9 @@ impl Survey for EmbeddedRoute {
 #[allow(clippy::needless_pass_by_value)] // what `map_err` hands over
 pub(crate) fn told(error: VosError) -> Error {
     let hint = match &error {
-        VosError::NoSpace { .. } => Some("delete what is not needed, or give the system more room, then try again"),
+        VosError::NoSpace { .. } => {
+            Some("delete what is not needed, or give the system more room, then try again")
+        }
         VosError::Corrupt { .. } => Some("stop using this system and restore it from a copy"),
         VosError::Uncertain { .. } => Some("reopen the system and read before you write again"),
         VosError::Stopped { .. } => Some("look at the device, then close the system and open it again"),

@@ -2,7 +2,7 @@
 
 use crate::errors::OrRaise;
 use crate::lent::{Lent, LentMut};
-use daos_client::Route;
+use daos_client::{Result, Route};
 use pyo3::prelude::*;
 
 /// An array.
@@ -36,13 +36,15 @@ impl Array {
     }
 
     /// Writes every `step`-th cell from `start` on.
-    fn write(&self, py: Python<'_>, start: u64, step: u64, data: Lent) -> PyResult<()> {
+    #[pyo3(name = "write")]
+    fn py_write(&self, py: Python<'_>, start: u64, step: u64, data: Lent) -> PyResult<()> {
         let data = data.as_slice();
-        py.detach(|| self.0.write_list(self.0.strided(start, step, data.len())?, data)).or_raise(py)
+        py.detach(|| self.write(start, step, data)).or_raise(py)
     }
 
     /// Reads every `step`-th cell from `start` on until `data` is full; holes become `fill`.
-    fn read_into(
+    #[pyo3(name = "read_into")]
+    fn py_read_into(
         &self,
         py: Python<'_>,
         start: u64,
@@ -51,12 +53,21 @@ impl Array {
         fill: &[u8],
     ) -> PyResult<()> {
         let data = data.as_mut_slice();
-        py.detach(|| self.0.read_list(self.0.strided(start, step, data.len())?, data, Some(fill)))
-            .or_raise(py)
+        py.detach(|| self.read_into(start, step, data, fill)).or_raise(py)
     }
 
     /// Makes holes.
     fn punch(&self, py: Python<'_>, start: u64, count: u64) -> PyResult<()> {
         py.detach(|| self.0.punch(start, count)).or_raise(py)
+    }
+}
+
+impl Array {
+    pub(crate) fn write(&self, start: u64, step: u64, data: &[u8]) -> Result<()> {
+        self.0.write_list(self.0.strided(start, step, data.len())?, data)
+    }
+
+    pub(crate) fn read_into(&self, start: u64, step: u64, data: &mut [u8], fill: &[u8]) -> Result<()> {
+        self.0.read_list(self.0.strided(start, step, data.len())?, data, Some(fill))
     }
 }

@@ -1,4 +1,4 @@
-//! Memory that Python lends for one call: what is large is read and written in place.
+//! Memory that Python lends for one call, or until an operation of a queue ends: what is large is read and written in place.
 //!
 //! The GIL is released meanwhile. The SDK tells its callers to leave such memory alone until the call returns; one who changes
 //! it in another thread all the same gets bytes that nobody promised, or stores some that do not have their checksum.
@@ -24,7 +24,17 @@ impl Lent {
     }
 }
 
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
 impl LentMut {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len_bytes()
+    }
+
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         if self.0.len_bytes() == 0 {
             return &mut [];

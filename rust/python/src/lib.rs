@@ -1,7 +1,10 @@
 //! `daos._core`: the seam between Python and Rust. Conversions only; `_core.pyi` is its reference.
 
 mod array;
+mod async_array;
 mod async_kv;
+mod async_object;
+mod async_transaction;
 mod attributes;
 mod buffer;
 mod container;
@@ -23,7 +26,13 @@ mod _core {
     #[pymodule_export]
     use super::array::Array;
     #[pymodule_export]
+    use super::async_array::AsyncArray;
+    #[pymodule_export]
     use super::async_kv::AsyncKV;
+    #[pymodule_export]
+    use super::async_object::AsyncObject;
+    #[pymodule_export]
+    use super::async_transaction::AsyncTransaction;
     #[pymodule_export]
     use super::attributes::Attributes;
     #[pymodule_export]

@@ -3,12 +3,13 @@
 use crate::errors::OrRaise;
 use crate::kv::{ListedPage, listed};
 use crate::lent::{Lent, LentMut};
-use daos_client::{Error, Route};
+use daos_client::{Error, KeyPage, Result, Route};
 use daos_types::{
     AkeyQuery, ArrayFetch, Cond, Der, Extent, FetchIod, FetchValue, Iod, IodValue, KeyQuery, Punched,
     ValueSink,
 };
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyInt, PyList};
 
 /// An object.
@@ -16,13 +17,25 @@ use pyo3::types::{PyBytes, PyInt, PyList};
 pub(crate) struct Object(pub(crate) daos_client::Object<dyn Route>);
 
 /// Pairs of first record and number of records.
-type Pairs = Vec<(u64, u64)>;
+pub(crate) type Pairs = Vec<(u64, u64)>;
 /// Akey, data, bytes of a record, extents.
-type Change<'py> = (Bound<'py, PyBytes>, Option<Lent>, u64, Option<Pairs>);
+type Change<D> = (PyBackedBytes, Option<D>, u64, Option<Pairs>);
 /// Akey, room, bytes of a record, extents.
-type Wanted<'py> = (Bound<'py, PyBytes>, Option<LentMut>, u64, Option<Pairs>);
+type Wanted = (PyBackedBytes, Option<LentMut>, u64, Option<Pairs>);
 /// Dkey, akey, extent, bytes of a record.
-type Extreme = (Option<u64>, Option<u64>, Option<(u64, u64)>, u64);
+pub(crate) type Extreme = (Option<u64>, Option<u64>, Option<(u64, u64)>, u64);
+
+/// What was read of akeys: of an array bytes of a record, of a single value its bytes.
+pub(crate) struct Answers(Vec<(Option<u64>, Option<Vec<u8>>)>);
+
+/// What the extreme is asked of.
+pub(crate) struct Asked<'a> {
+    pub(crate) greatest: bool,
+    pub(crate) dkey: Option<&'a [u8]>,
+    pub(crate) akey: Option<&'a [u8]>,
+    pub(crate) akey_extreme: bool,
+    pub(crate) records: bool,
+}
 
 /// A single value that may not be there.
 #[derive(Debug, Default)]
@@ -39,7 +52,7 @@ impl ValueSink for Found {
 }
 
 /// Extents of pairs.
-fn extents(pairs: &[(u64, u64)]) -> daos_client::Result<Vec<Extent>> {
+fn extents(pairs: &[(u64, u64)]) -> Result<Vec<Extent>> {
     let extent = |(index, count): &(u64, u64)| {
         Extent::new(*index, *count).ok_or_else(|| {
             Error::new(Der::Inval, format!("{count} records from {index} on are no extent"))
@@ -60,73 +73,13 @@ impl Object {
 
     /// Changes akeys of a dkey, all or none.
     #[pyo3(signature = (dkey, iods, flags = 0))]
-    fn update(&self, py: Python<'_>, dkey: &[u8], iods: Vec<Change<'_>>, flags: u64) -> PyResult<()> {
-        let lists = iods
-            .iter()
-            .map(|(.., pairs)| pairs.as_deref().map(extents).transpose())
-            .collect::<daos_client::Result<Vec<_>>>()
-            .or_raise(py)?;
-        let requests: Vec<Iod<'_>> = iods
-            .iter()
-            .zip(&lists)
-            .map(|((akey, data, rec_size, _), recxs)| {
-                let value = match (data.as_ref().map(Lent::as_slice), recxs) {
-                    (Some(data), Some(recxs)) => IodValue::Array { rec_size: *rec_size, recxs, data },
-                    (Some(data), None) => IodValue::Single(data),
-                    (None, Some(recxs)) => IodValue::Holes(recxs),
-                    (None, None) => IodValue::NoSingle,
-                };
-                Iod { akey: akey.as_bytes(), cond: Cond::NONE, value }
-            })
-            .collect();
-        py.detach(|| self.0.update(dkey, &requests, Cond(flags))).or_raise(py)
+    fn update(&self, py: Python<'_>, dkey: &[u8], iods: Vec<Change<Lent>>, flags: u64) -> PyResult<()> {
+        py.detach(|| self.change(dkey, &iods, Cond(flags))).or_raise(py)
     }
 
     /// Reads akeys of a dkey as of one moment.
-    fn fetch<'py>(
-        &self,
-        py: Python<'py>,
-        dkey: &[u8],
-        mut iods: Vec<Wanted<'py>>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let lists = iods
-            .iter()
-            .map(|(.., pairs)| extents(pairs.as_deref().unwrap_or_default()))
-            .collect::<daos_client::Result<Vec<_>>>()
-            .or_raise(py)?;
-        let mut singles: Vec<Found> = iods.iter().map(|_| Found::default()).collect();
-        // What needs the GIL is done before it is released.
-        let parts: Vec<_> = iods
-            .iter_mut()
-            .map(|(akey, room, rec_size, pairs)| {
-                let room = room.as_mut().map(LentMut::as_mut_slice).unwrap_or_default();
-                (akey.as_bytes(), room, *rec_size, pairs.is_some())
-            })
-            .collect();
-        let sizes: Vec<Option<u64>> = py
-            .detach(|| {
-                let asked = parts.into_iter().zip(&lists).zip(&mut singles);
-                let mut requests: Vec<FetchIod<'_>> = asked
-                    .map(|(((akey, data, rec_size, is_array), recxs), single)| {
-                        let array = ArrayFetch { recxs, data, rec_size, holes: Vec::new() };
-                        let value =
-                            if is_array { FetchValue::Array(array) } else { FetchValue::Single(single) };
-                        FetchIod { akey, value }
-                    })
-                    .collect();
-                self.0.fetch(dkey, &mut requests, Cond::NONE)?;
-                Ok(requests.into_iter().map(|iod| filled(iod.value)).collect())
-            })
-            .or_raise(py)?;
-        let found = PyList::empty(py);
-        for (size, single) in sizes.into_iter().zip(singles) {
-            match (size, single.0) {
-                (Some(size), _) => found.append(PyInt::new(py, size))?,
-                (None, Some(value)) => found.append(PyBytes::new(py, &value))?,
-                (None, None) => found.append(py.None())?,
-            }
-        }
-        Ok(found)
+    fn fetch(&self, py: Python<'_>, dkey: &[u8], mut iods: Vec<Wanted>) -> PyResult<Answers> {
+        py.detach(|| self.read(dkey, &mut iods)).or_raise(py)
     }
 
     /// Punches akeys of a dkey, a dkey, or the object.
@@ -135,17 +88,10 @@ impl Object {
         &self,
         py: Python<'_>,
         dkey: Option<&[u8]>,
-        akeys: Option<Vec<Bound<'_, PyBytes>>>,
+        akeys: Option<Vec<PyBackedBytes>>,
         flags: u64,
     ) -> PyResult<()> {
-        let akeys: Option<Vec<&[u8]>> =
-            akeys.as_ref().map(|akeys| akeys.iter().map(PyBytesMethods::as_bytes).collect());
-        let what = match (dkey, &akeys) {
-            (None, _) => Punched::Object,
-            (Some(dkey), None) => Punched::Dkey(dkey),
-            (Some(dkey), Some(akeys)) => Punched::Akeys(dkey, akeys),
-        };
-        py.detach(|| self.0.punch(what, Cond(flags))).or_raise(py)
+        py.detach(|| self.remove(dkey, akeys.as_deref(), Cond(flags))).or_raise(py)
     }
 
     /// At most `count` dkeys, or akeys of a dkey, behind an anchor, and the next anchor; None at the end.
@@ -157,11 +103,7 @@ impl Object {
         count: usize,
         reverse: bool,
     ) -> PyResult<ListedPage<'py>> {
-        let page = py.detach(|| match dkey {
-            None => self.0.list_dkeys(anchor, count, reverse),
-            Some(dkey) => self.0.list_akeys(dkey, anchor, count, reverse),
-        });
-        listed(py, page.or_raise(py)?)
+        listed(py, py.detach(|| self.page(dkey, anchor, count, reverse)).or_raise(py)?)
     }
 
     /// The extreme dkey, akey, extent and bytes of a record, of those that are asked for.
@@ -174,17 +116,121 @@ impl Object {
         akey_extreme: bool,
         records: bool,
     ) -> PyResult<Option<Extreme>> {
-        let akey = match akey {
+        let asked = Asked { greatest, dkey, akey, akey_extreme, records };
+        py.detach(|| self.extreme(&asked)).or_raise(py)
+    }
+}
+
+/// The operations, for whoever calls them: Python waits for them here, a queue's worker there.
+impl Object {
+    pub(crate) fn change<D: AsRef<[u8]>>(&self, dkey: &[u8], iods: &[Change<D>], cond: Cond) -> Result<()> {
+        let lists = iods
+            .iter()
+            .map(|(.., pairs)| pairs.as_deref().map(extents).transpose())
+            .collect::<Result<Vec<_>>>()?;
+        let requests: Vec<Iod<'_>> = iods
+            .iter()
+            .zip(&lists)
+            .map(|((akey, data, rec_size, _), recxs)| {
+                let value = match (data.as_ref().map(AsRef::as_ref), recxs) {
+                    (Some(data), Some(recxs)) => IodValue::Array { rec_size: *rec_size, recxs, data },
+                    (Some(data), None) => IodValue::Single(data),
+                    (None, Some(recxs)) => IodValue::Holes(recxs),
+                    (None, None) => IodValue::NoSingle,
+                };
+                Iod { akey, cond: Cond::NONE, value }
+            })
+            .collect();
+        self.0.update(dkey, &requests, cond)
+    }
+
+    pub(crate) fn read(&self, dkey: &[u8], iods: &mut [Wanted]) -> Result<Answers> {
+        let lists = iods
+            .iter()
+            .map(|(.., pairs)| extents(pairs.as_deref().unwrap_or_default()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut singles: Vec<Found> = iods.iter().map(|_| Found::default()).collect();
+        let mut requests: Vec<FetchIod<'_>> = iods
+            .iter_mut()
+            .zip(&lists)
+            .zip(&mut singles)
+            .map(|(((akey, room, rec_size, pairs), recxs), single)| {
+                let data = room.as_mut().map(LentMut::as_mut_slice).unwrap_or_default();
+                let array = ArrayFetch { recxs, data, rec_size: *rec_size, holes: Vec::new() };
+                let value =
+                    if pairs.is_some() { FetchValue::Array(array) } else { FetchValue::Single(single) };
+                FetchIod { akey, value }
+            })
+            .collect();
+        self.0.fetch(dkey, &mut requests, Cond::NONE)?;
+        let sizes: Vec<Option<u64>> = requests.into_iter().map(|iod| filled(iod.value)).collect();
+        Ok(Answers(sizes.into_iter().zip(singles).map(|(size, single)| (size, single.0)).collect()))
+    }
+
+    pub(crate) fn remove(
+        &self,
+        dkey: Option<&[u8]>,
+        akeys: Option<&[PyBackedBytes]>,
+        cond: Cond,
+    ) -> Result<()> {
+        let akeys: Option<Vec<&[u8]>> = akeys.map(|akeys| akeys.iter().map(|akey| &akey[..]).collect());
+        let what = match (dkey, &akeys) {
+            (None, _) => Punched::Object,
+            (Some(dkey), None) => Punched::Dkey(dkey),
+            (Some(dkey), Some(akeys)) => Punched::Akeys(dkey, akeys),
+        };
+        self.0.punch(what, cond)
+    }
+
+    pub(crate) fn page(
+        &self,
+        dkey: Option<&[u8]>,
+        anchor: Option<&[u8]>,
+        count: usize,
+        reverse: bool,
+    ) -> Result<KeyPage> {
+        match dkey {
+            None => self.0.list_dkeys(anchor, count, reverse),
+            Some(dkey) => self.0.list_akeys(dkey, anchor, count, reverse),
+        }
+    }
+
+    pub(crate) fn extreme(&self, asked: &Asked<'_>) -> Result<Option<Extreme>> {
+        let akey = match asked.akey {
             Some(akey) => AkeyQuery::Given(akey),
-            None if akey_extreme => AkeyQuery::Extreme,
+            None if asked.akey_extreme => AkeyQuery::Extreme,
             None => AkeyQuery::None,
         };
-        let found =
-            py.detach(|| self.0.query(KeyQuery { greatest, dkey, akey, recx: records })).or_raise(py)?;
-        Ok(found.map(|found| {
+        let query = KeyQuery { greatest: asked.greatest, dkey: asked.dkey, akey, recx: asked.records };
+        Ok(self.0.query(query)?.map(|found| {
             let recx = found.recx.map(|recx| (recx.index, recx.count));
             (found.dkey, found.akey, recx, found.rec_size)
         }))
+    }
+}
+
+impl Answers {
+    /// Bytes of values in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().filter_map(|(_, single)| single.as_ref()).map(Vec::len).sum()
+    }
+}
+
+impl<'py> IntoPyObject<'py> for Answers {
+    type Target = PyList;
+    type Output = Bound<'py, PyList>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let found = PyList::empty(py);
+        for answer in self.0 {
+            match answer {
+                (Some(size), _) => found.append(PyInt::new(py, size))?,
+                (None, Some(value)) => found.append(PyBytes::new(py, &value))?,
+                (None, None) => found.append(py.None())?,
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -52,6 +52,6 @@ pub use levels::Seen;
 pub use pairs::PairPage;
 pub use read::{KV_AKEY, KeysOf, ListRange, ObjectRef, Page, View};
 pub use stage::Staged;
-pub use store::{Opened, Relief, Space, ShardSpace, Rows, SYSTEM_SHARD, Store, StoreOptions, Tx};
+pub use store::{Opened, Relief, Rows, SYSTEM_SHARD, ShardSpace, Space, Store, StoreOptions, Tx};
 pub use survey::{DiffPage, ObjectPage};
 pub use trace::Trace;

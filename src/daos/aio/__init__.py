@@ -14,10 +14,41 @@ Errors are those of the methods of the same names in `daos`, and are raised wher
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from daos.aio.attributes import Attributes
+from daos.aio.batch import Batch
 from daos.aio.container import Container
 from daos.aio.kv import KV
+from daos.aio.object import Object
 from daos.aio.pool import Pool
 from daos.aio.system import System, open, open_system  # noqa: A004 -- it is called `daos.aio.open`
+from daos.aio.transaction import Transaction
 
-__all__ = ["KV", "Attributes", "Container", "Pool", "System", "open", "open_system"]
+if TYPE_CHECKING:
+    from daos.aio.array import Array
+
+__all__ = [
+    "KV",
+    "Array",
+    "Attributes",
+    "Batch",
+    "Container",
+    "Object",
+    "Pool",
+    "System",
+    "Transaction",
+    "open",
+    "open_system",
+]
+
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
+
+    def __getattr__(name: str) -> object:
+        # Arrays bring NumPy, which takes longer to load than all the rest.
+        if name != "Array":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from daos.aio.array import Array
+
+        return Array

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
 
 from daos.aio.attributes import Attributes
+from daos.aio.batch import Batch
 from daos.aio.kv import KV
+from daos.aio.object import Object
+from daos.client._attempts import check_deadline
 from daos.client.kv import PAGE_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from daos import client
     from daos.aio._queue import Home
+    from daos.aio.array import Array
     from daos.aio.pool import Pool
+    from daos.aio.transaction import Transaction
+    from daos.client._dtypes import DtypeLike
     from daos.client.container import Create, KeysAre
 
 __all__ = ["Container"]
+
+T = TypeVar("T")
 
 
 class Container:
@@ -85,6 +93,78 @@ class Container:
         # One of three types, which a type variable does not take at once.
         return KV(cast("client.KV[str]", sync), self._home)
 
+    async def array(
+        self,
+        name: str,
+        dtype: DtypeLike | None = None,
+        *,
+        create: Create = False,
+        fill: object = None,
+        chunk: int | None = None,
+        oclass: str = "SX",
+    ) -> Array:
+        """Return the array of a name; arguments and errors are those of `daos.Container.array`."""
+        # NumPy takes longer to load than all the rest.
+        from daos.aio.array import Array
+
+        open_it = self._sync.array
+        sync = await self._home.call(lambda: open_it(name, dtype, create=create, fill=fill, chunk=chunk, oclass=oclass))
+        return Array(sync, self._home)
+
+    async def object(
+        self,
+        name_or_oid: str | client.ObjectId,
+        *,
+        create: Create = False,
+        type: str | None = None,  # noqa: A002 -- DAOS's word for it
+        oclass: str = "SX",
+        keys: Literal["str", "bytes"] | None = None,
+    ) -> Object:
+        """Return an object of the native model; arguments and errors are those of `daos.Container.object`."""
+        open_it = self._sync.object
+        sync = await self._home.call(lambda: open_it(name_or_oid, create=create, type=type, oclass=oclass, keys=keys))
+        return Object(sync, self._home)
+
+    def batch(self) -> Batch:
+        """Return a batch, for an `async with` block: changes that are sent one behind the other, awaited at its end."""
+        return Batch(self._sync, self._home)
+
+    def transaction(self) -> Transaction:
+        """Return a transaction of this container: one attempt, to be used in an `async with` block.
+
+        Raises:
+            AccessError: `DER.NO_PERM`: this is a snapshot.
+        """
+        from daos.aio.transaction import Transaction
+
+        return Transaction(self._sync.transaction(), self._pool, self._home)
+
+    async def run(self, function: Callable[[Transaction], Awaitable[T]], *, deadline: float = 5.0) -> T:
+        """Await a function with a transaction and commit that; after a conflict, again with a new one.
+
+        Arguments and errors are those of `daos.Container.run`. If the await is cancelled, the transaction is aborted,
+        unless it was committing: then the outcome is unknown.
+        """
+        from daos.aio.transaction import run
+
+        check_deadline(deadline)
+        return await run(self.transaction, function, deadline)
+
+    def attempts(self, *, deadline: float = 5.0) -> AsyncIterator[Transaction]:
+        """Yield a transaction, and after a conflict another one, until one commits; as `daos.Container.attempts`.
+
+        Each commits when the loop comes round. One that is left by an exception, `break` or `return` is aborted by the
+        event loop soon after.
+        """
+        from daos.aio.transaction import attempts
+
+        check_deadline(deadline)
+        return attempts(self.transaction, deadline)
+
+    async def find(self, name: str) -> client.NamedObject | None:
+        """Return what has a name, None if nothing has; errors are those of `daos.Container.find`."""
+        return await self._home.call(lambda: self._sync.find(name))
+
     async def names(self) -> AsyncIterator[client.NamedObject]:
         """Yield what has a name, in the order of the names' bytes, a page at a time."""
         names = self._sync.names()
@@ -143,4 +223,4 @@ class Container:
         return await self._home.call(lambda: self._sync.destroy_snapshots(first, last))
 
     def __repr__(self) -> str:
-        return repr(self._sync).replace("daos.Container", "daos.aio.Container")
+        return repr(self._sync).replace("daos.", "daos.aio.", 1)

@@ -38,26 +38,23 @@ def check_deadline(deadline: float) -> None:
         raise InvalidError(f"the deadline cannot be {deadline!r}", hint="give seconds, such as 5.0; 0 tries once")
 
 
-class _Patience:
-    """Waits after conflicts, until a deadline."""
+class Patience:
+    """How long to wait after conflicts, until a deadline."""
 
     def __init__(self, deadline: float) -> None:
         self._end = time.monotonic() + deadline
         self._conflicts = 0
 
-    def wait(self) -> bool:
-        """Wait after a conflict and return True; where the deadline would pass, return False at once."""
+    def conflict(self) -> float | None:
+        """Return how many seconds to wait after a conflict; None where the deadline would pass."""
         self._conflicts += 1
         wait = pause(self._conflicts, random.random())  # noqa: S311 -- only to spread them
-        if time.monotonic() + wait >= self._end:
-            return False
-        time.sleep(wait)
-        return True
+        return None if time.monotonic() + wait >= self._end else wait
 
 
 def attempts(begin: Callable[[], Transaction], deadline: float) -> Iterator[Transaction]:
     """Yield transactions until one commits, each after the one before conflicted."""
-    patience = _Patience(deadline)
+    patience = Patience(deadline)
     while True:
         tx = begin()
         try:
@@ -65,8 +62,9 @@ def attempts(begin: Callable[[], Transaction], deadline: float) -> Iterator[Tran
             if not tx.is_done:
                 tx.commit()
         except ConflictError:
-            if not patience.wait():
+            if (wait := patience.conflict()) is None:
                 raise
+            time.sleep(wait)
         else:
             return
         finally:
@@ -75,7 +73,7 @@ def attempts(begin: Callable[[], Transaction], deadline: float) -> Iterator[Tran
 
 def run(begin: Callable[[], Transaction], function: Callable[[Transaction], T], deadline: float) -> T:
     """Call a function with transactions until one commits; return what that call returned."""
-    patience = _Patience(deadline)
+    patience = Patience(deadline)
     while True:
         tx = begin()
         try:
@@ -83,8 +81,9 @@ def run(begin: Callable[[], Transaction], function: Callable[[Transaction], T], 
             if not tx.is_done:
                 tx.commit()
         except ConflictError:
-            if not patience.wait():
+            if (wait := patience.conflict()) is None:
                 raise
+            time.sleep(wait)
         else:
             return result
         finally:

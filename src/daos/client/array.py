@@ -11,7 +11,7 @@ from daos.client import _dtypes
 from daos.errors import DER, InvalidError, OutOfRangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import EllipsisType
 
     from daos.client._dtypes import Cells, Dtype, Scalar
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Bound: TypeAlias = SupportsIndex | None
     Slice: TypeAlias = slice[Bound, Bound, Bound]
+    Write: TypeAlias = tuple[int, Cells, int]
+    """First cell, cells of one dimension, step."""
 
 __all__ = ["Array"]
 
@@ -104,18 +106,24 @@ class Array:
     def __getitem__(self, index: Slice | EllipsisType) -> Cells: ...
     def __getitem__(self, index: SupportsIndex | Slice | EllipsisType) -> Scalar | Cells:
         if isinstance(index, slice) or index is ...:
-            wanted = slice(None) if index is ... else index
-            _step(wanted)
-            try:
-                cells = range(*wanted.indices(self.size))
-            except TypeError:
-                raise _no_index(index) from None
-            return self._read(cells.start, len(cells), cells.step)
+            return self.read(*_bounds(slice(None) if index is ... else index))
         at, size = _integer(index), self.size
         if not -size <= at < size:
             text = f"no cell {at} in {self._name!r} of {size} cells"
             raise OutOfRangeError(text, hint="a slice gives what is there", context={"index": at, "size": size})
         return self._read(at % size, 1, 1)[0]  # type: ignore[no-any-return]
+
+    def read(self, start: Bound = None, stop: Bound = None, step: Bound = None) -> Cells:
+        """Return the cells of a slice, `array[start:stop:step]`, in fresh memory.
+
+        Raises:
+            InvalidError: `DER.INVAL`: no integers, or a step below 1.
+            NoSpaceError: `DER.NOMEM`: no memory for so many.
+        """
+        wanted = slice(start, stop, step)
+        check_slice(wanted)
+        cells = range(*wanted.indices(self.size))
+        return self._read(cells.start, len(cells), cells.step)
 
     def read_into(self, buffer: Value, start: int = 0) -> None:
         """Read cells straight into a buffer until it is full; behind the end it gets the fill value.
@@ -128,15 +136,13 @@ class Array:
             InvalidError: `DER.INVAL`, `DER.IO_INVAL` or `DER.OVERFLOW`: no such buffer or start.
         """
         room = _dtypes.writable(buffer, self._dtype)
-        first = _count(start, "start")
+        first = check_count(start, "start")
         if room.nbytes:
             self._core.read_into(first, 1, room, self._fill)
 
     def blocks(self, cells: int | None = None) -> Iterator[Cells]:
         """Yield all cells, so many at a time; 4 MiB without a number. Cells added meanwhile may be missing."""
-        count = max(1, BLOCK_BYTES // self._dtype.itemsize) if cells is None else _count(cells, "cells")
-        if not count:
-            raise InvalidError("blocks of no cells", hint="at least 1")
+        count = block_cells(cells, self._dtype)
         size = self.size
         for start in range(0, size, count):
             yield self._read(start, min(count, size - start), 1)
@@ -153,25 +159,8 @@ class Array:
     # --- writing
 
     def __setitem__(self, index: SupportsIndex | Slice | EllipsisType, value: object) -> None:
-        cells = _dtypes.as_cells(value, self._dtype)
-        if isinstance(index, slice) or index is ...:
-            start, count, step = self._written(slice(None) if index is ... else index, cells)
-            if cells.size == count and cells.ndim:
-                self._write(start, cells, step)
-            elif cells.size == 1:
-                self._repeat(start, cells, count, step)
-            else:
-                raise InvalidError(f"{cells.size} cells of data do not go into {count}", hint="give as many, or one")
-            return
-        if cells.size != 1:
-            raise InvalidError(f"{cells.size} cells of data do not go into one", hint="write them to a slice")
-        at = _integer(index)
-        if at < 0:
-            size = self.size
-            if at < -size:
-                raise OutOfRangeError(f"no cell {at} in {self._name!r} of {size} cells", context={"index": at})
-            at += size
-        self._write(at, cells.reshape(1), 1)
+        for start, cells, step in writes(index, value, self._dtype, self._core.size, self._name):
+            self._write(start, cells, step)
 
     def write(self, start: int, data: object, *, step: int = 1) -> None:
         """Write data, the first of it to the cell `start`; the array grows as it must.
@@ -185,10 +174,7 @@ class Array:
             InvalidError: `DER.INVAL` or `DER.OVERFLOW`: data that does not become the dtype as NumPy's `same_kind` has
                 it; a bad start or step.
         """
-        first = _count(start, "start")
-        if _count(step, "step") == 0:
-            raise InvalidError("a step of 0", hint="at least 1")
-        self._write(first, _dtypes.as_cells(data, self._dtype).reshape(-1), step)
+        self._write(*one_write(start, data, self._dtype, step))
 
     def append(self, data: object) -> int:
         """Write data behind the end; return its first cell.
@@ -212,7 +198,7 @@ class Array:
         Raises:
             InvalidError: `DER.INVAL` or `DER.OVERFLOW`: no such size.
         """
-        self._core.set_size(_count(size, "size"), self._fill)
+        self._core.set_size(check_count(size, "size"), self._fill)
 
     def punch(self, start: int, stop: int | None = None) -> None:
         """Make the cells from `start` up to `stop` holes, without it all that follow; at the end, the array shrinks.
@@ -220,11 +206,7 @@ class Array:
         Raises:
             InvalidError: `DER.INVAL` or `DER.OVERFLOW`: no such range.
         """
-        first = _count(start, "start")
-        end = CELLS_MAX if stop is None else _count(stop, "stop")
-        if first > end:
-            raise InvalidError(f"the range {first} to {end} goes backwards", hint="start is not behind stop")
-        self._core.punch(first, end - first)
+        self._core.punch(*punched(start, stop))
 
     def __repr__(self) -> str:
         return f"<daos.Array {self._name!r} in {self._container.label}, {self._dtype}>"
@@ -238,33 +220,115 @@ class Array:
             self._core.read_into(start, step, _dtypes.bytes_of(cells), self._fill)
         return cells
 
-    def _written(self, index: Slice, cells: Cells) -> tuple[int, int, int]:
-        """Return first cell, number and step of a slice that is written; without an end, as far as the data goes."""
-        step = _step(index)
-        start = 0 if index.start is None else _integer(index.start)
-        stop = None if index.stop is None else _integer(index.stop)
-        backwards = start < 0 or (stop is not None and stop < 0)
-        size = self.size if backwards or (stop is None and not cells.ndim) else 0
-        start = max(0, start + size) if start < 0 else start
-        if stop is None:
-            if cells.ndim:
-                return start, cells.size, step
-            stop = size
-        end = stop + size if stop < 0 else stop
-        return start, max(0, -((start - end) // step)), step
-
     def _write(self, start: int, cells: Cells, step: int) -> None:
-        """Write cells of one dimension."""
+        """Write cells of one dimension, which were checked."""
         if cells.size:
-            _check_end(start, cells.size, step)
             self._core.write(start, step, _dtypes.bytes_of(cells))
 
-    def _repeat(self, start: int, cell: Cells, count: int, step: int) -> None:
-        """Write one cell many times, a block at a time."""
-        _check_end(start, count, step)
-        block = np.full(min(count, max(1, BLOCK_BYTES // self._dtype.itemsize)), cell, self._dtype)
-        for done in range(0, count, max(1, block.size)):
-            self._write(start + done * step, block[: count - done], step)
+
+# --- what a call comes to, for all that write and read arrays: the synchronous face, the awaited one, batches
+
+
+def writes(index: object, value: object, dtype: Dtype, size: Callable[[], int], name: str) -> Iterator[Write]:
+    """Yield the writes that `array[index] = value` comes to: first cell, cells of one dimension, step.
+
+    Args:
+        index: An integer, a slice or `...`.
+        value: As many cells as the index has, or one.
+        dtype: Of the array.
+        size: Asks for the array's size; called only where the index needs it.
+        name: Of the array.
+
+    Raises:
+        InvalidError: `DER.INVAL` or `DER.OVERFLOW`: a bad index, or data that does not fit; before the first write.
+        OutOfRangeError: `DER.INVAL`: an integer before the first cell.
+    """
+    cells = _dtypes.as_cells(value, dtype)
+    if not (isinstance(index, slice) or index is ...):
+        if cells.size != 1:
+            raise InvalidError(f"{cells.size} cells of data do not go into one", hint="write them to a slice")
+        at = _integer(index)
+        if at < 0:
+            at += (length := size())
+            if at < 0:
+                raise OutOfRangeError(
+                    f"no cell {at - length} in {name!r} of {length} cells", context={"index": at - length}
+                )
+        yield _checked(at, cells.reshape(1), 1)
+        return
+    start, count, step = _written(slice(None) if index is ... else index, cells, size)
+    if cells.size == count and cells.ndim:
+        yield _checked(start, cells, step)
+        return
+    if cells.size != 1:
+        raise InvalidError(f"{cells.size} cells of data do not go into {count}", hint="give as many, or one")
+    check_end(start, count, step)
+    # One cell many times, a block at a time.
+    block = np.full(min(count, block_cells(None, dtype)), cells, dtype)
+    for done in range(0, count, max(1, block.size)):
+        yield start + done * step, block[: count - done], step
+
+
+def one_write(start: int, data: object, dtype: Dtype, step: int) -> Write:
+    """Return the write of `Array.write`.
+
+    Raises:
+        InvalidError: As that.
+    """
+    first = check_count(start, "start")
+    if check_count(step, "step") == 0:
+        raise InvalidError("a step of 0", hint="at least 1")
+    return _checked(first, _dtypes.as_cells(data, dtype).reshape(-1), step)
+
+
+def punched(start: int, stop: int | None) -> tuple[int, int]:
+    """Return first cell and number of what `Array.punch` makes holes.
+
+    Raises:
+        InvalidError: As that.
+    """
+    first = check_count(start, "start")
+    end = CELLS_MAX if stop is None else check_count(stop, "stop")
+    if first > end:
+        raise InvalidError(f"the range {first} to {end} goes backwards", hint="start is not behind stop")
+    return first, end - first
+
+
+def block_cells(cells: int | None, dtype: Dtype) -> int:
+    """Return how many cells are taken at a time: 4 MiB of them without a number.
+
+    Raises:
+        InvalidError: `DER.INVAL` or `DER.OVERFLOW`: no number of cells.
+    """
+    count = max(1, BLOCK_BYTES // dtype.itemsize) if cells is None else check_count(cells, "cells")
+    if not count:
+        raise InvalidError("blocks of no cells", hint="at least 1")
+    return count
+
+
+def check_slice(index: Slice) -> None:
+    """Refuse a slice that is not of integers, or goes backwards.
+
+    Raises:
+        InvalidError: `DER.INVAL`.
+    """
+    _step(index)
+    for bound in (index.start, index.stop):
+        if bound is not None:
+            _integer(bound)
+
+
+def check_end(start: int, count: int, step: int) -> None:
+    """Refuse cells that do not exist.
+
+    Raises:
+        InvalidError: `DER.OVERFLOW`.
+    """
+    last = start + (count - 1) * step
+    if last >= CELLS_MAX:
+        raise InvalidError(
+            f"there is no cell {last}", code=DER.OVERFLOW, hint=f"an array has at most {CELLS_MAX} cells"
+        )
 
 
 def check_chunk(chunk: object) -> None:
@@ -273,7 +337,7 @@ def check_chunk(chunk: object) -> None:
     Raises:
         InvalidError: `DER.INVAL` or `DER.OVERFLOW`.
     """
-    if chunk is not None and not _count(chunk, "chunk"):
+    if chunk is not None and not check_count(chunk, "chunk"):
         raise InvalidError("chunks of no cells", hint="at least 1; without it, 1 MiB of cells")
 
 
@@ -293,8 +357,12 @@ def _integer(index: object) -> int:
         raise _no_index(index) from None
 
 
-def _count(given: object, what: str) -> int:
-    """Return an integer that is not negative."""
+def check_count(given: object, what: str) -> int:
+    """Return an integer that is not negative.
+
+    Raises:
+        InvalidError: `DER.INVAL` or `DER.OVERFLOW`.
+    """
     try:
         number = operator.index(given)  # type: ignore[arg-type]
     except TypeError:
@@ -306,13 +374,31 @@ def _count(given: object, what: str) -> int:
     return number
 
 
-def _check_end(start: int, count: int, step: int) -> None:
-    """Refuse to write cells that do not exist."""
-    last = start + (count - 1) * step
-    if last >= CELLS_MAX:
-        raise InvalidError(
-            f"there is no cell {last}", code=DER.OVERFLOW, hint=f"an array has at most {CELLS_MAX} cells"
-        )
+def _checked(start: int, cells: Cells, step: int) -> Write:
+    """Return a write of cells that exist."""
+    if cells.size:
+        check_end(start, cells.size, step)
+    return start, cells, step
+
+
+def _bounds(index: Slice) -> tuple[Bound, Bound, Bound]:
+    return index.start, index.stop, index.step
+
+
+def _written(index: Slice, cells: Cells, size: Callable[[], int]) -> tuple[int, int, int]:
+    """Return first cell, number and step of a slice that is written; without an end, as far as the data goes."""
+    step = _step(index)
+    start = 0 if index.start is None else _integer(index.start)
+    stop = None if index.stop is None else _integer(index.stop)
+    backwards = start < 0 or (stop is not None and stop < 0)
+    length = size() if backwards or (stop is None and not cells.ndim) else 0
+    start = max(0, start + length) if start < 0 else start
+    if stop is None:
+        if cells.ndim:
+            return start, cells.size, step
+        stop = length
+    end = stop + length if stop < 0 else stop
+    return start, max(0, -((start - end) // step)), step
 
 
 def _step(index: Slice) -> int:

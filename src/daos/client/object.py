@@ -14,7 +14,7 @@ from daos.client.kv import PAGE_KEYS, checked_value
 from daos.errors import DER, ConflictError, InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from daos.client._dtypes import Cells
     from daos.client._names import KeyKind, ObjectId
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     """What `Object.fetch` answers for one akey."""
     Written: TypeAlias = Value | Extent | Hole | None
     """What `Object.update` takes for one akey."""
+    Reading: TypeAlias = Generator[list[FetchIod], Sequence[bytes | int | None], dict["Key", bytes | Cells]]
+    """Yields what to ask the core, is sent its answers, and returns what `Object.fetch` returns."""
 
 __all__ = ["TYPES", "Object"]
 
@@ -126,12 +128,23 @@ class Object:
             InvalidError: `DER.INVAL`, `DER.KEY2BIG` or `DER.REC_SIZE`: a bad value, or records of another size than the
                 array has.
         """
+        self._core.update(*self._changes(dkey, values, named, if_dkey, if_akeys))
+
+    def _changes(
+        self,
+        dkey: Key,
+        values: Mapping[Key, Written] | None,
+        named: Mapping[str, Written],
+        if_dkey: object,
+        if_akeys: object,
+    ) -> tuple[bytes, list[Iod], int]:
+        """Return what the core takes for an update."""
         flags = _flags(if_dkey, _seam.COND_KEY_INSERT, _seam.COND_KEY_UPDATE, "if_dkey")
         flags |= _flags(if_akeys, _seam.COND_AKEY_INSERT, _seam.COND_AKEY_UPDATE, "if_akeys")
         akeys = {self._akey(akey): _iod(self._akey(akey), value) for akey, value in _both(values, named)}
         if not akeys:
             raise InvalidError("an update of no akeys", hint="such as object.update(dkey, station=b'ABC')")
-        self._core.update(self._dkey(dkey), list(akeys.values()), flags)
+        return self._dkey(dkey), list(akeys.values()), flags
 
     def fetch(self, dkey: Key, /, *akeys: Key | Mapping[Key, Range], **ranges: Range) -> dict[Key, bytes | Cells]:
         """Return values of akeys of a dkey, all as of one moment, by akey as it was given.
@@ -149,14 +162,25 @@ class Object:
             InvalidError: `DER.REC_SIZE`: the records have another size than the dtype.
             NoSpaceError: `DER.NOMEM`: no memory for so many records.
         """
+        stored, reading = self._reading(dkey, akeys, ranges)
+        try:
+            asked = next(reading)
+            while True:
+                asked = reading.send(self._core.fetch(stored, asked))
+        except StopIteration as done:
+            return cast("dict[Key, bytes | Cells]", done.value)
+
+    def _reading(
+        self, dkey: Key, akeys: Iterable[Key | Mapping[Key, Range]], ranges: Mapping[str, Range]
+    ) -> tuple[bytes, Reading]:
+        """Return the stored dkey, and what asks the core step by step and returns what `fetch` returns."""
         wanted: dict[Key, Range | None] = {}
         for given in akeys:
             more: Mapping[Key, Range | None] = given if isinstance(given, Mapping) else {given: None}
             wanted.update(_new(more, wanted))
         wanted.update(_new(cast("Mapping[Key, Range | None]", ranges), wanted))
         stored = {self._akey(akey): range_ for akey, range_ in wanted.items()}
-        found = _fetched(self._core, self._dkey(dkey), stored)
-        return {akey: value for akey, value in zip(wanted, found, strict=True) if value is not None}
+        return self._dkey(dkey), _reads(wanted, stored)
 
     def punch(self, dkey: Key | None = None, akeys: Iterable[Key] | None = None, *, if_present: bool = False) -> None:
         """Remove akeys of a dkey, a dkey, or without arguments everything; snapshots still see it.
@@ -169,17 +193,23 @@ class Object:
         Raises:
             NotFoundError: `DER.NONEXIST`: `if_present`, and it is not there.
         """
+        removed = self._removed(dkey, akeys, if_present=if_present)
+        if removed is not None:
+            self._core.punch(*removed)
+
+    def _removed(
+        self, dkey: Key | None, akeys: Iterable[Key] | None, *, if_present: bool
+    ) -> tuple[bytes | None, list[bytes] | None, int] | None:
+        """Return what the core takes for a punch; None for one of no akeys."""
+        flags = _seam.COND_PUNCH if if_present else 0
         if dkey is None:
             if akeys is not None:
                 raise InvalidError("akeys of which dkey?", hint="object.punch(dkey, akeys)")
-            self._core.punch(None, None, _seam.COND_PUNCH if if_present else 0)
-            return
+            return None, None, flags
         if isinstance(akeys, (str, bytes)):
             raise InvalidError(f"akeys are several, not {akeys!r}", hint="give a list")
         stored = None if akeys is None else [self._akey(akey) for akey in akeys]
-        if stored == []:
-            return
-        self._core.punch(self._dkey(dkey), stored, _seam.COND_PUNCH if if_present else 0)
+        return None if stored == [] else (self._dkey(dkey), stored, flags)
 
     # --- keys
 
@@ -215,23 +245,25 @@ class Object:
         Raises:
             InvalidError: `DER.INVAL`: a level that is asked for is not one of integers.
         """
+        found = self._core.query(*self._asked(which, dkey, akey, records=records))
+        return None if found is None else extreme(which, *found)
+
+    def _asked(
+        self, which: str, dkey: Key | EllipsisType, akey: Key | EllipsisType | None, *, records: bool
+    ) -> tuple[bool, bytes | None, bytes | None, bool, bool]:
+        """Return what the core takes for a query."""
         if which not in {"max", "min"}:
             raise InvalidError(f"which cannot be {which!r}", hint='"max" or "min"')
         if (akey is None and (records or dkey is not ...)) or (dkey is ... and self._dkeys is not INT_KEYS):
             hint = "records need an akey; only integer keys have an extreme"
             raise InvalidError("there is nothing to be the extreme", hint=hint)
-        found = self._core.query(
+        return (
             which == "max",
             None if isinstance(dkey, EllipsisType) else self._dkey(dkey),
             None if akey is None or isinstance(akey, EllipsisType) else self._akey(akey),
             akey is ...,
             records,
         )
-        if found is None:
-            return None
-        at_dkey, at_akey, extent, size = found
-        record = None if extent is None else extent[0] + extent[1] - 1 if which == "max" else extent[0]
-        return Extreme(at_dkey, at_akey, record, None if extent is None else size)
 
     def __repr__(self) -> str:
         return f"<daos.Object {self._oid if self._name is None else repr(self._name)} in {self._container.label}>"
@@ -319,21 +351,35 @@ def _memory(data: Value) -> tuple[memoryview, int]:
     return view.cast("B") if view.nbytes else memoryview(b""), view.itemsize
 
 
-def _fetched(core: ObjectCore, dkey: bytes, wanted: Mapping[bytes, Range | None]) -> list[bytes | Cells | None]:
-    """Return values in the order of the akeys, None for what is not there."""
+def extreme(which: str, dkey: int | None, akey: int | None, extent: tuple[int, int] | None, size: int) -> Extreme:
+    """Return the answer to a query."""
+    record = None if extent is None else extent[0] + extent[1] - 1 if which == "max" else extent[0]
+    return Extreme(dkey, akey, record, None if extent is None else size)
+
+
+def _reads(wanted: Iterable[Key], stored: Mapping[bytes, Range | None]) -> Reading:
+    """Yield what to ask the core of the akeys of a dkey, be sent its answers, and return what is there by akey."""
+    found = yield from _fetching(stored)
+    return {akey: value for akey, value in zip(wanted, found, strict=True) if value is not None}
+
+
+def _fetching(
+    wanted: Mapping[bytes, Range | None],
+) -> Generator[list[FetchIod], Sequence[bytes | int | None], list[bytes | Cells | None]]:
+    """As `_reads`; return values in the order of the akeys, None for what is not there."""
     if not wanted:
         return []
     if not any(wanted.values()):
-        iods: list[FetchIod] = [(akey, None, 0, None) for akey in wanted]
-        return cast("list[bytes | Cells | None]", list(core.fetch(dkey, iods)))
+        answers = yield [(akey, None, 0, None) for akey in wanted]
+        return cast("list[bytes | Cells | None]", list(answers))
     sizes = {akey: 0 for akey, range_ in wanted.items() if range_ is not None and range_.dtype is None}
     for _ in range(_SIZE_TRIES_MAX):
         if sizes:
             # How large they are has to be asked first; the read then says if that was still so.
-            answers = core.fetch(dkey, [(akey, None, 0, []) for akey in sizes])
+            answers = yield [(akey, None, 0, []) for akey in sizes]
             sizes = {akey: cast("int", answer) for akey, answer in zip(sizes, answers, strict=True)}
         rooms = {akey: _room(range_, sizes.get(akey)) for akey, range_ in wanted.items() if range_ is not None}
-        found = core.fetch(dkey, [_fetch_iod(akey, range_, rooms.get(akey)) for akey, range_ in wanted.items()])
+        found = yield [_fetch_iod(akey, range_, rooms.get(akey)) for akey, range_ in wanted.items()]
         read: list[bytes | Cells | None] = []
         for (akey, range_), answer in zip(wanted.items(), found, strict=True):
             if range_ is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeVar
 
 from daos.client.container import Container
 from daos.errors import DER, AccessError, DaosError, InvalidError
@@ -74,9 +74,9 @@ class Transaction(Container):
             self._tx.commit()
         except DaosError:
             if not self.is_done:
-                self._state = "failed"
+                self.end("failed")
             raise
-        self._state = "committed"
+        self.end("committed")
 
     def abort(self) -> None:
         """Give it up: nothing of it happens.
@@ -86,7 +86,7 @@ class Transaction(Container):
             ExistsError: `DER.ALREADY`: it was aborted before.
         """
         self._tx.abort()
-        self._state = "aborted"
+        self.end("aborted")
 
     def give_up(self) -> None:
         """Abort it unless it is done; no error either way."""
@@ -94,7 +94,16 @@ class Transaction(Container):
             with suppress(DaosError):
                 self.abort()
 
-    def __enter__(self) -> Self:
+    def end(self, state: Literal["committed", "aborted", "failed"]) -> None:
+        """Take note of how it ended: for whoever ends the core's part of it."""
+        self._state = state
+
+    def enter(self) -> None:
+        """Begin its block.
+
+        Raises:
+            AccessError: `DER.NO_PERM`: it had one already, or is done.
+        """
         if self._is_entered or self.is_done:
             raise AccessError(
                 f"a transaction is entered once, and this one {'was' if self._is_entered else f'has {self._state}'}",
@@ -102,6 +111,9 @@ class Transaction(Container):
                 hint="begin another one",
             )
         self._is_entered = True
+
+    def __enter__(self) -> Self:
+        self.enter()
         return self
 
     def __exit__(

@@ -73,7 +73,10 @@ impl Capped {
         for name in inner.list()? {
             let bytes = inner.open(&name)?.size()?;
             account.used.fetch_add(bytes, Ordering::AcqRel);
-            sizes.insert(name, Arc::new(Size { bytes: Mutex::new(Some(bytes)), account: Arc::clone(&account) }));
+            sizes.insert(
+                name,
+                Arc::new(Size { bytes: Mutex::new(Some(bytes)), account: Arc::clone(&account) }),
+            );
         }
         Ok(Self { inner, account, sizes: Mutex::new(sizes) })
     }

@@ -61,7 +61,12 @@ impl Store {
 
     /// Removes, so many keys with one record: whatever of it a power cut leaves, the rest reads the same. Fewer, where a merge of so
     /// many might find no room: it gives back more than it takes, but only when it is done.
-    pub(super) fn remove_all<K: AsRef<[u8]>>(&self, shard: ShardNum, keys: &[K], mut at_once: usize) -> Result<()> {
+    pub(super) fn remove_all<K: AsRef<[u8]>>(
+        &self,
+        shard: ShardNum,
+        keys: &[K],
+        mut at_once: usize,
+    ) -> Result<()> {
         let mut rest = keys;
         while !rest.is_empty() {
             at_once = at_once.clamp(1, rest.len());

@@ -189,7 +189,9 @@ impl Store {
         }
         match self.merge_all() {
             // The log has it all.
-            Err(VosError::NoSpace { .. }) => return self.log.close().map_err(|error| self.note(error.into())),
+            Err(VosError::NoSpace { .. }) => {
+                return self.log.close().map_err(|error| self.note(error.into()));
+            }
             merged => merged?,
         }
         if self.log.is_large() {

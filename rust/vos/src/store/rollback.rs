@@ -6,8 +6,8 @@ use crate::aggregate::Aggregation;
 use crate::changes::ShardNum;
 use crate::error::{Result, VosError};
 use crate::key::{ContNum, TAG_META};
-use crate::space::Purpose;
 use crate::rollback::{ROLLBACKS_MAX, Rollbacks};
+use crate::space::Purpose;
 use daos_types::Epoch;
 
 /// The container of whose rollbacks this is the key.

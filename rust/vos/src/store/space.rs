@@ -76,7 +76,8 @@ impl Store {
     fn left(&self, more: &[(ShardNum, Load)]) -> Result<(Left, u64)> {
         let available = self.capped.available()?;
         let total = available.saturating_add(self.capped.used()).min(self.capped.max());
-        let more_of = |num| more.iter().find(|(of, _)| *of == num).map_or_else(Load::default, |(_, load)| *load);
+        let more_of =
+            |num| more.iter().find(|(of, _)| *of == num).map_or_else(Load::default, |(_, load)| *load);
         let shards = self.shards.read();
         let outlooks = shards.values().map(|shard| shard.outlook(more_of(shard.num)));
         Ok((Left::new(available, total, outlooks), total))
@@ -129,7 +130,8 @@ impl Store {
                 data_free: inside + shard.data.tail_blocks() * BLOCK,
             }
         };
-        let shards: BTreeMap<ShardNum, ShardSpace> = shards.values().map(|shard| (shard.num, of(shard))).collect();
+        let shards: BTreeMap<ShardNum, ShardSpace> =
+            shards.values().map(|shard| (shard.num, of(shard))).collect();
         let inside: u64 = shards.values().map(|shard| shard.data_free).sum();
         Ok(Space {
             total,
@@ -177,7 +179,13 @@ impl Store {
     /// Runs a change, and once more where it found no room and merges could make some.
     pub(super) fn with_merges<T>(&self, mut change: impl FnMut() -> Result<T>) -> Result<T> {
         match change() {
-            Err(error @ VosError::NoSpace { .. }) => if self.make_room()? { change() } else { Err(error) },
+            Err(error @ VosError::NoSpace { .. }) => {
+                if self.make_room()? {
+                    change()
+                } else {
+                    Err(error)
+                }
+            }
             other => other,
         }
     }

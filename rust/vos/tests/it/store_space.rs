@@ -60,7 +60,15 @@ impl World {
         let lsn = self.store.with_room(|| {
             let staged = self.store.stage(self.shard, &iods)?;
             let mut tx = self.store.begin()?;
-            tx.update_staged(self.shard, self.of(), version, &key.to_le_bytes(), &iods, Cond::NONE, staged.as_ref())?;
+            tx.update_staged(
+                self.shard,
+                self.of(),
+                version,
+                &key.to_le_bytes(),
+                &iods,
+                Cond::NONE,
+                staged.as_ref(),
+            )?;
             let lsn = tx.commit()?;
             staged.into_iter().for_each(Staged::keep);
             Ok(lsn)
@@ -128,11 +136,17 @@ impl World {
         for key in 0..end {
             let at = Version::read_at(Epoch::MAX);
             let dkey = key.to_le_bytes();
-            let found = fetch_single(&view, self.of(), &dkey, KV_AKEY, at, Cond::NONE, <[u8]>::to_vec).1.unwrap();
+            let found =
+                fetch_single(&view, self.of(), &dkey, KV_AKEY, at, Cond::NONE, <[u8]>::to_vec).1.unwrap();
             assert_eq!(found, self.model.get(&key).map(|len| value(key, *len)), "key {key}");
         }
-        let used: u64 =
-            self.media.list().unwrap().iter().map(|name| self.media.open(name).unwrap().size().unwrap()).sum();
+        let used: u64 = self
+            .media
+            .list()
+            .unwrap()
+            .iter()
+            .map(|name| self.media.open(name).unwrap().size().unwrap())
+            .sum();
         assert!(used <= CAP, "{used} bytes of {CAP}");
         let space = self.store.space().unwrap();
         assert_eq!((space.used, space.total), (used, CAP));
