@@ -19,6 +19,7 @@ mod superblock;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod view;
 mod walk;
 
 pub(crate) use leaf::INLINE_MAX;
@@ -26,7 +27,8 @@ pub(crate) use page::PAGE;
 
 pub use cursor::TreeCursor;
 pub(crate) use tree::Outline;
-pub use tree::{Recovery, Tree, TreeOptions, TreeStats, TreeView};
+pub use tree::{Recovery, Tree, TreeOptions, TreeStats};
+pub use view::TreeView;
 pub use walk::Checked;
 
 use crate::media::MediaError;
