@@ -21,8 +21,12 @@ bench: setup ## compare with peers: ONLY=embedded or a row's beginning, QUICK=1,
 	@$(VENV) -m benches.run --only "$(ONLY)" $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PROFILE),--profile $(PROFILE))
 torture: build ## kill a busy process, ROUNDS=50 times, and compare what is left with what it was told
 	@$(VENV) -m tools.kill_rounds --rounds $(or $(ROUNDS),50)
+fuzz: build ## mutations of what is stored, decoded: SECONDS=10 for each decoder, SEED=n to repeat
+	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) cargo test --profile fast --locked \
+		-p daos-vos -p daos-embed -p daos-client --lib fuzz:: -- --nocapture
+	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) $(VENV) -m pytest -q -s --timeout 0 tests/unit/test_fuzz.py
 mutants: build ## planted mistakes that the tests must see: ONLY="01,27"
 	@$(VENV) -m tools.mutants "$(ONLY)"
 test-py: build ## the tests of the Python package, its docs and its tools
 	@$(VENV) -m pytest
-.PHONY: help setup build demo check fix test test-rust test-py torture mutants bench
+.PHONY: help setup build demo check fix test test-rust test-py torture fuzz mutants bench

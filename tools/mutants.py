@@ -188,7 +188,7 @@ def stage(command: tuple[str, ...]) -> tuple[str, ...]:
         build_core()
         # Not the tests of the tools: what they look at is not the product.
         where = ("tests/integration", "tests/unit/client", "tests/unit/model", "tests/unit/cli")
-        command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *where)
+        command = (sys.executable, "-m", "pytest", "-x", "-q", *where)
     else:
         must((*command, "--no-run"), "does not build")
     status, output = run(command)

@@ -2,6 +2,8 @@
 
 pub mod array;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod kv;
 mod listing;
 mod object;

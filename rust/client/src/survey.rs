@@ -62,7 +62,7 @@ pub fn objects<S: Survey + ?Sized>(
 }
 
 /// Where a comparison goes on.
-enum Place {
+pub(crate) enum Place {
     /// With the object behind this one.
     Behind(Option<ObjectId>),
     /// In a shard of an object, at a place of its own.
@@ -70,19 +70,22 @@ enum Place {
 }
 
 impl Place {
-    fn decode(anchor: Option<&[u8]>) -> Option<Self> {
+    pub(crate) fn decode(anchor: Option<&[u8]>) -> Option<Self> {
         let Some(anchor) = anchor else { return Some(Self::Behind(None)) };
         let (kind, rest) = anchor.split_first()?;
         let (oid, rest) = rest.split_first_chunk()?;
         let oid = ObjectId::from_be_bytes(*oid);
-        if *kind == 0 {
-            return rest.is_empty().then_some(Self::Behind(Some(oid)));
+        match kind {
+            0 => rest.is_empty().then_some(Self::Behind(Some(oid))),
+            1 => {
+                let (shard, rest) = rest.split_first_chunk()?;
+                Some(Self::In(oid, u32::from_le_bytes(*shard), rest.to_vec()))
+            }
+            _ => None,
         }
-        let (shard, rest) = rest.split_first_chunk()?;
-        Some(Self::In(oid, u32::from_le_bytes(*shard), rest.to_vec()))
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Behind(oid) => [&[0], &oid.map_or([0; 16], ObjectId::to_be_bytes)[..]].concat(),
             Self::In(oid, shard, from) => [&[1], &oid.to_be_bytes()[..], &shard.to_le_bytes(), from].concat(),

@@ -160,11 +160,11 @@ fn check(name: &str, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn encode(name: &str, value: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(name: &str, value: &[u8]) -> Vec<u8> {
     [&[VERSION], &(name.len() as u16).to_le_bytes()[..], name.as_bytes(), value].concat()
 }
 
-fn decode(row: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn decode(row: &[u8]) -> Option<(&str, &[u8])> {
     let [VERSION, low, high, rest @ ..] = row else { return None };
     let (name, value) = rest.split_at_checked(usize::from(u16::from_le_bytes([*low, *high])))?;
     Some((std::str::from_utf8(name).ok()?, value))

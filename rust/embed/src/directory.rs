@@ -1,17 +1,21 @@
 //! A system's directory: who may use it, and what it says about itself. `docs/formats/directory.md` draws the files.
 
 use crate::fork::{Owner, PerProcess};
+use crate::route::told;
+use crate::system::TARGETS_MAX;
 use daos_client::{Error, Result};
 use daos_locks::Mutex;
 use daos_types::Der;
+use daos_vos::media::{FileMedia, Media, MediaError};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const LOCK_NAME: &str = "lock";
 const SYSTEM_NAME: &str = "system";
+const NEW_NAME: &str = "system.new";
 const STORE_NAME: &str = "store";
 const MAGIC: &[u8; 8] = b"DAOSSYS\0";
 const FORMAT: u32 = 1;
@@ -26,6 +30,45 @@ static OPEN_HERE: PerProcess<Mutex<BTreeSet<(u64, u64)>>> = PerProcess::new();
 pub(crate) struct SystemHead {
     pub(crate) identity: [u8; 16],
     pub(crate) targets: u32,
+}
+
+impl SystemHead {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_LEN);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&self.targets.to_le_bytes());
+        bytes.extend_from_slice(&self.identity);
+        bytes.extend_from_slice(&[0; 4]);
+        let crc = daos_codec::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// What the bytes of a file say; its path is for what is told of it.
+    pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
+        let damaged = || {
+            Error::new(Der::DfInval, format!("{} is damaged", path.display()))
+                .hint("restore the file `system` from a copy of the directory")
+        };
+        let Some(head) = bytes.first_chunk::<HEAD_LEN>() else { return Err(damaged()) };
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        if &head[..8] != MAGIC || word(36) != daos_codec::crc32c(&head[..36]) {
+            return Err(damaged());
+        }
+        if word(8) != FORMAT {
+            let message =
+                format!("{} has format {}; this program knows format {FORMAT}", path.display(), word(8));
+            return Err(Error::new(Der::DfIncompt, message).hint("install a newer version of daos"));
+        }
+        let mut identity = [0; 16];
+        identity.copy_from_slice(&head[16..32]);
+        let targets = word(12);
+        if !(1..=TARGETS_MAX).contains(&targets) {
+            return Err(damaged());
+        }
+        Ok(Self { identity, targets })
+    }
 }
 
 /// A directory that this process holds.
@@ -105,29 +148,14 @@ impl Directory {
 
     /// Declares the directory a system: the last step of making one.
     pub(crate) fn write_head(&self, head: SystemHead) -> Result<()> {
-        let mut bytes = Vec::with_capacity(HEAD_LEN);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&head.targets.to_le_bytes());
-        bytes.extend_from_slice(&head.identity);
-        bytes.extend_from_slice(&[0; 4]);
-        let crc = daos_codec::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        let (temporary, path) = (self.path.join("system.new"), self.path.join(SYSTEM_NAME));
-        let write = || -> std::io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(&self.path)?.sync_all()?;
-            // The directory's own name has to last as well.
-            match self.path.canonicalize()?.parent() {
-                Some(parent) => File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
+        let media = FileMedia::open(&self.path).map_err(|error| told(error.into()))?;
+        declare(&media, head).map_err(|error| told(error.into()))?;
+        // The directory's own name has to last as well.
+        let sync = || match self.path.canonicalize()?.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
         };
-        write().map_err(|error| failed(&error, "write", &path))
+        sync().map_err(|error| failed(&error, "sync", &self.path))
     }
 }
 
@@ -146,6 +174,19 @@ impl Drop for Directory {
 }
 
 /// Whether a path exists; an error where that cannot be told, so that nothing is taken for missing.
+/// The file that makes a directory a system gets its name when it is whole and durable.
+fn declare(media: &dyn Media, head: SystemHead) -> std::result::Result<(), MediaError> {
+    match media.remove(NEW_NAME) {
+        Ok(()) | Err(MediaError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let file = media.create(NEW_NAME)?;
+    file.write_at(0, &[IoSlice::new(&head.encode())])?;
+    file.sync()?;
+    media.rename(NEW_NAME, SYSTEM_NAME)?;
+    media.sync_names()
+}
+
 fn is_there(path: &Path) -> Result<bool> {
     path.try_exists().map_err(|error| failed(&error, "look at", path))
 }
@@ -171,7 +212,7 @@ fn create_durably(path: &Path) -> Result<()> {
 /// What a creation that was cut short leaves behind, and nothing else: no pool's shard was ever made.
 fn looks_unused(path: &Path) -> Result<bool> {
     for name in names(path)? {
-        if ![LOCK_NAME, STORE_NAME, "system.new"].contains(&name.as_str()) {
+        if ![LOCK_NAME, STORE_NAME, NEW_NAME].contains(&name.as_str()) {
             return Ok(false);
         }
     }
@@ -198,23 +239,7 @@ fn read_head(path: &Path) -> Result<SystemHead> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
     read.map_err(|error| failed(&error, "read", path))?;
-    let damaged = || {
-        Error::new(Der::DfInval, format!("{} is damaged", path.display()))
-            .hint("restore the file `system` from a copy of the directory")
-    };
-    let Some(head) = bytes.first_chunk::<HEAD_LEN>() else { return Err(damaged()) };
-    let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    if &head[..8] != MAGIC || word(36) != daos_codec::crc32c(&head[..36]) {
-        return Err(damaged());
-    }
-    if word(8) != FORMAT {
-        let message =
-            format!("{} has format {}; this program knows format {FORMAT}", path.display(), word(8));
-        return Err(Error::new(Der::DfIncompt, message).hint("install a newer version of daos"));
-    }
-    let mut identity = [0; 16];
-    identity.copy_from_slice(&head[16..32]);
-    Ok(SystemHead { identity, targets: word(12) })
+    SystemHead::decode(&bytes, path)
 }
 
 /// Takes the lock, or tells who has it. A lock of this kind belongs to the process: children do not inherit it.
@@ -251,4 +276,36 @@ pub(crate) fn failed(error: &std::io::Error, what: &str, path: &Path) -> Error {
         _ => Der::Io,
     };
     Error::new(der, format!("cannot {what} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daos_vos::media::MemoryMedia;
+    use daos_vos::media::recorded::{Crash, Recorded};
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_power_cut_leaves_a_whole_head_or_none() {
+        let head = SystemHead { identity: [5; 16], targets: 3 };
+        let recorded = Recorded::new(Arc::new(MemoryMedia::new())).unwrap();
+        declare(&recorded, head).unwrap();
+        let history = recorded.history();
+        let (mut none, mut whole) = (0, 0);
+        let visit = &mut |point, media: MemoryMedia| {
+            if let Ok(file) = media.open(SYSTEM_NAME) {
+                let mut bytes = vec![0; file.size().unwrap() as usize];
+                file.read_at(0, &mut bytes).unwrap();
+                assert_eq!(SystemHead::decode(&bytes, Path::new(SYSTEM_NAME)).unwrap(), head);
+                whole += 1;
+            } else {
+                assert!(point < history.len(), "it was declared and is gone");
+                none += 1;
+            }
+            ControlFlow::Continue(())
+        };
+        history.crashes(Crash { seed: 1, states: 200 }, &|point| point as u64, visit);
+        assert!(none > 0 && whole > 0);
+    }
 }

@@ -10,6 +10,8 @@ mod directory;
 mod epochs;
 mod event;
 mod fork;
+#[cfg(test)]
+mod fuzz;
 mod labels;
 mod pool;
 mod route;

@@ -154,11 +154,11 @@ fn check(name: Option<&str>) -> Result<()> {
     Err(Error::new(Der::Inval, message).hint("choose a shorter name, or none"))
 }
 
-fn encode(name: Option<&str>) -> Vec<u8> {
+pub(crate) fn encode(name: Option<&str>) -> Vec<u8> {
     [&[VERSION], name.unwrap_or_default().as_bytes()].concat()
 }
 
-fn decode(epoch: &[u8], row: &[u8]) -> Option<Snapshot> {
+pub(crate) fn decode(epoch: &[u8], row: &[u8]) -> Option<Snapshot> {
     let epoch = Epoch(u64::from_be_bytes(epoch.try_into().ok()?));
     let [VERSION, name @ ..] = row else { return None };
     let name = std::str::from_utf8(name).ok()?;

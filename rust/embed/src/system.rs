@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Targets an embedded system may have.
-const TARGETS_MAX: u32 = 64;
+pub(crate) const TARGETS_MAX: u32 = 64;
 
 /// How a system is opened; only `targets` is remembered by it.
 #[derive(Debug, Clone)]
@@ -347,4 +347,65 @@ pub(crate) fn random_id() -> Result<[u8; 16]> {
     id[6] = (id[6] & 0x0F) | 0x40;
     id[8] = (id[8] & 0x3F) | 0x80;
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debt;
+    use daos_types::{Cond, Epoch, ObjectId, ObjectType};
+
+    /// A system on disk in a directory of a test, gone with it.
+    struct OnDisk(std::path::PathBuf);
+
+    impl OnDisk {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("daos-system-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn open(&self) -> Arc<System> {
+            System::open(&self.0, &Options::default()).unwrap()
+        }
+    }
+
+    impl Drop for OnDisk {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn epochs_go_on_where_they_were_though_the_clock_went_back() {
+        const HOUR: u64 = 16 * 3_600_000_000_000;
+        let place = OnDisk::new("clock");
+        let system = place.open();
+        // As a system leaves it whose clock was an hour ahead.
+        let later = Epoch(system.clock.next().0 + HOUR);
+        let mut tx = system.guard.store.begin().unwrap();
+        tx.note_epoch(later);
+        tx.set_service_row(b"later", Some(b"1")).unwrap();
+        tx.commit().unwrap();
+        system.close().unwrap();
+        drop(system);
+        let system = place.open();
+        assert!(system.clock.next() > later);
+        system.close().unwrap();
+    }
+
+    #[test]
+    fn a_call_of_several_updates_waits_until_they_are_durable() {
+        let place = OnDisk::new("batch");
+        let system = place.open();
+        let container = system.pool_create("p", b"").unwrap().container_create("c", b"").unwrap();
+        let kv = container.kv(ObjectId::generate(ObjectType::KvHashed, 1, 1, 0, 1)).unwrap();
+        let (put, debt) = debt::collect(|| kv.put_all(&[(b"a", b"1"), (b"b", b"2")], Cond::NONE));
+        put.unwrap();
+        // What its reply waits for is a position that is durable, not one that is merely written.
+        system.guard.store.sync().unwrap();
+        assert!(debt.is_settled());
+        drop(debt);
+        system.close().unwrap();
+    }
 }

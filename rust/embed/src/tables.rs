@@ -113,7 +113,8 @@ pub(crate) fn remove_all(store: &Store, tx: &mut Tx<'_>, prefix: &[u8]) -> std::
 pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let hex: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
     let dashes = text.bytes().enumerate().filter(|(_, byte)| *byte == b'-').map(|(at, _)| at);
-    if hex.len() != 32 || !(text.len() == 32 || dashes.eq([8, 13, 18, 23])) {
+    let is_hex = hex.len() == 32 && hex.iter().all(u8::is_ascii_hexdigit);
+    if !is_hex || !(text.len() == 32 || dashes.eq([8, 13, 18, 23])) {
         return None;
     }
     let mut out = [0; 16];

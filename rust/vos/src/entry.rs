@@ -191,6 +191,9 @@ impl<'a> Entry<'a> {
         if head & HAS_DTX != 0 {
             let (number, tail) = rest.split_first_chunk()?;
             dtx = DtxNum(u32::from_le_bytes(*number));
+            if dtx == DtxNum::COMMITTED {
+                return None;
+            }
             rest = tail;
         }
         let mut long_key = None;

@@ -17,6 +17,8 @@ mod dtx;
 mod entry;
 mod error;
 mod fetch;
+#[cfg(test)]
+mod fuzz;
 mod hash;
 pub mod index;
 mod key;

@@ -105,7 +105,7 @@ def decode(extra: bytes, cell_size: int) -> tuple[Dtype, bytes]:
         behind = _LENGTH.size + length
         description = json.loads(extra[_LENGTH.size : behind].decode())
         dtype = check_dtype(npy.descr_to_dtype(_tuples(description)))  # type: ignore[arg-type]  # it looks
-    except (struct.error, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (struct.error, ValueError, TypeError, LookupError, RecursionError, SyntaxError) as error:
         raise CorruptionError(
             f"dtype of an array: {error}", code=DER.DF_INVAL, context={"stored": bytes(extra)}
         ) from None

@@ -144,10 +144,10 @@ class ContainerProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         """
         try:
             properties = msgspec.msgpack.decode(stored, type=cls)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             try:
                 version = msgspec.msgpack.decode(stored, type=_AnyVersion).version
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 version = 0
             if version <= FORMAT_VERSION:
                 raise CorruptionError(f"container properties: {error}", code=DER.DF_INVAL) from None

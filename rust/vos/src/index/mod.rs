@@ -7,6 +7,8 @@ mod apply;
 mod cache;
 mod cursor;
 mod feed;
+#[cfg(test)]
+mod fuzz;
 mod gather;
 mod inner;
 mod leaf;

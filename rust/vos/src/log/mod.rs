@@ -6,6 +6,8 @@
 //! none around the I/O: the first waiter leads, writes and syncs what is queued, and wakes the others.
 
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod options;
 mod recover;

@@ -306,3 +306,18 @@ fn a_panic_between_log_and_memtable_stops_the_store_and_the_next_opening_has_the
     let (again, _) = Store::open(Arc::clone(&world.media), IDENTITY, StoreOptions::default()).unwrap();
     assert_eq!(world.get(&again, b"k").1.unwrap(), Some(b"v".to_vec()));
 }
+
+#[test]
+fn what_an_older_look_finds_of_an_object_is_not_kept_for_later_ones() {
+    let world = World::new(StoreOptions::default());
+    world.put(100, b"k", b"v").unwrap();
+    let older = world.store.view(world.shard).unwrap();
+    // What comes now lies in a memtable that the older view does not have.
+    world.store.merge_all().unwrap();
+    let mut tx = world.store.begin().unwrap();
+    tx.punch(world.shard, world.of, Version::new(Epoch(101), 1), Punched::Object, Cond::NONE).unwrap();
+    tx.commit().unwrap();
+    let (_, there) = older.exists(world.of, KeysOf::Object, Version::read_at(Epoch::MAX));
+    assert!(there.unwrap());
+    assert_eq!(world.get(&world.store, b"k").1.unwrap(), None);
+}
