@@ -9,6 +9,7 @@
 //! never tells that something is durable before its group was written. What else these locks guard is changed by
 //! single steps of collections, and whole between any two.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{self, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,12 @@ pub struct RwLock<T: ?Sized>(sync::RwLock<T>);
 
 /// A place to wait for what another thread does under a [`Mutex`].
 #[derive(Debug, Default)]
-pub struct Condvar(sync::Condvar);
+pub struct Condvar {
+    inner: sync::Condvar,
+    /// Who waits, or is about to. Raised under the lock, so whoever has changed something under it sees who missed that;
+    /// where nobody waits, to notify is one load and no call of the kernel.
+    waiting: AtomicUsize,
+}
 
 impl<T> Mutex<T> {
     /// An open lock around a value.
@@ -75,13 +81,16 @@ impl<T: ?Sized> RwLock<T> {
 impl Condvar {
     /// A place where nobody waits.
     pub const fn new() -> Self {
-        Self(sync::Condvar::new())
+        Self { inner: sync::Condvar::new(), waiting: AtomicUsize::new(0) }
     }
 
     /// Lets the lock go until woken, or for no reason: the caller looks again.
     #[inline]
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let guard = self.inner.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        guard
     }
 
     /// As [`Condvar::wait`], but no longer than until a time; true if that has come.
@@ -93,20 +102,26 @@ impl Condvar {
     /// As [`Condvar::wait`], but no longer than this; true if so long was waited.
     #[inline]
     pub fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, longest: Duration) -> (MutexGuard<'a, T>, bool) {
-        let (guard, result) = self.0.wait_timeout(guard, longest).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let (guard, result) = self.inner.wait_timeout(guard, longest).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         (guard, result.timed_out())
     }
 
-    /// Wakes one that waits.
+    /// Wakes one that waits for a change that was made under the lock.
     #[inline]
     pub fn notify_one(&self) {
-        self.0.notify_one();
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.inner.notify_one();
+        }
     }
 
-    /// Wakes all that wait.
+    /// Wakes all that wait for a change that was made under the lock.
     #[inline]
     pub fn notify_all(&self) {
-        self.0.notify_all();
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.inner.notify_all();
+        }
     }
 }
 
