@@ -180,8 +180,16 @@ class PoolFake:
     def attributes(self) -> AttributesFake:
         return AttributesFake(self.owner, self.state.attributes)
 
-    def container_create(self, label: str, props: bytes) -> ContainerFake:
+    def container_create(
+        self,
+        label: str,
+        props: bytes,
+        checksums: tuple[int, int, bool] | None = None,
+    ) -> ContainerFake:
         self.owner.enter("container_create")
+        kind, size, _ = checksums or (0, 0, False)
+        if kind > 7 or (kind and not 1 <= size <= 1 << 30):
+            raise error_from_der(DER.INVAL, f"there are no checksums {checksums}")
         if any(container.label == label for container in self.state.containers):
             raise error_from_der(DER.EXIST, f"container {label} is there")
         self.state.containers.append(FakeContainer(label, props))

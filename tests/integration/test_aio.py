@@ -43,7 +43,7 @@ async def all_of(keys: AsyncIterator[T]) -> list[T]:
 def test_it_is_the_synchronous_face_awaited(tmp_path: Path) -> None:
     async def main() -> None:
         async with daos.aio.open(tmp_path / "s", pool="p") as pool:
-            cont = await pool.container("c", create=True, properties={"cksum": "crc32c"})
+            cont = await pool.container("c", create=True, properties={"cksum": "sha256"})
             kv = await cont.kv("k", create=True)
             await kv.put("a", b"1")
             await kv.put_many({"b": b"2"})
@@ -62,7 +62,7 @@ def test_it_is_the_synchronous_face_awaited(tmp_path: Path) -> None:
             assert await all_of(kv.values()) == [b"1", b"2", b"3", b"4"]
             assert [named.name async for named in cont.names()] == ["k"]
             assert (kv.name, kv.keys_are, cont.label, cont.pool, pool.label) == ("k", "str", "c", pool, "p")
-            assert (cont.layout, cont.properties["cksum"], pool.system.targets) == ("PYTHON", "crc32c", 1)
+            assert (cont.layout, cont.properties["cksum"], pool.system.targets) == ("PYTHON", "sha256", 1)
             assert [found.label for found in await pool.containers()] == ["c"]
             assert [found.label for found in await pool.system.pools()] == ["p"]
             assert "daos.aio.KV 'k'" in repr(kv)

@@ -26,6 +26,7 @@ from daos.errors import (
     ConflictError,
     DaosError,
     ExistsError,
+    InvalidError,
     NotFoundError,
 )
 from tests.fake_core import FakeDisk
@@ -124,6 +125,43 @@ def test_what_is_not_there(opener: Open) -> None:
     with pytest.raises(ExistsError):
         pool.container_create("run7", b"")
     assert [label for _, label in core.pools()] == ["tank"]
+
+
+@pytest.mark.parametrize("checksums", [(8, 1, False), (2, 0, False), (2, (1 << 30) + 1, True)])
+def test_checksums_that_there_are_not_are_refused(opener: Open, checksums: tuple[int, int, bool]) -> None:
+    pool = opener().pool_create("tank", b"\x80")
+    with pytest.raises(InvalidError):
+        pool.container_create("run7", b"", checksums)
+    assert pool.containers() == []
+
+
+@pytest.mark.parametrize("kind", range(8))
+def test_whatever_the_checksums_values_come_back(opener: Open, kind: int) -> None:
+    container = opener().pool_create("tank", b"\x80").container_create("run7", b"", (kind, 5000, True))
+    kv = container.kv(*container.generate_oid(ObjectType.KV_HASHED, "SX"))
+    values = {b"%d" % length: bytes(length) for length in (0, 1, 70_000)}
+    kv.put_many(list(values.items()))
+    kv.put(b"x", b"y")
+    assert {key: kv.get(key) for key in values} == values
+    assert kv.get_many([b"x", b"70000", b"nope"]) == [b"y", bytes(70_000), None]
+    pairs: dict[bytes, bytes] = {}
+    anchor: bytes | None = b""
+    while anchor is not None:
+        keys, found, anchor = kv.list_pairs(anchor or None, 9, False)
+        pairs.update(zip(keys, found, strict=True))
+    assert pairs == {**values, b"x": b"y"}
+    array = container.array_create(*container.generate_oid(ObjectType.ARRAY, "SX"), 8, None)
+    cells = bytes(range(256)) * 1000
+    array.write(3, 1, cells)
+    array.write(5, 2, b"12345678" * 100)
+    whole = bytearray(cells)
+    for cell in range(100):
+        place = (2 + 2 * cell) * 8
+        whole[place : place + 8] = b"12345678"
+    for start, count in ((3, 32_000), (4, 3), (1000, 5000)):
+        room = bytearray(count * 8)
+        array.read_into(start, 1, room, bytes(8))
+        assert room == whole[(start - 3) * 8 : (start - 3 + count) * 8]
 
 
 def test_listings_are_by_label(opener: Open) -> None:

@@ -5,13 +5,14 @@
 //!
 //! Source: DAOS's array interface (`daos_array.h`), its layout and its metadata.
 
+use crate::checksum::ContainerRef;
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::plan::Plan;
 use crate::route::Route;
 use daos_types::{
-    AkeyQuery, ArrayFetch, Cond, ContainerId, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod,
-    IodValue, KeyFound, KeyQuery, ObjectId, ObjectType, Punched,
+    AkeyQuery, ArrayFetch, Cond, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue,
+    KeyFound, KeyQuery, ObjectId, ObjectType, Punched,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ impl<R: Route + ?Sized> Array<R> {
     /// `DER_EXIST` if it is there: of two makers one wins.
     pub fn create(
         route: Arc<R>,
-        cont: ContainerId,
+        cont: impl Into<ContainerRef>,
         oid: ObjectId,
         durability: Durability,
         cell_size: u64,
@@ -86,7 +87,7 @@ impl<R: Route + ?Sized> Array<R> {
         check_sizes(cell_size, chunk_size, Der::Inval)?;
         let object = Object::open(route, cont, oid, durability, Epoch::MAX)?;
         let metadata = [MAGIC, cell_size, chunk_size].map(u64::to_le_bytes).concat();
-        let iods = [Iod { akey: METADATA_AKEY, cond: Cond::NONE, value: IodValue::Single(&metadata) }];
+        let iods = [Iod::new(METADATA_AKEY, IodValue::Single(&metadata))];
         object.update(&0_u64.to_le_bytes(), &iods, Cond::AKEY_INSERT).map_err(|error| match error.der {
             Der::Exist => Error::new(Der::Exist, format!("array {oid} exists")).hint("open it"),
             _ => error,
@@ -99,7 +100,7 @@ impl<R: Route + ?Sized> Array<R> {
     /// `DER_NONEXIST` if there are none, `DER_NO_PERM` if what is there are no sizes of an array.
     pub fn open(
         route: Arc<R>,
-        cont: ContainerId,
+        cont: impl Into<ContainerRef>,
         oid: ObjectId,
         durability: Durability,
         epoch: Epoch,
@@ -107,7 +108,7 @@ impl<R: Route + ?Sized> Array<R> {
         check_type(oid, &[ObjectType::Array], "give the sizes of an array that does not store them")?;
         let object = Object::open(route, cont, oid, durability, epoch)?;
         let mut stored: Vec<u8> = Vec::new();
-        let mut iods = [FetchIod { akey: METADATA_AKEY, value: FetchValue::Single(&mut stored) }];
+        let mut iods = [FetchIod::new(METADATA_AKEY, FetchValue::Single(&mut stored))];
         object.fetch(&0_u64.to_le_bytes(), &mut iods, Cond::NONE)?;
         if stored.is_empty() {
             return Err(Error::new(Der::Nonexist, format!("there is no array {oid}")).hint("create it"));
@@ -129,7 +130,7 @@ impl<R: Route + ?Sized> Array<R> {
     /// by this.
     pub fn open_with_attr(
         route: Arc<R>,
-        cont: ContainerId,
+        cont: impl Into<ContainerRef>,
         oid: ObjectId,
         durability: Durability,
         epoch: Epoch,
@@ -185,7 +186,7 @@ impl<R: Route + ?Sized> Array<R> {
                     let recxs = batch.recxs.get(run.recxs.clone()).unwrap_or_default();
                     let data = data.get(run.bytes.clone()).unwrap_or_default();
                     let value = IodValue::Array { rec_size: self.cell_size, recxs, data };
-                    (dkey_of(run.chunk), [Iod { akey: AKEY, cond: Cond::NONE, value }])
+                    (dkey_of(run.chunk), [Iod::new(AKEY, value)])
                 })
                 .collect();
             self.object.update_all(updates.iter().map(|(dkey, iods)| (&dkey[..], &iods[..])))?;
@@ -228,8 +229,8 @@ impl<R: Route + ?Sized> Array<R> {
     /// Reads records of one chunk; where they are holes.
     fn fetch(&self, chunk: u64, recxs: &[Extent], data: &mut [u8]) -> Result<Vec<Range<usize>>> {
         let whole = 0..data.len();
-        let asked = ArrayFetch { recxs, data, rec_size: self.cell_size, holes: Vec::new() };
-        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Array(asked) }];
+        let asked = ArrayFetch::new(recxs, data, self.cell_size);
+        let mut iods = [FetchIod::new(AKEY, FetchValue::Array(asked))];
         self.object.fetch(&dkey_of(chunk), &mut iods, Cond::NONE)?;
         let [FetchIod { value: FetchValue::Array(answered), .. }] = iods else { return Ok(Vec::new()) };
         match answered.rec_size {
@@ -304,7 +305,7 @@ impl<R: Route + ?Sized> Array<R> {
     /// Makes holes in one chunk, if it is there.
     fn punch_in(&self, chunk: u64, index: u64, count: u64) -> Result<()> {
         let recxs = [Extent { index, count }];
-        let iods = [Iod { akey: AKEY, cond: Cond::NONE, value: IodValue::Holes(&recxs) }];
+        let iods = [Iod::new(AKEY, IodValue::Holes(&recxs))];
         match self.object.update(&dkey_of(chunk), &iods, Cond::DKEY_UPDATE) {
             Err(error) if error.der == Der::Nonexist => Ok(()),
             other => other,

@@ -1,13 +1,14 @@
 //! Flat key-value objects: dkey = key, akey `"0"`, one single value.
 
+use crate::checksum::{self, ContainerRef, OneSum, verify_single};
 use crate::error::{Error, Result};
 use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
 use crate::object::check_writable;
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, Packed,
-    Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
+    Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId,
+    Packed, Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
 };
 use daos_wire::{Fetch, List, ListedPairs, Punch, ShardRef, Update};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ const AKEY: &[u8] = b"0";
 pub struct Kv<R: ?Sized> {
     route: Arc<R>,
     cont: ContainerId,
+    checksums: Checksums,
     oid: ObjectId,
     layout: Layout,
     durability: Durability,
@@ -55,16 +57,26 @@ impl ValueSink for Noted<'_> {
         self.there = true;
         self.sink.room(len)
     }
+
+    fn last(&self, len: usize) -> Option<&[u8]> {
+        self.sink.last(len)
+    }
 }
 
 impl<R: Route + ?Sized> Kv<R> {
     /// The object; nothing is stored or looked up by this.
-    pub fn open(route: Arc<R>, cont: ContainerId, oid: ObjectId, durability: Durability) -> Result<Self> {
+    pub fn open(
+        route: Arc<R>,
+        cont: impl Into<ContainerRef>,
+        oid: ObjectId,
+        durability: Durability,
+    ) -> Result<Self> {
         if !oid.object_type().is_some_and(daos_types::ObjectType::is_kv) {
             return Err(Error::new(Der::Inval, format!("object {oid} is no key-value object")));
         }
         let layout = Layout::local(oid, route.targets());
-        Ok(Self { route, cont, oid, layout, durability, epoch: Epoch::MAX })
+        let ContainerRef { id: cont, checksums } = cont.into();
+        Ok(Self { route, cont, checksums, oid, layout, durability, epoch: Epoch::MAX })
     }
 
     /// The object as of a snapshot's epoch: to be read, and not to be changed.
@@ -87,15 +99,16 @@ impl<R: Route + ?Sized> Kv<R> {
         ShardRef { cont: self.cont, oid: UnitOid { oid: self.oid, shard } }
     }
 
-    fn iod(value: &[u8]) -> Iod<'_> {
-        Iod { akey: AKEY, cond: Cond::NONE, value: IodValue::Single(value) }
+    fn iod<'a>(value: &'a [u8], sum: &'a OneSum) -> Iod<'a> {
+        Iod { sums: sum.lend(), ..Iod::new(AKEY, IodValue::Single(value)) }
     }
 
     /// Stores a value under a key.
     pub fn put(&self, key: &[u8], value: &[u8], cond: Cond) -> Result<()> {
         self.check_writable()?;
         let (shard, target) = self.layout.of_dkey(key);
-        let iods = [Self::iod(value)];
+        let sum = OneSum::of(self.checksums, value);
+        let iods = [Self::iod(value, &sum)];
         let of = self.of(shard);
         self.route.update(target, &Update { of, dkey: key, iods: &iods, cond, durability: self.durability })
     }
@@ -104,7 +117,9 @@ impl<R: Route + ?Sized> Kv<R> {
     /// may be stored.
     pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
         self.check_writable()?;
-        let iods: Vec<[Iod<'_>; 1]> = items.iter().map(|(_, value)| [Self::iod(value)]).collect();
+        let sums: Vec<OneSum> = items.iter().map(|(_, value)| OneSum::of(self.checksums, value)).collect();
+        let iods: Vec<[Iod<'_>; 1]> =
+            items.iter().zip(&sums).map(|((_, value), sum)| [Self::iod(value, sum)]).collect();
         self.route.update_all(&mut items.iter().zip(&iods).map(|((key, _), iods)| {
             let (shard, target) = self.layout.of_dkey(key);
             (target, Update { of: self.of(shard), dkey: key, iods, cond, durability: self.durability })
@@ -117,8 +132,10 @@ impl<R: Route + ?Sized> Kv<R> {
         let of = self.of(shard);
         let request = Fetch { of, dkey: key, epoch: self.epoch, cond, durability: self.durability };
         let mut noted = Noted { sink, there: false };
-        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
+        let mut iods = [FetchIod::new(AKEY, FetchValue::Single(&mut noted))];
         self.route.fetch(target, &request, &mut iods)?;
+        let [iod] = &iods;
+        verify_single(self.oid, key, iod)?;
         Ok(noted.there)
     }
 
@@ -157,6 +174,8 @@ impl<R: Route + ?Sized> Kv<R> {
         page.anchor = listing::each(&self.shards(), &request, anchor, |target, request| {
             let room = PAGE_BYTES_MAX.saturating_sub(page.keys.bytes() + page.values.bytes());
             let listed = self.route.list_pairs(target, &List { bytes_max: room, ..*request })?;
+            let summed = (&listed.keys, &listed.values, &listed.sums);
+            checksum::verify_pairs(self.oid, AKEY, summed)?;
             page.keys.append(&listed.keys);
             page.values.append(&listed.values);
             Ok((page.keys.len(), listed.next))
@@ -196,9 +215,11 @@ pub(crate) fn list_and_fetch<R: Route + ?Sized>(
     for key in &listed.keys {
         value.clear();
         let mut noted = Noted { sink: &mut value, there: false };
-        let mut iods = [FetchIod { akey: AKEY, value: FetchValue::Single(&mut noted) }];
+        let mut iods = [FetchIod::new(AKEY, FetchValue::Single(&mut noted))];
         route.fetch(target, &Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
+        let [FetchIod { sum, .. }] = iods;
         if noted.there {
+            checksum::push_packed(sum.get(), &mut pairs.sums);
             pairs.keys.push(key);
             pairs.values.push(&value);
         }

@@ -1,6 +1,7 @@
 //! The object layer: written once against [`Route`], the way to a target, be that a direct call or a network.
 
 pub mod array;
+mod checksum;
 mod error;
 #[cfg(test)]
 mod fuzz;
@@ -13,6 +14,7 @@ mod survey;
 mod transaction;
 
 pub use array::Array;
+pub use checksum::ContainerRef;
 pub use error::{Error, Result};
 pub use kv::{Kv, PairPage};
 pub use listing::KeyPage;

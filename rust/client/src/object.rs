@@ -1,12 +1,13 @@
 //! Objects as they are: dkeys, akeys below them, single values and arrays below those.
 
+use crate::checksum::{ContainerRef, ManySums, verify_fetched};
 use crate::error::{Error, Result};
 use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
 use crate::route::Route;
 use daos_placement::Layout;
 use daos_types::{
-    Cond, ContainerId, Der, Durability, Epoch, FetchIod, Iod, KeyFound, KeyQuery, ObjectId, ObjectType,
-    Punched, ShardIdx, TargetIdx, UnitOid,
+    Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, Iod, KeyFound, KeyQuery, ObjectId,
+    ObjectType, Punched, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_wire::{Fetch, List, Punch, Query, ShardRef, Update};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub struct Object<R: ?Sized> {
     route: Arc<R>,
     cont: ContainerId,
+    checksums: Checksums,
     oid: ObjectId,
     layout: Layout,
     durability: Durability,
@@ -27,7 +29,7 @@ impl<R: Route + ?Sized> Object<R> {
     /// this.
     pub fn open(
         route: Arc<R>,
-        cont: ContainerId,
+        cont: impl Into<ContainerRef>,
         oid: ObjectId,
         durability: Durability,
         epoch: Epoch,
@@ -37,7 +39,8 @@ impl<R: Route + ?Sized> Object<R> {
                 .hint("the top byte of its high half is the object's type"));
         }
         let layout = Layout::local(oid, route.targets());
-        Ok(Self { route, cont, oid, layout, durability, epoch })
+        let ContainerRef { id: cont, checksums } = cont.into();
+        Ok(Self { route, cont, checksums, oid, layout, durability, epoch })
     }
 
     /// The object's id.
@@ -62,16 +65,36 @@ impl<R: Route + ?Sized> Object<R> {
     pub fn update(&self, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<()> {
         self.writable()?;
         let (shard, target) = self.layout.of_dkey(dkey);
-        self.route
-            .update(target, &Update { of: self.of(shard), dkey, iods, cond, durability: self.durability })
+        let send = |iods: &[Iod<'_>]| {
+            let of = self.of(shard);
+            self.route.update(target, &Update { of, dkey, iods, cond, durability: self.durability })
+        };
+        if self.checksums.kind.is_none() {
+            return send(iods);
+        }
+        let mut sums = ManySums::default();
+        sums.add(self.checksums, iods);
+        let summed: Vec<Iod<'_>> =
+            iods.iter().enumerate().map(|(nth, iod)| sums.lend(self.checksums, nth, iod)).collect();
+        send(&summed)
     }
 
     /// New values below several dkeys, made durable together. Not atomic: at a failure, those before it stay.
     pub fn update_all<'a>(&self, updates: impl Iterator<Item = (&'a [u8], &'a [Iod<'a>])>) -> Result<()> {
         self.writable()?;
-        self.route.update_all(&mut updates.map(|(dkey, iods)| {
+        let updates: Vec<_> = updates.collect();
+        let mut sums = ManySums::default();
+        for (_, iods) in &updates {
+            sums.add(self.checksums, iods);
+        }
+        let all = updates.iter().flat_map(|(_, iods)| iods.iter()).enumerate();
+        let summed: Vec<Iod<'_>> = all.map(|(nth, iod)| sums.lend(self.checksums, nth, iod)).collect();
+        let mut rest = &summed[..];
+        self.route.update_all(&mut updates.iter().map(|(dkey, iods)| {
             let (shard, target) = self.layout.of_dkey(dkey);
             let of = self.of(shard);
+            let (iods, others) = rest.split_at(iods.len());
+            rest = others;
             (target, Update { of, dkey, iods, cond: Cond::NONE, durability: self.durability })
         }))
     }
@@ -84,7 +107,8 @@ impl<R: Route + ?Sized> Object<R> {
             target,
             &Fetch { of, dkey, epoch: self.epoch, cond, durability: self.durability },
             iods,
-        )
+        )?;
+        verify_fetched(self.oid, dkey, iods)
     }
 
     /// Hides the object, a dkey or akeys. With [`Cond::PUNCH`], only what is there.

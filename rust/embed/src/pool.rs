@@ -5,10 +5,11 @@ use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
 use daos_client::array::default_chunk_size;
-use daos_client::{Array, DiffPage, Error, Kv, Object, ObjectPage, Result, Route, Survey};
+use daos_client::{Array, ContainerRef, DiffPage, Error, Kv, Object, ObjectPage, Result, Route, Survey};
 use daos_locks::Mutex;
 use daos_placement::{ClassError, ObjectClass};
-use daos_types::{ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId, TargetIdx};
+use daos_types::checksum::PIECE_SIZE_MAX;
+use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId, TargetIdx};
 use daos_wire::{Check, Checked};
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub struct Container {
     /// Shared by the copies of a handle.
     pub(crate) label: Arc<Mutex<String>>,
     props: Vec<u8>,
+    pub(crate) checksums: Checksums,
     /// As of when it is read; [`Epoch::MAX`] is now, all others are snapshots and do not change.
     pub(crate) epoch: Epoch,
     /// The way to its objects: the pool's, or that of a transaction.
@@ -71,17 +73,31 @@ impl Pool {
         Row::decode(&row.ok_or_else(gone)?)
     }
 
-    /// Makes a container; durable at return.
+    /// Makes a container whose data has no checksums of its own; durable at return.
     pub fn container_create(&self, label: &str, props: &[u8]) -> Result<Container> {
+        self.container_create_summed(label, props, Checksums::default())
+    }
+
+    /// Makes a container; durable at return. How its data is summed does not change any more.
+    pub fn container_create_summed(
+        &self,
+        label: &str,
+        props: &[u8],
+        checksums: Checksums,
+    ) -> Result<Container> {
         let _open = self.enter()?;
         tables::check(label, props)?;
+        if checksums.kind.is_some() && !(1..=PIECE_SIZE_MAX).contains(&checksums.piece_size) {
+            let message = format!("a cksum_size of {} bytes", checksums.piece_size);
+            return Err(Error::new(Der::Inval, message).hint("1 byte to 1 GiB are possible"));
+        }
         let tables = self.system.tables.lock();
         if self.system.row(&tables::cont_label_name(&self.uuid.0, label))?.is_some() {
             return Err(Error::new(Der::Exist, format!("there is a container {label:?} already"))
                 .hint("open it, or choose another label"));
         }
         let uuid = ContainerId(random_id()?);
-        let row = Row { label: label.to_owned(), oids_given: 0, props: props.to_vec() };
+        let row = Row { label: label.to_owned(), oids_given: 0, checksums, props: props.to_vec() };
         let store = &self.system.guard.store;
         let commit = || {
             let mut tx = store.begin()?;
@@ -103,6 +119,7 @@ impl Pool {
             uuid,
             label: Arc::new(Mutex::new(row.label)),
             props: row.props,
+            checksums: row.checksums,
             epoch: Epoch::MAX,
             route: Arc::<EmbeddedRoute>::clone(&self.route),
         }
@@ -181,6 +198,11 @@ impl Container {
         &self.props
     }
 
+    /// The container as its objects know it.
+    fn by_ref(&self) -> ContainerRef {
+        ContainerRef { id: self.uuid, checksums: self.checksums }
+    }
+
     /// The class of an object, settled for this pool.
     fn resolved(&self, class: ObjectClass) -> Result<ObjectClass> {
         class.resolve(self.pool.system.targets as u16, 1).map_err(unfit)
@@ -196,7 +218,7 @@ impl Container {
     /// A key-value object by its id; nothing is stored by this.
     pub fn kv(&self, oid: ObjectId) -> Result<Kv<dyn Route>> {
         let _open = self.enter(oid)?;
-        let kv = Kv::open(Arc::clone(&self.route), self.uuid, oid, self.pool.system.durability)?;
+        let kv = Kv::open(Arc::clone(&self.route), self.by_ref(), oid, self.pool.system.durability)?;
         Ok(kv.at(self.epoch))
     }
 
@@ -226,7 +248,7 @@ impl Container {
     pub fn object(&self, oid: ObjectId) -> Result<Object<dyn Route>> {
         let _open = self.enter(oid)?;
         let route = Arc::clone(&self.route);
-        Object::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
+        Object::open(route, self.by_ref(), oid, self.pool.system.durability, self.epoch)
     }
 
     /// One page of the ids of its objects, in their order, behind one.
@@ -265,14 +287,14 @@ impl Container {
         self.check_writable()?;
         let route = Arc::clone(&self.route);
         let chunk_size = chunk_size.unwrap_or_else(|| default_chunk_size(cell_size));
-        Array::create(route, self.uuid, oid, self.pool.system.durability, cell_size, chunk_size)
+        Array::create(route, self.by_ref(), oid, self.pool.system.durability, cell_size, chunk_size)
     }
 
     /// Opens an array that stores its sizes.
     pub fn array_open(&self, oid: ObjectId) -> Result<Array<dyn Route>> {
         let _open = self.enter(oid)?;
         let route = Arc::clone(&self.route);
-        Array::open(route, self.uuid, oid, self.pool.system.durability, self.epoch)
+        Array::open(route, self.by_ref(), oid, self.pool.system.durability, self.epoch)
     }
 
     /// A fresh object id of a type and a class, by its name.

@@ -219,6 +219,9 @@ pub(crate) fn told(error: VosError) -> Error {
             Some("delete what is not needed, or give the system more room, then try again")
         }
         VosError::Corrupt { .. } => Some("stop using this system and restore it from a copy"),
+        VosError::Checksum { .. } => {
+            Some("read it from a snapshot or a copy; if it was an update, send it again")
+        }
         VosError::Uncertain { .. } => Some("reopen the system and read before you write again"),
         VosError::Stopped { .. } => Some("look at the device, then close the system and open it again"),
         VosError::Format { .. } => Some("install a newer version of daos"),
@@ -238,3 +241,6 @@ pub(crate) fn told(error: VosError) -> Error {
         None => told,
     }
 }
+
+#[cfg(test)]
+mod tests;

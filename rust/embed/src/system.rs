@@ -10,7 +10,7 @@ use crate::tables::{self, Row};
 use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
 use daos_locks::Mutex;
-use daos_types::{Der, Durability, PoolId, TargetIdx};
+use daos_types::{Checksums, Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
 use daos_vos::{Rows, Store, StoreOptions, VosError};
 use std::collections::HashMap;
@@ -218,7 +218,12 @@ impl System {
             made.push(store.shard_create(PoolId(uuid), TargetIdx(target))?);
             Ok(())
         });
-        let row = Row { label: label.to_owned(), oids_given: 0, props: props.to_vec() };
+        let row = Row {
+            label: label.to_owned(),
+            oids_given: 0,
+            checksums: Checksums::default(),
+            props: props.to_vec(),
+        };
         let commit = || {
             let mut tx = store.begin()?;
             tx.set_service_row(&tables::pool_name(&uuid), Some(&row.encode()))?;

@@ -1,7 +1,8 @@
 //! Rows of the services' tables: which pools and containers there are. `docs/formats/records.md` draws them.
 
 use daos_client::{Error, Result};
-use daos_types::{Der, Epoch, limits};
+use daos_types::checksum::PIECE_SIZE_MAX;
+use daos_types::{ChecksumKind, Checksums, Der, Epoch, limits};
 use daos_vos::{Store, Tx, VosError};
 
 /// Bytes of the properties of a pool or container: they stay in one row.
@@ -29,30 +30,51 @@ pub(crate) struct Row {
     pub(crate) label: String,
     /// Object ids given out so far (containers).
     pub(crate) oids_given: u64,
+    /// How data is summed (containers).
+    pub(crate) checksums: Checksums,
     /// Properties, opaque here.
     pub(crate) props: Vec<u8>,
 }
 
 impl Row {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![1, self.label.len() as u8];
+        let mut out = vec![2, self.label.len() as u8];
         out.extend_from_slice(self.label.as_bytes());
         out.extend_from_slice(&self.oids_given.to_le_bytes());
+        let Checksums { kind, piece_size, server_verifies } = self.checksums;
+        out.extend_from_slice(&[kind.map_or(0, |kind| kind as u8), u8::from(server_verifies)]);
+        out.extend_from_slice(&piece_size.to_le_bytes());
         out.extend_from_slice(&self.props);
         out
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let parse = || {
-            let [1, len, rest @ ..] = bytes else { return None };
+            let [version @ 1..=2, len, rest @ ..] = bytes else { return None };
             let (label, rest) = rest.split_at_checked(usize::from(*len))?;
-            let (given, props) = rest.split_first_chunk()?;
+            let (given, rest) = rest.split_first_chunk()?;
+            let (checksums, props) = if *version == 1 {
+                (Checksums::default(), rest)
+            } else {
+                let ([kind, verifies, piece_size @ ..], props) = rest.split_first_chunk::<6>()?;
+                (checksums(*kind, *verifies, u32::from_le_bytes(*piece_size))?, props)
+            };
             let label = std::str::from_utf8(label).ok()?.to_owned();
-            Some(Self { label, oids_given: u64::from_le_bytes(*given), props: props.to_vec() })
+            Some(Self { label, oids_given: u64::from_le_bytes(*given), checksums, props: props.to_vec() })
         };
         parse()
             .ok_or_else(|| Error::new(Der::DfInval, "a row of the pool or container table has no known form"))
     }
+}
+
+/// Checksums of a row; `None` for what is none.
+fn checksums(kind: u8, verifies: u8, piece_size: u32) -> Option<Checksums> {
+    let kind = match kind {
+        0 => None,
+        number => Some(ChecksumKind::from_number(number)?),
+    };
+    let known = verifies < 2 && (kind.is_none() || (1..=PIECE_SIZE_MAX).contains(&piece_size));
+    known.then_some(Checksums { kind, piece_size, server_verifies: verifies == 1 })
 }
 
 pub(crate) fn pool_name(uuid: &[u8; 16]) -> Vec<u8> {
@@ -151,13 +173,21 @@ mod tests {
 
     #[test]
     fn rows_and_uuids_come_back() {
-        let row = Row { label: "tank".to_owned(), oids_given: 7, props: vec![1, 2, 3] };
+        let checksums =
+            Checksums { kind: Some(ChecksumKind::Sha512), piece_size: 4096, server_verifies: true };
+        let row = Row { label: "tank".to_owned(), oids_given: 7, checksums, props: vec![1, 2, 3] };
         assert_eq!(Row::decode(&row.encode()).unwrap(), row);
+        let first = b"\x01\x04tank\x07\0\0\0\0\0\0\0\x01\x02\x03";
+        assert_eq!(Row::decode(first).unwrap(), Row { checksums: Checksums::default(), ..row });
         for bytes in [
             &[][..],
             &[1],
             &[1, 200, 1],
             &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 1, 0, 0, 0],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0],
+            &[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             &[1, 1, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0],
         ] {
             assert!(Row::decode(bytes).is_err());

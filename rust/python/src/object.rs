@@ -49,6 +49,10 @@ impl ValueSink for Found {
     fn room(&mut self, len: usize) -> Option<&mut [u8]> {
         Some(self.0.insert(vec![0; len]))
     }
+
+    fn last(&self, len: usize) -> Option<&[u8]> {
+        self.0.as_ref()?.last(len)
+    }
 }
 
 /// Extents of pairs.
@@ -138,7 +142,7 @@ impl Object {
                     (None, Some(recxs)) => IodValue::Holes(recxs),
                     (None, None) => IodValue::NoSingle,
                 };
-                Iod { akey, cond: Cond::NONE, value }
+                Iod::new(akey, value)
             })
             .collect();
         self.0.update(dkey, &requests, cond)
@@ -156,10 +160,10 @@ impl Object {
             .zip(&mut singles)
             .map(|(((akey, room, rec_size, pairs), recxs), single)| {
                 let data = room.as_mut().map(LentMut::as_mut_slice).unwrap_or_default();
-                let array = ArrayFetch { recxs, data, rec_size: *rec_size, holes: Vec::new() };
+                let array = ArrayFetch::new(recxs, data, *rec_size);
                 let value =
                     if pairs.is_some() { FetchValue::Array(array) } else { FetchValue::Single(single) };
-                FetchIod { akey, value }
+                FetchIod::new(akey, value)
             })
             .collect();
         self.0.fetch(dkey, &mut requests, Cond::NONE)?;

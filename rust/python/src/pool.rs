@@ -3,6 +3,8 @@
 use crate::attributes::Attributes;
 use crate::container::Container;
 use crate::errors::OrRaise;
+use daos_client::Error;
+use daos_types::{ChecksumKind, Checksums, Der};
 use pyo3::prelude::*;
 
 /// An open pool.
@@ -39,9 +41,25 @@ impl Pool {
         Attributes(self.0.attributes())
     }
 
-    /// Creates a container.
-    fn container_create(&self, py: Python<'_>, label: &str, props: &[u8]) -> PyResult<Container> {
-        Ok(Container(py.detach(|| self.0.container_create(label, props)).or_raise(py)?))
+    /// Creates a container whose data is summed as told: by which algorithm, over how much of an array, whether the target
+    /// compares.
+    #[pyo3(signature = (label, props, checksums = None))]
+    fn container_create(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        props: &[u8],
+        checksums: Option<(u8, u32, bool)>,
+    ) -> PyResult<Container> {
+        let (number, piece_size, server_verifies) = checksums.unwrap_or_default();
+        let kind = ChecksumKind::from_number(number);
+        if number != 0 && kind.is_none() {
+            return Err(Error::new(Der::Inval, format!("there is no checksum of number {number}")))
+                .or_raise(py);
+        }
+        let checksums = Checksums { kind, piece_size, server_verifies };
+        let create = || self.0.container_create_summed(label, props, checksums);
+        Ok(Container(py.detach(create).or_raise(py)?))
     }
 
     /// Opens a container.

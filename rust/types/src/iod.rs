@@ -1,6 +1,6 @@
 //! What changes and what is read below a dkey: the same words from the client's request down to the store.
 
-use crate::{Cond, Extent};
+use crate::{Cond, Extent, FetchedSums, IodSums, ValueSum};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -13,6 +13,15 @@ pub struct Iod<'a> {
     pub cond: Cond,
     /// The value.
     pub value: IodValue<'a>,
+    /// The sums of its data.
+    pub sums: IodSums<'a>,
+}
+
+impl<'a> Iod<'a> {
+    /// On no condition, without sums.
+    pub fn new(akey: &'a [u8], value: IodValue<'a>) -> Self {
+        Self { akey, cond: Cond::NONE, value, sums: IodSums::default() }
+    }
 }
 
 /// What an akey gets.
@@ -53,6 +62,15 @@ pub struct FetchIod<'a> {
     pub akey: &'a [u8],
     /// The kind of value.
     pub value: FetchValue<'a>,
+    /// Answered: the sum of a single value.
+    pub sum: ValueSum,
+}
+
+impl<'a> FetchIod<'a> {
+    /// Nothing answered yet.
+    pub fn new(akey: &'a [u8], value: FetchValue<'a>) -> Self {
+        Self { akey, value, sum: ValueSum::default() }
+    }
 }
 
 /// What is read of an akey.
@@ -76,6 +94,16 @@ pub struct ArrayFetch<'a> {
     pub rec_size: u64,
     /// Answered: the ranges of `data` that are holes, ascending, neighbours joined.
     pub holes: Vec<Range<usize>>,
+    /// Answered: sums of what was read into `data`. What has them counts only once it was compared with them: nobody below
+    /// may have.
+    pub sums: FetchedSums,
+}
+
+impl<'a> ArrayFetch<'a> {
+    /// Nothing answered yet.
+    pub fn new(recxs: &'a [Extent], data: &'a mut [u8], rec_size: u64) -> Self {
+        Self { recxs, data, rec_size, holes: Vec::new(), sums: FetchedSums::default() }
+    }
 }
 
 /// Where a single value goes.
@@ -86,6 +114,9 @@ pub trait ValueSink: core::fmt::Debug {
     /// Room for a value of so many bytes that is still to be read; `None` refuses it. Nothing is held meanwhile. What the room
     /// holds counts only where the fetch succeeds.
     fn room(&mut self, len: usize) -> Option<&mut [u8]>;
+
+    /// The value of so many bytes that came last, as it lies there: to be verified. `None` where it was not kept.
+    fn last(&self, len: usize) -> Option<&[u8]>;
 }
 
 impl ValueSink for Vec<u8> {
@@ -97,5 +128,9 @@ impl ValueSink for Vec<u8> {
         let from = self.len();
         self.resize(from + len, 0);
         self.get_mut(from..)
+    }
+
+    fn last(&self, len: usize) -> Option<&[u8]> {
+        self.get(self.len().checked_sub(len)?..)
     }
 }

@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod checksum;
 pub mod cond;
 pub mod der;
 pub mod difference;
@@ -14,8 +15,10 @@ pub mod iod;
 pub mod limits;
 pub mod object_id;
 pub mod packed;
+pub mod part;
 pub mod query;
 
+pub use checksum::{ChecksumKind, Checksums, FetchedSums, IodSums, Sums, ValueSum};
 pub use cond::Cond;
 pub use der::Der;
 pub use difference::{How, KeyDifference};
@@ -26,4 +29,5 @@ pub use ids::{ContainerId, Lsn, PoolId, Rank, ShardIdx, TargetIdx, UnitOid};
 pub use iod::{ArrayFetch, FetchIod, FetchValue, Iod, IodValue, Punched, ValueSink};
 pub use object_id::{ObjectId, ObjectType};
 pub use packed::Packed;
+pub use part::Part;
 pub use query::{AkeyQuery, KeyFound, KeyQuery};

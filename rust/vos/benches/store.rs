@@ -50,7 +50,7 @@ impl Bench {
     fn put(&mut self, key: &[u8]) {
         self.epoch += 16;
         let mut tx = self.store.begin().unwrap();
-        let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&VALUE) }];
+        let iods = [Iod::new(KV_AKEY, IodValue::Single(&VALUE))];
         tx.update(self.shard, self.of, Version::new(Epoch(self.epoch), 1), key, &iods, Cond::NONE).unwrap();
         let lsn = tx.commit().unwrap();
         self.store.wait(lsn, Durability::Buffered).unwrap();
@@ -71,7 +71,7 @@ impl Bench {
 
     fn get(&self, key: &[u8]) -> bool {
         let mut found: Vec<u8> = Vec::new();
-        let mut iods = [FetchIod { akey: KV_AKEY, value: FetchValue::Single(&mut found) }];
+        let mut iods = [FetchIod::new(KV_AKEY, FetchValue::Single(&mut found))];
         let version = Version::read_at(Epoch::MAX);
         let (seen, read) = self.view().fetch(self.of, key, &mut iods, version, Cond::NONE);
         self.store.wait(seen.0, Durability::Buffered).unwrap();

@@ -1,16 +1,35 @@
 //! Several values of one flat key-value object as one operation.
 
+use crate::checksum::single;
 use crate::data::VALUE_LEN_MAX;
-use crate::entry::{Change, Payload};
+use crate::entry::{Change, Content};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf};
 use crate::tx::Writing;
-use daos_types::Version;
+use daos_types::{IodSums, Version};
+
+/// A key of a flat key-value object and its new value.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// Its sum.
+    pub sums: IodSums<'a>,
+}
+
+impl<'a> Pair<'a> {
+    /// Without a sum.
+    pub fn new(key: &'a [u8], value: &'a [u8]) -> Self {
+        Self { key, value, sums: IodSums::default() }
+    }
+}
 
 impl Writing<'_, '_> {
     /// Puts values of several keys of a flat key-value object, as versions of one epoch with minors that count up: of a key that
     /// comes twice the later value stays. They depend on nothing that is there, so none needs to see those before it.
-    pub(crate) fn update_batch(&mut self, pairs: &[(&[u8], &[u8])]) -> Result<()> {
+    pub(crate) fn update_batch(&mut self, pairs: &[Pair<'_>]) -> Result<()> {
         if !self.kind.is_kv() {
             return Err(VosError::Invalid { why: "only key-value objects take batches".to_owned() });
         }
@@ -23,7 +42,7 @@ impl Writing<'_, '_> {
         let tree = KeyBuf::tree(num);
         // What the levels do not know yet of keys that are kept by their hash.
         let mut longs: Vec<(KeyBuf, &[u8])> = Vec::new();
-        for (minor, &(user, value)) in (minor..).zip(pairs) {
+        for (minor, &Pair { key: user, value, sums }) in (minor..).zip(pairs) {
             if value.len() > VALUE_LEN_MAX {
                 return Err(VosError::ValueTooLong { len: value.len(), max: VALUE_LEN_MAX });
             }
@@ -38,7 +57,8 @@ impl Writing<'_, '_> {
                 }
                 longs.push((node.clone(), user));
             }
-            let change = Change::Value(Payload::Inline(value));
+            let payload = single(sums, Content::Inline(value), value.len())?;
+            let change = Change::Value(payload);
             self.put(&mut node, Some(user), Version::new(epoch, minor), change)?;
         }
         Ok(())

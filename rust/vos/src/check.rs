@@ -1,13 +1,15 @@
 //! Reading all that a container holds, every version of it, to see whether it is as it was stored.
 
+use crate::checksum::OwnedSums;
 use crate::data::Stored;
-use crate::entry::{Change, Entry, Payload};
+use crate::entry::{Change, Content, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_BELOW, LEVEL_END, OBJECT_NODE_LEN};
 use crate::levels::{Merge, Seen};
 use crate::node::ObjectState;
 use crate::read::View;
 use crate::shard::Shard;
+use daos_codec::{Verifier, verify_all};
 use daos_types::object_id::KeyKind;
 use daos_types::{ObjectId, ObjectType};
 
@@ -15,6 +17,8 @@ use daos_types::{ObjectId, ObjectType};
 const ENTRIES_AT_ONCE: usize = 1024;
 /// Bytes of one value that are read at a time.
 const READ_BYTES: usize = 1 << 20;
+/// What is told of bytes that are sound for the store and not for who wrote them.
+const MISMATCH: &str = "its bytes do not have the checksum they came with";
 
 /// A part of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,11 +41,12 @@ struct Later {
     /// Where it belongs, for people.
     place: String,
     reference: Vec<u8>,
+    sums: Option<OwnedSums>,
 }
 
 impl View {
     /// Checks about `budget` entries of a container, from a place on: that each has a known form, and each block of the data file its
-    /// seal.
+    /// seal, and that the bytes of values and extents have the checksums they came with.
     pub fn check(&self, cont: ContNum, from: Option<&[u8]>, budget: usize) -> (Seen, Result<CheckPage>) {
         let mut page = CheckPage { next: Some(from.unwrap_or_default().to_vec()), ..CheckPage::default() };
         let mut seen = Seen::default();
@@ -59,8 +64,8 @@ impl View {
                 Err(error) => return (seen, Err(error)),
             }
             // Nothing is held any more but the view.
-            for Later { oid, place, reference } in later {
-                match read(&self.shard, &reference) {
+            for Later { oid, place, reference, sums } in later {
+                match read(&self.shard, &reference, sums.as_ref()) {
                     Ok(bytes) => page.bytes += bytes,
                     Err(VosError::Corrupt { why }) => page.damaged.push((oid, format!("{place}: {why}"))),
                     Err(error) => return (seen, Err(error)),
@@ -77,13 +82,21 @@ impl View {
 }
 
 /// Reads a value; answers how long it is.
-fn read(shard: &Shard, reference: &[u8]) -> Result<u64> {
+fn read(shard: &Shard, reference: &[u8], sums: Option<&OwnedSums>) -> Result<u64> {
     let stored = Stored::decode(reference)?;
     let mut bytes = Vec::new();
+    let mut verifier = sums.map(|sums| Verifier::new(sums.lend()));
+    let wrong = |_| VosError::Corrupt { why: MISMATCH.to_owned() };
     let step = READ_BYTES.next_multiple_of(stored.unit());
     for at in (0..stored.len()).step_by(step) {
         bytes.resize(step.min(stored.len() - at), 0);
         shard.data.read_part(&stored, at, &mut bytes)?;
+        if let Some(verifier) = &mut verifier {
+            verifier.update(at, &bytes).map_err(wrong)?;
+        }
+    }
+    if let Some(verifier) = verifier {
+        verifier.finish(stored.len()).map_err(wrong)?;
     }
     Ok(stored.len() as u64)
 }
@@ -135,14 +148,18 @@ fn look(
                 page.damaged.push((unit.oid, what));
             }
             Ok(Entry { change, .. }) => {
-                if let Some(Payload::Stored(stored)) = change.payload() {
-                    let mut reference = Vec::new();
-                    stored.encode(&mut reference);
-                    later.push(Later {
-                        oid: unit.oid,
-                        place: name_of(kind, merge.key(), tree.mark()),
-                        reference,
-                    });
+                let name = || name_of(kind, merge.key(), tree.mark());
+                match change.payload().map(|payload| (payload.content, payload.sums)) {
+                    Some((Content::Stored(stored), sums)) => {
+                        let mut reference = Vec::new();
+                        stored.encode(&mut reference);
+                        let sums = sums.map(OwnedSums::of);
+                        later.push(Later { oid: unit.oid, place: name(), reference, sums });
+                    }
+                    Some((Content::Inline(bytes), Some(sums))) if verify_all(&sums, bytes).is_err() => {
+                        page.damaged.push((unit.oid, format!("{}: {MISMATCH}", name())));
+                    }
+                    _ => {}
                 }
                 if matches!(change, Change::Array(_)) && kind.is_kv() {
                     let what = format!(

@@ -1,7 +1,9 @@
 //! The bytes of one version of a node: `docs/formats/records.md` draws them.
 
+use crate::checksum::{self, ParsedSums};
 use crate::data::{Run, Stored};
 use crate::error::{Result, VosError};
+use daos_types::Sums;
 
 /// The number of an undecided transaction inside a shard; 0 is "committed".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -47,9 +49,17 @@ pub(crate) enum Change<'a> {
     Hole(u64),
 }
 
-/// The bytes of a value or of an extent.
+/// The bytes of a value or of an extent, with their sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Payload<'a> {
+pub(crate) struct Payload<'a> {
+    pub(crate) content: Content<'a>,
+    /// As the client made them.
+    pub(crate) sums: Option<Sums<'a>>,
+}
+
+/// Where the bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content<'a> {
     /// Here.
     Inline(&'a [u8]),
     /// In the data file.
@@ -57,23 +67,37 @@ pub(crate) enum Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// How many.
+    /// How many bytes.
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Inline(bytes) => bytes.len(),
-            Self::Stored(stored) => stored.len(),
+        match self.content {
+            Content::Inline(bytes) => bytes.len(),
+            Content::Stored(stored) => stored.len(),
         }
+    }
+
+    /// The same bytes elsewhere.
+    fn moved<'b>(self, content: Content<'b>) -> Payload<'b>
+    where
+        'a: 'b,
+    {
+        Payload { content, sums: self.sums }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Inline(bytes) => out.extend_from_slice(bytes),
-            Self::Stored(stored) => stored.encode(out),
+        match self.content {
+            Content::Inline(bytes) => out.extend_from_slice(bytes),
+            Content::Stored(stored) => stored.encode(out),
         }
     }
 
-    fn parse(bytes: &'a [u8], stored: bool) -> Option<Self> {
-        if stored { Stored::parse(bytes).map(Self::Stored) } else { Some(Self::Inline(bytes)) }
+    fn parse(bytes: &'a [u8], stored: bool, sums: Option<ParsedSums<'a>>) -> Option<Self> {
+        let content = if stored { Content::Stored(Stored::parse(bytes)?) } else { Content::Inline(bytes) };
+        let payload = Self { content, sums: None };
+        let sums = match sums {
+            Some(sums) => Some(sums.of(payload.len())?),
+            None => None,
+        };
+        Some(Self { sums, ..payload })
     }
 }
 
@@ -93,16 +117,21 @@ impl Change<'_> {
         }
     }
 
-    /// The same with other bytes.
-    pub(crate) fn with_payload(self, payload: Payload<'_>) -> Change<'_> {
+    /// The same with its bytes elsewhere.
+    pub(crate) fn moved<'b>(self, content: Content<'b>) -> Change<'b>
+    where
+        Self: 'b,
+    {
         match self {
             Self::Create => Change::Create,
             Self::Punch => Change::Punch,
-            Self::Value(_) => Change::Value(payload),
+            Self::Value(payload) => Change::Value(payload.moved(content)),
             Self::NoValue => Change::NoValue,
             Self::Array(rec_size) => Change::Array(rec_size),
-            Self::Records { count, .. } => Change::Records { count, payload },
-            Self::Strided { count, blocks, stride, .. } => Change::Strided { count, blocks, stride, payload },
+            Self::Records { count, payload } => Change::Records { count, payload: payload.moved(content) },
+            Self::Strided { count, blocks, stride, payload } => {
+                Change::Strided { count, blocks, stride, payload: payload.moved(content) }
+            }
             Self::Hole(count) => Change::Hole(count),
         }
     }
@@ -123,7 +152,8 @@ const HAS_DTX: u8 = 0x10;
 const HAS_KEY: u8 = 0x20;
 /// A reference into the data file stands where the bytes would.
 const IS_STORED: u8 = 0x40;
-const UNKNOWN: u8 = !(KIND_MASK | HAS_DTX | HAS_KEY | IS_STORED);
+/// The sums of the bytes follow.
+const HAS_SUMS: u8 = 0x80;
 
 /// One version of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,16 +179,25 @@ impl<'a> Entry<'a> {
             Change::Strided { .. } => KIND_STRIDED,
             Change::Hole(_) => KIND_HOLE,
         };
-        let stored = if let Some(Payload::Stored(_)) = self.change.payload() { IS_STORED } else { 0 };
+        let payload = self.change.payload();
+        let stored = match payload {
+            Some(Payload { content: Content::Stored(_), .. }) => IS_STORED,
+            _ => 0,
+        };
+        let sums = payload.and_then(|payload| payload.sums);
+        let summed = if sums.is_some() { HAS_SUMS } else { 0 };
         let dtx = if self.dtx == DtxNum::COMMITTED { 0 } else { HAS_DTX };
         let long = if self.long_key.is_some() { HAS_KEY } else { 0 };
-        out.push(kind | dtx | long | stored);
+        out.push(kind | dtx | long | stored | summed);
         if dtx != 0 {
             out.extend_from_slice(&self.dtx.0.to_le_bytes());
         }
         if let Some(key) = self.long_key {
             out.extend_from_slice(&(key.len() as u32).to_le_bytes());
             out.extend_from_slice(key);
+        }
+        if let Some(sums) = sums {
+            checksum::encode(&sums, out);
         }
         match self.change {
             Change::Array(number) | Change::Hole(number) => out.extend_from_slice(&number.to_le_bytes()),
@@ -170,7 +209,7 @@ impl<'a> Entry<'a> {
             }
             _ => {}
         }
-        if let Some(payload) = self.change.payload() {
+        if let Some(payload) = payload {
             payload.encode(out);
         }
     }
@@ -184,9 +223,6 @@ impl<'a> Entry<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (head, mut rest) = bytes.split_first()?;
-        if head & UNKNOWN != 0 {
-            return None;
-        }
         let mut dtx = DtxNum::COMMITTED;
         if head & HAS_DTX != 0 {
             let (number, tail) = rest.split_first_chunk()?;
@@ -203,12 +239,18 @@ impl<'a> Entry<'a> {
             long_key = Some(key);
             rest = tail;
         }
+        let mut sums = None;
+        if head & HAS_SUMS != 0 {
+            let (parsed, tail) = ParsedSums::parse(rest)?;
+            sums = Some(parsed);
+            rest = tail;
+        }
         let stored = head & IS_STORED != 0;
         let change = match (head & KIND_MASK, rest) {
-            (KIND_VALUE, value) => Change::Value(Payload::parse(value, stored)?),
+            (KIND_VALUE, value) => Change::Value(Payload::parse(value, stored, sums)?),
             (KIND_RECORDS, rest) => {
                 let (count, rest) = number(rest)?;
-                let payload = Payload::parse(rest, stored)?;
+                let payload = Payload::parse(rest, stored, sums)?;
                 let whole = count > 0 && payload.len() > 0 && payload.len() % count as usize == 0;
                 whole.then_some(Change::Records { count, payload })?
             }
@@ -216,11 +258,11 @@ impl<'a> Entry<'a> {
                 let (count, rest) = number(rest)?;
                 let (blocks, rest) = number(rest)?;
                 let (stride, rest) = number(rest)?;
-                let payload = Payload::parse(rest, stored)?;
+                let payload = Payload::parse(rest, stored, sums)?;
                 let sound = count > 0 && blocks > 1 && stride > count && payload.len() > 0;
                 sound.then_some(Change::Strided { count, blocks, stride, payload })?
             }
-            _ if stored => return None,
+            _ if stored || sums.is_some() => return None,
             (KIND_CREATE, []) => Change::Create,
             (KIND_PUNCH, []) => Change::Punch,
             (KIND_NO_VALUE, []) => Change::NoValue,
@@ -246,7 +288,7 @@ pub(crate) fn run_of(bytes: &[u8]) -> Result<Option<Run>> {
         return Ok(None);
     }
     match Entry::decode(bytes)?.change.payload() {
-        Some(Payload::Stored(stored)) => Ok(Some(stored.run())),
+        Some(Payload { content: Content::Stored(stored), .. }) => Ok(Some(stored.run())),
         _ => Ok(None),
     }
 }
@@ -283,20 +325,32 @@ mod tests {
             dtx in prop_oneof![Just(0u32), any::<u32>()],
             key in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
             value in proptest::collection::vec(any::<u8>(), 0..300),
+            summed in proptest::option::of((0..7usize, 1..6000usize)),
         ) {
             let mut reference = Vec::new();
             crate::data::reference(&[1; 16], 7, &[9; 5000], &mut reference);
             let stored = Stored::parse(&reference).unwrap();
+            let sum_bytes = vec![7; 64 * 5000];
+            let summed = |content| {
+                let payload = Payload { content, sums: None };
+                let sums = summed.map(|(kind, piece)| {
+                    let kind = daos_types::ChecksumKind::ALL[kind];
+                    let piece = if payload.len() > piece { piece } else { payload.len().max(1) };
+                    let len = Sums::count_of(payload.len(), piece) * kind.sum_len();
+                    Sums { kind, piece, bytes: &sum_bytes[..len] }
+                });
+                Payload { sums, ..payload }
+            };
             let change = match kind {
                 0 => Change::Create,
                 1 => Change::Punch,
-                2 => Change::Value(Payload::Inline(&value)),
+                2 => Change::Value(summed(Content::Inline(&value))),
                 3 => Change::NoValue,
                 4 => Change::Array(dtx.into()),
                 5 => Change::Hole(u64::from(dtx) + 1),
-                6 => Change::Records { count: 1, payload: Payload::Inline(&reference) },
-                7 => Change::Records { count: 2, payload: Payload::Stored(stored) },
-                _ => Change::Strided { count: 3, blocks: 2, stride: 4, payload: Payload::Stored(stored) },
+                6 => Change::Records { count: 1, payload: summed(Content::Inline(&reference)) },
+                7 => Change::Records { count: 2, payload: summed(Content::Stored(stored)) },
+                _ => Change::Strided { count: 3, blocks: 2, stride: 4, payload: summed(Content::Stored(stored)) },
             };
             let entry = Entry { dtx: DtxNum(dtx), long_key: key.as_deref(), change };
             let mut bytes = Vec::new();

@@ -87,6 +87,12 @@ pub enum VosError {
         /// Where and what.
         why: String,
     },
+    /// Data does not have the checksum that came with it.
+    #[error("checksum mismatch: {what}")]
+    Checksum {
+        /// Of what.
+        what: String,
+    },
     /// The files are of a format this program does not know.
     #[error("{why}")]
     Format {
@@ -141,7 +147,7 @@ impl VosError {
             Self::SameVersion | Self::Conflict | Self::Aggregated => Der::TxRestart,
             Self::InProgress => Der::Inprogress,
             Self::NoSpace { .. } => Der::Nospace,
-            Self::Corrupt { .. } => Der::Csum,
+            Self::Corrupt { .. } | Self::Checksum { .. } => Der::Csum,
             Self::Format { .. } => Der::DfIncompt,
             Self::Uncertain { .. } => Der::TxUncertain,
             Self::Stopped { .. } => Der::Shutdown,

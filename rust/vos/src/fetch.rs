@@ -2,15 +2,16 @@
 //! afterwards, without holding anything but the view.
 
 use crate::array::{Bytes, Gap, Holds, Leaf, Pieces, Segment, check_bounds};
+use crate::checksum::{self, OwnedSums};
 use crate::data;
-use crate::entry::{Change, Payload};
+use crate::entry::{Change, Content, Payload};
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
 use crate::levels::Seen;
 use crate::node;
 use crate::read::{ObjectRef, Scope, View, check_kv_akey};
 use crate::trace::Trace;
-use daos_types::{ArrayFetch, Cond, FetchIod, FetchValue, ValueSink, Version};
+use daos_types::{ArrayFetch, Cond, FetchIod, FetchValue, ValueSink, ValueSum, Version};
 use std::ops::Range;
 
 /// Two extents nearer than this are looked up together.
@@ -23,13 +24,19 @@ struct Later {
     reference: Vec<u8>,
     /// Of an array: from where in the value, to where in the buffer.
     parts: Vec<data::Part>,
+    sums: Option<OwnedSums>,
+    /// The records of the extent, from the first to the last.
+    records: Range<u64>,
 }
 
 /// A read of an array at work.
 #[derive(Default)]
-struct Finder {
+struct Finder<'a> {
     floor: Version,
     iod: usize,
+    akey: &'a [u8],
+    /// What of an extent is answered with sums.
+    summed: Vec<data::Part>,
     /// Neighbours that are looked up together.
     group: Vec<Gap>,
     pieces: Pieces,
@@ -92,23 +99,34 @@ impl View {
                 Ok(())
             }
         });
+        let result = result.map_err(|error| match error {
+            VosError::Checksum { what } => VosError::Checksum {
+                what: format!("object {}, dkey \"{}\", {what}", of.oid.oid, dkey.escape_ascii()),
+            },
+            other => other,
+        });
         (seen, result)
     }
 
     fn fetch_stored(&self, iods: &mut [FetchIod<'_>], later: &[Later]) -> Result<()> {
         let data = &self.shard.data;
-        for Later { iod, reference, parts } in later {
+        for Later { iod, reference, parts, sums, records } in later {
             let stored = data::Stored::decode(reference)?;
-            match iods.get_mut(*iod).map(|iod| &mut iod.value) {
-                Some(FetchValue::Single(sink)) => {
+            let Some(FetchIod { akey, value, .. }) = iods.get_mut(*iod) else { continue };
+            match (value, sums) {
+                (FetchValue::Single(sink), _) => {
                     let room = sink.room(stored.len()).filter(|room| room.len() == stored.len());
                     let room = room.ok_or_else(|| VosError::Invalid {
                         why: format!("there is no room for a value of {} bytes", stored.len()),
                     })?;
                     data.read_whole(&stored, room)?;
                 }
-                Some(FetchValue::Array(fetch)) => data.read(&stored, parts, fetch.data)?,
-                None => {}
+                (FetchValue::Array(fetch), None) => data.read(&stored, parts, fetch.data)?,
+                (FetchValue::Array(fetch), Some(sums)) => {
+                    let wrong = || mismatch(akey, records);
+                    let ArrayFetch { data: out, sums: fetched, .. } = fetch;
+                    checksum::read(data, &stored, &sums.lend(), parts, out, fetched, wrong)?;
+                }
             }
         }
         Ok(())
@@ -142,10 +160,10 @@ impl Scope<'_, '_> {
             }
             let there = match &mut iod.value {
                 FetchValue::Single(sink) => {
-                    self.single(&mut node, floor, *sink, at, later, trace.as_deref_mut())?
+                    self.single(&mut node, floor, (*sink, &mut iod.sum), at, later, trace.as_deref_mut())?
                 }
                 FetchValue::Array(fetch) => {
-                    self.array(&mut node, floor, fetch, at, later, trace.as_deref_mut())?
+                    self.array(&mut node, floor, iod.akey, fetch, at, later, trace.as_deref_mut())?
                 }
             };
             if !there {
@@ -170,7 +188,7 @@ impl Scope<'_, '_> {
         &mut self,
         node: &mut KeyBuf,
         floor: Version,
-        sink: &mut dyn ValueSink,
+        (sink, sum): (&mut dyn ValueSink, &mut ValueSum),
         at: usize,
         later: &mut Vec<Later>,
         trace: Option<&mut Trace>,
@@ -180,14 +198,19 @@ impl Scope<'_, '_> {
                 trace.version(version);
             }
             match change {
-                Change::Value(Payload::Inline(value)) => {
-                    sink.put(value);
-                    Single::Shown
-                }
-                Change::Value(Payload::Stored(stored)) => {
-                    let mut reference = Vec::new();
-                    stored.encode(&mut reference);
-                    Single::Stored(reference)
+                Change::Value(payload) => {
+                    sum.set(payload.sums, payload.len());
+                    match payload {
+                        Payload { content: Content::Inline(value), .. } => {
+                            sink.put(value);
+                            Single::Shown
+                        }
+                        Payload { content: Content::Stored(stored), .. } => {
+                            let mut reference = Vec::new();
+                            stored.encode(&mut reference);
+                            Single::Stored(reference)
+                        }
+                    }
                 }
                 Change::Array(_) => Single::IsArray,
                 _ => Single::Absent,
@@ -198,17 +221,19 @@ impl Scope<'_, '_> {
             Single::Absent => Ok(false),
             Single::IsArray => Err(VosError::OtherKind { holds: "an array" }),
             Single::Stored(reference) => {
-                later.push(Later { iod: at, reference, parts: Vec::new() });
+                later.push(Later { iod: at, reference, parts: Vec::new(), sums: None, records: 0..1 });
                 Ok(true)
             }
         }
     }
 
     /// Copies records of an array, or notes where they lie; false where there is no array.
+    #[allow(clippy::too_many_arguments)] // what a read of an akey is about
     fn array(
         &mut self,
         node: &mut KeyBuf,
         floor: Version,
+        akey: &[u8],
         fetch: &mut ArrayFetch<'_>,
         at: usize,
         later: &mut Vec<Later>,
@@ -231,7 +256,7 @@ impl Scope<'_, '_> {
             return Ok(true);
         }
         fetch.holes.clear();
-        let mut finder = Finder { floor: leaf.floor, iod: at, ..Finder::default() };
+        let mut finder = Finder { floor: leaf.floor, iod: at, akey, ..Finder::default() };
         let mut before = 0;
         for recx in fetch.recxs {
             let gap = Gap { index: recx.index, end: recx.end(), at: before };
@@ -251,12 +276,12 @@ impl Scope<'_, '_> {
     fn find(
         &mut self,
         node: &KeyBuf,
-        finder: &mut Finder,
+        finder: &mut Finder<'_>,
         fetch: &mut ArrayFetch<'_>,
         later: &mut Vec<Later>,
         mut trace: Option<&mut Trace>,
     ) -> Result<()> {
-        let Finder { floor, iod, group, pieces, segments } = finder;
+        let Finder { floor, iod, akey, summed, group, pieces, segments } = finder;
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         let range = first.index..last.end;
         pieces.collect(self.merge, node, self.at, *floor, fetch.rec_size, range)?;
@@ -265,9 +290,10 @@ impl Scope<'_, '_> {
         group.clear();
         // Of each piece what follows in it: its units are read once.
         segments.sort_unstable_by_key(|segment| (segment.span, segment.from));
+        let is_probe = trace.as_ref().is_some_and(|trace| trace.is_probe);
         let bytes = |records: u64| (records * fetch.rec_size) as usize;
         let mut last_piece = None;
-        for segment in &*segments {
+        for (nth, segment) in segments.iter().enumerate() {
             let out = bytes(segment.at)..bytes(segment.at + segment.count);
             let Some(piece) = segment.span else {
                 fetch.holes.push(out);
@@ -283,16 +309,28 @@ impl Scope<'_, '_> {
             match pieces.bytes_of(piece)? {
                 Bytes::Inline(inline) => {
                     if let (Some(from), Some(to)) =
-                        (inline.get(from..from + out.len()), fetch.data.get_mut(out))
+                        (inline.get(from..from + out.len()), fetch.data.get_mut(out.clone()))
                     {
                         to.copy_from_slice(from);
+                    }
+                    if is_probe {
+                        continue;
+                    }
+                    let Some(sums) = pieces.sums_of(piece) else { continue };
+                    summed.push(data::Part { at: from, out });
+                    if segments.get(nth + 1).and_then(|next| next.span) != segment.span {
+                        let wrong = || mismatch(akey, &pieces.records_of(piece));
+                        checksum::answer(&sums, inline, summed, &mut fetch.sums, wrong)?;
+                        summed.clear();
                     }
                 }
                 Bytes::Stored(stored) => {
                     if last_piece != Some(piece) {
                         let mut reference = Vec::new();
                         stored.encode(&mut reference);
-                        later.push(Later { iod: *iod, reference, parts: Vec::new() });
+                        let sums = pieces.sums_of(piece).map(OwnedSums::of);
+                        let records = pieces.records_of(piece);
+                        later.push(Later { iod: *iod, reference, parts: Vec::new(), sums, records });
                         last_piece = Some(piece);
                     }
                     if let Some(later) = later.last_mut() {
@@ -305,10 +343,17 @@ impl Scope<'_, '_> {
     }
 }
 
+/// A piece of an extent that does not have its sum.
+fn mismatch(akey: &[u8], records: &Range<u64>) -> VosError {
+    let what = format!("akey \"{}\"{}", akey.escape_ascii(), checksum::records(records));
+    VosError::Checksum { what }
+}
+
 /// Says of an array that nothing was read.
 fn leave(fetch: &mut ArrayFetch<'_>) {
     fetch.rec_size = 0;
     fetch.holes.clear();
+    fetch.sums.clear();
     if !fetch.data.is_empty() {
         fetch.holes.push(0..fetch.data.len());
     }

@@ -10,6 +10,7 @@ mod base;
 mod batch;
 mod changes;
 mod check;
+mod checksum;
 mod collect;
 mod data;
 mod draft;
@@ -42,8 +43,10 @@ mod trace;
 mod tx;
 
 pub use aggregate::Aggregation;
+pub use batch::Pair;
 pub use changes::ShardNum;
 pub use check::CheckPage;
+pub use checksum::verify_update;
 pub use data::VALUE_LEN_MAX;
 pub use draft::Draft;
 pub use dtx::{DtxId, Status as DtxStatus};

@@ -3,7 +3,7 @@
 
 use crate::data::{Run, STORED_MIN, Stored};
 use crate::dtx::Status;
-use crate::entry::{self, DtxNum, Entry, Payload};
+use crate::entry::{self, Content, DtxNum, Entry};
 use crate::error::Result;
 use crate::index::Batch;
 use crate::key;
@@ -32,9 +32,9 @@ fn is_deferred(key: &[u8], value: &[u8]) -> Result<bool> {
     if value.len() < STORED_MIN || !key::is_version(key) {
         return Ok(false);
     }
-    let inline = Entry::decode(value)?.change.payload().and_then(|payload| match payload {
-        Payload::Inline(bytes) => Some(bytes.len()),
-        Payload::Stored(_) => None,
+    let inline = Entry::decode(value)?.change.payload().and_then(|payload| match payload.content {
+        Content::Inline(bytes) => Some(bytes.len()),
+        Content::Stored(_) => None,
     });
     Ok(inline.is_some_and(|len| len >= STORED_MIN))
 }
@@ -74,8 +74,8 @@ impl<'a> MergeBatch<'a> {
             }
             let entry = Entry::decode(value)?;
             let aborted = self.status(entry.dtx) == Status::Aborted;
-            let payload = entry.change.payload().filter(|_| !aborted);
-            let Some(Payload::Inline(bytes)) = payload else {
+            let content = entry.change.payload().filter(|_| !aborted).map(|payload| payload.content);
+            let Some(Content::Inline(bytes)) = content else {
                 self.deferred.push_back(None);
                 continue;
             };
@@ -122,7 +122,7 @@ impl<'a> MergeBatch<'a> {
         if let Some(stored) = stored {
             let entry = Entry::decode(value)?;
             let dtx = if status == Status::Committed { DtxNum::COMMITTED } else { entry.dtx };
-            let change = entry.change.with_payload(Payload::Stored(stored));
+            let change = entry.change.moved(Content::Stored(stored));
             Entry { dtx, change, ..entry }.encode(&mut self.buffer);
             return Ok(Some(&self.buffer));
         }

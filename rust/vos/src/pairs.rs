@@ -1,12 +1,12 @@
 //! Listing a flat key-value object with its values: one walk, which stands on each key's newest version anyway.
 
 use crate::data;
-use crate::entry::{Change, Entry, Payload};
+use crate::entry::{Change, Content, Entry};
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
 use crate::levels::Seen;
 use crate::read::{ListRange, ObjectRef, PASSED_MAX, Scope, View};
-use daos_types::{Packed, Version};
+use daos_types::{Packed, Sums, Version};
 use std::ops::ControlFlow;
 
 /// One page of keys with their values. It may hold fewer than asked for, or none, and not be the last.
@@ -16,6 +16,8 @@ pub struct PairPage {
     pub keys: Packed,
     /// The value of each.
     pub values: Packed,
+    /// The sum of each value: the number of its algorithm (1), the sum; empty for one that has none.
+    pub sums: Packed,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
 }
@@ -87,9 +89,19 @@ impl Scope<'_, '_> {
             }
             bytes += len;
             page.keys.push(key);
-            match payload {
-                Payload::Inline(value) => page.values.push(value),
-                Payload::Stored(stored) => {
+            match payload.sums {
+                Some(Sums { kind, bytes, .. }) => {
+                    let room = page.sums.push_room(1 + bytes.len());
+                    if let Some((number, sum)) = room.split_first_mut() {
+                        *number = kind as u8;
+                        sum.copy_from_slice(bytes);
+                    }
+                }
+                None => page.sums.push(&[]),
+            }
+            match payload.content {
+                Content::Inline(value) => page.values.push(value),
+                Content::Stored(stored) => {
                     let mut reference = Vec::new();
                     stored.encode(&mut reference);
                     later.push((page.values.len(), reference));

@@ -1,10 +1,11 @@
 //! Large values on their way into the data file: written to free blocks before the operation that names them begins.
 
-use crate::array::{Geometry, check_len, check_recxs, parts};
+use crate::array::{check_len, check_recxs};
 use crate::data::{Run, STORED_MIN, Stored};
-use crate::entry::Payload;
+use crate::entry::Content;
 use crate::error::Result;
 use crate::shard::Shard;
+use daos_types::part::parts;
 use daos_types::{Iod, IodValue};
 use std::sync::Arc;
 
@@ -24,9 +25,9 @@ pub(crate) struct StagedIod {
 
 impl StagedIod {
     /// What an entry holds of a part: the reference where it is staged, else the bytes.
-    pub(crate) fn payload<'a>(staged: Option<&'a Self>, at: usize, bytes: &'a [u8]) -> Payload<'a> {
+    pub(crate) fn content<'a>(staged: Option<&'a Self>, at: usize, bytes: &'a [u8]) -> Content<'a> {
         let reference = staged.and_then(|staged| staged.parts.get(at)?.as_deref());
-        reference.and_then(Stored::parse).map_or(Payload::Inline(bytes), Payload::Stored)
+        reference.and_then(Stored::parse).map_or(Content::Inline(bytes), Content::Stored)
     }
 }
 
@@ -99,7 +100,7 @@ fn each_part(iod: &Iod<'_>, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result
         IodValue::Array { rec_size, recxs, data } => {
             // What is wrong is refused before anything is written.
             check_len(rec_size, check_recxs(recxs)?, data.len())?;
-            for part in parts(Geometry::of(rec_size), recxs) {
+            for part in parts(rec_size, recxs) {
                 show(part.bytes(rec_size, data))?;
             }
             Ok(())

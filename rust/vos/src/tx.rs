@@ -5,6 +5,7 @@
 
 use crate::array::Records;
 use crate::changes::Changes;
+use crate::checksum::single;
 use crate::data::VALUE_LEN_MAX;
 use crate::entry::{Change, DtxNum, Entry};
 use crate::error::{Result, VosError};
@@ -285,19 +286,16 @@ impl<'a, 'm> Writing<'a, 'm> {
             match iod.value {
                 IodValue::Single(value) => {
                     self.check_single(&mut node, iod.akey, dkey_state.floor)?;
-                    self.put(
-                        &mut node,
-                        Some(iod.akey),
-                        self.version,
-                        Change::Value(StagedIod::payload(staged, 0, value)),
-                    )?;
+                    let change =
+                        Change::Value(single(iod.sums, StagedIod::content(staged, 0, value), value.len())?);
+                    self.put(&mut node, Some(iod.akey), self.version, change)?;
                 }
                 IodValue::NoSingle => {
                     self.check_single(&mut node, iod.akey, dkey_state.floor)?;
                     self.put(&mut node, Some(iod.akey), self.version, Change::NoValue)?;
                 }
                 IodValue::Array { rec_size, recxs, data } => {
-                    let records = Records { rec_size, recxs, data, staged };
+                    let records = Records { rec_size, recxs, data, sums: iod.sums, staged };
                     self.write_array(&mut node, iod.akey, dkey_state, &records)?;
                 }
                 IodValue::Holes(recxs) => self.punch_records(&mut node, iod.akey, dkey_state, recxs)?,
@@ -351,7 +349,8 @@ impl<'a, 'm> Writing<'a, 'm> {
         iods.iter().enumerate().try_for_each(|(at, iod)| {
             let change = match iod.value {
                 IodValue::Single(value) => {
-                    Change::Value(StagedIod::payload(staged.and_then(|staged| staged.iod(at)), 0, value))
+                    let staged = staged.and_then(|staged| staged.iod(at));
+                    Change::Value(single(iod.sums, StagedIod::content(staged, 0, value), value.len())?)
                 }
                 _ => Change::NoValue,
             };

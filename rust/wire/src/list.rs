@@ -40,6 +40,8 @@ pub struct ListedPairs {
     pub keys: Packed,
     /// The value of each.
     pub values: Packed,
+    /// The sum of each value: the number of its algorithm (1), the sum; empty for one that has none.
+    pub sums: Packed,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
 }

@@ -11,7 +11,7 @@ from daos.cli._output import Reply, rows
 from daos.cli._pairs import parse_pairs
 from daos.errors import DER, InvalidError
 
-PROPERTIES = click.Option(["--properties"], metavar="K:V[,K:V]", help="Properties, such as cksum:crc32c.")
+PROPERTIES = click.Option(["--properties"], metavar="K:V[,K:V]", help="Properties, such as cksum:crc64.")
 TYPE = click.Option(
     ["-t", "--type", "layout"], metavar="TYPE", default="PYTHON", help="Who owns what is in it: PYTHON."
 )

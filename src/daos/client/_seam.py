@@ -280,8 +280,14 @@ class PoolCore(Protocol):
     def attributes(self) -> AttributesCore:
         """Return its attributes."""
 
-    def container_create(self, label: str, props: bytes) -> ContainerCore:
-        """Create a container, else `DER.EXIST`."""
+    def container_create(
+        self, label: str, props: bytes, checksums: tuple[int, int, bool] | None = None
+    ) -> ContainerCore:
+        """Create a container, else `DER.EXIST`.
+
+        With `checksums`, what is written to it is summed: by the algorithm of that number, 0 for none, else
+        `DER.INVAL`; of an array over so many bytes, 1 to 2**30; and compared by the target, or not.
+        """
 
     def container_open(self, label_or_uuid: str) -> ContainerCore:
         """Open a container, else `DER.NONEXIST`."""

@@ -98,9 +98,10 @@ class Pool:
         """
         check_create(create)
         # Checked even if it turns out to exist, so that a mistake shows on the first run and the second.
-        props = container_properties(properties).encode()
+        checked = container_properties(properties)
+        props = (checked.encode(), checked.checksums)
         if create == "exclusive":
-            return Container(self._core.container_create(check_label(label, "container"), props), self)
+            return Container(self._core.container_create(check_label(label, "container"), *props), self)
         reference = check_reference(label, "container")
         try:
             return Container(self._core.container_open(reference), self)
@@ -113,7 +114,7 @@ class Pool:
                     context={"container": label, "pool": self.label},
                 ) from error
         try:
-            return Container(self._core.container_create(reference, props), self)
+            return Container(self._core.container_create(reference, *props), self)
         except ExistsError:
             # Another thread made it in between.
             return Container(self._core.container_open(reference), self)

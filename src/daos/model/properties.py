@@ -1,7 +1,7 @@
 """Container properties: names, values, defaults, and their stored form.
 
-The store keeps them as bytes that it does not read. What this release does not carry out is refused here, so that no
-container promises what it does not do.
+The store keeps them as bytes that it does not read, and is told beside them how to sum what is written. What this
+release does not carry out is refused here, so that no container promises what it does not do.
 
 Source: DAOS's public administration and user guides, on container properties.
 """
@@ -16,7 +16,8 @@ import msgspec
 from daos.errors import DER, CorruptionError, InvalidError
 from daos.model.sizes import parse_size
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of the first version the store made no checksums, whatever `cksum` says."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Property:
         title: As tools print it.
         default: Its value where none is given.
         choices: The words it may have; empty for a number.
+        synonyms: Other words, each with the choice that it means.
         unsupported: Words DAOS knows and this release does not carry out.
         size: Whether it is a number of bytes, which may be written with a unit.
         low: The smallest number.
@@ -38,6 +40,7 @@ class Property:
     title: str
     default: str | int
     choices: tuple[str, ...] = ()
+    synonyms: tuple[tuple[str, str], ...] = ()
     unsupported: tuple[str, ...] = ()
     size: bool = False
     low: int = 0
@@ -55,7 +58,7 @@ class Property:
         words = ", ".join(self.choices)
         if not isinstance(value, str):
             raise InvalidError(f"{self.name} is a str, not {type(value).__name__}", hint=f"one of: {words}")
-        word = value.lower()
+        word = dict(self.synonyms).get(value.lower(), value.lower())
         if word in self.unsupported:
             raise InvalidError(
                 f'"{word}" is not supported for {self.name} by this release',
@@ -81,32 +84,37 @@ class Property:
         return number
 
 
+CHECKSUMS = {"off": 0, "crc16": 1, "crc32": 2, "crc64": 3, "sha1": 4, "sha256": 5, "sha512": 6, "adler32": 7}
+"""The words of `cksum`, with DAOS's numbers."""
+
 CONTAINER_PROPERTIES = {
     prop.name: prop
     for prop in (
         Property(
             "cksum",
             "Checksum",
-            "crc32c",
-            ("off", "crc32c"),
-            ("crc64", "adler32", "crc16", "crc32", "sha1", "sha256", "sha512"),
+            "crc32",
+            tuple(CHECKSUMS),
+            (("crc32c", "crc32"),),
         ),
         Property("cksum_size", "Checksum Chunk Size", 32 << 10, size=True, low=1, high=1 << 30),
-        Property("srv_cksum", "Server Checksumming", "off", ("off",), ("on",)),
+        Property("srv_cksum", "Server Checksumming", "off", ("off", "on")),
         Property(
             "compression",
             "Compression",
             "off",
             ("off",),
+            (),
             ("lz4", "deflate", "deflate1", "deflate2", "deflate3", "deflate4"),
         ),
-        Property("dedup", "Deduplication", "off", ("off",), ("memcmp", "hash")),
+        Property("dedup", "Deduplication", "off", ("off",), (), ("memcmp", "hash")),
         Property("dedup_threshold", "Dedup Threshold", 4 << 10, size=True, low=1, high=1 << 30),
         Property(
             "encryption",
             "Encryption",
             "off",
             ("off",),
+            (),
             tuple(f"aes-{mode}" for mode in ("xts128", "xts256", "cbc128", "cbc192", "cbc256", "gcm128", "gcm256")),
         ),
         Property("rd_fac", "Redundancy Factor", 0, low=0, high=4),
@@ -154,7 +162,17 @@ class ContainerProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             raise _newer(version) from None
         if properties.version > FORMAT_VERSION:
             raise _newer(properties.version)
+        if properties.version == 1:
+            return msgspec.structs.replace(
+                properties, version=FORMAT_VERSION, values={**properties.values, "cksum": "off"}
+            )
         return properties
+
+    @property
+    def checksums(self) -> tuple[int, int, bool]:
+        """Number of the algorithm, bytes that one sum of an array stands for, whether the server compares."""
+        kind, size = self.values["cksum"], self.values["cksum_size"]
+        return CHECKSUMS[str(kind)], int(size), self.values["srv_cksum"] == "on"
 
 
 class _AnyVersion(msgspec.Struct):
@@ -183,7 +201,7 @@ def container_properties(given: Mapping[str, object] | None, *, domains: int = 1
             `DER.NOTSUPPORTED` for what DAOS knows and this release does not carry out.
     """
     if given is not None and not isinstance(given, Mapping):
-        raise InvalidError(f"properties are a mapping, not {type(given).__name__}", hint='such as {"cksum": "crc32c"}')
+        raise InvalidError(f"properties are a mapping, not {type(given).__name__}", hint='such as {"cksum": "crc64"}')
     valid = f"valid: {', '.join(sorted(CONTAINER_PROPERTIES))}"
     values = {name: prop.default for name, prop in CONTAINER_PROPERTIES.items()}
     seen: set[str] = set()

@@ -27,6 +27,6 @@ def tool(disk: FakeDisk, capfd: pytest.CaptureFixture[str]) -> Tool:
 def made(tool: Tool) -> Tool:
     """As `tool`, with a pool `tank`, a container `run7`, and a store `params` in it."""
     tool("pool", "create", "tank")
-    tool("container", "create", "tank", "run7", "--properties", "cksum:crc32c")
+    tool("container", "create", "tank", "run7", "--properties", "cksum:crc64")
     tool("kv", "put", "tank", "run7", "params", "lr", "0.1", "--create")
     return tool

@@ -62,7 +62,7 @@ def test_properties_of_a_container(made: Tool) -> None:
         "Properties for container run7\n"
         "Name                              Value   \n"
         "----                              -----   \n"
-        "Checksum (cksum)                  crc32c  \n"
+        "Checksum (cksum)                  crc64   \n"
         "Checksum Chunk Size (cksum_size)  32 KiB  \n"
         "Compression (compression)         off     \n"
         "Deduplication (dedup)             off     \n"

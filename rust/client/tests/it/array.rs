@@ -65,7 +65,7 @@ fn the_stored_sizes_are_those_of_daos() {
     assert_eq!(akeys, [b"daos_array_metadata"]);
     let good = b"\xa9\x55\xca\xda\xa9\x55\xca\xda\x08\0\0\0\0\0\0\0\xe8\x03\0\0\0\0\0\0";
     let put = |stored: &[u8]| {
-        let iods = [Iod { akey: b"daos_array_metadata", cond: Cond::NONE, value: IodValue::Single(stored) }];
+        let iods = [Iod::new(b"daos_array_metadata", IodValue::Single(stored))];
         object.update(&[0; 8], &iods, Cond::NONE).unwrap();
     };
     put(good);

@@ -17,12 +17,12 @@ fn open(kind: ObjectType, epoch: Epoch) -> Object<Memory> {
 }
 
 fn iod<'a>(akey: &'a [u8], value: IodValue<'a>) -> Iod<'a> {
-    Iod { akey, cond: Cond::NONE, value }
+    Iod::new(akey, value)
 }
 
 fn single(object: &Object<Memory>, dkey: &[u8], akey: &[u8]) -> Vec<u8> {
     let mut value: Vec<u8> = Vec::new();
-    let mut iods = [FetchIod { akey, value: FetchValue::Single(&mut value) }];
+    let mut iods = [FetchIod::new(akey, FetchValue::Single(&mut value))];
     object.fetch(dkey, &mut iods, Cond::NONE).unwrap();
     value
 }
@@ -51,16 +51,8 @@ fn several_akeys_of_a_dkey_at_once() {
     let mut station: Vec<u8> = Vec::new();
     let asked = [Extent { index: 499, count: 4 }];
     let mut iods = [
-        FetchIod { akey: b"station", value: FetchValue::Single(&mut station) },
-        FetchIod {
-            akey: b"wind",
-            value: FetchValue::Array(ArrayFetch {
-                recxs: &asked,
-                data: &mut data,
-                rec_size: 2,
-                holes: Vec::new(),
-            }),
-        },
+        FetchIod::new(b"station", FetchValue::Single(&mut station)),
+        FetchIod::new(b"wind", FetchValue::Array(ArrayFetch::new(&asked, &mut data, 2))),
     ];
     object.fetch(b"d", &mut iods, Cond::NONE).unwrap();
     assert_eq!((&station[..], &data), (&b"ABC"[..], b"..aabbcc"));

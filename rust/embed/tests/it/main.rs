@@ -78,6 +78,10 @@ impl ValueSink for Slow {
     fn room(&mut self, _: usize) -> Option<&mut [u8]> {
         None
     }
+
+    fn last(&self, _: usize) -> Option<&[u8]> {
+        None
+    }
 }
 
 #[test]

@@ -189,18 +189,18 @@ impl World {
             Op::Put { object, dkey, akey, value, len, cond } => {
                 let value = vec![value; len];
                 let akey = akey_of(object, akey);
-                let iod = Iod { akey, cond: Cond::NONE, value: IodValue::Single(&value) };
+                let iod = Iod::new(akey, IodValue::Single(&value));
                 self.update(object, dkey, iod, cond, by)
             }
             Op::Write { object, dkey, index, count, value } => {
                 let data: Vec<u8> = (0..count as u8).flat_map(|at| [value, at]).collect();
                 let recxs = [Extent { index, count }];
                 let value = IodValue::Array { rec_size: 2, recxs: &recxs, data: &data };
-                self.update(object, dkey, Iod { akey: ARRAY_AKEY, cond: Cond::NONE, value }, Cond::NONE, by)
+                self.update(object, dkey, Iod::new(ARRAY_AKEY, value), Cond::NONE, by)
             }
             Op::Hole { object, dkey, index, count } => {
                 let value = IodValue::Holes(&[Extent { index, count }]);
-                self.update(object, dkey, Iod { akey: ARRAY_AKEY, cond: Cond::NONE, value }, Cond::NONE, by)
+                self.update(object, dkey, Iod::new(ARRAY_AKEY, value), Cond::NONE, by)
             }
             Op::PunchObject { object, cond } => self.punch(object, Punched::Object, cond, by),
             Op::PunchDkey { object, dkey, cond } => {
@@ -213,7 +213,7 @@ impl World {
             Op::Get { object, dkey, akey, cond } => {
                 let mut value = Vec::new();
                 let single = FetchValue::Single(&mut value);
-                let mut iods = [FetchIod { akey: akey_of(object, akey), value: single }];
+                let mut iods = [FetchIod::new(akey_of(object, akey), single)];
                 self.fetch(object, dkey, &mut iods, cond, by)?;
                 Ok(format!("{} of {:?}", value.len(), value.first()))
             }
@@ -221,8 +221,8 @@ impl World {
                 let recxs: Vec<Extent> =
                     recxs.iter().map(|(index, count)| Extent { index: *index, count: *count }).collect();
                 let mut data = vec![0xEE; recxs.iter().map(|recx| recx.count as usize * 2).sum()];
-                let fetch = ArrayFetch { recxs: &recxs, data: &mut data, rec_size: 2, holes: Vec::new() };
-                let mut iods = [FetchIod { akey: ARRAY_AKEY, value: FetchValue::Array(fetch) }];
+                let fetch = ArrayFetch::new(&recxs, &mut data, 2);
+                let mut iods = [FetchIod::new(ARRAY_AKEY, FetchValue::Array(fetch))];
                 self.fetch(object, dkey, &mut iods, Cond::NONE, by)?;
                 let [FetchIod { value: FetchValue::Array(fetch), .. }] = iods else { unreachable!() };
                 Ok(format!("{} {:?} {:?}", fetch.rec_size, fetch.holes, fetch.data))

@@ -3,12 +3,12 @@
 use super::geometry::{CLASS_FAR, Geometry, INDEX_END};
 use super::paint::{Gap, Segment, Span, paint};
 use crate::data::Stored;
-use crate::entry::{Entry, Payload};
+use crate::entry::{self, Entry};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf};
 use crate::levels::Merge;
 use crate::node::At;
-use daos_types::{Extent, Version};
+use daos_types::{ChecksumKind, Extent, Sums, Version};
 use std::ops::Range;
 
 /// A visible extent.
@@ -16,6 +16,15 @@ use std::ops::Range;
 struct Piece {
     span: Span,
     content: Content,
+    sums: Option<PieceSums>,
+}
+
+/// The sums of an extent, in [`Pieces::bytes`].
+#[derive(Debug)]
+struct PieceSums {
+    kind: ChecksumKind,
+    piece: usize,
+    bytes: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -115,7 +124,7 @@ impl Pieces {
         if span.end() <= range.start || hidden || !at.counts(version, entry.dtx)? {
             return Ok(());
         }
-        let mut content = Content::Hole;
+        let (mut content, mut sums) = (Content::Hole, None);
         if let Some(payload) = entry.change.payload() {
             if payload.len() as u64 != rec_size * span.count * span.blocks {
                 return Err(VosError::Corrupt {
@@ -123,18 +132,23 @@ impl Pieces {
                 });
             }
             let from = self.bytes.len();
-            content = match payload {
-                Payload::Inline(bytes) => {
+            content = match payload.content {
+                entry::Content::Inline(bytes) => {
                     self.bytes.extend_from_slice(bytes);
                     Content::Inline(from..self.bytes.len())
                 }
-                Payload::Stored(stored) => {
+                entry::Content::Stored(stored) => {
                     stored.encode(&mut self.bytes);
                     Content::Stored(from..self.bytes.len())
                 }
             };
+            sums = payload.sums.map(|Sums { kind, piece, bytes }| {
+                let from = self.bytes.len();
+                self.bytes.extend_from_slice(bytes);
+                PieceSums { kind, piece, bytes: from..self.bytes.len() }
+            });
         }
-        self.pieces.push(Piece { span, content });
+        self.pieces.push(Piece { span, content, sums });
         Ok(())
     }
 
@@ -177,6 +191,17 @@ impl Pieces {
     /// The version of a piece.
     pub(crate) fn version_of(&self, piece: usize) -> Version {
         self.pieces.get(piece).map_or(Version::default(), |piece| piece.span.version)
+    }
+
+    /// The records from the first of a piece to its last.
+    pub(crate) fn records_of(&self, piece: usize) -> Range<u64> {
+        self.pieces.get(piece).map_or(0..1, |piece| piece.span.index..piece.span.end())
+    }
+
+    /// The sums of a piece.
+    pub(crate) fn sums_of(&self, piece: usize) -> Option<Sums<'_>> {
+        let PieceSums { kind, piece, bytes } = self.pieces.get(piece)?.sums.as_ref()?;
+        Some(Sums { kind: *kind, piece: *piece, bytes: self.bytes.get(bytes.clone())? })
     }
 
     /// The bytes of a piece.

@@ -2,6 +2,7 @@
 
 use crate::data::VALUE_LEN_MAX;
 use crate::error::{Result, VosError};
+use daos_types::part::{CHUNK_BYTES, parts};
 use daos_types::{ArrayFetch, Extent};
 
 /// Record indexes are below this: the top bit is kept for parity.
@@ -10,7 +11,7 @@ pub(crate) const INDEX_END: u64 = 1 << 63;
 pub(crate) const CLASS_FAR: u8 = 3;
 
 /// Bytes that extents of the classes reach over.
-const REACHES: [u64; 3] = [4 << 10, 64 << 10, 1 << 20];
+const REACHES: [u64; 3] = [4 << 10, 64 << 10, CHUNK_BYTES];
 /// A hole over more chunks than these is kept in one piece.
 const HOLE_CHUNKS_MAX: u64 = 16;
 
@@ -44,35 +45,6 @@ impl Geometry {
             Some(reach) => (index + 1).saturating_sub(*reach).max(index / self.chunk() * self.chunk()),
             None => 0,
         }
-    }
-}
-
-/// One extent of a write: `blocks` times `count` records, `stride` apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    /// The first record.
-    pub(crate) index: u64,
-    /// Records of a block.
-    pub(crate) count: u64,
-    /// How many blocks.
-    pub(crate) blocks: u64,
-    /// From block to block; 0 where there is one.
-    pub(crate) stride: u64,
-    /// Records of the write before these.
-    pub(crate) from: u64,
-}
-
-impl Part {
-    /// Records from its first to its last.
-    pub(crate) fn span(self) -> u64 {
-        (self.blocks - 1) * self.stride + self.count
-    }
-
-    /// Its bytes among those of the write.
-    pub(crate) fn bytes(self, rec_size: u64, data: &[u8]) -> &[u8] {
-        let from = (self.from * rec_size) as usize;
-        let len = (self.blocks * self.count * rec_size) as usize;
-        data.get(from..from + len).unwrap_or_default()
     }
 }
 
@@ -135,48 +107,6 @@ pub(crate) fn check_bounds(fetch: &ArrayFetch<'_>, is_probe: bool) -> Result<()>
     if is_probe { Ok(()) } else { check_len(fetch.rec_size, records, fetch.data.len()) }
 }
 
-/// Divides a write: split where chunks meet, neighbours joined, regular lists of blocks in one.
-pub(crate) fn parts(geometry: Geometry, recxs: &[Extent]) -> Vec<Part> {
-    let chunk = geometry.chunk();
-    let mut parts: Vec<Part> = Vec::with_capacity(recxs.len().min(64));
-    let mut from = 0;
-    for recx in recxs {
-        let (mut index, end) = (recx.index, recx.end());
-        while index < end {
-            let stop = end.min((index / chunk + 1) * chunk);
-            let part = Part { index, count: stop - index, blocks: 1, stride: 0, from };
-            from += part.count;
-            index = stop;
-            let joined = parts.last_mut().filter(|last| last.index / chunk == part.index / chunk);
-            if !joined.is_some_and(|last| last.take(part)) {
-                parts.push(part);
-            }
-        }
-    }
-    parts
-}
-
-impl Part {
-    /// Takes the next part of the same chunk in, if it goes on as this one does.
-    fn take(&mut self, next: Self) -> bool {
-        let Some(distance) = next.index.checked_sub(self.index) else { return false };
-        if self.blocks == 1 {
-            if distance == self.count {
-                self.count += next.count;
-                return true;
-            }
-            if next.count == self.count && distance > self.count {
-                (self.blocks, self.stride) = (2, distance);
-                return true;
-            }
-            return false;
-        }
-        let goes_on = next.count == self.count && distance == self.blocks * self.stride;
-        self.blocks += u64::from(goes_on);
-        goes_on
-    }
-}
-
 /// Divides holes: class and extent of each.
 pub(crate) fn holes(rec_size: u64, recxs: &[Extent]) -> Vec<(u8, Extent)> {
     let mut holes = Vec::new();
@@ -190,7 +120,7 @@ pub(crate) fn holes(rec_size: u64, recxs: &[Extent]) -> Vec<(u8, Extent)> {
             continue;
         }
         holes.extend(
-            parts(geometry, &[*recx])
+            parts(rec_size, &[*recx])
                 .into_iter()
                 .map(|part| (geometry.class(part.count), Extent { index: part.index, count: part.count })),
         );
@@ -201,6 +131,7 @@ pub(crate) fn holes(rec_size: u64, recxs: &[Extent]) -> Vec<(u8, Extent)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use daos_types::Part;
     use proptest::prelude::*;
 
     fn recxs() -> impl Strategy<Value = Vec<Extent>> {
@@ -220,7 +151,7 @@ mod tests {
         fn parts_hold_what_was_written_in_its_order(recxs in recxs(), rec_size in 1..300_000_u64) {
             let geometry = Geometry::of(rec_size);
             let mut records = Vec::new();
-            for part in parts(geometry, &recxs) {
+            for part in parts(rec_size, &recxs) {
                 prop_assert_eq!(part.from, records.len() as u64);
                 prop_assert_eq!(part.index / geometry.chunk(), (part.index + part.span() - 1) / geometry.chunk());
                 let class = geometry.class(part.span());
@@ -240,13 +171,9 @@ mod tests {
     #[test]
     fn a_regular_list_is_one_part() {
         let recxs: Vec<Extent> = (0..100).map(|at| Extent { index: 5 + at * 16, count: 4 }).collect();
-        let parts = parts(Geometry::of(8), &recxs);
+        let parts = parts(8, &recxs);
         assert_eq!(parts, [Part { index: 5, count: 4, blocks: 100, stride: 16, from: 0 }]);
-        assert_eq!(
-            super::parts(Geometry::of(1), &[Extent { index: 1, count: 2 }, Extent { index: 3, count: 5 }])
-                .len(),
-            1
-        );
+        assert_eq!(super::parts(1, &[Extent { index: 1, count: 2 }, Extent { index: 3, count: 5 }]).len(), 1);
     }
 
     #[test]

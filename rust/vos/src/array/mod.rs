@@ -8,7 +8,7 @@ mod state;
 mod write;
 
 pub(crate) use find::{Bytes, Pieces};
-pub(crate) use geometry::{Geometry, check_bounds, check_len, check_recxs, parts};
+pub(crate) use geometry::{check_bounds, check_len, check_recxs};
 pub(crate) use paint::{Gap, Segment, Span, paint};
 pub(crate) use state::{Holds, Leaf};
 pub(crate) use write::Records;

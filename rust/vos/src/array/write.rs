@@ -1,14 +1,16 @@
 //! Writing into arrays.
 
-use super::geometry::{self, Geometry, check_len, check_recxs, parts};
+use super::geometry::{self, Geometry, check_len, check_recxs};
 use super::state::{Holds, Leaf};
-use crate::entry::{Change, Entry};
+use crate::checksum::check_rest;
+use crate::entry::{Change, Entry, Payload};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf, LEVEL_VERSIONS};
 use crate::node::{self, NodeState};
 use crate::stage::StagedIod;
 use crate::tx::Writing;
-use daos_types::{Epoch, Extent, Version};
+use daos_types::part::parts;
+use daos_types::{Epoch, Extent, IodSums, Version};
 use std::ops::ControlFlow;
 
 /// What is written to an array: the words of `IodValue::Array`, and what of it lies in the data file already.
@@ -16,6 +18,7 @@ pub(crate) struct Records<'a> {
     pub(crate) rec_size: u64,
     pub(crate) recxs: &'a [Extent],
     pub(crate) data: &'a [u8],
+    pub(crate) sums: IodSums<'a>,
     pub(crate) staged: Option<&'a StagedIod>,
 }
 
@@ -28,12 +31,16 @@ impl Writing<'_, '_> {
         dkey: NodeState,
         records: &Records<'_>,
     ) -> Result<()> {
-        let Records { rec_size, recxs, data, staged } = *records;
+        let Records { rec_size, recxs, data, mut sums, staged } = *records;
         check_len(rec_size, check_recxs(recxs)?, data.len())?;
         self.ensure_array(node, akey, dkey, rec_size)?;
         let geometry = Geometry::of(rec_size);
-        for (at, part) in parts(geometry, recxs).into_iter().enumerate() {
-            let payload = StagedIod::payload(staged, at, part.bytes(rec_size, data));
+        for (at, part) in parts(rec_size, recxs).into_iter().enumerate() {
+            let bytes = part.bytes(rec_size, data);
+            let payload = Payload {
+                content: StagedIod::content(staged, at, bytes),
+                sums: sums.take(rec_size, bytes.len())?,
+            };
             // Both are below a chunk's records, 2^20.
             let (count, blocks) = (part.count as u32, part.blocks as u32);
             let change = if blocks == 1 {
@@ -43,7 +50,7 @@ impl Writing<'_, '_> {
             };
             self.put_extent(node, geometry.class(part.span()), part.index, change)?;
         }
-        Ok(())
+        check_rest(&sums)
     }
 
     /// Takes records out of the array at an akey's node.

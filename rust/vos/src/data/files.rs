@@ -2,7 +2,7 @@
 
 use super::DataFile;
 use crate::changes::{self, ShardNum};
-use crate::entry::{Entry, Payload};
+use crate::entry::{Content, Entry, Payload};
 use crate::key;
 use crate::log::Beside;
 use crate::media;
@@ -39,7 +39,9 @@ impl Beside for DataFiles {
             let change = change.map_err(|error| error.to_string())?;
             let Some(value) = change.value.filter(|_| key::is_version(change.key)) else { continue };
             let entry = Entry::decode(value).map_err(|error| error.to_string())?;
-            let Some(Payload::Stored(stored)) = entry.change.payload() else { continue };
+            let Some(Payload { content: Content::Stored(stored), .. }) = entry.change.payload() else {
+                continue;
+            };
             // A shard that has no index any more was destroyed later.
             let Some(file) = self.files.read().get(&change.shard).cloned() else { continue };
             if !file.write_again(stored).map_err(|error| error.to_string())? {

@@ -3,6 +3,7 @@
 use super::merge::{LOG_LOOK_BYTES, LOG_LOOK_EVERY, LogLoad};
 use super::rows::{ROW_CEILING, ROW_OBJECT_NUMS, row_of};
 use super::{SYSTEM_SHARD, Store, Writer};
+use crate::batch::Pair;
 use crate::changes::{self, Changes, OneChange, ShardNum};
 use crate::dtx::DtxId;
 use crate::entry::DtxNum;
@@ -272,7 +273,7 @@ impl Tx<'_> {
         shard: ShardNum,
         of: ObjectRef,
         version: Version,
-        pairs: &[(&[u8], &[u8])],
+        pairs: &[Pair<'_>],
     ) -> Result<()> {
         self.is_for(Purpose::Store);
         self.operate(shard, of, version, |writing| writing.update_batch(pairs))

@@ -57,6 +57,10 @@ impl ValueSink for Kept {
         self.0 = Some(vec![0; len]);
         self.0.as_deref_mut()
     }
+
+    fn last(&self, len: usize) -> Option<&[u8]> {
+        self.0.as_ref()?.last(len)
+    }
 }
 
 /// One single value, shown to `found`.
@@ -70,7 +74,7 @@ pub fn fetch_single<R>(
     found: impl FnOnce(&[u8]) -> R,
 ) -> (Seen, Result<Option<R>, VosError>) {
     let mut kept = Kept::default();
-    let mut iods = [FetchIod { akey, value: FetchValue::Single(&mut kept) }];
+    let mut iods = [FetchIod::new(akey, FetchValue::Single(&mut kept))];
     let (seen, result) = view.fetch(of, dkey, &mut iods, version, cond);
     (seen, result.map(|()| kept.0.as_deref().map(found)))
 }

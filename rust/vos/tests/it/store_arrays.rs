@@ -295,7 +295,7 @@ impl World {
         };
         let store = self.store();
         let position = if let Some(value) = value {
-            let iods = [Iod { akey: name, cond: Cond::NONE, value }];
+            let iods = [Iod::new(name, value)];
             let staged = store.stage(self.shard, &iods).unwrap();
             let mut tx = store.begin().unwrap();
             tx.update_staged(self.shard, self.of, version, DKEYS[dkey], &iods, Cond::NONE, staged.as_ref())
@@ -332,8 +332,8 @@ impl World {
         let (name, rec_size) = AKEYS[akey];
         let mut data = vec![UNREAD; (total(recxs) * rec_size) as usize];
         let view = self.store().view(self.shard).unwrap();
-        let array = ArrayFetch { recxs, data: &mut data, rec_size, holes: Vec::new() };
-        let mut iods = [FetchIod { akey: name, value: FetchValue::Array(array) }];
+        let array = ArrayFetch::new(recxs, &mut data, rec_size);
+        let mut iods = [FetchIod::new(name, FetchValue::Array(array))];
         view.fetch(self.of, DKEYS[dkey], &mut iods, at, Cond::NONE).1.unwrap();
         let FetchValue::Array(array) = &iods[0].value else { panic!("another kind") };
         let mut holes = vec![false; total(recxs) as usize];
@@ -446,7 +446,7 @@ proptest! {
 }
 
 fn write<'a>(rec_size: u64, recxs: &'a [Extent], data: &'a [u8]) -> [Iod<'a>; 1] {
-    [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Array { rec_size, recxs, data } }]
+    [Iod::new(b"a", IodValue::Array { rec_size, recxs, data })]
 }
 
 #[test]
@@ -455,8 +455,8 @@ fn an_akey_keeps_its_kind_and_record_size_until_it_is_punched() {
     let of = object(cont, ObjectType::MultiHashed);
     let at = |epoch| Version::new(Epoch(epoch), 1);
     let one = [Extent { index: 0, count: 1 }];
-    let single = [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Single(b"v") }];
-    let holes = [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Holes(&one) }];
+    let single = [Iod::new(b"a", IodValue::Single(b"v"))];
+    let holes = [Iod::new(b"a", IodValue::Holes(&one))];
     let update = |epoch, iods: &[Iod<'_>]| {
         let mut tx = store.begin().unwrap();
         tx.update(shard, of, at(epoch), b"d", iods, Cond::NONE)?;
@@ -487,8 +487,8 @@ fn an_akey_keeps_its_kind_and_record_size_until_it_is_punched() {
         let mut data = [0; 8];
         let data = &mut data[..if rec_size == 4 { 4 } else { 8 }];
         let asked = data.len() as u64;
-        let array = ArrayFetch { recxs: &one, data, rec_size: asked, holes: Vec::new() };
-        let mut iods = [FetchIod { akey: b"a", value: FetchValue::Array(array) }];
+        let array = ArrayFetch::new(&one, data, asked);
+        let mut iods = [FetchIod::new(b"a", FetchValue::Array(array))];
         view.fetch(of, b"d", &mut iods, Version::read_at(Epoch(epoch)), Cond::NONE).1.unwrap();
         let FetchValue::Array(array) = &iods[0].value else { panic!("another kind") };
         assert_eq!(
@@ -498,13 +498,13 @@ fn an_akey_keeps_its_kind_and_record_size_until_it_is_punched() {
     }
     // Read as another size, or as a single value.
     let mut data = [7; 2];
-    let array = ArrayFetch { recxs: &one, data: &mut data, rec_size: 2, holes: Vec::new() };
-    let mut iods = [FetchIod { akey: b"a", value: FetchValue::Array(array) }];
+    let array = ArrayFetch::new(&one, &mut data, 2);
+    let mut iods = [FetchIod::new(b"a", FetchValue::Array(array))];
     view.fetch(of, b"d", &mut iods, Version::read_at(Epoch::MAX), Cond::NONE).1.unwrap();
     let FetchValue::Array(array) = &iods[0].value else { panic!("another kind") };
     assert_eq!((array.rec_size, array.data[0]), (4, 7));
     let mut value: Vec<u8> = Vec::new();
-    let mut iods = [FetchIod { akey: b"a", value: FetchValue::Single(&mut value) }];
+    let mut iods = [FetchIod::new(b"a", FetchValue::Single(&mut value))];
     let read = view.fetch(of, b"d", &mut iods, Version::read_at(Epoch::MAX), Cond::NONE).1;
     assert!(matches!(read, Err(VosError::OtherKind { .. })));
 }
@@ -538,7 +538,7 @@ fn what_is_staged_is_not_free_to_a_count_that_does_not_see_it() {
     let staged: Vec<_> = values
         .iter()
         .map(|value| {
-            let iods = [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Single(value) }];
+            let iods = [Iod::new(b"a", IodValue::Single(value))];
             let staged = store.stage(shard, &iods).unwrap();
             // As the background does at any time.
             while store.census_step().unwrap() {}
@@ -546,7 +546,7 @@ fn what_is_staged_is_not_free_to_a_count_that_does_not_see_it() {
         })
         .collect();
     for ((value, staged), dkey) in values.iter().zip(staged).zip(DKEYS) {
-        let iods = [Iod { akey: b"a", cond: Cond::NONE, value: IodValue::Single(value) }];
+        let iods = [Iod::new(b"a", IodValue::Single(value))];
         let mut tx = store.begin().unwrap();
         let version = Version::new(Epoch(5), 1);
         tx.update_staged(shard, of, version, dkey, &iods, Cond::NONE, staged.as_ref()).unwrap();
@@ -556,7 +556,7 @@ fn what_is_staged_is_not_free_to_a_count_that_does_not_see_it() {
     let view = store.view(shard).unwrap();
     for (value, dkey) in values.iter().zip(DKEYS) {
         let mut found: Vec<u8> = Vec::new();
-        let mut iods = [FetchIod { akey: b"a", value: FetchValue::Single(&mut found) }];
+        let mut iods = [FetchIod::new(b"a", FetchValue::Single(&mut found))];
         view.fetch(of, dkey, &mut iods, Version::read_at(Epoch::MAX), Cond::NONE).1.unwrap();
         assert!(found == *value);
     }

@@ -196,7 +196,7 @@ impl Workload<'_> {
         } else {
             IodValue::Array { rec_size: RECORD as u64, recxs: &recxs, data: &data }
         };
-        let written = [Iod { akey: b"a", cond: Cond::NONE, value }];
+        let written = [Iod::new(b"a", value)];
         let extents = stage(&written);
         let mut tx = store.begin().unwrap();
         for (minor, ((key, value), staged)) in (1..).zip(changes.into_iter().zip(&staged)) {
@@ -223,7 +223,7 @@ impl Workload<'_> {
 }
 
 fn single(value: &[u8]) -> [Iod<'_>; 1] {
-    [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(value) }]
+    [Iod::new(KV_AKEY, IodValue::Single(value))]
 }
 
 fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
@@ -250,8 +250,8 @@ fn content(store: &Store, shard: ShardNum, cont: ContNum, at: Epoch) -> Result<S
     let of = ObjectRef { cont, oid: array() };
     let mut data = vec![0; RECORD * RECORDS];
     let recxs = [Extent { index: 0, count: RECORDS as u64 }];
-    let array = ArrayFetch { recxs: &recxs, data: &mut data, rec_size: RECORD as u64, holes: Vec::new() };
-    let mut iods = [FetchIod { akey: b"a", value: FetchValue::Array(array) }];
+    let array = ArrayFetch::new(&recxs, &mut data, RECORD as u64);
+    let mut iods = [FetchIod::new(b"a", FetchValue::Array(array))];
     let read = view.fetch(of, b"d", &mut iods, Version::read_at(at), Cond::NONE).1;
     read.map_err(|error| error.to_string())?;
     let there = view.exists(of, KeysOf::Object, Version::read_at(at)).1.map_err(|error| error.to_string())?;

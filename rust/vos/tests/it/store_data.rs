@@ -32,12 +32,12 @@ fn of(cont: ContNum) -> ObjectRef {
 }
 
 fn single(value: &[u8]) -> [Iod<'_>; 1] {
-    [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(value) }]
+    [Iod::new(KV_AKEY, IodValue::Single(value))]
 }
 
 fn get(view: &View, cont: ContNum, key: &[u8]) -> Result<Option<Vec<u8>>, VosError> {
     let mut kept = Kept::default();
-    let mut iods = [FetchIod { akey: KV_AKEY, value: FetchValue::Single(&mut kept) }];
+    let mut iods = [FetchIod::new(KV_AKEY, FetchValue::Single(&mut kept))];
     view.fetch(of(cont), key, &mut iods, Version::read_at(Epoch::MAX), Cond::NONE).1?;
     Ok(kept.0)
 }

@@ -84,7 +84,7 @@ impl World {
             Step::Write(key) if !self.is_held(*key) => {
                 let mut tx = self.store().begin().unwrap();
                 let value = epoch.to_le_bytes();
-                let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
+                let iods = [Iod::new(KV_AKEY, IodValue::Single(&value))];
                 tx.update(self.shard, self.of(), Version::new(Epoch(epoch), 1), &[*key], &iods, Cond::NONE)
                     .unwrap();
                 self.store().wait(tx.commit().unwrap(), Durability::Synced).unwrap();
@@ -131,7 +131,7 @@ impl World {
                 written.insert(*key, None);
             } else {
                 let value = self.epoch.to_le_bytes();
-                let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
+                let iods = [Iod::new(KV_AKEY, IodValue::Single(&value))];
                 tx.update(self.shard, self.of(), version, &[*key], &iods, Cond::NONE).unwrap();
                 written.insert(*key, Some(self.epoch));
             }

@@ -56,7 +56,7 @@ impl World {
             100
         };
         value.resize(len, 1);
-        let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
+        let iods = [Iod::new(KV_AKEY, IodValue::Single(&value))];
         let stage = || self.store.stage(self.shard, &iods).map_err(refused);
         let staged = [stage()?, stage()?];
         let mut tx = self.store.begin().map_err(refused)?;

@@ -21,7 +21,7 @@ struct World {
 }
 
 fn iod(value: &[u8]) -> [Iod<'_>; 1] {
-    [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(value) }]
+    [Iod::new(KV_AKEY, IodValue::Single(value))]
 }
 
 impl World {
@@ -234,7 +234,8 @@ fn two_long_keys_with_one_hash_are_never_taken_for_each_other() {
     let world = World::new(StoreOptions::default());
     let batch = |epoch, pairs: &[(&[u8], &[u8])]| {
         let mut tx = world.store.begin().unwrap();
-        let put = tx.update_batch(world.shard, world.of, Version::new(Epoch(epoch), 1), pairs);
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| daos_vos::Pair::new(key, value)).collect();
+        let put = tx.update_batch(world.shard, world.of, Version::new(Epoch(epoch), 1), &pairs);
         put.and_then(|()| tx.commit()).map(drop)
     };
     assert!(matches!(batch(100, &[(&one, b"1"), (&two, b"2")]), Err(VosError::KeyShape { .. })));

@@ -10,7 +10,8 @@ use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{
-    ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, PairPage, ShardNum, Store, StoreOptions, Tx, VosError,
+    ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, Pair, PairPage, ShardNum, Store, StoreOptions, Tx,
+    VosError,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -287,10 +288,8 @@ impl World {
             let value = values.into_values().next().unwrap();
             values = BTreeMap::from([(KV_AKEY.to_vec(), value)]);
         }
-        let iods: Vec<Iod<'_>> = values
-            .iter()
-            .map(|(akey, value)| Iod { akey, cond: Cond::NONE, value: IodValue::Single(value) })
-            .collect();
+        let iods: Vec<Iod<'_>> =
+            values.iter().map(|(akey, value)| Iod::new(akey, IodValue::Single(value))).collect();
         let alive = self.model.dkey_alive(version, object, dkey);
         let akeys = self.model.akeys(version, object, dkey);
         let any = values.keys().any(|akey| akeys.contains(akey));
@@ -359,7 +358,7 @@ impl World {
     /// Values of several keys of the flat object: the same as one put after the other.
     fn batch(&mut self, pairs: &[(Key, Vec<u8>)], late: Option<u64>) {
         let version = self.version(late);
-        let slices: Vec<(&[u8], &[u8])> = pairs.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        let slices: Vec<Pair<'_>> = pairs.iter().map(|(key, value)| Pair::new(key, value)).collect();
         let mut tx = self.store().begin().unwrap();
         tx.update_batch(self.shard, self.object(2), version, &slices).unwrap();
         self.commit(tx);

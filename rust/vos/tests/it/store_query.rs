@@ -50,7 +50,7 @@ proptest! {
             match step {
                 Step::Put(dkey, akey) => {
                     let akey_bytes = akey.to_le_bytes();
-                    let iods = [Iod { akey: &akey_bytes, cond: Cond::NONE, value: IodValue::Single(b"x") }];
+                    let iods = [Iod::new(&akey_bytes, IodValue::Single(b"x"))];
                     tx.update(shard, of, version, &dkey.to_le_bytes(), &iods, Cond::NONE).unwrap();
                     model.entry(*dkey).or_default().insert(*akey);
                 }

@@ -55,7 +55,7 @@ impl World {
     fn put(&mut self, key: u64, len: usize) -> Result<(), VosError> {
         self.epoch += 1;
         let value = value(key, len);
-        let iods = [Iod { akey: KV_AKEY, cond: Cond::NONE, value: IodValue::Single(&value) }];
+        let iods = [Iod::new(KV_AKEY, IodValue::Single(&value))];
         let version = Version::new(Epoch(self.epoch), 1);
         let lsn = self.store.with_room(|| {
             let staged = self.store.stage(self.shard, &iods)?;

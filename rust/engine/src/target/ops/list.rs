@@ -21,7 +21,11 @@ impl Target {
             return (Seen::default(), Err(VosError::Invalid { why }));
         }
         let (seen, page) = self.listed(request, View::list_pairs);
-        (seen, page.map(|page| ListedPairs { keys: page.keys, values: page.values, next: page.next }))
+        let listed = |page: daos_vos::PairPage| {
+            let daos_vos::PairPage { keys, values, sums, next } = page;
+            ListedPairs { keys, values, sums, next }
+        };
+        (seen, page.map(listed))
     }
 
     fn listed<T>(

@@ -2,7 +2,7 @@
 
 use super::super::{Outcome, Target, check_cond};
 use daos_types::Cond;
-use daos_vos::{Seen, VosError};
+use daos_vos::{Seen, VosError, verify_update};
 use daos_wire::Update;
 
 /// Conditions of an update.
@@ -20,6 +20,7 @@ impl Target {
 
     fn try_update(&self, request: &Update<'_>, seen: &mut Seen) -> Result<(), VosError> {
         check_cond(request.cond, KNOWN)?;
+        verify_update(request.of.oid.oid, request.dkey, request.iods)?;
         let staged = self.store.stage(self.shard, request.iods)?;
         let mut tx = self.store.begin()?;
         let of = self.object(request.of, seen)?;

@@ -2,16 +2,13 @@
 
 use super::super::{Outcome, Target};
 use daos_types::{Cond, Iod, IodValue};
-use daos_vos::{KV_AKEY, Seen, VosError};
+use daos_vos::{KV_AKEY, Pair, Seen, VosError, verify_update};
 use daos_wire::{ShardRef, Update};
 
 /// Pairs of one record: other writers wait for some hundred microseconds at most.
 const BATCH_PAIRS_MAX: usize = 256;
 /// Bytes of keys and values of one record; a longer pair is an update by itself.
 const BATCH_BYTES_MAX: usize = 64 << 10;
-
-/// A key and its value.
-type Pair<'a> = (&'a [u8], &'a [u8]);
 
 impl Target {
     /// Several updates, in their order, up to the first that fails. Neighbours that put values into one flat object on no
@@ -40,6 +37,11 @@ impl Target {
     /// One record for all; where there is no room for that, one after the other: what is large of them may fit into gaps then.
     fn update_together(&self, of: ShardRef, pairs: &[Pair<'_>], requests: &[Update<'_>]) -> Outcome<()> {
         let mut seen = Seen::default();
+        for request in requests {
+            if let Err(error) = verify_update(of.oid.oid, request.dkey, request.iods) {
+                return (seen, Err(error));
+            }
+        }
         let mut result = self.store.with_room(|| self.try_update_batch(of, pairs, &mut seen));
         if let Err(VosError::NoSpace { .. }) = result {
             result = requests.iter().try_for_each(|request| {
@@ -72,7 +74,7 @@ fn batch<'a>(requests: &[Update<'a>]) -> Vec<Pair<'a>> {
         .take(BATCH_PAIRS_MAX)
         .map_while(|request| {
             let pair = pair(request).filter(|_| request.of == first.of)?;
-            bytes += pair.0.len() + pair.1.len();
+            bytes += pair.key.len() + pair.value.len();
             (bytes <= BATCH_BYTES_MAX).then_some(pair)
         })
         .collect()
@@ -82,10 +84,10 @@ fn batch<'a>(requests: &[Update<'a>]) -> Vec<Pair<'a>> {
 fn pair<'a>(request: &Update<'a>) -> Option<Pair<'a>> {
     let is_kv = request.of.oid.oid.object_type().is_some_and(daos_types::ObjectType::is_kv);
     match request.iods {
-        [Iod { akey: KV_AKEY, value: IodValue::Single(value), .. }]
+        [Iod { akey: KV_AKEY, value: IodValue::Single(value), sums, .. }]
             if is_kv && request.cond == Cond::NONE =>
         {
-            Some((request.dkey, value))
+            Some(Pair { key: request.dkey, value, sums: *sums })
         }
         _ => None,
     }

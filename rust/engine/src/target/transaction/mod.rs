@@ -9,7 +9,7 @@ mod step;
 use super::ops::{fetch, update};
 use super::{Outcome, Target, check_cond};
 use daos_types::{Cond, Epoch, FetchIod, KeyFound, TargetIdx, Version, limits};
-use daos_vos::{KeysOf, ListRange, Seen, Trace, VosError};
+use daos_vos::{KeysOf, ListRange, Seen, Trace, VosError, verify_update};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, ShardRef, Update};
 use step::{Asked, OwnedFetch, OwnedIod, OwnedPunched, Step, digest, is_refusal};
 
@@ -88,6 +88,7 @@ impl Target {
     ) -> Result<(), VosError> {
         let Update { of, dkey, iods, cond, .. } = *request;
         check_cond(cond, update::KNOWN)?;
+        verify_update(of.oid.oid, dkey, iods)?;
         let minor = draft.next_place()?;
         let object = self.object(of, seen)?;
         let staged = self.store.stage(self.shard, iods)?;

@@ -1,8 +1,8 @@
 //! The operations of a transaction, kept with what they were answered so that they can be run again.
 
 use daos_types::{
-    AkeyQuery, ArrayFetch, Cond, Der, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue, KeyFound, KeyQuery,
-    Punched, ValueSink, Version,
+    AkeyQuery, ArrayFetch, Checksums, Cond, Der, Epoch, Extent, FetchIod, FetchValue, Iod, IodSums, IodValue,
+    KeyFound, KeyQuery, Punched, ValueSink, Version,
 };
 use daos_vos::{KeysOf, ListRange, ObjectRef, Seen, ShardNum, Staged, Trace, Tx, View, VosError};
 use daos_wire::ShardRef;
@@ -34,6 +34,8 @@ pub(super) struct OwnedIod {
     akey: Vec<u8>,
     cond: Cond,
     value: OwnedValue,
+    summed_by: Checksums,
+    sums: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,8 @@ impl OwnedIod {
         let own = |iod: &Iod<'_>| Self {
             akey: iod.akey.to_vec(),
             cond: iod.cond,
+            summed_by: iod.sums.by,
+            sums: iod.sums.bytes.to_vec(),
             value: match iod.value {
                 IodValue::Single(value) => OwnedValue::Single(value.to_vec()),
                 IodValue::NoSingle => OwnedValue::NoSingle,
@@ -89,7 +93,7 @@ impl OwnedIod {
             OwnedValue::Array { recxs, data, .. } => data.len() + size_of_val(recxs.as_slice()),
             OwnedValue::Holes(recxs) => size_of_val(recxs.as_slice()),
         };
-        size_of::<Self>() + self.akey.len() + value
+        size_of::<Self>() + self.akey.len() + self.sums.len() + value
     }
 
     fn lend(&self) -> Iod<'_> {
@@ -101,7 +105,8 @@ impl OwnedIod {
             }
             OwnedValue::Holes(recxs) => IodValue::Holes(recxs),
         };
-        Iod { akey: &self.akey, cond: self.cond, value }
+        let sums = IodSums { by: self.summed_by, bytes: &self.sums };
+        Iod { akey: &self.akey, cond: self.cond, value, sums }
     }
 }
 
@@ -138,6 +143,10 @@ impl ValueSink for Nowhere {
     fn put(&mut self, _: &[u8]) {}
 
     fn room(&mut self, _: usize) -> Option<&mut [u8]> {
+        None
+    }
+
+    fn last(&self, _: usize) -> Option<&[u8]> {
         None
     }
 }
@@ -223,17 +232,14 @@ impl Asked {
                 let mut fetches: Vec<FetchIod<'_>> = iods
                     .iter()
                     .zip(&mut sinks)
-                    .map(|(iod, sink)| FetchIod {
-                        akey: &iod.akey,
-                        value: match &iod.array {
+                    .map(|(iod, sink)| {
+                        let value = match &iod.array {
                             None => FetchValue::Single(sink),
-                            Some((rec_size, recxs)) => FetchValue::Array(ArrayFetch {
-                                recxs,
-                                data: &mut [],
-                                rec_size: *rec_size,
-                                holes: Vec::new(),
-                            }),
-                        },
+                            Some((rec_size, recxs)) => {
+                                FetchValue::Array(ArrayFetch::new(recxs, &mut [], *rec_size))
+                            }
+                        };
+                        FetchIod::new(&iod.akey, value)
                     })
                     .collect();
                 let mut trace = Trace::probe(epoch);
