@@ -3,12 +3,12 @@
 use crate::changes::{self, Changes, OneChange, ShardNum};
 use crate::data::{Stored, reference};
 use crate::dtx::{DtxId, DtxRow, Status};
-use crate::entry::{self, Change, DtxNum, Entry, Payload};
+use crate::entry::{self, Change, Content, DtxNum, Entry, Payload};
 use crate::key::{self, ContNum, KeyBuf, ObjNum};
 use crate::rollback::Rollbacks;
 use daos_fuzz::{Meter, fuzz, unsealed};
 use daos_types::object_id::KeyKind;
-use daos_types::{Epoch, ObjectId, ShardIdx, UnitOid, Version};
+use daos_types::{ChecksumKind, Epoch, ObjectId, ShardIdx, Sums, UnitOid, Version};
 
 #[global_allocator]
 static METER: Meter = Meter;
@@ -41,16 +41,24 @@ fn references_into_the_data_file() {
 fn entries() {
     let references = references();
     let stored = Stored::parse(&references[2]).unwrap();
+    let plain = |content| Payload { content, sums: None };
+    let one = Sums { kind: ChecksumKind::Crc32, piece: 5, bytes: &[7; 4] };
+    let many = Sums { kind: ChecksumKind::Crc64, piece: 1, bytes: &[7; 32] };
     let changes = [
         Change::Create,
         Change::Punch,
         Change::NoValue,
         Change::Array(8),
         Change::Hole(3),
-        Change::Value(Payload::Inline(b"value")),
-        Change::Value(Payload::Stored(stored)),
-        Change::Records { count: 2, payload: Payload::Inline(b"abcd") },
-        Change::Strided { count: 3, blocks: 2, stride: 4, payload: Payload::Stored(stored) },
+        Change::Value(plain(Content::Inline(b"value"))),
+        Change::Value(Payload { content: Content::Inline(b"value"), sums: Some(one) }),
+        Change::Value(plain(Content::Stored(stored))),
+        Change::Records { count: 2, payload: plain(Content::Inline(b"abcd")) },
+        Change::Records {
+            count: 2,
+            payload: Payload { content: Content::Inline(b"abcd"), sums: Some(many) },
+        },
+        Change::Strided { count: 3, blocks: 2, stride: 4, payload: plain(Content::Stored(stored)) },
     ];
     let mut corpus = Vec::new();
     for change in changes {
@@ -71,9 +79,9 @@ fn entries() {
         assert_eq!(again, bytes);
         assert_eq!(dtx, entry.dtx);
         let payload = entry.change.payload();
-        let named = payload.and_then(|payload| match payload {
-            Payload::Stored(stored) => Some(stored.run()),
-            Payload::Inline(_) => None,
+        let named = payload.and_then(|payload| match payload.content {
+            Content::Stored(stored) => Some(stored.run()),
+            Content::Inline(_) => None,
         });
         assert_eq!(run.unwrap(), named);
         assert_eq!(Entry::decode(&committed).unwrap(), Entry { dtx: DtxNum::COMMITTED, ..entry });
