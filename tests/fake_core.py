@@ -75,7 +75,7 @@ class FakeDisk:
     fail: dict[str, DaosError] = field(default_factory=dict)
     opened: dict[str, object] = field(default_factory=dict)
 
-    def open(self, path: str, *, create: bool, targets: int, durability: int) -> EmbeddedFake:
+    def open(self, path: str, *, create: bool, targets: int, durability: int, size: int | None = None) -> EmbeddedFake:
         """Open a system as `_core.Embedded.open` does."""
         self.opened = {"path": path, "create": create, "targets": targets, "durability": durability}
         system = self.systems.get(path)
@@ -133,6 +133,10 @@ class EmbeddedFake:
     @property
     def targets(self) -> int:
         return self.system.targets
+
+    def space(self) -> tuple[int, int, int, int]:
+        self.enter("space")
+        return 1 << 30, 1 << 29, 1 << 20, 1 << 24
 
     def close(self) -> None:
         self.closed = True

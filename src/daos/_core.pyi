@@ -50,6 +50,7 @@ class Embedded:
         create: bool,
         targets: int,
         durability: int,
+        size: int | None = None,
         memtable_bytes: int | None = None,
     ) -> Embedded:
         """Open a system, or make it.
@@ -59,6 +60,7 @@ class Embedded:
             create: Make it if it is not there; else `DER.NONEXIST`.
             targets: The number of targets of a new system; an existing one keeps its own.
             durability: 0 buffered, 1 interval, 2 synced.
+            size: Bytes that its files may have; None keeps what it was told before.
             memtable_bytes: When changes are merged into the base index; None for the default.
 
         Raises:
@@ -67,6 +69,7 @@ class Embedded:
             CorruptionError: It is damaged.
             AccessError: No permission.
         """
+    def space(self) -> tuple[int, int, int, int]: ...
     def close(self) -> None: ...
     def pool_create(self, label: str, props: bytes) -> Pool: ...
     def pool_open(self, label_or_uuid: str) -> Pool: ...

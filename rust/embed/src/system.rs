@@ -12,7 +12,7 @@ use daos_engine::{HybridClock, Target, WallClock};
 use daos_locks::Mutex;
 use daos_types::{Checksums, Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
-use daos_vos::{Rows, Store, StoreOptions, VosError};
+use daos_vos::{Rows, Space, Store, StoreOptions, VosError};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,13 +32,26 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of a memtable; `None` for the default.
     pub memtable_bytes_max: Option<usize>,
+    /// Bytes that its files may have; it keeps that. `None`: what it was told before, or as many as the device has.
+    pub size: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, targets: 1, durability: Durability::Synced, memtable_bytes_max: None }
+        Self {
+            create: true,
+            targets: 1,
+            durability: Durability::Synced,
+            memtable_bytes_max: None,
+            size: None,
+        }
     }
 }
+
+/// The row that keeps the system's size.
+const SIZE_ROW: &[u8] = b"size";
+/// Less has no room for the log, the indexes and what is kept back for deletes.
+const SIZE_MIN: u64 = 64 << 20;
 
 #[derive(Debug)]
 struct OsClock;
@@ -130,6 +143,7 @@ impl System {
             directory: Mutex::new(directory),
         });
         system.remove_orphans()?;
+        system.settle_size(options.size)?;
         let epochs = Arc::clone(&system.guard.epochs);
         store.set_relief(Relief::new(&store, Arc::clone(&system.clock), Arc::clone(&epochs)));
         let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock), epochs);
@@ -138,6 +152,46 @@ impl System {
         })?;
         *system.guard.background.lock() = Some(background);
         Ok(system)
+    }
+
+    /// Gives it the size that was asked for, and keeps it; or the one it was given before.
+    fn settle_size(&self, wanted: Option<u64>) -> Result<()> {
+        let store = &self.guard.store;
+        let row = self.guard.row(SIZE_ROW)?;
+        let wrong = || Error::new(Der::DfInval, "the row of the system's size has no known form");
+        let kept = match row {
+            Some(row) => Some(u64::from_le_bytes(row.try_into().map_err(|_| wrong())?)),
+            None => None,
+        };
+        let Some(size) = wanted.filter(|wanted| Some(*wanted) != kept) else {
+            let Some(kept) = kept else { return Ok(()) };
+            // What a merge or a log once needed beyond it stays.
+            let space = store.space().map_err(told)?;
+            return store.set_bytes_max(Some(kept.max(space.used + space.promised))).map_err(told);
+        };
+        if size < SIZE_MIN {
+            let message = format!("a system of {size} bytes is too small");
+            return Err(Error::new(Der::Inval, message).hint("at least 64 MiB"));
+        }
+        store.set_bytes_max(Some(size)).map_err(|error| match error {
+            VosError::NoSpace { why } => {
+                Error::new(Der::Nospace, format!("the system cannot have {size} bytes: {why}"))
+                    .hint("give it more, or delete something and aggregate first")
+            }
+            other => told(other),
+        })?;
+        let commit = || {
+            let mut tx = store.begin()?;
+            tx.set_service_row(SIZE_ROW, Some(&size.to_le_bytes()))?;
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        commit().map_err(told)
+    }
+
+    /// How its bytes are used. Cheap: nothing is walked.
+    pub fn space(&self) -> Result<Space> {
+        let _open = self.guard.enter()?;
+        self.guard.store.space().map_err(told)
     }
 
     /// Shards of pools whose creation or destruction was cut short.

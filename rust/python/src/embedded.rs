@@ -19,18 +19,19 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Opens a system, or makes it.
     #[staticmethod]
-    #[pyo3(signature = (path, *, create, targets, durability, memtable_bytes = None))]
+    #[pyo3(signature = (path, *, create, targets, durability, size = None, memtable_bytes = None))]
     fn open(
         py: Python<'_>,
         path: &str,
         create: bool,
         targets: u32,
         durability: u8,
+        size: Option<u64>,
         memtable_bytes: Option<usize>,
     ) -> PyResult<Self> {
         let durability = Durability::from_number(durability)
             .ok_or_else(|| PyValueError::new_err("durability is 0 (buffered), 1 (interval) or 2 (synced)"))?;
-        let options = Options { create, targets, durability, memtable_bytes_max: memtable_bytes };
+        let options = Options { create, targets, durability, memtable_bytes_max: memtable_bytes, size };
         let open = || match path {
             ":memory:" => System::in_memory(&options),
             path => System::open(Path::new(path), &options),
@@ -42,6 +43,12 @@ impl Embedded {
     #[getter]
     fn targets(&self) -> u32 {
         self.system.targets()
+    }
+
+    /// Bytes in all, free, used by files, and kept back for deletes.
+    fn space(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64)> {
+        let space = py.detach(|| self.system.space()).or_raise(py)?;
+        Ok((space.total, space.free, space.used, space.reserved))
     }
 
     /// Closes it and all that was opened from it; closing again is no error.

@@ -42,6 +42,10 @@ class System:
         """The number of its targets."""
         return self._sync.targets
 
+    async def space(self) -> sync_face.Space:
+        """Return how its bytes are used; as `daos.System.space`."""
+        return await self._home.call(self._sync.space)
+
     async def pools(self) -> list[Listed]:
         """Return UUID and label of each pool, in the order of the labels."""
         return await self._home.call(self._sync.pools)
@@ -115,6 +119,7 @@ def open_system(
     create: bool = True,
     targets: int = 1,
     durability: Durability = "synced",
+    size: int | str | None = None,
 ) -> _Opening[System]:
     """Open a system in this process; await it, or enter it by `async with`.
 
@@ -123,7 +128,7 @@ def open_system(
 
     async def start() -> System:
         home = Home()
-        options = partial(sync_face.open_system, create=create, targets=targets, durability=durability)
+        options = partial(sync_face.open_system, create=create, targets=targets, durability=durability, size=size)
         return System(await home.call(lambda: options(path)), home)
 
     return _Opening(start)
@@ -136,6 +141,7 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
     create: bool = True,
     targets: int = 1,
     durability: Durability = "synced",
+    size: int | str | None = None,
 ) -> _Opening[Pool]:
     """Open a pool of a system in this process; await it, or enter it by `async with`, which closes the system.
 
@@ -144,7 +150,7 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
 
     async def start() -> Pool:
         home = Home()
-        options = partial(sync_face.open, pool=pool, create=create, targets=targets, durability=durability)
+        options = partial(sync_face.open, pool=pool, create=create, targets=targets, durability=durability, size=size)
         sync = await home.call(lambda: options(path))
         return Pool(sync, System(sync.system, home), home, owns_system=True)
 

@@ -14,7 +14,7 @@ from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.object import Object
 from daos.client.pool import Listed, Pool
-from daos.client.system import System, open, open_system  # noqa: A004 -- it is called `daos.open`
+from daos.client.system import Space, System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.client.transaction import Transaction
 from daos.model.snapshots import Snapshot
 
@@ -40,6 +40,7 @@ __all__ = [
     "Pool",
     "Range",
     "Snapshot",
+    "Space",
     "System",
     "Transaction",
     "open",

@@ -306,6 +306,9 @@ class EmbeddedCore(Protocol):
     def targets(self) -> int:
         """The number of its targets."""
 
+    def space(self) -> tuple[int, int, int, int]:
+        """Return bytes in all, free, used by files, and kept back for deletes."""
+
     def close(self) -> None:
         """Close it and all that was opened from it; closing again is no error."""
 

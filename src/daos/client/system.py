@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from daos import _core
@@ -10,6 +11,7 @@ from daos.client.container import Create, check_create
 from daos.client.pool import Listed, Pool
 from daos.errors import DER, ExistsError, InvalidError, NotFoundError
 from daos.model.labels import check_label, check_reference, is_uuid
+from daos.model.sizes import parse_size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from daos.client._seam import EmbeddedCore
 
-__all__ = ["Durability", "System", "open", "open_system"]
+__all__ = ["Durability", "Space", "System", "open", "open_system"]
 
 MEMORY = ":memory:"
 """The path of a system that is gone when it is closed."""
@@ -28,6 +30,23 @@ Durability = Literal["synced", "interval", "buffered"]
 _DURABILITY = {"buffered": 0, "interval": 1, "synced": 2}
 _POOL_PROPS = b"\x80"
 """No properties: an empty map of MessagePack."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """How the bytes of a system are used. Returned by `System.space`.
+
+    Attributes:
+        total: What its files may have: the size it was given, or what its device offers.
+        free: What can be stored yet.
+        used: What its files have; inside of them is room that is counted as free, too.
+        reserved: What is kept back, so that deletes and aggregation work on a full system.
+    """
+
+    total: int
+    free: int
+    used: int
+    reserved: int
 
 
 class System:
@@ -48,6 +67,10 @@ class System:
     def targets(self) -> int:
         """The number of its targets."""
         return self._core.targets
+
+    def space(self) -> Space:
+        """Return how its bytes are used. Cheap: nothing is walked."""
+        return Space(*self._core.space())
 
     def pools(self) -> list[Listed]:
         """Return UUID and label of each pool, in the order of the labels."""
@@ -123,9 +146,9 @@ class System:
         return f"<daos.System {self._path}>"
 
 
-def _open_core(path: str, *, create: bool, targets: int, durability: int) -> EmbeddedCore:
+def _open_core(path: str, *, create: bool, targets: int, durability: int, size: int | None = None) -> EmbeddedCore:
     """Open the native system; the one place that does, so that a test can put a fake here."""
-    return _core.Embedded.open(path, create=create, targets=targets, durability=durability)
+    return _core.Embedded.open(path, create=create, targets=targets, durability=durability, size=size)
 
 
 def open_system(
@@ -134,6 +157,7 @@ def open_system(
     create: bool = True,
     targets: int = 1,
     durability: Durability = "synced",
+    size: int | str | None = None,
 ) -> System:
     """Open a system in this process, which then holds it alone.
 
@@ -141,6 +165,8 @@ def open_system(
         path: Its directory; `:memory:` for one that is gone when it is closed.
         create: Make it if it is not there.
         targets: The number of targets of a system that is made, 1 to 64; an existing one keeps its own.
+        size: Bytes that its files may have in all, as an int or a text such as `10GB` or `512MiB`, at least 64 MiB. It
+            keeps that until it is opened with another; without one ever, the device is the limit.
         durability: What a returned call promises: `synced`, it survives a power cut; `interval`, so it does but for the
             last second; `buffered`, it survives the death of the process.
 
@@ -150,6 +176,7 @@ def open_system(
         InvalidError: `DER.INVAL`: a bad argument, or a directory of something else; `DER.DF_INCOMPT`: a newer format.
         CorruptionError: `DER.CSUM` or `DER.DF_INVAL`: it is damaged.
         AccessError: `DER.NO_PERM`.
+        NoSpaceError: `DER.NOSPACE`: more than `size` is in use; the device is full.
     """
     if not isinstance(path, str | os.PathLike):
         raise InvalidError(f"a path is a str or a Path, not {type(path).__name__}", hint='a directory, or ":memory:"')
@@ -166,7 +193,8 @@ def open_system(
         raise InvalidError(f"invalid number of targets {targets!r}", hint=f"from 1 to {TARGETS_MAX}")
     if durability not in _DURABILITY:
         raise InvalidError(f"durability cannot be {durability!r}", hint='one of "synced", "interval", "buffered"')
-    core = _open_core(where, create=bool(create), targets=targets, durability=_DURABILITY[durability])
+    limit = None if size is None else parse_size(size, "size")
+    core = _open_core(where, create=bool(create), targets=targets, durability=_DURABILITY[durability], size=limit)
     return System(core, where)
 
 
@@ -177,6 +205,7 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
     create: bool = True,
     targets: int = 1,
     durability: Durability = "synced",
+    size: int | str | None = None,
 ) -> Pool:
     """Open a pool of a system in this process; closing the pool closes the system.
 
@@ -186,13 +215,14 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
         create: Whether system and pool are made if they are not there.
         targets: As `open_system`.
         durability: As `open_system`.
+        size: As `open_system`.
 
     Raises:
         DaosError: As `open_system` and `System.pool`.
     """
     # Before anything is made on disk.
     check_reference(pool, "pool")
-    system = open_system(path, create=create, targets=targets, durability=durability)
+    system = open_system(path, create=create, targets=targets, durability=durability, size=size)
     try:
         return system._pool(pool, create=create, owns_system=True)  # noqa: SLF001 -- one class in two
     except BaseException:
