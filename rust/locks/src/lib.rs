@@ -116,12 +116,14 @@ impl Condvar {
         }
     }
 
-    /// Wakes all that wait for a change that was made under the lock.
+    /// Wakes all that wait for a change that was made under the lock; how many they are.
     #[inline]
-    pub fn notify_all(&self) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
+    pub fn notify_all(&self) -> usize {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        if waiting > 0 {
             self.inner.notify_all();
         }
+        waiting
     }
 }
 

@@ -27,7 +27,7 @@ use recover::{End, Scanner};
 use state::{Begin, Job, Place, Segment, State, Status};
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use superblock::{Entry, Head, Start, Superblock};
 use supply::Making;
@@ -45,6 +45,8 @@ pub struct Log {
     beside: Option<Arc<dyn Beside>>,
     state: Mutex<State<File>>,
     wake: Condvar,
+    /// Whether others than its leader waited for the last group.
+    company: AtomicBool,
     /// Held over the I/O that changes the superblock or makes segments; taken before `state`, never inside it.
     supply: Mutex<Supply>,
     written: AtomicU64,
@@ -236,6 +238,7 @@ impl Log {
             durable: AtomicU64::new(state.durable().0),
             state: Mutex::new(state),
             wake: Condvar::new(),
+            company: AtomicBool::new(false),
             bytes_max: AtomicU64::new(options.log_bytes_max),
             supply: Mutex::new(Supply { file, superblock, making: None, durable_then: Lsn::ZERO }),
         }
@@ -257,11 +260,20 @@ impl Log {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state.lock();
         state.want(lsn, durability);
+        // Where several wait for each group, those who have just been told of the last one get their turn to submit before the
+        // next begins: it is longer then, and there are fewer.
+        let mut company = self.company.load(Ordering::Relaxed);
         loop {
             match state.status(lsn, durability) {
                 Status::Done => return Ok(()),
                 Status::Failed(error) => return Err(error),
                 Status::Pending => {}
+            }
+            if std::mem::take(&mut company) {
+                drop(state);
+                std::thread::yield_now();
+                state = self.state.lock();
+                continue;
             }
             match state.take() {
                 Some(job) => state = self.carry_out(state, job),
@@ -300,7 +312,7 @@ impl Log {
         state.complete(job, result.map_err(|error| error.to_string()));
         self.written.store(state.written().0, Ordering::Release);
         self.durable.store(state.durable().0, Ordering::Release);
-        self.wake.notify_all();
+        self.company.store(self.wake.notify_all() > 0, Ordering::Relaxed);
         state
     }
 
