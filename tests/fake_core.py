@@ -77,7 +77,13 @@ class FakeDisk:
 
     def open(self, path: str, *, create: bool, targets: int, durability: int, size: int | None = None) -> EmbeddedFake:
         """Open a system as `_core.Embedded.open` does."""
-        self.opened = {"path": path, "create": create, "targets": targets, "durability": durability}
+        self.opened = {
+            "path": path,
+            "create": create,
+            "targets": targets,
+            "durability": durability,
+            "size": size,
+        }
         system = self.systems.get(path)
         if system is None:
             if not create:

@@ -11,7 +11,7 @@ fn a_refusal_waits_for_the_change_that_refused_it() {
     let oid = UnitOid { oid: ObjectId::generate(ObjectType::KvHashed, 1, 1, 0, 1), shard: ShardIdx(0) };
     let of = ShardRef { cont: CONTAINER, oid };
     let durability = Durability::Synced;
-    let iods = [Iod { akey: b"0", cond: Cond::NONE, value: IodValue::Single(b"v") }];
+    let iods = [Iod::new(b"0", IodValue::Single(b"v"))];
     let update = |cond| target.update(&Update { of, dkey: b"k", iods: &iods, cond, durability });
     let punch = |cond| target.punch(&Punch { of, what: Punched::Dkey(b"k"), cond, durability });
     let (written, done) = update(Cond::NONE);
