@@ -76,7 +76,7 @@ def test_what_fails_after_the_system_is_open_closes_it(disk: FakeDisk) -> None:
 
 
 def test_the_core_gets_what_was_asked(disk: FakeDisk) -> None:
-    daos.open(Path("dir") / "x", targets=4, durability="interval", create=True)
+    daos.open(Path("dir") / "x", targets=4, durability="interval", create=True, size="10GB")
     assert disk.opened == {"path": "dir/x", "create": True, "targets": 4, "durability": 1, "size": 10**10}
     daos.open(":memory:", durability="buffered")
     assert disk.opened == {"path": ":memory:", "create": True, "targets": 1, "durability": 0, "size": None}
