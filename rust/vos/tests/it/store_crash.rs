@@ -271,29 +271,24 @@ fn check(
 ) -> Result<usize, String> {
     let now = content(store, shard, cont, Epoch::MAX)?;
     let mut why = None;
-    let mut held = None;
-    // After a rollback two numbers of changes have one content; the histories differ.
+    // After a rollback two numbers of changes have one content; the histories differ, or the epochs that were used.
     for fits in (promise.durable..=promise.begun).rev().filter(|held| truth.after[*held] == now) {
         let mut differs = None;
+        if store.epoch_ceiling() < epoch(fits) && fits > 0 {
+            differs = Some(format!("the epoch ceiling {} is below what was used", store.epoch_ceiling()));
+        }
         for old in [1, 2, 5, LOOK_BACK].map(|back| fits.saturating_sub(back)) {
             if content(store, shard, cont, epoch(old))? != truth.after[old] {
                 differs = Some(format!("{fits} changes are there, but the history differs after {old}"));
             }
         }
-        if differs.is_none() {
-            held = Some(fits);
-            break;
+        match differs {
+            None => return Ok(fits),
+            Some(differs) => why = Some(differs),
         }
-        why = differs;
     }
-    let Some(held) = held else {
-        let any = truth.after.iter().rposition(|state| *state == now);
-        return Err(why.unwrap_or_else(|| format!("{promise:?}, but the content is that of {any:?}")));
-    };
-    if store.epoch_ceiling() < epoch(held) && held > 0 {
-        return Err(format!("the epoch ceiling {} is below what was used", store.epoch_ceiling()));
-    }
-    Ok(held)
+    let any = truth.after.iter().rposition(|state| *state == now);
+    Err(why.unwrap_or_else(|| format!("{promise:?}, but the content is that of {any:?}")))
 }
 
 fn record(seed: u64, changes: usize, acknowledge_early: bool) -> (History, Truth) {
