@@ -90,7 +90,10 @@ pub enum By<'a> {
 
 impl World {
     pub fn new() -> Self {
-        let options = StoreOptions { defer_bytes_max: LARGE - 1, ..StoreOptions::default() };
+        Self::with(StoreOptions { defer_bytes_max: LARGE - 1, ..StoreOptions::default() })
+    }
+
+    pub fn with(options: StoreOptions) -> Self {
         let store = Arc::new(Store::create(Arc::new(MemoryMedia::new()), [7; 16], options).unwrap());
         let clock = Arc::new(HybridClock::new(Arc::new(Still), Epoch::ZERO));
         let shards: Vec<_> =
