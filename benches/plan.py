@@ -118,7 +118,7 @@ def big_steps(synced: int, gets: int, crashed: int) -> tuple[Step, ...]:
 def alone_steps(*, quick: bool) -> tuple[Step, ...]:
     """Return what is done of arrays and transactions, each on a store of its own."""
     mib = 1 << 20
-    total = 128 if quick else 1024
+    total = 64 if quick else 1024
     ours = STORES[:1]
     steps = []
     for size in (mib,) if quick else (mib, 64 * mib):
@@ -126,7 +126,7 @@ def alone_steps(*, quick: bool) -> tuple[Step, ...]:
         steps.append(Step("array_write", count, SYNCED, size, systems=("daos", "raw", "memmap")))
         steps.append(Step("array_write", count, BUFFERED, size, systems=ARRAYS))
         steps.append(Step("array_read", count, BUFFERED, size, systems=ARRAYS))
-    parts = 2_000 if quick else 8_000
+    parts = 1_000 if quick else 8_000
     for durability, count in ((SYNCED, parts // 4), (BUFFERED, parts)):
         steps += [Step(name, count, durability, BIG, systems=ours) for name in ("part_aligned", "part_unaligned")]
         steps.append(Step("transfer", count, durability, systems=("daos", "sqlite")))
