@@ -7,6 +7,7 @@ use daos_types::{
     ContainerId, Der, Durability, Epoch, KeyDifference, ObjectId, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_wire::{Diff, Objects, ShardRef};
+use std::collections::VecDeque;
 
 /// Objects, or akeys, in one page.
 const PAGE_COUNT_MAX: usize = 64 << 10;
@@ -104,19 +105,26 @@ pub fn diff<S: Survey + ?Sized>(
 ) -> Result<DiffPage> {
     /// Objects without a difference of which one page passes over so many.
     const PASSED_MAX: usize = 1024;
+    /// Objects that are listed at a time.
+    const AHEAD: usize = 64;
     let count_max = count_max.clamp(1, PAGE_COUNT_MAX);
     let mut place =
         Place::decode(anchor).ok_or_else(|| Error::new(Der::Inval, "no anchor of a comparison"))?;
     let mut page = DiffPage::default();
     let mut passed = 0;
+    let mut ahead = VecDeque::new();
     while page.differences.len() < count_max && passed < PASSED_MAX {
         passed += 1;
         let (oid, shard, from) = match place {
             Place::In(oid, shard, from) => (oid, shard, from),
             Place::Behind(last) => {
-                let listed = objects(route, cont, &[before, after], last, 1, durability)?;
-                match (listed.oids.first(), listed.next) {
-                    (Some(oid), _) => (*oid, 0, Vec::new()),
+                let mut next = None;
+                if ahead.is_empty() {
+                    let listed = objects(route, cont, &[before, after], last, AHEAD, durability)?;
+                    (ahead, next) = (listed.oids.into(), listed.next);
+                }
+                match (ahead.pop_front(), next) {
+                    (Some(oid), _) => (oid, 0, Vec::new()),
                     (None, Some(next)) => {
                         place = Place::Behind(Some(next));
                         continue;

@@ -142,13 +142,10 @@ fn look(
         }
         looked += 1;
         page.entries += 1;
+        let name = || name_of(kind, merge.key(), tree.mark());
         match Entry::decode(merge.value()) {
-            Err(error) => {
-                let what = format!("{}: {error}", name_of(kind, merge.key(), tree.mark()));
-                page.damaged.push((unit.oid, what));
-            }
+            Err(error) => page.damaged.push((unit.oid, format!("{}: {error}", name()))),
             Ok(Entry { change, .. }) => {
-                let name = || name_of(kind, merge.key(), tree.mark());
                 match change.payload().map(|payload| (payload.content, payload.sums)) {
                     Some((Content::Stored(stored), sums)) => {
                         let mut reference = Vec::new();
@@ -162,11 +159,7 @@ fn look(
                     _ => {}
                 }
                 if matches!(change, Change::Array(_)) && kind.is_kv() {
-                    let what = format!(
-                        "{}: an array in a key-value object",
-                        name_of(kind, merge.key(), tree.mark())
-                    );
-                    page.damaged.push((unit.oid, what));
+                    page.damaged.push((unit.oid, format!("{}: an array in a key-value object", name())));
                 }
             }
         }

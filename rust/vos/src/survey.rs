@@ -175,10 +175,21 @@ impl Comparison<'_, '_> {
             }
             passed += 1;
             let here = self.merge.key().to_vec();
-            let (mut node, dkey, states) = match inside.take() {
+            let (node, dkey, states) = match inside.take() {
                 Some(inside) if key::is_of_node(&here, inside.0.as_slice()) => inside,
                 _ => {
                     let (mut node, dkey) = self.node_here(&tree, self.kind.dkey_kind())?;
+                    if self.kind.is_kv() {
+                        // Its versions hold the value; there is nothing below.
+                        place.clear();
+                        place.extend_from_slice(node.as_slice());
+                        place.push(LEVEL_END);
+                        if let Some(how) = self.newest(&mut node, self.object)? {
+                            let akey = KV_AKEY.to_vec();
+                            page.keys.push(KeyDifference { dkey, akey, how, records: Vec::new() });
+                        }
+                        continue;
+                    }
                     let states = self.both(self.object, |merge, at, above| {
                         node::state(merge, &mut node, at, above.floor)
                     })?;
@@ -187,16 +198,6 @@ impl Comparison<'_, '_> {
             };
             place.clear();
             place.extend_from_slice(node.as_slice());
-            if self.kind.is_kv() {
-                place.push(LEVEL_END);
-                let newest = self.both(self.object, |merge, at, above| {
-                    node::newest(merge, &mut node, at, above.floor, |version, _| version)
-                })?;
-                if let Some(how) = difference(newest) {
-                    page.keys.push(KeyDifference { dkey, akey: KV_AKEY.to_vec(), how, records: Vec::new() });
-                }
-                continue;
-            }
             let mut below = node.clone();
             below.below();
             if !(states.0.alive || states.1.alive)
@@ -249,14 +250,23 @@ impl Comparison<'_, '_> {
         Ok((node, user))
     }
 
+    /// How a node differs by its newest versions, below what stands as given.
+    fn newest(&mut self, node: &mut KeyBuf, above: Both<NodeState>) -> Result<Option<How>> {
+        let versions =
+            self.both(above, |merge, at, above| node::newest(merge, node, at, above.floor, |at, _| at))?;
+        Ok(match versions {
+            Both(None, Some(_)) => Some(How::Added),
+            Both(Some(_), None) => Some(How::Removed),
+            Both(before, after) => (before != after).then_some(How::Changed),
+        })
+    }
+
     /// How an akey differs.
     fn akey(&mut self, node: &mut KeyBuf, dkey: Both<NodeState>) -> Result<Option<(How, Vec<Extent>)>> {
         let leaf = self.both(dkey, |merge, at, above| Leaf::load(merge, node, at, above.floor))?;
         let is_array = |leaf: &Leaf| matches!(leaf.holds, Holds::Array(_));
-        let newest =
-            self.both(dkey, |merge, at, above| node::newest(merge, node, at, above.floor, |at, _| at))?;
         if !is_array(&leaf.0) && !is_array(&leaf.1) {
-            return Ok(difference(newest).map(|how| (how, Vec::new())));
+            return Ok(self.newest(node, dkey)?.map(|how| (how, Vec::new())));
         }
         let records = self.records(node, leaf)?;
         Ok(match (leaf.0.holds, leaf.1.holds) {
@@ -287,14 +297,6 @@ impl Comparison<'_, '_> {
             on = self.merge.step()?;
         }
         Ok(joined(found))
-    }
-}
-
-fn difference<T: PartialEq>(newest: Both<Option<T>>) -> Option<How> {
-    match newest {
-        Both(None, Some(_)) => Some(How::Added),
-        Both(Some(_), None) => Some(How::Removed),
-        Both(before, after) => (before != after).then_some(How::Changed),
     }
 }
 

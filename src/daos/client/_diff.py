@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from daos.client._keys import CODEC_OF, INT_KEYS
-from daos.client._names import ROOT, Entry, KeyKind, Kind, ObjectId, ObjectType
+from daos.client._names import ROOT, Entry, KeyKind, ObjectId, ObjectType
 from daos.errors import CorruptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from daos.client._seam import ContainerCore, DifferenceCore, KVCore
 
@@ -48,13 +49,13 @@ class Difference:
 class Names:
     """The names of two states, by what they stand for."""
 
-    def __init__(self, roots: tuple[KVCore, KVCore], page_keys: int) -> None:
+    def __init__(self, roots: tuple[KVCore, KVCore]) -> None:
         self._of: dict[ObjectId, tuple[str, Entry]] = {}
         # The later state's names come last: they stand.
         for root in roots:
             anchor: bytes | None = None
             while True:
-                names, values, anchor = root.list_pairs(anchor, page_keys, False)  # noqa: FBT003 -- the seam has no keywords
+                names, values, anchor = root.list_pairs(anchor, PAGE_COUNT, False)  # noqa: FBT003 -- the seam has no keywords
                 for name, value in zip(names, values, strict=True):
                     entry = Entry.decode(value)
                     self._of[entry.oid] = (name.decode(errors="replace"), entry)
@@ -69,7 +70,13 @@ class Names:
 def differences(before: ContainerCore, after: ContainerCore, since: int) -> Iterator[Difference]:
     """Yield what differs in `after` from `before`, which is as of the epoch `since`."""
     roots = (before.kv(ROOT.hi, ROOT.lo), after.kv(ROOT.hi, ROOT.lo))
-    names = Names(roots, PAGE_COUNT)
+    names = Names(roots)
+
+    @cache
+    def chunk_size(oid: ObjectId, kind: str) -> int:
+        """Return how many cells of an array lie together: it is told for each of its chunks."""
+        return (before if kind == "removed" else after).array_open(oid.hi, oid.lo).chunk_size
+
     anchor: bytes | None = None
     while True:
         page, anchor = after.diff(since, anchor, PAGE_COUNT)
@@ -78,7 +85,9 @@ def differences(before: ContainerCore, after: ContainerCore, since: int) -> Iter
             if (hi, lo) == (ROOT.hi, ROOT.lo):
                 yield _of_name(dkey, how, roots)
             else:
-                yield from _of_object(ObjectId(hi, lo), raw, names, before, after)
+                found = _of_object(ObjectId(hi, lo), raw, names, chunk_size)
+                if found is not None:
+                    yield found
         if anchor is None:
             return
 
@@ -94,9 +103,9 @@ def _of_name(stored: bytes, how: int, roots: tuple[KVCore, KVCore]) -> Differenc
 
 
 def _of_object(
-    oid: ObjectId, raw: DifferenceCore, names: Names, before: ContainerCore, after: ContainerCore
-) -> Iterator[Difference]:
-    """Yield the difference that an akey of an object makes; none of what an array keeps for itself."""
+    oid: ObjectId, raw: DifferenceCore, names: Names, chunk_size: Callable[[ObjectId, str], int]
+) -> Difference | None:
+    """Return the difference that an akey of an object makes; None for what an array keeps for itself."""
     _, _, stored_dkey, stored_akey, how, extents = raw
     kind = _KINDS[how]
     name, entry = names.find(oid)
@@ -105,19 +114,15 @@ def _of_object(
     if object_type is ObjectType.ARRAY:
         chunk = int.from_bytes(stored_dkey, "little") - 1
         if chunk < 0:
-            return
-        first = chunk * (before if kind == "removed" else after).array_open(oid.hi, oid.lo).chunk_size
+            return None
+        first = chunk * chunk_size(oid, kind)
         moved = tuple(range(first + part.start, first + part.stop) for part in records)
-        yield Difference(kind, oid, name, records=moved)
-        return
+        return Difference(kind, oid, name, records=moved)
     keys = KeyKind.BYTES if entry is None else entry.keys
     dkey = _key(stored_dkey, keys, is_int=object_type.has_int_dkeys)
-    if object_type in {ObjectType.KV_HASHED, ObjectType.KV_UINT64, ObjectType.KV_LEXICAL} or (
-        entry is not None and entry.kind is Kind.KV
-    ):
-        yield Difference(kind, oid, name, dkey)
-        return
-    yield Difference(kind, oid, name, dkey, _key(stored_akey, keys, is_int=object_type.has_int_akeys), records)
+    if object_type in {ObjectType.KV_HASHED, ObjectType.KV_UINT64, ObjectType.KV_LEXICAL}:
+        return Difference(kind, oid, name, dkey)
+    return Difference(kind, oid, name, dkey, _key(stored_akey, keys, is_int=object_type.has_int_akeys), records)
 
 
 def _key(stored: bytes, keys: KeyKind, *, is_int: bool) -> str | bytes | int:
