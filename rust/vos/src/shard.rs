@@ -269,6 +269,11 @@ impl Shard {
         }
     }
 
+    /// Has the base give back what only its next merge would need, and let go of the log.
+    pub(crate) fn rest(&self, log_waits: bool) -> Result<()> {
+        Ok(self.base.rest(log_waits)?)
+    }
+
     /// Brings the frozen memtable into the base. Without the writer's lock; one caller at a time.
     pub(crate) fn merge(&self) -> Result<()> {
         let Some(covers) = self.merge_needs() else { return Ok(()) };

@@ -14,6 +14,7 @@ mod inner;
 mod leaf;
 mod output;
 mod page;
+mod rest;
 mod run;
 mod space;
 mod store;

@@ -22,8 +22,29 @@ static ZEROS: [u8; PAGE] = [0; PAGE];
 pub(crate) struct Extension {
     /// Space up to here is reserved: no write below fails, late, for lack of it.
     pub(crate) end: u64,
+    /// Bytes below it for which it is not, since they were given back: a write there may fail for lack of space.
+    pub(crate) holes: u64,
     /// A write failed in a way that says nothing about what is on the device.
     pub(crate) failed: Option<MediaError>,
+}
+
+impl Extension {
+    /// Of a file as it is.
+    pub(crate) fn of(file: &dyn MediaFile) -> Result<Self> {
+        let end = file.size()?;
+        Ok(Self { end, holes: end.saturating_sub(file.allocated()?), failed: None })
+    }
+
+    /// Pages up to the end, less those that writes have to find anew.
+    pub(crate) fn reserved_pages(&self) -> u64 {
+        self.end.saturating_sub(self.holes) / PAGE as u64
+    }
+
+    /// After writes, which may have filled holes.
+    pub(crate) fn measure_holes(&mut self, file: &dyn MediaFile) {
+        // What it was is no less than what it is.
+        self.holes = file.allocated().map_or(self.holes, |held| self.end.saturating_sub(held));
+    }
 }
 
 /// Pages that are to be written.

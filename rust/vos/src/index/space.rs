@@ -249,6 +249,19 @@ impl Space {
         &self.live
     }
 
+    /// Runs of at least so many pages below [`Space::end`] that may be written.
+    pub(crate) fn free_runs(&self, count_min: u64) -> Vec<Extent> {
+        let mut runs = Vec::new();
+        let mut page = self.busy.next_clear(FIRST_PAGE);
+        while let Some(set) = self.busy.next_set(page) {
+            if set - page >= count_min {
+                runs.push(Extent { page, count: set - page });
+            }
+            page = self.busy.next_clear(set);
+        }
+        runs
+    }
+
     /// One more than the last page that may not be written.
     pub(crate) fn end(&self) -> u64 {
         self.busy.end()
@@ -300,5 +313,14 @@ mod tests {
         let live = space.next_live();
         assert_eq!(live, bits(0..27));
         assert_eq!((space.end(), space.free_count()), (27, 0));
+    }
+
+    #[test]
+    fn free_runs_lie_between_pages_in_use() {
+        let space = Space::new(bits((0..20).chain([24, 25, 200, 202])));
+        let run = |page, count| Extent { page, count };
+        assert_eq!(space.free_runs(1), [run(20, 4), run(26, 174), run(201, 1)]);
+        assert_eq!(space.free_runs(4), [run(20, 4), run(26, 174)]);
+        assert_eq!(space.free_runs(175), []);
     }
 }

@@ -88,27 +88,38 @@ pub(crate) struct Outline {
 }
 
 /// What only the one writer knows.
-struct Writer {
+pub(super) struct Writer {
     /// `None` until the tree has been walked, where the bitmap is damaged.
-    space: Option<Space>,
+    pub(super) space: Option<Space>,
     /// The slot that holds the current state.
     slot: usize,
     /// Generation of the state in the other slot, `None` until the first batch has made that slot good.
-    previous: Option<u64>,
+    pub(super) previous: Option<u64>,
     /// What the state in the other slot covers; 0 where that is not known.
     previous_covers: u64,
     /// The last number given to a batch, committed or not.
     generation: u64,
-    extension: Extension,
+    pub(super) extension: Extension,
     /// States that views may still show, oldest first.
     states: VecDeque<(u64, Weak<State>)>,
-    poisoned: Option<String>,
+    pub(super) poisoned: Option<String>,
+}
+
+impl Writer {
+    /// The generation of the oldest state before the newest one that a view shows.
+    pub(super) fn oldest_viewed(&mut self) -> Option<u64> {
+        // No view of an older state can come to be any more: only views of the newest are made, others are cloned.
+        while self.states.front().is_some_and(|(_, state)| state.strong_count() == 0) {
+            self.states.pop_front();
+        }
+        self.states.front().map(|(generation, _)| *generation)
+    }
 }
 
 /// A copy-on-write B+tree in one file of a media.
 pub struct Tree {
-    store: Arc<Store>,
-    writer: Mutex<Writer>,
+    pub(super) store: Arc<Store>,
+    pub(super) writer: Mutex<Writer>,
     /// Beside the writer, so that asking does not wait for a batch.
     outline: Mutex<Outline>,
     recovery: Recovery,
@@ -224,8 +235,8 @@ impl Tree {
         }
         recovery.stale_slot =
             other.is_some_and(|other| other.generation != current.previous && other != current);
-        let size = file.size()?;
-        if size < current.page_count * PAGE as u64 {
+        let extension = Extension::of(&*file)?;
+        if extension.end < current.page_count * PAGE as u64 {
             return Err(corrupt(current.page_count, "the file ends before its last page"));
         }
         file.sync()?;
@@ -243,7 +254,7 @@ impl Tree {
             previous: None,
             previous_covers: other.map_or(0, |other| other.covers),
             generation: current.generation,
-            extension: Extension { end: size, failed: None },
+            extension,
             states: VecDeque::new(),
             poisoned: None,
         };
@@ -258,7 +269,7 @@ impl Tree {
     }
 
     /// The log must keep every record behind this one: should the newest state be lost with its slot, the state in
-    /// the other slot opens, and covers no more. An index at rest lets go of its log by two batches without changes.
+    /// the other slot opens, and covers no more. An index at rest lets go of its log by [`Tree::rest`], or by two batches without changes.
     /// Waits for a running batch.
     pub fn log_needed_after(&self) -> Lsn {
         let writer = self.writer.lock();
@@ -270,7 +281,7 @@ impl Tree {
         *self.outline.lock()
     }
 
-    fn draw_outline(&self, writer: &Writer) {
+    pub(super) fn draw_outline(&self, writer: &Writer) {
         let superblock = self.store.current.load().0;
         let outline = match &writer.space {
             Some(space) => {
@@ -278,7 +289,7 @@ impl Tree {
                 Outline {
                     height: superblock.height.into(),
                     live_pages: space.live().count(),
-                    usable_pages: (writer.extension.end / PAGE as u64).saturating_sub(kept),
+                    usable_pages: writer.extension.reserved_pages().saturating_sub(kept),
                 }
             }
             None => Outline {
@@ -374,7 +385,7 @@ impl Tree {
 
     /// Before the first batch: whatever the other slot holds, or seems to hold, it is a copy of the current state
     /// from here on, and durable, so the current state is.
-    fn settle_slots(&self, writer: &mut Writer, current: &Superblock) -> Result<u64> {
+    pub(super) fn settle_slots(&self, writer: &mut Writer, current: &Superblock) -> Result<u64> {
         if let Some(previous) = writer.previous {
             return Ok(previous);
         }
@@ -388,7 +399,7 @@ impl Tree {
         writer.previous = Some(current.generation);
         writer.previous_covers = current.covers;
         // The other slot may have held, or may yet come to show, the state that follows: its number is not used.
-        writer.generation = current.generation + 1;
+        writer.generation = writer.generation.max(current.generation + 1);
         Ok(current.generation)
     }
 
@@ -407,11 +418,7 @@ impl Tree {
         if generation >= U48_END {
             return Err(self.store.corrupt(0, "no generation is left"));
         }
-        // No view of an older state can come to be any more: only views of the newest are made, others are cloned.
-        while writer.states.front().is_some_and(|(_, state)| state.strong_count() == 0) {
-            writer.states.pop_front();
-        }
-        let oldest = writer.states.front().map_or(old.generation, |(generation, _)| *generation);
+        let oldest = writer.oldest_viewed().unwrap_or(old.generation);
         self.store.cache.forget(&space.release(previous.min(oldest)));
         let built = self.build(space, &mut writer.extension, (old, generation), batch, covers);
         let (new, live) = match built {
@@ -444,10 +451,18 @@ impl Tree {
     /// Gives the end of the file back where much of it is free.
     fn trim(&self, space: &Space, extension: &mut Extension) {
         let (end, pages) = (space.end(), extension.end / PAGE as u64);
-        if pages >= end + TRIM_MIN.max(pages / 8) && self.store.file.set_size(end * PAGE as u64).is_ok() {
-            extension.end = end * PAGE as u64;
+        if pages >= end + TRIM_MIN.max(pages / 8) {
+            self.cut(space, extension);
         }
+    }
+
+    /// Cuts the file behind its last page in use.
+    pub(super) fn cut(&self, space: &Space, extension: &mut Extension) {
+        let end = space.end() * PAGE as u64;
         // Nothing depends on it: a file that stays long is only long.
+        if end < extension.end && self.store.file.set_size(end).is_ok() {
+            extension.end = end;
+        }
     }
 }
 
@@ -483,6 +498,9 @@ impl Index for Tree {
             }
             drop(old_state);
             self.trim(&space, &mut writer.extension);
+            if writer.extension.holes > 0 {
+                writer.extension.measure_holes(&*self.store.file);
+            }
         }
         writer.space = Some(space);
         self.draw_outline(writer);

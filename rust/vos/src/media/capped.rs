@@ -182,6 +182,10 @@ impl MediaFile for CappedFile {
         self.inner.size()
     }
 
+    fn allocated(&self) -> Result<u64> {
+        self.inner.allocated()
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.inner.read_at(offset, buffer)
     }

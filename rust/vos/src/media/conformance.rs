@@ -93,6 +93,7 @@ fn sizes(media: &dyn Media) {
     assert_eq!(ok(file.size()), 140_000);
     assert_eq!(read(&*file, 0, 8192), content[..8192]);
     assert_eq!(read(&*file, 24_576, 1000), content[24_576..25_576]);
+    assert!(ok(file.allocated()) <= 140_000);
     let hole = read(&*file, 8192, 16_384);
     assert!(hole.iter().zip(&content[8192..]).all(|(&byte, &before)| byte == 0 || byte == before));
 }

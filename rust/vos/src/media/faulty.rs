@@ -261,6 +261,10 @@ impl MediaFile for FaultyFile {
         self.inner.size()
     }
 
+    fn allocated(&self) -> Result<u64> {
+        self.inner.allocated()
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let verdict = self.script.lock().next(Call::Read);
         if matches!(verdict, Verdict::Fail) {

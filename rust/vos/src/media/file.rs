@@ -169,6 +169,13 @@ impl MediaFile for OpenFile {
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
+    fn allocated(&self) -> Result<u64> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(self.fail("stat"))?;
+        // File systems count in blocks of 512 bytes, and what they have set aside behind the end, too.
+        let held = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        Ok(held.min(u64::try_from(stat.st_size).unwrap_or(0)))
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let end = offset.saturating_add(buffer.len() as u64);
         let mut done = 0;

@@ -93,6 +93,12 @@ pub trait MediaFile: Send + Sync + std::fmt::Debug {
     /// The size in bytes.
     fn size(&self) -> Result<u64>;
 
+    /// How many of these bytes the device holds for it: fewer where ranges were discarded, or never written. All of them where
+    /// the device does not tell.
+    fn allocated(&self) -> Result<u64> {
+        self.size()
+    }
+
     /// Fills the whole buffer from `offset` on; [`MediaError::Short`] where the file ends before.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
 

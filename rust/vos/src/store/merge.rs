@@ -194,9 +194,18 @@ impl Store {
             }
             merged => merged?,
         }
-        if self.log.is_large() {
-            // What an index would fall back to still needs the log: after another merge, nothing does.
-            self.merge_all()?;
+        let log_waits = self.log.is_large();
+        for shard in self.shards.read().values().filter(|shard| shard.check_writable().is_ok()) {
+            match shard.rest(log_waits) {
+                // It keeps what it has.
+                Ok(()) | Err(VosError::NoSpace { .. }) => {}
+                Err(error) => {
+                    shard.fail(&error);
+                    return Err(self.note(error));
+                }
+            }
+        }
+        if log_waits {
             match self.log.shrink(self.log_needed_after()) {
                 // It takes room that may not be there; then less is given back.
                 Ok(()) | Err(LogError::NoSpace(_)) => {}

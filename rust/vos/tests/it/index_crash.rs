@@ -31,6 +31,9 @@ fn live(shape: &Shape, rounds: usize, seed: u64) -> Life {
         apply_to(&mut model, &changes);
         models.push(model);
         acked.push(media.position());
+        if round % 3 == 0 {
+            tree.rest(true).unwrap();
+        }
         if round % 4 == 0 {
             tree = Tree::open(&media, "index", [5; 16], &TreeOptions::default()).unwrap();
         }

@@ -5,6 +5,7 @@ mod common;
 mod index_conformance;
 mod index_crash;
 mod index_damage;
+mod index_rest;
 mod index_suite;
 mod log_crash;
 mod log_damage;

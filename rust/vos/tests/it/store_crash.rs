@@ -115,6 +115,11 @@ impl Workload<'_> {
             if synced {
                 self.promise(truth, number);
             }
+            if self.random.below(25) == 0 {
+                store.close().unwrap();
+                let all = truth.after.len() - 1;
+                self.promise(truth, all);
+            }
             if self.random.below(12) == 0 {
                 self.aggregate(store, shard, cont, truth);
             }
