@@ -75,7 +75,16 @@ class FakeDisk:
     fail: dict[str, DaosError] = field(default_factory=dict)
     opened: dict[str, object] = field(default_factory=dict)
 
-    def open(self, path: str, *, create: bool, targets: int, durability: int, size: int | None = None) -> EmbeddedFake:
+    def open(
+        self,
+        path: str,
+        *,
+        create: bool,
+        targets: int,
+        durability: int,
+        size: int | None = None,
+        cache_bytes: int | None = None,
+    ) -> EmbeddedFake:
         """Open a system as `_core.Embedded.open` does."""
         self.opened = {
             "path": path,
@@ -83,6 +92,7 @@ class FakeDisk:
             "targets": targets,
             "durability": durability,
             "size": size,
+            "cache_bytes": cache_bytes,
         }
         system = self.systems.get(path)
         if system is None:

@@ -51,6 +51,7 @@ class Embedded:
         targets: int,
         durability: int,
         size: int | None = None,
+        cache_bytes: int | None = None,
         memtable_bytes: int | None = None,
     ) -> Embedded:
         """Open a system, or make it.
@@ -61,6 +62,7 @@ class Embedded:
             targets: The number of targets of a new system; an existing one keeps its own.
             durability: 0 buffered, 1 interval, 2 synced.
             size: Bytes that its files may have; None keeps what it was told before.
+            cache_bytes: Memory for pages of its indexes; None for the default.
             memtable_bytes: When changes are merged into the base index; None for the default.
 
         Raises:

@@ -274,6 +274,15 @@ STATES: list[Row] = [
         "close",
     ),
     ("targets", lambda at: daos.open(at.folder / "y", targets=0), daos.InvalidError, DER.INVAL, "targets 0", "1 to"),
+    ("cache", lambda at: daos.open(at.folder / "y", cache=1 << 19), daos.InvalidError, DER.INVAL, "524288", "1 MiB"),
+    (
+        "cache",
+        lambda at: daos.open(at.folder / "y", cache="much"),
+        daos.InvalidError,
+        DER.INVAL,
+        "cache 'much'",
+        "10GiB",
+    ),
     (
         "durability",
         lambda at: daos.open(at.folder / "y", durability="no"),

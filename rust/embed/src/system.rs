@@ -32,6 +32,8 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of a memtable; `None` for the default.
     pub memtable_bytes_max: Option<usize>,
+    /// Bytes of memory for pages of its indexes; `None` for the default.
+    pub cache_bytes: Option<usize>,
     /// Bytes that its files may have; it keeps that. `None`: what it was told before, or as many as the device has.
     pub size: Option<u64>,
 }
@@ -43,6 +45,7 @@ impl Default for Options {
             targets: 1,
             durability: Durability::Synced,
             memtable_bytes_max: None,
+            cache_bytes: None,
             size: None,
         }
     }
@@ -392,6 +395,9 @@ fn store_options(options: &Options) -> StoreOptions {
     let mut store = StoreOptions::default();
     if let Some(bytes) = options.memtable_bytes_max {
         store.memtable_bytes_max = bytes.max(64 << 10);
+    }
+    if let Some(bytes) = options.cache_bytes {
+        store.cache_bytes = bytes;
     }
     store
 }

@@ -28,6 +28,7 @@ mod walk;
 pub(crate) use leaf::INLINE_MAX;
 pub(crate) use page::PAGE;
 
+pub use cache::CacheBudget;
 pub use cursor::TreeCursor;
 pub(crate) use tree::Outline;
 pub use tree::{Recovery, Tree, TreeOptions, TreeStats};

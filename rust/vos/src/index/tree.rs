@@ -1,7 +1,7 @@
 //! The index as its users have it: creation, opening, views, batches.
 
 use super::apply::Applying;
-use super::cache::Cache;
+use super::cache::{Cache, CacheBudget};
 use super::feed::Feed;
 use super::output::{Extension, Output};
 use super::page::{FIRST_PAGE, PAGE, Pointer, SLOT_PAGES, U48_END};
@@ -28,13 +28,13 @@ const TRIM_MIN: u64 = 1024;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TreeOptions {
-    /// Memory for cached pages. Eight bytes per page of the file come on top.
-    pub cache_bytes: u64,
+    /// Memory for cached pages, which other indexes may share.
+    pub cache: Arc<CacheBudget>,
 }
 
 impl Default for TreeOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
+        Self { cache: CacheBudget::new(64 << 20) }
     }
 }
 
@@ -242,7 +242,7 @@ impl Tree {
         file.sync()?;
         let store = Arc::new(Store {
             file,
-            cache: Cache::new(options.cache_bytes),
+            cache: Cache::new(&options.cache),
             current: ArcSwap::from_pointee(State(current)),
         });
         // The first batch makes the other slot a copy of this one, so its pages need no protection.
