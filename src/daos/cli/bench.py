@@ -49,10 +49,11 @@ HEADS = (
 
 def _line(found: Measured) -> str:
     size = format_size(int(found.bytes_per_s)) if found.bytes_per_s else ""
-    return (
+    line = (
         f"{found.name:<20} {found.durability:<10} {found.threads:>7} {found.per_s:>12.0f} "
         f"{found.p50_us:>9.1f} {found.p99_us:>9.1f} {size:>10}"
     )
+    return line.rstrip()
 
 
 def _lines(found: Iterator[Measured]) -> Iterator[str]:
