@@ -275,7 +275,13 @@ pub(crate) fn failed(error: &std::io::Error, what: &str, path: &Path) -> Error {
         ErrorKind::NotADirectory => Der::Notdir,
         _ => Der::Io,
     };
-    Error::new(der, format!("cannot {what} {}: {error}", path.display()))
+    let hint = match der {
+        Der::NoPerm => "check its permissions, or be another user",
+        Der::Nospace => "make room there, or choose another place",
+        Der::Io => "the kernel's log may say more; if the device is sound, try again",
+        _ => "check the path",
+    };
+    Error::new(der, format!("cannot {what} {}: {error}", path.display())).hint(hint)
 }
 
 #[cfg(test)]

@@ -60,5 +60,5 @@ fn relabel(
         tx.set_service_row(&label_name(label), Some(uuid))?;
         store.wait(tx.commit()?, Durability::Synced)
     };
-    commit().map_err(told)
+    store.with_room(commit).map_err(told)
 }

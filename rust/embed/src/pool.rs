@@ -108,7 +108,7 @@ impl Pool {
             tx.set_service_row(&tables::cont_label_name(&self.uuid.0, label), Some(&uuid.0))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         drop(tables);
         Ok(self.container(uuid, row))
     }
@@ -163,7 +163,7 @@ impl Pool {
                 .commit_then(|| self.route.targets.iter().for_each(|target| target.forget_container(uuid)))?;
             store.wait(position, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         self.system.guard.wake_background();
         Ok(())
     }
@@ -320,7 +320,7 @@ impl Container {
             tx.set_service_row(&name, Some(&row.encode()))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         Ok(given + 1)
     }
 }

@@ -188,7 +188,7 @@ impl System {
             tx.set_service_row(SIZE_ROW, Some(&size.to_le_bytes()))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)
+        store.with_room(commit).map_err(told)
     }
 
     /// How its bytes are used. Cheap: nothing is walked.
@@ -272,7 +272,7 @@ impl System {
         let uuid = random_id()?;
         let mut made = Vec::new();
         let shards = (0..self.targets).try_for_each(|target| {
-            made.push(store.shard_create(PoolId(uuid), TargetIdx(target))?);
+            made.push(store.with_room(|| store.shard_create(PoolId(uuid), TargetIdx(target)))?);
             Ok(())
         });
         let row = Row {
@@ -287,7 +287,7 @@ impl System {
             tx.set_service_row(&tables::pool_label_name(label), Some(&uuid))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        if let Err(error) = shards.and_then(|()| commit()) {
+        if let Err(error) = shards.and_then(|()| store.with_room(commit)) {
             // What was made goes now, or at the next open.
             if !matches!(error, VosError::Uncertain { .. }) {
                 for num in made {
@@ -365,7 +365,7 @@ impl System {
             }
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         self.routes.lock().remove(&uuid);
         for (num, of, _) in store.shard_list().map_err(told)? {
             if of == uuid {

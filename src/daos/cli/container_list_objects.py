@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._snapshots import as_of
@@ -17,7 +17,7 @@ VERBOSE = click.Option(["-v", "--verbose"], is_flag=True, help="Print kind and n
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, snap: str | None, *, verbose: bool) -> Reply:
     """List the ids of all objects of CONTAINER, a line each, in their order: also of those without a name."""
-    opened = as_of(open_pool(context, pool).container(container), snap)
+    opened = as_of(open_container(context, pool, container), snap)
     oids = opened.objects()
     if not verbose:
         return Reply((str(oid) for oid in oids), lambda: [str(oid) for oid in oids])

@@ -7,12 +7,15 @@ import click
 from daos.cli._base import command as make
 from daos.cli._base import open_system
 from daos.cli._output import Reply, rows
+from daos.model.labels import check_label
 
 
 @make("create", click.Argument(["label"], metavar="LABEL"))
 @click.pass_context
 def command(context: click.Context, label: str) -> Reply:
     """Create the pool LABEL, and the system if it is not there."""
+    # Before the system is made: a label that is none changes nothing.
+    check_label(label, "pool")
     pool = open_system(context, create=True).create_pool(label)
     title = "Pool created"
     return Reply(

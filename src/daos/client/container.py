@@ -409,7 +409,9 @@ class Container(History):
         if create == "exclusive" and not made:
             raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})
         if entry.kind is not kind:
-            raise InvalidError(f"{name!r} is {_A[entry.kind]}, not {_A[kind]}", context={"name": name})
+            raise InvalidError(
+                f"{name!r} is {_A[entry.kind]}, not {_A[kind]}", hint="open it as what it is", context={"name": name}
+            )
         return entry
 
     def _insert(self, stored: bytes, entry: Entry) -> tuple[Entry, bool]:

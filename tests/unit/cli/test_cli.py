@@ -115,49 +115,6 @@ def test_json_of_a_pool_has_the_keys_that_scripts_read(made: Tool) -> None:
     assert listed == {"pools": [response]}
 
 
-ERRORS = [
-    ("", "pool query nope", 'no pool "nope" in sys: DER_NONEXIST(-1005): The specified entity does not exist', -1005),
-    ("", "pool create tank", "pool tank is there: DER_EXIST(-1004): Entity already exists", -1004),
-    ("", "pool query", "the required argument `<pool>` was not provided", -1025),
-    ("", "pool create bad/label", 'invalid pool label "bad/label": DER_INVAL(-1003): Invalid parameters', -1003),
-    ("", "pool quary tank", "Unknown command `quary', did you mean `query'?", -1025),
-    ("", "nope", "Unknown command `nope'. Please specify one command of: ", -1025),
-    ("", "pool list --nope", "unknown flag `nope'", -1025),
-    ("", "--nope pool list", "unknown flag `nope'", -1025),
-    ("", "pool list extra", "Got unexpected extra argument", -1025),
-    ("", "cont query tank nope", 'no container "nope" in pool tank: DER_NONEXIST(-1005): ', -1005),
-    ("", "cont create tank run7", "container run7 is there: DER_EXIST(-1004): ", -1004),
-    ("", "cont create tank x --properties junk", 'invalid property "junk" (must be key:val)', -1003),
-    ("", "cont create tank x --properties a:", 'invalid property "a:" (must be key:val)', -1003),
-    ("", "cont create tank x --properties cksum:off,cksum:off", 'property "cksum" is given twice', -1003),
-    ("", "cont create tank x --properties nope:1", '"nope" is not a settable property', -1003),
-    ("", "cont create tank x --properties cksum:md5", 'invalid choice "md5" for cksum', -1003),
-    ("", "cont create tank x --type POSIX", 'container type "POSIX" is not supported', -2037),
-    ("", "cont destroy tank nope", "nope is not there: DER_NONEXIST(-1005): ", -1005),
-    ("", "kv get tank run7 nope lr", "no 'nope' in container run7: DER_NONEXIST(-1005): ", -1005),
-    ("", "kv get tank run7 params nope", "no key 'nope' in 'params': DER_NONEXIST(-1005): ", -1005),
-    ("", "kv remove tank run7 params nope", "no key 'nope' in 'params': DER_NONEXIST(-1005): ", -1005),
-    ("", "kv put tank run7 params lr", "give either a value or a file", -1003),
-    ("", "kv put tank run7 params lr v -i f", "give either a value or a file", -1003),
-    ("", "kv put tank run7 params lr -i /nonesuch/f", "No such file or directory", -1025),
-    ("", "kv put tank run7 nope lr v", "no 'nope' in container run7", -1005),
-    ("nowhere", "pool list", "no system in nowhere: DER_NONEXIST(-1005): ", -1005),
-]
-
-
-@pytest.mark.parametrize(("system", "line", "text", "status"), ERRORS, ids=[line for _, line, _, _ in ERRORS])
-def test_errors(made: Tool, system: str, line: str, text: str, status: int) -> None:
-    words = [*(["-S", system] if system else []), *line.split()]
-    result = made(*words)
-    assert (result.status, result.text) == (1, "")
-    assert result.errors.startswith("ERROR: daos: ")
-    assert text in result.errors.splitlines()[0]
-    result = made(*words, "-j")
-    assert (result.status, result.json["response"], result.json["status"]) == (1, None, status)
-    assert text in str(result.json["error"])
-    assert result.errors.startswith("ERROR: daos: ")
-
-
 def test_a_hint_follows_the_error(tool: Tool) -> None:
     result = tool("pool", "list", system=None)
     assert result.errors == (

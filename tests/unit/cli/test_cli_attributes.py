@@ -99,39 +99,3 @@ def test_a_label_changes(made: Tool) -> None:
     assert made("pool", "get-prop", "pond", "label", "-j").json["response"] == [
         {"value": "pond", "name": "label", "description": "Pool label"}
     ]
-
-
-ERRORS = [
-    ("pool get-attr tank nope", "no attribute 'nope' of pool tank: DER_NONEXIST(-1005): ", -1005),
-    ("cont get-attr tank run7 a,nope", "no attribute 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
-    ("cont get-attr tank run7 a -a b", "attributes are given twice: DER_INVAL(-1003): ", -1003),
-    ("cont set-attr tank run7", "no attributes given", -1003),
-    ("cont set-attr tank run7 -a x", "no attributes given", -1003),
-    ("cont set-attr tank run7 a:1 -a x -v y", "no attributes given", -1003),
-    ("pool set-attr tank junk", 'invalid attribute "junk" (must be key:val)', -1003),
-    ("pool set-attr tank b:1,b:2", 'attribute "b" is given twice', -1003),
-    (f"pool set-attr tank b:1,{'x' * 512}:2", "invalid attribute name 'xxx", -1003),
-    (f"pool set-attr tank b:{'x' * 65537}", "an attribute's value has at most 65536 bytes", -2013),
-    ("pool del-attr tank", "no attributes given", -1003),
-    ("cont list-attr tank nope", 'no container "nope" in pool tank', -1005),
-    ("cont get-prop tank run7 nope", 'unknown property "nope": DER_INVAL(-1003)', -1003),
-    ("cont get-prop tank run7 label --properties label", "properties are given twice", -1003),
-    ("cont set-prop tank run7", "no properties given", -1003),
-    ("cont set-prop tank run7 label:next", "label next is taken: DER_EXIST(-1004)", -1004),
-    ("cont set-prop tank run7 cksum:off", '"cksum" is not a settable property: it is fixed when a container', -1001),
-    ("pool set-prop tank reclaim:lazy", '"reclaim" is not a settable property in this release', -2037),
-    ("pool set-prop tank svc_list:0", '"svc_list" is not a settable property: the system keeps it', -1001),
-    ("pool set-prop tank label:more", "label more is taken: DER_EXIST(-1004)", -1004),
-]
-
-
-@pytest.mark.parametrize(("line", "text", "status"), ERRORS, ids=[line[:40] for line, *_ in ERRORS])
-def test_errors(attributed: Tool, line: str, text: str, status: int) -> None:
-    attributed("cont", "create", "tank", "next")
-    attributed("pool", "create", "more")
-    result = attributed(*line.split())
-    assert (result.status, result.text) == (1, "")
-    assert result.errors.startswith(f"ERROR: daos: {text}")
-    assert attributed(*line.split(), "-j").json["status"] == status
-    for kind, words, _ in OF:
-        assert attributed(kind, "list-attr", *words.split(), "-j").json["response"] == ["a", "long-name"]

@@ -112,6 +112,8 @@ pub struct Store {
     /// The log could not take a record until it is recycled.
     log_is_short: AtomicBool,
     relief: Mutex<space::Relieving>,
+    /// How often the relief was called.
+    relief_calls: AtomicU64,
     /// Something was refused for want of room.
     was_refused: AtomicBool,
     /// Whether `stopped_why` says something.

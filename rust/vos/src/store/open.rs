@@ -72,6 +72,7 @@ impl Store {
             defers: AtomicBool::new(true),
             log_is_short: AtomicBool::new(false),
             relief: Mutex::default(),
+            relief_calls: AtomicU64::new(0),
             was_refused: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             stopped_why: Mutex::new(None),
