@@ -2,7 +2,7 @@
 
 use crate::base::Base;
 use crate::changes::ShardNum;
-use crate::data::DataFile;
+use crate::data::{self, DataFile};
 use crate::dtx::DtxTable;
 use crate::error::{Result, VosError};
 use crate::hash::Seeded;
@@ -269,9 +269,11 @@ impl Shard {
         }
     }
 
-    /// Has the base give back what only its next merge would need, and let go of the log.
+    /// Has its files give back what only the next merge would need, and lets go of the log.
     pub(crate) fn rest(&self, log_waits: bool) -> Result<()> {
-        Ok(self.base.rest(log_waits)?)
+        self.base.rest(log_waits || self.freed_bytes() >= data::REST_MIN)?;
+        self.reuse_freed()?;
+        self.data.rest()
     }
 
     /// Brings the frozen memtable into the base. Without the writer's lock; one caller at a time.
