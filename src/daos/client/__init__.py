@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daos.client._check import CheckReport, Damage
 from daos.client._diff import Difference
 from daos.client._names import ObjectId
+from daos.client._object_table import ObjectTable
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
@@ -37,6 +38,7 @@ __all__ = [
     "NamedObject",
     "Object",
     "ObjectId",
+    "ObjectTable",
     "Pool",
     "Range",
     "Snapshot",

@@ -92,6 +92,20 @@ def test_objects_are_listed(filled: Tool) -> None:
     assert listed[5] == {"oid": lines[5].split(" ")[0], "kind": "array", "name": "temp"}
 
 
+def test_objects_without_a_mark_are_listed(filled: Tool) -> None:
+    lines = filled("cont", "list-objects", "tank", "run7").text.split()
+    with daos.open_system("sys") as system:
+        cont = system.pool("tank").container("run7")
+        cont.object_table("before").mark(daos.ObjectId(*map(int, lines[0].split("."))), b"m")
+    assert filled("cont", "list-objects", "tank", "run7", "--unmarked").text.split() == lines
+    unmarked = filled("cont", "list-objects", "tank", "run7", "--unmarked", "-e", "before")
+    assert unmarked.text.split() == lines[1:]
+    listed = filled("cont", "list-objects", "tank", "run7", "--unmarked", "-e", "before", "-v", "-j").json["response"]
+    assert isinstance(listed, list)
+    assert listed[-1] == {"oid": lines[-1], "kind": "array", "name": "temp"}
+    assert filled("cont", "list-objects", "tank", "run7").text.split() == lines
+
+
 def test_a_query_tells_where_it_lies(filled: Tool) -> None:
     oid = filled("cont", "list-objects", "tank", "run7").text.split()[0]
     text = filled("object", "query", "tank", "run7", "sensors").text
