@@ -1,19 +1,27 @@
-//! Requests as typed structs: what a client asks of one target. A file per request; the byte encoding of each joins it
-//! with the network.
+//! Requests as typed structs: what a client asks of one target, what it is answered, and the bytes of both,
+//! `docs/formats/messages.md`. A file per request.
 
+mod decoder;
+mod encoder;
+mod error;
 mod fetch;
+pub mod limits;
 mod list;
+mod opcode;
 mod punch;
 mod query;
 mod survey;
 mod update;
 
-pub use fetch::Fetch;
+pub use encoder::Encoded;
+pub use error::WireError;
+pub use fetch::{Fetch, FetchReply, ReadFetch, ReadFetchReply};
 pub use list::{List, ListedKeys, ListedPairs};
-pub use punch::Punch;
-pub use query::Query;
-pub use survey::{Check, Checked, Diff, Differences, ListedObjects, Objects};
-pub use update::Update;
+pub use opcode::Opcode;
+pub use punch::{Punch, ReadPunch};
+pub use query::{Query, decode_found, encode_found};
+pub use survey::{Check, Checked, Diff, Differences, ListedObjects, Objects, ReadObjects};
+pub use update::{ReadUpdate, Update};
 
 use daos_types::{ContainerId, UnitOid};
 
@@ -25,3 +33,20 @@ pub struct ShardRef {
     /// The object and which shard of it.
     pub oid: UnitOid,
 }
+
+/// A reply that says nothing but that it was done: that of an update or punch.
+pub fn encode_done() -> Encoded<'static> {
+    Encoded { body: limits::BODY_VERSION.to_le_bytes().to_vec(), payloads: Vec::new() }
+}
+
+/// Checks that a body is that of [`encode_done`].
+pub fn decode_done(body: &[u8], payloads: &[&[u8]]) -> Result<(), WireError> {
+    decoder::Decoder::new(body, payloads)?.end()
+}
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! `list`: one page of dkeys or akeys, or of the pairs of a flat key-value object.
 
-use crate::ShardRef;
-use daos_types::{Durability, Epoch, Packed};
+use crate::decoder::Decoder;
+use crate::encoder::{Encoded, Encoder};
+use crate::{ShardRef, WireError};
+use daos_types::{ChecksumKind, Durability, Epoch, Packed};
 
 /// A page of a listing.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,31 @@ pub struct List<'a> {
     pub durability: Durability,
 }
 
+impl<'a> List<'a> {
+    /// Its message; the durability travels in the frame's header.
+    pub fn encode(&self) -> Result<Encoded<'static>, WireError> {
+        let mut to = Encoder::new();
+        to.shard(self.of);
+        to.u64(self.epoch.0);
+        to.option(self.dkey, Encoder::key);
+        to.option(self.from, Encoder::bytes);
+        to.at_most(self.count_max);
+        to.at_most(self.bytes_max);
+        to.bool(self.reverse);
+        to.finish()
+    }
+
+    /// The listing of a message and the header's durability.
+    pub fn decode(durability: Durability, body: &'a [u8], payloads: &[&[u8]]) -> Result<Self, WireError> {
+        let mut from = Decoder::new(body, payloads)?;
+        let (of, epoch) = (from.shard()?, from.epoch()?);
+        let (dkey, place) = (from.option(Decoder::key)?, from.option(Decoder::bytes)?);
+        let (count_max, bytes_max, reverse) = (from.at_most()?, from.at_most()?, from.bool()?);
+        from.end()?;
+        Ok(Self { of, dkey, epoch, from: place, count_max, bytes_max, reverse, durability })
+    }
+}
+
 /// What a page holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListedKeys {
@@ -31,6 +58,25 @@ pub struct ListedKeys {
     pub keys: Vec<Vec<u8>>,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
+}
+
+impl ListedKeys {
+    /// Its message.
+    pub fn encode(&self) -> Result<Encoded<'static>, WireError> {
+        let mut to = Encoder::new();
+        to.list(&self.keys, |to, key| to.key(key));
+        to.option(self.next.as_deref(), Encoder::bytes);
+        to.finish()
+    }
+
+    /// The page of a message.
+    pub fn decode(body: &[u8], payloads: &[&[u8]]) -> Result<Self, WireError> {
+        let mut from = Decoder::new(body, payloads)?;
+        let keys = from.list(4, |from| Ok(from.key()?.to_vec()))?;
+        let next = from.option(Decoder::bytes)?.map(<[u8]>::to_vec);
+        from.end()?;
+        Ok(Self { keys, next })
+    }
 }
 
 /// What a page of pairs holds.
@@ -44,4 +90,43 @@ pub struct ListedPairs {
     pub sums: Packed,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
+}
+
+impl ListedPairs {
+    /// Its message. Values longer than a page stay where they lie.
+    pub fn encode(&self) -> Result<Encoded<'_>, WireError> {
+        let mut to = Encoder::new();
+        to.list(self.keys.iter().zip(self.values.iter()).zip(self.sums.iter()), |to, ((key, value), sum)| {
+            to.key(key);
+            to.data(value);
+            let kind =
+                sum.split_first().and_then(|(number, sum)| Some((ChecksumKind::from_number(*number)?, sum)));
+            to.sum(kind);
+        });
+        to.option(self.next.as_deref(), Encoder::bytes);
+        to.finish()
+    }
+
+    /// The page of a message.
+    pub fn decode<'a>(body: &'a [u8], payloads: &'a [&'a [u8]]) -> Result<Self, WireError> {
+        let mut from = Decoder::new(body, payloads)?;
+        let mut page = Self::default();
+        for _ in 0..from.count(9)? {
+            page.keys.push(from.key()?);
+            page.values.push(from.value()?);
+            match from.sum()? {
+                None => page.sums.push(&[]),
+                Some((kind, sum)) => {
+                    let room = page.sums.push_room(1 + sum.len());
+                    if let Some((number, rest)) = room.split_first_mut() {
+                        *number = kind as u8;
+                        rest.copy_from_slice(sum);
+                    }
+                }
+            }
+        }
+        page.next = from.option(Decoder::bytes)?.map(<[u8]>::to_vec);
+        from.end()?;
+        Ok(page)
+    }
 }

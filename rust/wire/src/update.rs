@@ -1,7 +1,11 @@
 //! `update`: new values under akeys of one dkey, all or none.
 
-use crate::ShardRef;
-use daos_types::{Cond, Durability, Iod};
+use crate::decoder::Decoder;
+use crate::encoder::{Encoded, Encoder};
+use crate::{ShardRef, WireError};
+use daos_types::checksum::PIECE_SIZE_MAX;
+use daos_types::{Checksums, Cond, Durability, Extent, Iod, IodSums, IodValue};
+use std::ops::Range;
 
 /// An update of one dkey.
 #[derive(Debug, Clone, Copy)]
@@ -16,4 +20,137 @@ pub struct Update<'a> {
     pub cond: Cond,
     /// What the reply promises.
     pub durability: Durability,
+}
+
+const SINGLE: u8 = 0;
+const NO_SINGLE: u8 = 1;
+const RECORDS: u8 = 2;
+const HOLES: u8 = 3;
+
+/// Bytes of the shortest iod.
+const IOD_LEN_MIN: usize = 23;
+
+impl<'a> Update<'a> {
+    /// Its message; the durability travels in the frame's header. Values longer than a page stay where they lie.
+    pub fn encode(&self) -> Result<Encoded<'a>, WireError> {
+        let mut to = Encoder::new();
+        to.shard(self.of);
+        to.key(self.dkey);
+        to.u64(self.cond.0);
+        to.list(self.iods, |to, iod| {
+            to.key(iod.akey);
+            to.u64(iod.cond.0);
+            to.u8(iod.sums.by.kind.map_or(0, |kind| kind as u8));
+            to.u32(iod.sums.by.piece_size);
+            to.bool(iod.sums.by.server_verifies);
+            to.bytes(iod.sums.bytes);
+            match iod.value {
+                IodValue::Single(data) => {
+                    to.u8(SINGLE);
+                    to.data(data);
+                }
+                IodValue::NoSingle => to.u8(NO_SINGLE),
+                IodValue::Array { rec_size, recxs, data } => {
+                    to.u8(RECORDS);
+                    to.u64(rec_size);
+                    to.extents(recxs);
+                    to.data(data);
+                }
+                IodValue::Holes(recxs) => {
+                    to.u8(HOLES);
+                    to.extents(recxs);
+                }
+            }
+        });
+        to.finish()
+    }
+}
+
+/// An update as it arrived: it borrows from the frame.
+#[derive(Debug)]
+pub struct ReadUpdate<'a> {
+    of: ShardRef,
+    dkey: &'a [u8],
+    cond: Cond,
+    durability: Durability,
+    iods: Vec<ReadIod<'a>>,
+    recxs: Vec<Extent>,
+}
+
+#[derive(Debug)]
+struct ReadIod<'a> {
+    akey: &'a [u8],
+    cond: Cond,
+    sums: IodSums<'a>,
+    value: ReadValue<'a>,
+}
+
+/// As [`IodValue`], with places in the list of all extents.
+#[derive(Debug)]
+enum ReadValue<'a> {
+    Single(&'a [u8]),
+    NoSingle,
+    Array { rec_size: u64, recxs: Range<usize>, data: &'a [u8] },
+    Holes(Range<usize>),
+}
+
+impl<'a> ReadUpdate<'a> {
+    /// The update of a message and the header's durability.
+    pub fn decode(
+        durability: Durability,
+        body: &'a [u8],
+        payloads: &'a [&'a [u8]],
+    ) -> Result<Self, WireError> {
+        let mut from = Decoder::new(body, payloads)?;
+        let (of, dkey, cond) = (from.shard()?, from.key()?, Cond(from.u64()?));
+        let mut recxs = Vec::new();
+        let iods = from.list(IOD_LEN_MIN, |from| {
+            let (akey, cond) = (from.key()?, Cond(from.u64()?));
+            let by = Checksums {
+                kind: from.checksum_kind()?,
+                piece_size: from.u32()?,
+                server_verifies: from.bool()?,
+            };
+            let sums = IodSums { by, bytes: from.bytes()? };
+            if by.piece_size > PIECE_SIZE_MAX || (by.kind.is_some() && by.piece_size == 0) {
+                return Err(from.wrong("a sum for no bytes, or for more than 1 GiB"));
+            }
+            let value = match from.u8()? {
+                SINGLE => ReadValue::Single(from.value()?),
+                NO_SINGLE => ReadValue::NoSingle,
+                RECORDS => ReadValue::Array {
+                    rec_size: from.rec_size()?,
+                    recxs: from.extents(&mut recxs)?,
+                    data: from.value()?,
+                },
+                HOLES => ReadValue::Holes(from.extents(&mut recxs)?),
+                _ => return Err(from.wrong("an unknown kind of value")),
+            };
+            Ok(ReadIod { akey, cond, sums, value })
+        })?;
+        from.end()?;
+        Ok(Self { of, dkey, cond, durability, iods, recxs })
+    }
+
+    /// Hands the request over, as it was made.
+    pub fn with<R>(&self, run: impl FnOnce(&Update<'_>) -> R) -> R {
+        let recxs = |range: &Range<usize>| self.recxs.get(range.clone()).unwrap_or_default();
+        let iods: Vec<Iod<'_>> = self
+            .iods
+            .iter()
+            .map(|iod| {
+                let value = match &iod.value {
+                    ReadValue::Single(data) => IodValue::Single(data),
+                    ReadValue::NoSingle => IodValue::NoSingle,
+                    ReadValue::Array { rec_size, recxs: range, data } => {
+                        IodValue::Array { rec_size: *rec_size, recxs: recxs(range), data }
+                    }
+                    ReadValue::Holes(range) => IodValue::Holes(recxs(range)),
+                };
+                Iod { akey: iod.akey, cond: iod.cond, value, sums: iod.sums }
+            })
+            .collect();
+        let Self { of, dkey, cond, durability, .. } = *self;
+        run(&Update { of, dkey, iods: &iods, cond, durability })
+    }
 }

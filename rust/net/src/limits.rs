@@ -1,0 +1,55 @@
+//! The bounds of the network: those of the format, and those that an end chooses for itself.
+
+/// Bytes of a body that stands in its frame; a longer one is a payload. It is held while the rest is waited for.
+pub const INLINE_LEN_MAX: usize = 64 << 10;
+/// Payloads of a frame: their list has 48 KiB at most.
+pub const PAYLOADS_MAX: usize = 4096;
+/// Bytes of an error's message.
+pub const MESSAGE_LEN_MAX: usize = 1024;
+/// Bytes of an error's hint.
+pub const HINT_LEN_MAX: usize = 512;
+/// Bytes of a system's name (DAOS: 15).
+pub const SYSTEM_NAME_LEN_MAX: usize = 15;
+
+/// What an end allows itself and its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of payloads of one frame that is taken.
+    pub frame_bytes: u32,
+    /// Requests of a connection under way at once.
+    pub window_requests: u32,
+    /// Bytes of a connection under way: what requests bring, and what their replies may have. At least `frame_bytes` and
+    /// [`INLINE_LEN_MAX`].
+    pub window_bytes: u64,
+    /// Bytes of all requests of a server.
+    pub bytes_max: u64,
+    /// Connections of a server.
+    pub connections_max: usize,
+    /// Bytes read from one connection before the next gets its turn.
+    pub turn_bytes: usize,
+    /// Milliseconds until the first frame must be there.
+    pub hello_ms: u32,
+    /// Milliseconds in which some bytes of a begun frame must move.
+    pub stall_ms: u32,
+    /// Milliseconds without a word after which a client asks whether the server is there; twice that, and it is dead.
+    pub silence_ms: u32,
+    /// Milliseconds without a request after which a connection is closed.
+    pub idle_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes: 64 << 20,
+            window_requests: 128,
+            window_bytes: 128 << 20,
+            bytes_max: 1 << 30,
+            connections_max: 4096,
+            turn_bytes: 1 << 20,
+            hello_ms: 5_000,
+            stall_ms: 20_000,
+            silence_ms: 10_000,
+            idle_ms: 300_000,
+        }
+    }
+}

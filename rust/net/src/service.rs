@@ -1,0 +1,135 @@
+//! What a server hands requests to, and how it gets the answers.
+
+use crate::Moment;
+use crate::frame::{Refusal, SessionId};
+use daos_locks::Mutex;
+use daos_types::{Durability, ShardIdx};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Which request an answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket {
+    pub(crate) connection: u64,
+    pub(crate) request: u64,
+}
+
+/// A payload that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bulk {
+    /// Whose part it is; 0 where nothing is divided.
+    pub shard: ShardIdx,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A request that is there as a whole, its sums right.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// To answer it by.
+    pub ticket: Ticket,
+    /// Whose changes they are.
+    pub session: SessionId,
+    /// What is asked.
+    pub opcode: u16,
+    /// How safe the answer has to be.
+    pub durability: Durability,
+    /// The sender's version of the pool map.
+    pub map_version: u32,
+    /// The open handle.
+    pub handle: u64,
+    /// The change's number in its session; 0 for what may be done twice.
+    pub sequence: u64,
+    /// The target.
+    pub target: u32,
+    /// Bytes that the reply may have.
+    pub reply_max: u32,
+    /// Until when it makes sense to begin it.
+    pub deadline: Moment,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The payloads, in their order.
+    pub payloads: Vec<Bulk>,
+}
+
+/// What a request is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// What it asked for.
+    Reply {
+        /// The server's version of the pool map.
+        map_version: u32,
+        /// The body.
+        body: Vec<u8>,
+        /// The payloads, each with at least one byte.
+        payloads: Vec<Bulk>,
+    },
+    /// Why not.
+    Refused(Refusal),
+}
+
+/// What answers requests. It is called by the server's one thread, and must not wait for peers of its own there.
+pub trait Service: Send {
+    /// A request came. It is answered by `replies`, once, now or later.
+    fn request(&mut self, now: Moment, request: Incoming, replies: &Replies);
+
+    /// A request is not waited for any more. It is answered all the same: what was not begun, with that.
+    fn cancel(&mut self, _ticket: Ticket, _replies: &Replies) {}
+
+    /// There is nothing more to read for now: the place to wait once, for all requests that came.
+    fn rest(&mut self, _now: Moment, _replies: &Replies) {}
+}
+
+impl<F: FnMut(Moment, Incoming, &Replies) + Send> Service for F {
+    fn request(&mut self, now: Moment, request: Incoming, replies: &Replies) {
+        self(now, request, replies);
+    }
+}
+
+/// The way back for answers, from any thread. As many wait in it as requests are under way, no more.
+#[derive(Clone)]
+pub struct Replies(Arc<Inner>);
+
+struct Inner {
+    queue: Mutex<Vec<(Ticket, Answer)>>,
+    /// The server is about to wait, and has to be woken.
+    armed: AtomicBool,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replies").field("waiting", &self.0.queue.lock().len()).finish_non_exhaustive()
+    }
+}
+
+impl Replies {
+    /// A queue whose server is woken like this.
+    pub(crate) fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner { queue: Mutex::default(), armed: AtomicBool::new(false), wake: Box::new(wake) }))
+    }
+
+    /// Answers a request. An answer to one that was answered before, or whose connection is gone, is dropped.
+    pub fn send(&self, ticket: Ticket, answer: Answer) {
+        self.0.queue.lock().push((ticket, answer));
+        if self.0.armed.swap(false, Ordering::AcqRel) {
+            (self.0.wake)();
+        }
+    }
+
+    /// All that are there.
+    pub(crate) fn take(&self) -> Vec<(Ticket, Answer)> {
+        std::mem::take(&mut *self.0.queue.lock())
+    }
+
+    /// The server is about to wait: false where there is something to do first.
+    pub(crate) fn arm(&self) -> bool {
+        self.0.armed.store(true, Ordering::Release);
+        let empty = self.0.queue.lock().is_empty();
+        if !empty {
+            self.0.armed.store(false, Ordering::Release);
+        }
+        empty
+    }
+}

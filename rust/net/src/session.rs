@@ -1,0 +1,372 @@
+//! A server's connection: its bytes in and out. What they mean is decided by [`Serving`].
+
+use crate::Moment;
+use crate::frame::{BODY_IS_PAYLOAD, FrameError, Head, Header, Kind, Payload, Refusal, control, frame};
+use crate::intake::Intake;
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::service::{Answer, Bulk, Incoming, Ticket};
+use crate::serving::{Asked, Identity, Parting, Serving};
+use daos_types::Der;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+/// Parts that are written by one call.
+const PARTS_MAX: usize = 64;
+/// Milliseconds that a connection stays after its goodbye, so that the peer reads that before it sees the end.
+const LINGER_MS: u32 = 1_000;
+
+/// What reading brought.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// There is nothing more for now.
+    Nothing,
+    /// It was this one's turn for long enough.
+    Turn,
+    /// A request needs so many bytes: [`Session::reserve`] gives them.
+    Needs(u64),
+    /// A request that is whole.
+    Request(Box<Incoming>),
+    /// A request is not waited for any more.
+    Cancel(Ticket),
+    /// The connection is over.
+    Over,
+}
+
+/// A request whose payloads are coming.
+#[derive(Debug)]
+struct Coming {
+    head: Head,
+    deadline: Moment,
+    bytes: u64,
+    /// Room was found for it; before, nothing of it is read.
+    reserved: bool,
+    payloads: Vec<Vec<u8>>,
+    /// Bytes of the last one that are there.
+    filled: usize,
+}
+
+/// Bytes to be written, and the request whose answer ends with them.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    ends: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    number: u64,
+    link: Box<dyn Link>,
+    serving: Serving,
+    intake: Intake,
+    coming: Option<Coming>,
+    out: VecDeque<Chunk>,
+    /// Bytes of the first chunk that are written.
+    written: usize,
+    /// When bytes of a begun frame moved last, in and out.
+    read_at: Moment,
+    written_at: Moment,
+    stall_ms: u32,
+    turn_bytes: usize,
+    /// It said goodbye: what comes is thrown away, until then.
+    leaving: Option<Moment>,
+    finished: bool,
+}
+
+impl Session {
+    pub(crate) fn new(number: u64, now: Moment, limits: Limits, link: Box<dyn Link>) -> Self {
+        Self {
+            number,
+            link,
+            serving: Serving::open(now, limits),
+            intake: Intake::default(),
+            coming: None,
+            out: VecDeque::new(),
+            written: 0,
+            read_at: now,
+            written_at: now,
+            stall_ms: limits.stall_ms,
+            turn_bytes: limits.turn_bytes,
+            leaving: None,
+            finished: false,
+        }
+    }
+
+    /// Bytes that its requests hold, those that have room.
+    pub(crate) fn held(&self) -> u64 {
+        let waiting = self.coming.as_ref().filter(|coming| !coming.reserved).map_or(0, |coming| coming.bytes);
+        self.serving.bytes() - waiting
+    }
+
+    /// Whether it would read, and whether it has something to write.
+    pub(crate) fn interest(&self) -> (bool, bool) {
+        let waits = self.coming.as_ref().is_some_and(|coming| !coming.reserved);
+        (!waits, !self.out.is_empty())
+    }
+
+    /// Says goodbye, and reads no more.
+    pub(crate) fn leave(&mut self, now: Moment, parting: Parting) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let silent = parting.say.is_none();
+        if let Some(refusal) = parting.say {
+            self.push(control(Header::new(Kind::Goodbye), &refusal.encode()));
+        }
+        self.leaving = Some(if silent { now } else { now.after_ms(LINGER_MS) });
+        if let Some(coming) = self.coming.take()
+            && !coming.reserved
+        {
+            // Nothing was reserved for it, so nothing is given back.
+            self.serving.sent(now, coming.head.header.request);
+        }
+    }
+
+    fn push(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.out.push_back(Chunk { bytes, ends: None });
+        }
+    }
+
+    /// Reads what is there, up to the next thing that somebody has to do something about.
+    pub(crate) fn read(&mut self, now: Moment, me: &Identity, turn: &mut usize) -> Read {
+        if self.leaving.is_some() {
+            return self.throw_away(now);
+        }
+        match self.try_read(now, me, turn) {
+            Ok(read) => read,
+            Err(parting) => {
+                self.leave(now, parting);
+                Read::Nothing
+            }
+        }
+    }
+
+    fn throw_away(&mut self, now: Moment) -> Read {
+        let mut rubbish = [0; 4096];
+        let over = self.leaving.is_none_or(|until| now >= until);
+        match self.link.read(&mut rubbish) {
+            Ok(1..) if !over => Read::Turn,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !over => Read::Nothing,
+            _ => Read::Over,
+        }
+    }
+
+    fn try_read(&mut self, now: Moment, me: &Identity, turn: &mut usize) -> Result<Read, Parting> {
+        loop {
+            if *turn >= self.turn_bytes {
+                return Ok(Read::Turn);
+            }
+            let read = match &mut self.coming {
+                Some(coming) if !coming.reserved => return Ok(Read::Needs(coming.bytes)),
+                Some(coming) => match coming.room() {
+                    None => return Ok(self.whole()?),
+                    Some(room) => match self.intake.take(room) {
+                        0 => self.link.read(room).inspect(|len| coming.filled += len),
+                        len => {
+                            coming.filled += len;
+                            Ok(len)
+                        }
+                    },
+                },
+                None => match self.intake.next_head()? {
+                    Some(head) => {
+                        if let Some(read) = self.on_head(now, me, head)? {
+                            return Ok(read);
+                        }
+                        continue;
+                    }
+                    None => self.link.read(self.intake.room()).inspect(|len| self.intake.filled(*len)),
+                },
+            };
+            match read {
+                Ok(0) => return Ok(Read::Over),
+                Ok(len) => {
+                    *turn += len;
+                    self.read_at = now;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::Nothing),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Ok(Read::Over),
+            }
+        }
+    }
+
+    fn on_head(&mut self, now: Moment, me: &Identity, head: Head) -> Result<Option<Read>, Parting> {
+        let mut say = Vec::new();
+        let asked = self.serving.on_head(now, me, &head, &mut say)?;
+        self.push(say);
+        Ok(match asked {
+            Asked::Nothing => None,
+            Asked::Goodbye => Some(Read::Over),
+            Asked::Cancel(request) => Some(Read::Cancel(Ticket { connection: self.number, request })),
+            Asked::Request { deadline, bytes } => {
+                let payloads = Vec::with_capacity(head.places.len());
+                self.coming = Some(Coming { head, deadline, bytes, reserved: false, payloads, filled: 0 });
+                Some(Read::Needs(bytes))
+            }
+        })
+    }
+
+    /// There is room for the request that needed it; false where there is none any more.
+    pub(crate) fn reserve(&mut self, now: Moment) -> bool {
+        self.read_at = now;
+        self.coming.as_mut().is_some_and(|coming| !std::mem::replace(&mut coming.reserved, true))
+    }
+
+    /// The request whose payloads are all there.
+    fn whole(&mut self) -> Result<Read, FrameError> {
+        let Some(Coming { head, deadline, payloads, .. }) = self.coming.take() else {
+            return Ok(Read::Nothing);
+        };
+        let Head { header, places, mut body } = head;
+        for (place, payload) in places.iter().zip(&payloads) {
+            place.check(payload)?;
+        }
+        let bulk = |(place, bytes): (&crate::frame::Place, _)| Bulk { shard: place.shard, bytes };
+        let mut payloads: VecDeque<Bulk> = places.iter().zip(payloads).map(bulk).collect();
+        if header.flags & BODY_IS_PAYLOAD != 0
+            && let Some(first) = payloads.pop_front()
+        {
+            body = first.bytes;
+        }
+        Ok(Read::Request(Box::new(Incoming {
+            ticket: Ticket { connection: self.number, request: header.request },
+            session: self.serving.session().unwrap_or_default(),
+            opcode: header.opcode,
+            durability: header.durability(),
+            map_version: header.map_version,
+            handle: header.handle,
+            sequence: header.sequence,
+            target: header.target,
+            reply_max: header.reply_max,
+            deadline,
+            body,
+            payloads: payloads.into(),
+        })))
+    }
+
+    /// Queues an answer; one that nobody waits for is dropped.
+    pub(crate) fn answer(&mut self, request: u64, answer: Answer) {
+        let Some(reply_max) = self.serving.answer(request) else { return };
+        let (map_version, body, payloads) = match answer {
+            Answer::Refused(refusal) => return self.push_error(request, &refusal),
+            Answer::Reply { map_version, body, payloads } => (map_version, body, payloads),
+        };
+        let room = (payloads.iter().map(|bulk| bulk.bytes.len()).sum::<usize>() + body.len()) as u64;
+        if room > reply_max {
+            let message = format!("the reply has {room} bytes, at most {reply_max} were allowed");
+            let refusal =
+                Refusal { room, ..Refusal::new(Der::Overflow, message).hint("ask again with room for it") };
+            return self.push_error(request, &refusal);
+        }
+        let parts: Vec<_> =
+            payloads.iter().map(|bulk| Payload { shard: bulk.shard, bytes: &bulk.bytes }).collect();
+        let header = Header { map_version, ..Header::new(Kind::Reply).of(request) };
+        let (head, sent) = match frame(header, &body, &parts) {
+            Ok(frame) => frame,
+            Err(error) => return self.push_error(request, &Refusal::new(error.der(), error.to_string())),
+        };
+        // The frame is `head`, then what it lists: a long body, and the payloads that have bytes. They are moved, not copied.
+        let body_is_payload = sent.len() > parts.iter().filter(|part| !part.bytes.is_empty()).count();
+        self.push(head);
+        if body_is_payload {
+            self.push(body);
+        }
+        for bulk in payloads {
+            self.push(bulk.bytes);
+        }
+        if let Some(last) = self.out.back_mut() {
+            last.ends = Some(request);
+        }
+    }
+
+    fn push_error(&mut self, request: u64, refusal: &Refusal) {
+        let bytes = control(Header::new(Kind::Error).of(request), &refusal.encode());
+        self.out.push_back(Chunk { bytes, ends: Some(request) });
+    }
+
+    /// Writes what there is room for; false where the connection is over.
+    pub(crate) fn write(&mut self, now: Moment) -> bool {
+        while !self.out.is_empty() {
+            let chunks = self.out.iter().take(PARTS_MAX).enumerate();
+            let skip = |nth| if nth == 0 { self.written } else { 0 };
+            let parts: Vec<IoSlice<'_>> = chunks
+                .map(|(nth, chunk)| IoSlice::new(chunk.bytes.get(skip(nth)..).unwrap_or_default()))
+                .collect();
+            match self.link.write(&parts) {
+                Ok(0) => return false,
+                Ok(len) => self.wrote(now, len),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        if self.leaving.is_some() && !std::mem::replace(&mut self.finished, true) {
+            self.link.finish();
+        }
+        true
+    }
+
+    fn wrote(&mut self, now: Moment, len: usize) {
+        self.written += len;
+        self.written_at = now;
+        while let Some(first) = self.out.front()
+            && self.written >= first.bytes.len()
+        {
+            self.written -= first.bytes.len();
+            if let Some(request) = first.ends {
+                self.serving.sent(now, request);
+            }
+            self.out.pop_front();
+        }
+        if self.out.is_empty() {
+            // What is queued next has its full time.
+            self.written_at = now;
+        }
+    }
+
+    /// Something was queued after there was nothing: its time begins.
+    pub(crate) fn begin_write(&mut self, now: Moment) {
+        if self.written == 0 && self.out.len() <= 1 {
+            self.written_at = now;
+        }
+    }
+
+    /// Looks at the time; false where the connection is over.
+    pub(crate) fn on_time(&mut self, now: Moment) -> bool {
+        if let Some(until) = self.leaving {
+            return now < until;
+        }
+        let stalled = |since: Moment| now >= since.after_ms(self.stall_ms);
+        if !self.out.is_empty() && stalled(self.written_at) {
+            // It does not read: it would not read a goodbye either.
+            return false;
+        }
+        let inside = self.intake.is_inside() || self.coming.as_ref().is_some_and(|coming| coming.reserved);
+        if inside && stalled(self.read_at) {
+            let why = Refusal::before(Der::Timedout, "the rest of a frame did not come in time");
+            self.leave(now, why.into());
+        } else if let Some(parting) = self.serving.on_time(now) {
+            self.leave(now, parting);
+        }
+        true
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn close(&self) {
+        self.link.close();
+    }
+}
+
+impl Coming {
+    /// Room for the payload that is coming; `None` when all are there.
+    fn room(&mut self) -> Option<&mut [u8]> {
+        if self.payloads.last().is_none_or(|last| self.filled == last.len()) {
+            let next = self.head.places.get(self.payloads.len())?;
+            self.payloads.push(vec![0; next.len as usize]);
+            self.filled = 0;
+        }
+        self.payloads.last_mut()?.get_mut(self.filled..)
+    }
+}

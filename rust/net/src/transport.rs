@@ -1,0 +1,158 @@
+//! A way between processes.
+
+use crate::Moment;
+use crate::backoff::Backoff;
+use crate::call::{Call, Receive};
+use crate::channel::Channel;
+use crate::error::{NetError, Outcome, Result};
+use crate::frame::Hello;
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::service::Service;
+use crate::serving::Identity;
+use daos_locks::{Condvar, Mutex};
+use daos_types::Der;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A provider: something that carries connections.
+pub trait Transport: Debug + Send + Sync {
+    /// A connection to an address, in this time. What is not reachable is `Unreach`, or `Timedout`.
+    fn connect(&self, address: &str, timeout: Duration) -> Result<Box<dyn Link>>;
+
+    /// Serves at an address until the answer is dropped.
+    fn listen(
+        &self,
+        address: &str,
+        me: Identity,
+        limits: Limits,
+        service: Box<dyn Service>,
+    ) -> Result<Box<dyn Listening>>;
+
+    /// The time by which it counts.
+    fn now(&self) -> Moment;
+}
+
+/// A server that runs. Dropping it says goodbye to its clients and ends it.
+pub trait Listening: Debug + Send {
+    /// Where it is to be found.
+    fn address(&self) -> String;
+}
+
+/// Who waits for another's opening looks again after so long, whatever happens.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A server as a client knows it: opens a connection when it is needed, and another when that is over.
+#[derive(Debug)]
+pub struct Endpoint {
+    transport: Arc<dyn Transport>,
+    address: String,
+    limits: Limits,
+    hello: Hello,
+    state: Mutex<State>,
+    opened: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    channel: Option<Arc<Channel>>,
+    backoff: Backoff,
+    /// Somebody opens a connection.
+    opening: bool,
+    chance: u64,
+}
+
+impl Endpoint {
+    /// A server at an address; nothing is opened yet. `chance` spreads the attempts of clients: any number, another for each.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        address: &str,
+        limits: Limits,
+        hello: Hello,
+        chance: u64,
+    ) -> Self {
+        let state = State { channel: None, backoff: Backoff::default(), opening: false, chance };
+        Self {
+            transport,
+            address: address.to_owned(),
+            limits,
+            hello,
+            state: Mutex::new(state),
+            opened: Condvar::new(),
+        }
+    }
+
+    /// Sends a request and waits for its reply. A request that met a connection's end before it was sent goes over a new one.
+    ///
+    /// After a failure to connect nothing is tried for a while: until then calls fail at once, with the time after which to try again.
+    pub fn call(&self, call: &Call<'_>, into: &mut dyn Receive) -> Result<()> {
+        let deadline = self.transport.now().after(call.timeout);
+        let left = || deadline.since(self.transport.now());
+        let channel = self.channel(left())?;
+        let result = channel.call(&Call { timeout: left(), ..*call }, into);
+        match result {
+            Err(error) if error.outcome == Outcome::Nothing && channel.is_over() => {
+                self.channel(left())?.call(&Call { timeout: left(), ..*call }, into)
+            }
+            result => result,
+        }
+    }
+
+    /// The connection, opened if need be.
+    pub fn channel(&self, timeout: Duration) -> Result<Arc<Channel>> {
+        let deadline = self.transport.now().after(timeout);
+        let mut state = self.state.lock();
+        loop {
+            if let Some(channel) = state.channel.clone().filter(|channel| !channel.is_over()) {
+                return Ok(channel);
+            }
+            if !state.opening {
+                break;
+            }
+            if self.transport.now() >= deadline {
+                let message = format!("{}: no connection in the time that was given", self.address);
+                return Err(NetError::before(Der::Timedout, message));
+            }
+            state = self.opened.wait_for(state, LOOK_AGAIN).0;
+        }
+        state.channel = None;
+        let wait = state.backoff.until().since(self.transport.now());
+        if !wait.is_zero() {
+            let retry_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
+            let message = format!("{} was not reached a moment ago", self.address);
+            return Err(NetError {
+                retry_ms,
+                ..NetError::before(Der::Unreach, message).hint("try again in a moment")
+            });
+        }
+        state.opening = true;
+        drop(state);
+        let opened = self.open(timeout);
+        let mut state = self.state.lock();
+        state.opening = false;
+        self.opened.notify_all();
+        match opened {
+            Ok(channel) => {
+                state.backoff.worked();
+                state.channel = Some(channel.clone());
+                Ok(channel)
+            }
+            Err(error) => {
+                let (now, chance) = (self.transport.now(), state.chance);
+                state.chance = chance.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+                state.backoff.failed(now, error.retry_ms, chance >> 32);
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self, timeout: Duration) -> Result<Arc<Channel>> {
+        let deadline = self.transport.now().after(timeout);
+        let told =
+            |error: NetError| NetError { message: format!("{}: {}", self.address, error.message), ..error };
+        let link = self.transport.connect(&self.address, timeout).map_err(told)?;
+        let left = deadline.since(self.transport.now());
+        Channel::open(link, self.limits, &self.hello, left).map(Arc::new).map_err(told)
+    }
+}

@@ -1,0 +1,282 @@
+use crate::samples::{self, Owned};
+use crate::*;
+use daos_types::{
+    Checksums, Cond, Durability, Epoch, Extent, FetchValue, Iod, IodSums, IodValue, KeyFound, ObjectId,
+    ShardIdx, UnitOid,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+fn said(value: &dyn std::fmt::Debug) -> String {
+    format!("{value:?}")
+}
+
+/// Decodes what was encoded, and encodes that again.
+fn update_again(message: &Owned) -> Result<(Owned, String), WireError> {
+    let payloads = message.payloads();
+    let read = ReadUpdate::decode(Durability::Interval, &message.body, &payloads)?;
+    Ok(read.with(|update| (Owned::of(update.encode()), said(update))))
+}
+
+#[test]
+fn an_update_comes_back_and_long_values_travel_beside_it() {
+    for (long, payloads) in [(0, 0), (512, 0), (513, 1), (4096, 1), (4097, 2)] {
+        let message = samples::update(long);
+        assert_eq!(message.payloads.len(), payloads, "{long}");
+        let (again, told) = update_again(&message).unwrap();
+        assert_eq!(again, message);
+        assert!(told.contains("Interval"), "{told}");
+    }
+}
+
+#[test]
+fn requests_come_back() {
+    let safe = Durability::Synced;
+    for message in samples::punches() {
+        let read = ReadPunch::decode(Durability::Buffered, &message.body, &[]).unwrap();
+        assert_eq!(Owned::of(read.request().encode()), message);
+    }
+    for message in samples::queries() {
+        let read = Query::decode(safe, &message.body, &[]).unwrap();
+        assert_eq!(Owned::of(read.encode()), message);
+    }
+    let list = samples::list();
+    let message = Owned::of(list.encode());
+    assert_eq!(said(&List::decode(safe, &message.body, &[]).unwrap()), said(&list));
+    let message = samples::objects();
+    assert_eq!(Owned::of(ReadObjects::decode(safe, &message.body, &[]).unwrap().request().encode()), message);
+    let message = samples::diff();
+    assert_eq!(Owned::of(Diff::decode(safe, &message.body, &[]).unwrap().encode()), message);
+    let message = samples::check();
+    let check = Check::decode(safe, &message.body, &[]).unwrap();
+    assert_eq!(check.budget, u32::MAX as usize, "more than the field holds is as good as that");
+    assert_eq!(Owned::of(check.encode()), message);
+}
+
+#[test]
+fn replies_come_back() {
+    assert_eq!(decode_done(&encode_done().body, &[]), Ok(()));
+    for found in [None, Some(samples::found()), Some(KeyFound::default())] {
+        let message = Owned::of(encode_found(found.as_ref()));
+        assert_eq!(decode_found(&message.body, &[]), Ok(found));
+    }
+    let keys = samples::keys();
+    assert_eq!(ListedKeys::decode(&Owned::of(keys.encode()).body, &[]), Ok(keys));
+    let pairs = samples::pairs();
+    let message = Owned::of(pairs.encode());
+    assert_eq!(message.lens(), [5000]);
+    assert_eq!(ListedPairs::decode(&message.body, &message.payloads()), Ok(pairs));
+    let objects = samples::listed_objects();
+    assert_eq!(ListedObjects::decode(&Owned::of(objects.encode()).body, &[]), Ok(objects));
+    let differences = samples::differences();
+    assert_eq!(Differences::decode(&Owned::of(differences.encode()).body, &[]), Ok(differences));
+    let checked = samples::checked();
+    assert_eq!(Checked::decode(&Owned::of(checked.encode()).body, &[]), Ok(checked));
+}
+
+/// What a caller sees of a fetch, as if it had been answered directly, and over messages.
+fn fetched(long: usize, by_messages: bool) -> (Vec<u8>, [Vec<u8>; 2], String) {
+    let (mut buffer, mut values) = (vec![0x11; samples::BUFFER], <[Vec<u8>; 2]>::default());
+    let told = samples::with_iods(&mut buffer, &mut values, |iods| {
+        if by_messages {
+            let reply = samples::fetch_reply(long);
+            let read = ReadFetchReply::decode(&reply.body, &reply.lens(), iods).unwrap();
+            for (nth, payload) in reply.payloads.iter().enumerate() {
+                let mut rest = &payload[..];
+                for room in read.rooms(iods, nth).unwrap() {
+                    let (part, behind) = rest.split_at(room.len());
+                    room.copy_from_slice(part);
+                    rest = behind;
+                }
+                assert!(rest.is_empty());
+            }
+            assert!(read.rooms(iods, reply.payloads.len()).is_none());
+            read.finish(iods);
+        } else {
+            samples::answer(iods, long);
+        }
+        let about = iods.iter().map(|iod| match &iod.value {
+            FetchValue::Single(_) => said(&iod.sum),
+            FetchValue::Array(array) => said(&(array.rec_size, &array.holes, &array.sums)),
+        });
+        about.collect()
+    });
+    (buffer, values, told)
+}
+
+#[test]
+fn a_fetch_over_messages_is_as_a_direct_one() {
+    for long in [1, 4096, 4097, 70_000] {
+        let (mut direct, values, told) = fetched(long, false);
+        // A target may leave anything in a hole; what the caller had there stays.
+        direct[0..16].fill(0x11);
+        direct[100..samples::BUFFER - 4].fill(0x11);
+        assert_eq!(fetched(long, true), (direct, values, told), "{long}");
+    }
+}
+
+#[test]
+fn a_reply_without_room_tells_how_long_it_is() {
+    let asked = samples::fetch();
+    let payloads = asked.payloads();
+    let read = ReadFetch::decode(Durability::Synced, &asked.body, &payloads).unwrap();
+    assert_eq!(read.buffers_len(), samples::BUFFER);
+    let serve = |bytes_max| {
+        read.serve(bytes_max, |_, iods| {
+            samples::answer(iods, 5000);
+            Ok::<(), ()>(())
+        })
+    };
+    let too_long = |len, max| WireError::TooLong { what: "bytes of the reply", len, max };
+    assert_eq!(serve(100).unwrap_err(), too_long(samples::BUFFER, 100));
+    assert_eq!(serve(samples::BUFFER + 4999).unwrap_err(), too_long(11_000, samples::BUFFER + 4999));
+    assert!(serve(samples::BUFFER + 5000).unwrap().is_ok());
+    assert_eq!(read.serve(1 << 20, |_, _| Err(7)).unwrap().unwrap_err(), 7);
+}
+
+#[test]
+fn what_is_too_long_is_not_encoded() {
+    let key = vec![0; 65_537];
+    let (of, durability) = (samples::shard(), Durability::Synced);
+    let update = Update { of, dkey: &key, iods: &[], cond: Cond::NONE, durability };
+    let error = update.encode().unwrap_err();
+    assert_eq!(error.der(), daos_types::Der::Key2big);
+    assert_eq!(error.to_string(), "bytes of a key: 65537, at most 65536");
+    let value = vec![0; 4097];
+    let iods = vec![Iod::new(b"a", IodValue::Single(&value)); 4096];
+    let error = Update { dkey: b"d", iods: &iods, ..update }.encode().unwrap_err();
+    assert_eq!(error, WireError::TooLong { what: "long values of one message", len: 4096, max: 4095 });
+    let recxs = vec![Extent { index: 0, count: 1 }; 1 << 20];
+    let iods = [Iod::new(b"a", IodValue::Holes(&recxs))];
+    let error = Update { dkey: b"d", iods: &iods, ..update }.encode().unwrap_err();
+    assert!(matches!(error, WireError::TooLong { what: "bytes of a message's body", .. }));
+    assert_eq!(error.der(), daos_types::Der::Overflow);
+}
+
+#[test]
+fn what_is_not_such_a_message_is_refused_with_its_place() {
+    let good = samples::update(5000);
+    let refused = |change: &dyn Fn(&mut Owned)| {
+        let mut message = good.clone();
+        change(&mut message);
+        update_again(&message).unwrap_err()
+    };
+    let why = |change: &dyn Fn(&mut Owned)| refused(change).to_string();
+    assert_eq!(refused(&|m| m.body[0] = 9), WireError::Version { version: 9, known: 1 });
+    assert!(why(&|m| m.body.push(0)).ends_with("more than its fields"));
+    assert!(why(&|m| m.body.truncate(9)).ends_with("in the middle of a field"));
+    assert_eq!(refused(&|m| drop(m.payloads.pop())), WireError::Payload { nth: 1, len: 0, named: 40_000 });
+    assert_eq!(refused(&|m| m.payloads[0].push(0)), WireError::Payload { nth: 0, len: 5001, named: 5000 });
+    assert_eq!(refused(&|m| m.payloads.push(vec![1])), WireError::Payload { nth: 2, len: 1, named: 0 });
+    // The count of iods stands behind version, shard, dkey and conditions.
+    let count_at = 2 + 36 + 4 + 3 + 8;
+    assert_eq!(
+        refused(&|m| m.body[count_at + 3] = 0xFF),
+        WireError::Malformed { at: count_at + 4, what: "a list that is longer than what is left" }
+    );
+    let verifies_at = count_at + 4 + 5 + 8 + 1 + 4;
+    assert!(why(&|m| m.body[verifies_at] = 2).contains("neither yes (1) nor no (0)"));
+    assert!(why(&|m| m.body[verifies_at - 5] = 8).contains("an unknown checksum"));
+    assert_eq!(refused(&|m| m.body[0] = 9).der(), daos_types::Der::Proto);
+}
+
+#[test]
+fn opcodes_have_the_numbers_of_the_page() {
+    for (nth, opcode) in Opcode::ALL.into_iter().enumerate() {
+        assert_eq!(opcode as u16 as usize, nth + 1);
+        assert_eq!(Opcode::from_number(opcode as u16), Some(opcode));
+    }
+    assert_eq!((Opcode::from_number(0), Opcode::from_number(10)), (None, None));
+    assert!(Opcode::Update.changes() && Opcode::Punch.changes() && !Opcode::Fetch.changes());
+}
+
+#[derive(Debug, Clone)]
+enum Value {
+    Single(Vec<u8>),
+    NoSingle,
+    Array(u64, Vec<Extent>, Vec<u8>),
+    Holes(Vec<Extent>),
+}
+
+fn extents() -> impl Strategy<Value = Vec<Extent>> {
+    vec((0..1_u64 << 40, 1..1_u64 << 20).prop_map(|(index, count)| Extent { index, count }), 0..6)
+}
+
+fn data() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![vec(any::<u8>(), 0..40), (4090_usize..5000).prop_map(|len| vec![3; len])]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        data().prop_map(Value::Single),
+        Just(Value::NoSingle),
+        (0..1_u64 << 30, extents(), data()).prop_map(|(size, recxs, data)| Value::Array(size, recxs, data)),
+        extents().prop_map(Value::Holes),
+    ]
+}
+
+fn by() -> impl Strategy<Value = Checksums> {
+    let some = (1..8_u8, 1..1_u32 << 30, any::<bool>()).prop_map(|(kind, piece_size, server_verifies)| {
+        Checksums { kind: daos_types::ChecksumKind::from_number(kind), piece_size, server_verifies }
+    });
+    prop_oneof![Just(Checksums::default()), some]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_update_comes_back(
+        dkey in vec(any::<u8>(), 0..300),
+        cond in any::<u64>(),
+        oid in any::<[u64; 2]>(),
+        values in vec((vec(any::<u8>(), 0..20), any::<u64>(), by(), vec(any::<u8>(), 0..70), value()), 0..8),
+    ) {
+        let iods: Vec<Iod<'_>> = values.iter().map(|(akey, cond, by, sums, value)| {
+            let value = match value {
+                Value::Single(data) => IodValue::Single(data),
+                Value::NoSingle => IodValue::NoSingle,
+                Value::Array(rec_size, recxs, data) => IodValue::Array { rec_size: *rec_size, recxs, data },
+                Value::Holes(recxs) => IodValue::Holes(recxs),
+            };
+            Iod { akey, cond: Cond(*cond), value, sums: IodSums { by: *by, bytes: sums } }
+        }).collect();
+        let mut of = samples::shard();
+        of.oid = UnitOid { oid: ObjectId { hi: oid[0], lo: oid[1] }, shard: ShardIdx(cond as u32) };
+        let update = Update { of, dkey: &dkey, iods: &iods, cond: Cond(cond), durability: Durability::Interval };
+        let message = Owned::of(update.encode());
+        let (again, told) = update_again(&message).unwrap();
+        prop_assert_eq!(again, message);
+        prop_assert_eq!(told, said(&update));
+    }
+
+    #[test]
+    fn any_page_of_pairs_comes_back(
+        pairs in vec((vec(any::<u8>(), 0..30), data(), option::of(any::<[u8; 8]>())), 0..20),
+        next in option::of(vec(any::<u8>(), 0..30)),
+    ) {
+        let mut page = ListedPairs { next, ..ListedPairs::default() };
+        for (key, value, sum) in &pairs {
+            page.keys.push(key);
+            page.values.push(value);
+            page.sums.push(&sum.map_or(vec![], |sum| [&[3], &sum[..]].concat()));
+        }
+        let message = Owned::of(page.encode());
+        prop_assert_eq!(ListedPairs::decode(&message.body, &message.payloads()).unwrap(), page);
+    }
+
+    #[test]
+    fn any_listing_comes_back(
+        dkey in option::of(vec(any::<u8>(), 0..30)),
+        place in option::of(vec(any::<u8>(), 0..30)),
+        (epoch, count_max, bytes_max, reverse) in any::<(u64, u32, u32, bool)>(),
+    ) {
+        let (count_max, bytes_max) = (count_max as usize, bytes_max as usize);
+        let (dkey, from) = (dkey.as_deref(), place.as_deref());
+        let (of, epoch, durability) = (samples::shard(), Epoch(epoch), Durability::Buffered);
+        let list = List { of, dkey, epoch, from, count_max, bytes_max, reverse, durability };
+        let message = Owned::of(list.encode());
+        prop_assert_eq!(said(&List::decode(durability, &message.body, &[]).unwrap()), said(&list));
+    }
+}
