@@ -109,7 +109,7 @@ fn what_is_sent_is_stored_and_comes_back() {
     let query = Query { of, what: query, epoch: Epoch::MAX, durability: Durability::Synced };
     let answer = send(&world, Opcode::Query, &query.encode().unwrap()).unwrap();
     let found = decode_found(&answer.body, &payloads(&answer)).unwrap().unwrap();
-    assert_eq!((found.dkey, found.recx.map(|recx| recx.end())), (Some(7), Some(7_000)));
+    assert_eq!((found.dkey, found.recx.map(Extent::end)), (Some(7), Some(7_000)));
 
     let durability = Durability::Synced;
     let punch = Punch { of, what: Punched::Dkey(&dkey), cond: Cond::PUNCH, durability }.encode().unwrap();
