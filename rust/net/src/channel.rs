@@ -383,6 +383,9 @@ impl Channel {
                 Err(error) => caller.refuse(error, out),
             }
         }
+        if out.len() > OUT_MAX {
+            caller.refuse(FrameError::Window { what: "pings" }, &mut Vec::new());
+        }
         self.flush(state);
         if state.caller.ended().is_some() {
             self.link.close();
@@ -518,6 +521,8 @@ impl Channel {
     }
 }
 
+/// Bytes of small frames that wait to be written: a server that keeps to the rules gives no cause for more than a few.
+const OUT_MAX: usize = 64 << 10;
 /// Parts that are written by one call.
 const PARTS_MAX: usize = 64;
 

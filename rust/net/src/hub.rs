@@ -103,6 +103,11 @@ impl Hub {
         self.read(now, number);
     }
 
+    /// Both directions of a connection are gone: nothing that it asked can be answered.
+    pub(crate) fn hung_up(&mut self, number: u64) {
+        self.forget(number);
+    }
+
     fn read(&mut self, now: Moment, number: u64) {
         let mut turn = 0;
         loop {
@@ -174,8 +179,7 @@ impl Hub {
         }
         for (ticket, answer) in self.replies.take() {
             if let Some(session) = self.sessions.get_mut(&ticket.connection) {
-                session.answer(ticket.request, answer);
-                session.begin_write(now);
+                session.answer(now, ticket.request, answer);
                 self.touched.insert(ticket.connection);
             }
         }

@@ -65,6 +65,11 @@ impl Intake {
         self.start += len;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+            // A long head is rare: its room is not kept.
+            if self.buffer.len() > READ_LEN {
+                self.buffer.truncate(READ_LEN);
+                self.buffer.shrink_to_fit();
+            }
         }
     }
 
@@ -210,8 +215,9 @@ mod tests {
             assert_eq!(intake.next_head(), Ok(None));
             intake.room()[..piece.len()].copy_from_slice(piece);
             intake.filled(piece.len());
+            assert!(intake.buffer.len() <= HEAD_LEN_MAX + READ_LEN);
         }
         assert_eq!(intake.next_head().unwrap().unwrap().body, body);
-        assert!(intake.buffer.len() <= HEAD_LEN_MAX + READ_LEN);
+        assert!(intake.buffer.len() <= READ_LEN, "its room is given back");
     }
 }

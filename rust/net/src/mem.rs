@@ -305,6 +305,7 @@ impl Mem {
             drop(world);
             for server in servers.values_mut() {
                 while server.hub.settle(now) {}
+                server.hub.wishes();
             }
             return true;
         };
@@ -411,7 +412,7 @@ impl MemLink {
         let has = |number| world.pipes.get(number);
         let may_read = has(&self.read).is_none_or(|pipe| !pipe.there.is_empty() || pipe.end != End::Open);
         let may_write = has(&self.write)
-            .is_none_or(|pipe| pipe.coming + pipe.there.len() < CAPACITY || pipe.end == End::Reset);
+            .is_none_or(|pipe| pipe.coming + pipe.there.len() < CAPACITY || pipe.end != End::Open);
         readable && may_read || writable && may_write
     }
 }
@@ -443,7 +444,8 @@ impl Link for MemLink {
         let Some(pipe) = world.pipes.get_mut(&self.write) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        if pipe.end == End::Reset || pipe.ending {
+        // Broken, ended here, or closed by who would read it.
+        if pipe.end != End::Open || pipe.ending {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let room = CAPACITY.saturating_sub(pipe.coming + pipe.there.len());

@@ -46,11 +46,24 @@ struct Coming {
     filled: usize,
 }
 
-/// Bytes to be written, and the request whose answer ends with them.
+/// Frames without a request that wait to be written: a peer that keeps to the rules has two.
+const SMALL_MAX: usize = 64;
+
+/// Bytes to be written.
 #[derive(Debug)]
 struct Chunk {
     bytes: Vec<u8>,
-    ends: Option<u64>,
+    ends: Ends,
+}
+
+/// What ends with a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Nothing,
+    /// A frame without a request.
+    Small,
+    /// The answer to a request.
+    Answer(u64),
 }
 
 #[derive(Debug)]
@@ -63,6 +76,8 @@ pub(crate) struct Session {
     out: VecDeque<Chunk>,
     /// Bytes of the first chunk that are written.
     written: usize,
+    /// Small frames among the chunks.
+    small: usize,
     /// When bytes of a begun frame moved last, in and out.
     read_at: Moment,
     written_at: Moment,
@@ -83,6 +98,7 @@ impl Session {
             coming: None,
             out: VecDeque::new(),
             written: 0,
+            small: 0,
             read_at: now,
             written_at: now,
             stall_ms: limits.stall_ms,
@@ -111,7 +127,7 @@ impl Session {
         }
         let silent = parting.say.is_none();
         if let Some(refusal) = parting.say {
-            self.push(control(Header::new(Kind::Goodbye), &refusal.encode()));
+            self.push(now, control(Header::new(Kind::Goodbye), &refusal.encode()), Ends::Small);
         }
         self.leaving = Some(if silent { now } else { now.after_ms(LINGER_MS) });
         if let Some(coming) = self.coming.take()
@@ -122,10 +138,16 @@ impl Session {
         }
     }
 
-    fn push(&mut self, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            self.out.push_back(Chunk { bytes, ends: None });
+    fn push(&mut self, now: Moment, bytes: Vec<u8>, ends: Ends) {
+        if bytes.is_empty() {
+            return;
         }
+        if self.out.is_empty() {
+            // There was nothing to write: its time begins.
+            self.written_at = now;
+        }
+        self.small += usize::from(ends == Ends::Small);
+        self.out.push_back(Chunk { bytes, ends });
     }
 
     /// Reads what is there, up to the next thing that somebody has to do something about.
@@ -195,7 +217,10 @@ impl Session {
     fn on_head(&mut self, now: Moment, me: &Identity, head: Head) -> Result<Option<Read>, Parting> {
         let mut say = Vec::new();
         let asked = self.serving.on_head(now, me, &head, &mut say)?;
-        self.push(say);
+        if self.small >= SMALL_MAX && !say.is_empty() {
+            return Err(FrameError::Window { what: "pings that it does not read the answers to" }.into());
+        }
+        self.push(now, say, Ends::Small);
         Ok(match asked {
             Asked::Nothing => None,
             Asked::Goodbye => Some(Read::Over),
@@ -247,10 +272,10 @@ impl Session {
     }
 
     /// Queues an answer; one that nobody waits for is dropped.
-    pub(crate) fn answer(&mut self, request: u64, answer: Answer) {
+    pub(crate) fn answer(&mut self, now: Moment, request: u64, answer: Answer) {
         let Some(reply_max) = self.serving.answer(request) else { return };
         let (map_version, body, payloads) = match answer {
-            Answer::Refused(refusal) => return self.push_error(request, &refusal),
+            Answer::Refused(refusal) => return self.push_error(now, request, &refusal),
             Answer::Reply { map_version, body, payloads } => (map_version, body, payloads),
         };
         let room = (payloads.iter().map(|bulk| bulk.bytes.len()).sum::<usize>() + body.len()) as u64;
@@ -258,32 +283,34 @@ impl Session {
             let message = format!("the reply has {room} bytes, at most {reply_max} were allowed");
             let refusal =
                 Refusal { room, ..Refusal::new(Der::Overflow, message).hint("ask again with room for it") };
-            return self.push_error(request, &refusal);
+            return self.push_error(now, request, &refusal);
         }
         let parts: Vec<_> =
             payloads.iter().map(|bulk| Payload { shard: bulk.shard, bytes: &bulk.bytes }).collect();
         let header = Header { map_version, ..Header::new(Kind::Reply).of(request) };
         let (head, sent) = match frame(header, &body, &parts) {
             Ok(frame) => frame,
-            Err(error) => return self.push_error(request, &Refusal::new(error.der(), error.to_string())),
+            Err(error) => {
+                return self.push_error(now, request, &Refusal::new(error.der(), error.to_string()));
+            }
         };
         // The frame is `head`, then what it lists: a long body, and the payloads that have bytes. They are moved, not copied.
         let body_is_payload = sent.len() > parts.iter().filter(|part| !part.bytes.is_empty()).count();
-        self.push(head);
+        self.push(now, head, Ends::Nothing);
         if body_is_payload {
-            self.push(body);
+            self.push(now, body, Ends::Nothing);
         }
         for bulk in payloads {
-            self.push(bulk.bytes);
+            self.push(now, bulk.bytes, Ends::Nothing);
         }
         if let Some(last) = self.out.back_mut() {
-            last.ends = Some(request);
+            last.ends = Ends::Answer(request);
         }
     }
 
-    fn push_error(&mut self, request: u64, refusal: &Refusal) {
+    fn push_error(&mut self, now: Moment, request: u64, refusal: &Refusal) {
         let bytes = control(Header::new(Kind::Error).of(request), &refusal.encode());
-        self.out.push_back(Chunk { bytes, ends: Some(request) });
+        self.push(now, bytes, Ends::Answer(request));
     }
 
     /// Writes what there is room for; false where the connection is over.
@@ -315,21 +342,14 @@ impl Session {
             && self.written >= first.bytes.len()
         {
             self.written -= first.bytes.len();
-            if let Some(request) = first.ends {
-                self.serving.sent(now, request);
+            match first.ends {
+                Ends::Answer(request) => {
+                    self.serving.sent(now, request);
+                }
+                Ends::Small => self.small -= 1,
+                Ends::Nothing => {}
             }
             self.out.pop_front();
-        }
-        if self.out.is_empty() {
-            // What is queued next has its full time.
-            self.written_at = now;
-        }
-    }
-
-    /// Something was queued after there was nothing: its time begins.
-    pub(crate) fn begin_write(&mut self, now: Moment) {
-        if self.written == 0 && self.out.len() <= 1 {
-            self.written_at = now;
         }
     }
 

@@ -213,9 +213,14 @@ impl TcpServer {
         let _ = epoll::wait(&self.epoll, buffer, Some(&timespec(time)));
         let now = self.time.moment();
         for event in events {
-            match event.data.u64() {
+            let (flags, data) = (event.flags, event.data);
+            match data.u64() {
                 LISTENER => self.accept(now),
                 WAKE => drop(rustix::io::read(&*self.wake, &mut [0; 8])),
+                // Told whether one asks for it or not, and again and again: also of one whose request waits for room.
+                number if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) => {
+                    self.hub.hung_up(number);
+                }
                 number => self.hub.ready(now, number),
             }
         }

@@ -212,7 +212,7 @@ fn a_slow_reader_holds_its_window_and_nothing_else() {
             assert!(ask(&channel, &call(ECHO, b"x")).is_ok());
         }
         // It never reads: after its time it is cut off.
-        let until = net.now().after(Duration::from_secs(2));
+        let until = net.now().after(Duration::from_millis(600));
         while net.now() < until && channel.call(&call(ECHO, b"tick"), &mut Reply::default()).is_ok() {
             slow.link.wait(false, false, net.now().after(Duration::from_millis(20))).unwrap();
         }
@@ -402,4 +402,40 @@ fn on_a_bad_network_a_call_has_its_reply_or_an_error_and_never_that_of_another()
     }
     let good = story(8, Faults { delay_us, ..Faults::default() });
     assert!(good.iter().all(|(_, result)| result.is_ok()));
+}
+
+#[test]
+fn who_sends_pings_and_does_not_read_is_cut_off() {
+    each(small(), |net, server| {
+        let rude = Rude::greeted(net, server);
+        let pings: Vec<u8> =
+            (1..=1000).flat_map(|number| control(Header::new(Kind::Ping).of(number), b"")).collect();
+        let until = rude.link.now().after(5 * SECOND);
+        while rude.link.now() < until {
+            match rude.link.write(&[IoSlice::new(&pings)]) {
+                // Time passes between them.
+                Ok(_) => {
+                    rude.link.wait(false, false, rude.link.now().after(Duration::from_millis(2))).unwrap();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    rude.link.wait(false, true, rude.link.now().after(Duration::from_millis(20))).unwrap();
+                }
+                Err(_) => return,
+            }
+        }
+        panic!("it was let go on");
+    });
+}
+
+#[test]
+fn what_is_asked_after_a_long_rest_has_its_full_time() {
+    let limits = Limits { stall_ms: 200, ..small() };
+    let (net, _server) = mem(Faults::default(), limits);
+    let channel = open(&net, limits).unwrap();
+    let body = 100_000_u32.to_le_bytes();
+    // At each place between two looks of the server at its times.
+    for _ in 0..60 {
+        net.pass(Duration::from_millis(501));
+        assert!(ask(&channel, &Call { reply_max: 200_000, ..call(crate::GIVE, &body) }).is_ok());
+    }
 }
