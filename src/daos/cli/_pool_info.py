@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from daos.model.sizes import format_size
+
 if TYPE_CHECKING:
-    from daos import Pool
+    from daos import Pool, ScrubStatus
+
+
+def pool_query(pool: Pool) -> dict[str, object]:
+    """Return the JSON object of a pool with what only a query tells."""
+    scrub = pool.scrub_status()
+    told = {**asdict(scrub), "over_threshold": scrub.over_threshold}
+    for name in ("last_pass", "next_pass"):
+        told[name] = None if told[name] is None else told[name].isoformat()
+    return {**pool_info(pool), "scrub": told}
 
 
 def pool_info(pool: Pool) -> dict[str, object]:
@@ -44,4 +56,20 @@ def pool_lines(pool: Pool) -> list[str]:
         "Pool health info:",
         "- Rebuild idle, 0 objs, 0 recs",
         "- Data redundancy: normal",
+        *_scrub_lines(pool.scrub_status()),
     ]
+
+
+def _scrub_lines(scrub: ScrubStatus) -> list[str]:
+    """Tell about scrubbing where there is any: DAOS has no such lines."""
+    if scrub.mode == "off" and scrub.passes == 0:
+        return []
+    passes = f"{scrub.passes} {'pass' if scrub.passes == 1 else 'passes'}"
+    state = "running" if scrub.running else "idle"
+    lines = [f"- Scrub {scrub.mode}, {state}, {passes}, {format_size(scrub.bytes)} read"]
+    for name, when in (("Last pass ended", scrub.last_pass), ("Next pass", scrub.next_pass)):
+        if when is not None:
+            lines.append(f"- {name}: {when:%Y-%m-%d %H:%M:%S} UTC")
+    threshold = f", threshold of {scrub.thresh} reached" if scrub.over_threshold else ""
+    lines.append(f"- Corruptions: {scrub.corruptions}{threshold}")
+    return [*lines, *(f"  {what}" for what in scrub.found)]
