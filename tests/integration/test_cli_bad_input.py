@@ -96,6 +96,11 @@ PROPERTIES: list[Row] = [
     ("pool set-prop tank", "no properties given", INVAL, "such as label:next"),
     ("pool set-prop tank label:", 'invalid property "label:" (must be key:val)', INVAL, "a:1,b:2"),
     ("pool set-prop tank nope:1", '"nope" is not a settable property', INVAL, "settable are: label"),
+    ("pool create next --size 10GB", "no size of its own", NOTSUPPORTED, "daos.open(size=...)"),
+    ("pool create next --scm-size 1GB --nvme-size 2GB", "no size of its own", NOTSUPPORTED, "daos.open(size=...)"),
+    ("pool set-prop tank scrub:always", 'invalid choice "always" for scrub', INVAL, "one of: off, lazy, timed"),
+    ("pool set-prop tank scrub_freq:week", "invalid value of scrub_freq 'week'", INVAL, "a whole number from 0"),
+    ("pool set-prop tank scrub_thresh:4294967296", "is out of range", INVAL, "from 0 to 4294967295"),
     ("pool set-prop tank reclaim:lazy", "settable property in this release", NOTSUPPORTED, "settable are: label"),
     ("pool set-prop tank svc_list:0", "the system keeps it", NO_PERM, "settable are: label"),
 ]

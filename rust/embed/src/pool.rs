@@ -75,15 +75,16 @@ impl Pool {
 
     /// Makes a container whose data has no checksums of its own; durable at return.
     pub fn container_create(&self, label: &str, props: &[u8]) -> Result<Container> {
-        self.container_create_summed(label, props, Checksums::default())
+        self.container_create_summed(label, props, Checksums::default(), false)
     }
 
-    /// Makes a container; durable at return. How its data is summed does not change any more.
+    /// Makes a container; durable at return. How its data is summed does not change any more, nor whether it is scrubbed.
     pub fn container_create_summed(
         &self,
         label: &str,
         props: &[u8],
         checksums: Checksums,
+        scrub_disabled: bool,
     ) -> Result<Container> {
         let _open = self.enter()?;
         tables::check(label, props)?;
@@ -97,7 +98,8 @@ impl Pool {
                 .hint("open it, or choose another label"));
         }
         let uuid = ContainerId(random_id()?);
-        let row = Row { label: label.to_owned(), oids_given: 0, checksums, props: props.to_vec() };
+        let row =
+            Row { label: label.to_owned(), oids_given: 0, checksums, scrub_disabled, props: props.to_vec() };
         let store = &self.system.guard.store;
         let commit = || {
             let mut tx = store.begin()?;

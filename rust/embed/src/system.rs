@@ -6,6 +6,7 @@ use crate::directory::{Directory, SystemHead};
 use crate::fork::Owner;
 use crate::pool::Pool;
 use crate::route::{EmbeddedRoute, Guard, told};
+use crate::scrub::Scrubber;
 use crate::tables::{self, Row};
 use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
@@ -135,6 +136,7 @@ impl System {
             calls: Arc::default(),
             background: Mutex::new(None),
             epochs: Arc::default(),
+            scrubs: Arc::default(),
         });
         let system = Arc::new(Self {
             guard,
@@ -149,8 +151,11 @@ impl System {
         system.settle_size(options.size)?;
         let epochs = Arc::clone(&system.guard.epochs);
         store.set_relief(Relief::new(&store, Arc::clone(&system.clock), Arc::clone(&epochs)));
+        let guard = &system.guard;
+        guard.scrubs.load(|prefix| guard.rows(prefix))?;
         let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock), epochs);
-        let background = Background::start(store, aggregator).map_err(|error| {
+        let scrubber = Scrubber::new(Arc::clone(&store), Arc::clone(&guard.calls), Arc::clone(&guard.scrubs));
+        let background = Background::start(store, aggregator, scrubber).map_err(|error| {
             Error::new(Der::Nomem, format!("cannot start the background thread: {error}"))
         })?;
         *system.guard.background.lock() = Some(background);
@@ -279,6 +284,7 @@ impl System {
             label: label.to_owned(),
             oids_given: 0,
             checksums: Checksums::default(),
+            scrub_disabled: false,
             props: props.to_vec(),
         };
         let commit = || {
@@ -367,6 +373,7 @@ impl System {
         };
         store.with_room(commit).map_err(told)?;
         self.routes.lock().remove(&uuid);
+        self.guard.scrubs.forget(uuid);
         for (num, of, _) in store.shard_list().map_err(told)? {
             if of == uuid {
                 store.shard_destroy(num).map_err(told)?;

@@ -91,7 +91,7 @@ impl ListedObjects {
 pub struct Check<'a> {
     /// Which container.
     pub cont: ContainerId,
-    /// The place where the part before ended; without one, the target's whole index is checked first.
+    /// The place where the part before ended; without one, the check begins, with the target's index.
     pub from: Option<&'a [u8]>,
     /// About so many entries.
     pub budget: usize,
@@ -130,8 +130,8 @@ pub struct Checked {
     pub pages: u64,
     /// Bytes of values that were read beside them.
     pub bytes: u64,
-    /// What is wrong, and of which object.
-    pub damaged: Vec<(ObjectId, String)>,
+    /// What is wrong, and of which object where it is of one.
+    pub damaged: Vec<(Option<ObjectId>, String)>,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
 }

@@ -17,6 +17,7 @@ from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.system import Space, System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.client.transaction import Transaction
+from daos.model.scrub import ScrubStatus
 from daos.model.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "ObjectTable",
     "Pool",
     "Range",
+    "ScrubStatus",
     "Snapshot",
     "Space",
     "System",

@@ -29,6 +29,21 @@ GOLDEN = [
         "Pool U, ntarget=1, disabled=0, leader=0, version=1, state=Ready\n"
         "Pool health info:\n"
         "- Rebuild idle, 0 objs, 0 recs\n"
+        "- Data redundancy: normal\n"
+        "Pool space info:\n"
+        "- Target count:1\n"
+        "- Storage tier 0 (SCM):\n"
+        "  Total size: 1.1 GB\n"
+        "  Free: 536.9 MB, min:536.9 MB, max:536.9 MB, mean:536.9 MB\n"
+        "- Storage tier 1 (NVME):\n"
+        "  Total size: 0 B\n"
+        "  Free: 0 B, min:0 B, max:0 B, mean:0 B\n",
+    ),
+    (
+        "pool query tank -t",
+        "Pool U, ntarget=1, disabled=0, leader=0, version=1, state=Ready\n"
+        "Pool health info:\n"
+        "- Rebuild idle, 0 objs, 0 recs\n"
         "- Data redundancy: normal\n",
     ),
     ("container list tank", "Containers in pool tank:\n  Label UUID \n  ----- ---- \n  run7  U \n"),
@@ -111,8 +126,21 @@ def test_json_of_a_pool_has_the_keys_that_scripts_read(made: Tool) -> None:
     response = made("pool", "query", "tank", "-j").json["response"]
     assert isinstance(response, dict)
     assert (response["label"], response["state"], response["total_targets"]) == ("tank", "Ready", 1)
-    listed = made("pool", "list", "-j").json["response"]
-    assert listed == {"pools": [response]}
+    assert response["query_mask"] == "disabled_engines,rebuild,space"
+    size, free = 1 << 30, 1 << 29
+    each = {"min": free, "max": free, "mean": free}
+    assert response["tier_stats"] == [
+        {"total": size, "free": free, **each, "media_type": "scm"},
+        {"total": 0, "free": 0, "min": 0, "max": 0, "mean": 0, "media_type": "nvme"},
+    ]
+    assert response["usage"] == [
+        {"tier_name": "SCM", "size": size, "free": free, "imbalance": 0},
+        {"tier_name": "NVME", "size": 0, "free": 0, "imbalance": 0},
+    ]
+    health = made("pool", "query", "tank", "-j", "--health-only").json["response"]
+    assert isinstance(health, dict)
+    assert health.pop("scrub") == response["scrub"]
+    assert made("pool", "list", "-j").json["response"] == {"pools": [health]}
 
 
 def test_a_hint_follows_the_error(tool: Tool) -> None:

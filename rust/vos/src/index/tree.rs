@@ -92,7 +92,7 @@ pub(super) struct Writer {
     /// `None` until the tree has been walked, where the bitmap is damaged.
     pub(super) space: Option<Space>,
     /// The slot that holds the current state.
-    slot: usize,
+    pub(super) slot: usize,
     /// Generation of the state in the other slot, `None` until the first batch has made that slot good.
     pub(super) previous: Option<u64>,
     /// What the state in the other slot covers; 0 where that is not known.
@@ -524,7 +524,7 @@ fn is_no_space(error: &IndexError) -> bool {
 }
 
 /// A slot's page; zeros where it cannot be read.
-fn read_slot(file: &dyn MediaFile, page: u64) -> Box<[u8; PAGE]> {
+pub(super) fn read_slot(file: &dyn MediaFile, page: u64) -> Box<[u8; PAGE]> {
     let mut bytes = Box::new([0; PAGE]);
     let at = page * PAGE as u64;
     if file.read_at(at, &mut *bytes).is_err() {
@@ -540,7 +540,7 @@ fn read_slot(file: &dyn MediaFile, page: u64) -> Box<[u8; PAGE]> {
 }
 
 /// The bitmap of a state, `None` where it is damaged.
-fn read_bitmap(store: &Store, superblock: &Superblock) -> Result<Option<Bitmap>> {
+pub(super) fn read_bitmap(store: &Store, superblock: &Superblock) -> Result<Option<Bitmap>> {
     let mut bytes = Vec::new();
     if superblock.bitmap_len > store.file.size()? {
         return Ok(None);

@@ -23,4 +23,5 @@ mod store_gate;
 mod store_model;
 mod store_query;
 mod store_relief;
+mod store_scrub;
 mod store_space;
