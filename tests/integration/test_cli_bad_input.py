@@ -304,7 +304,7 @@ ROWS += [pytest.param(*row, id=f"all: {row[0]}") for row in _of_every_command()]
 
 
 def _state(folder: Path) -> object:
-    """Return all that can be read of the systems in a folder, and the names and bytes of all other files."""
+    """Return all that can be read of the systems in a folder, and the names, sizes and times of all other files."""
     with daos.open_system(folder / "sys", create=False) as system:
         pools = [system.pool(listed.uuid) for listed in system.pools()]
         conts = [pool.container(listed.uuid) for pool in pools for listed in pool.containers()]
@@ -315,7 +315,7 @@ def _state(folder: Path) -> object:
         ]  # fmt: skip
         labels = [(pool.label, pool.uuid, dict(pool.attributes)) for pool in pools]
     others = {
-        str(path): path.read_bytes() if path.is_file() else None
+        str(path): (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
         for path in folder.rglob("*")
         if (folder / "sys") not in path.parents and path.name != "lock"
     }
