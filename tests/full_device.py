@@ -7,6 +7,7 @@ step.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import subprocess
@@ -229,7 +230,20 @@ def steps(device: Device) -> Iterator[tuple[str, object]]:
     assert third > 0.7 * first
     device.check(4)
 
-    # A container goes at once; what it held comes back while the system is open, also for what tables hold.
+    another_container(device, third // 2)
+    yield "put in another container", third // 2
+
+    # Nobody can write to it any more, which is told. No handle is left: it would keep files open.
+    gc.collect()
+    subprocess.run(["mount", "-o", "remount,ro", device.place], check=True)
+    refused = [_refusal(path) for path in (device.path, device.place / "new")]
+    assert refused == ["choose a place that can be written to"] * 2
+    yield "refused on a device to be read only", len(refused)
+
+
+def another_container(device: Device, numbers: int) -> None:
+    """Destroy the container, and put as much as that into another one."""
+    # It goes at once; what it held comes back while the system is open, also for what tables hold.
     with daos.open(device.path) as pool:
         pool.destroy_container("c")
         cont = pool.container("d", create=True)
@@ -237,12 +251,20 @@ def steps(device: Device) -> Iterator[tuple[str, object]]:
         cont.attributes["a"] = bytes(1000)
         pool.system.create_pool("other")
         kv = cont.kv("k", create=True, keys="int")
-        for number in range(third // 2):
+        for number in range(numbers):
             kv[number] = content(number, 4)
-    yield "put in another container", third // 2
     with daos.open(device.path) as pool:
         kv = pool.container("d").kv("k", keys="int")
-        assert dict(kv.items()) == {number: content(number, 4) for number in range(third // 2)}
+        assert dict(kv.items()) == {number: content(number, 4) for number in range(numbers)}
+
+
+def _refusal(path: Path) -> str | None:
+    """Return the hint with which a system is not opened."""
+    try:
+        daos.open(path).close()
+    except daos.AccessError as error:
+        return error.hint
+    return None
 
 
 def _delete(device: Device, number: int) -> None:
