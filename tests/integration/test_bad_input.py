@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -364,6 +366,32 @@ def test_a_path_without_permission() -> None:
 
         assert in_child(refused) == 0
         assert list(Path(folder).iterdir()) == []
+
+
+PRINTS_ANYWAY = """
+import os, sys, daos
+with daos.open(sys.argv[1]) as pool:
+    kv = pool.container("c").kv("kv")
+    kv["b"] = bytes(100_000)
+    for number in range(3):
+        try:
+            assert "/store/" not in os.readlink(f"/proc/self/fd/{number}")
+            os.write(number, b"somebody prints" * 1000)
+        except OSError:
+            continue
+    kv["c"] = b"3"
+"""
+
+
+def test_a_process_without_standard_streams_prints_into_no_file_of_ours(place: Place) -> None:
+    place.pool.close()
+    path = place.folder / "x.daos"
+    words = f"exec {sys.executable} -c '{PRINTS_ANYWAY}' {path} <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", words], check=False).returncode == 0
+    with daos.open(path) as pool:
+        cont = pool.container("c")
+        assert dict(cont.kv("kv").items()) == {"a": b"1", "b": bytes(100_000), "c": b"3"}
+        assert not cont.check().damaged
 
 
 def test_handles_of_a_closed_system(place: Place) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 UUID = "12345678-1234-1234-1234-123456789abc"
 GENERIC, NO_PERM, INVAL, EXIST, NONEXIST = -1025, -1001, -1003, -1004, -1005
-BUSY, OVERFLOW, NOTDIR, DF_INVAL, DF_INCOMPT = -1012, -1017, -1027, -2022, -2023
+BUSY, OVERFLOW, NOTDIR, DF_INVAL, DF_INCOMPT, CSUM = -1012, -1017, -1027, -2022, -2023, -2021
 NOTYPE, KEY2BIG, REC2BIG, IO_INVAL, NOTSUPPORTED = -2004, -2012, -2013, -2014, -2037
 NOBODY = 65534
 LABEL_RULE = "use 1 to 127 of letters"
@@ -248,6 +248,9 @@ SYSTEMS: list[Row] = [
     ("-S damaged pool create x", "damaged/system is damaged", DF_INVAL, "from a copy"),
     ("-S short pool list", "short/system is damaged", DF_INVAL, "from a copy"),
     ("-S newer pool list", "newer/system has format 2; this program knows format 1", DF_INCOMPT, "newer version"),
+    ("-S superblock pool list", "both copies of the superblock are damaged", CSUM, "restore it from a copy"),
+    ("-S superblock pool create x", "both copies of the superblock are damaged", CSUM, "restore it from a copy"),
+    ("-S index pool list", "shard-00000000.idx is missing", CSUM, "restore it from a copy"),
     ("-S lost pool list", "the file `system` beside it is missing", DF_INVAL, "from a copy"),
 ]
 TABLES = {
@@ -309,7 +312,7 @@ ROWS += [pytest.param(*row, id=f"all: {row[0]}") for row in _of_every_command()]
 
 
 def _state(folder: Path) -> object:
-    """Return all that can be read of the systems in a folder, and the names and bytes of all other files."""
+    """Return all that can be read of the systems in a folder, and the names, sizes and times of all other files."""
     with daos.open_system(folder / "sys", create=False) as system:
         pools = [system.pool(listed.uuid) for listed in system.pools()]
         conts = [pool.container(listed.uuid) for pool in pools for listed in pool.containers()]
@@ -320,7 +323,7 @@ def _state(folder: Path) -> object:
         ]  # fmt: skip
         labels = [(pool.label, pool.uuid, dict(pool.attributes)) for pool in pools]
     others = {
-        str(path): path.read_bytes() if path.is_file() else None
+        str(path): (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
         for path in folder.rglob("*")
         if (folder / "sys") not in path.parents and path.name != "lock"
     }
@@ -352,7 +355,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cont.kv("late", create=True)["a"] = b"1"
         cont.snapshot("after")
         cont.attributes["a"] = pool.attributes["a"] = b"1"
-    for name in ("damaged", "short", "newer", "lost"):
+    for name in ("damaged", "short", "newer", "lost", "superblock", "index"):
         with daos.open(folder / name) as pool:
             pool.container("c", create=True)
         path = folder / name / "system"
@@ -363,6 +366,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content[20] ^= name == "damaged"
         path.write_bytes(content[:10] if name == "short" else content)
     (folder / "lost" / "system").unlink()
+    (folder / "index" / "store" / "shard-00000000.idx").unlink()
+    superblock = folder / "superblock" / "store" / "wal.super"
+    superblock.write_bytes(bytes(superblock.stat().st_size))
     (folder / "dir").mkdir()
     (folder / "full").mkdir()
     (folder / "full" / "mine").write_bytes(b"mine")

@@ -30,6 +30,6 @@ def test_nothing_acknowledged_is_lost_on_it_and_room_comes_back(namespace: list[
     words = [*namespace, sys.executable, "-m", "tests.full_device", str(tmp_path)]
     done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert done.stdout.splitlines()[-1].startswith("put in another container: ")
+    assert done.stdout.splitlines()[-1].startswith("refused on a device to be read only: ")
     # It was mounted for that command alone.
     assert list(tmp_path.iterdir()) == []

@@ -269,13 +269,14 @@ fn busy(path: &Path, pid: u32) -> Error {
 
 pub(crate) fn failed(error: &std::io::Error, what: &str, path: &Path) -> Error {
     let der = match error.kind() {
-        ErrorKind::PermissionDenied => Der::NoPerm,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Der::NoPerm,
         ErrorKind::NotFound => Der::Nonexist,
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Der::Nospace,
         ErrorKind::NotADirectory => Der::Notdir,
         _ => Der::Io,
     };
     let hint = match der {
+        _ if error.kind() == ErrorKind::ReadOnlyFilesystem => "choose a place that can be written to",
         Der::NoPerm => "check its permissions, or be another user",
         Der::Nospace => "make room there, or choose another place",
         Der::Io => "the kernel's log may say more; if the device is sound, try again",

@@ -142,7 +142,7 @@ def _asked_for_json(arguments: list[str]) -> bool:
 
 def main() -> None:
     """Run the command line of this process, and end it."""
-    # A descriptor that is closed would be given to the next file that is opened, and what is printed would land there.
+    # A descriptor that is closed would be given to the next file that is opened, such as one that a command line names.
     for number in range(3):
         try:
             os.fstat(number)
