@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from daos.client import _seam
 from daos.errors import DER, BusyError, DaosError, error_from_der
-from tests.fake_objects import CHUNK_BYTES, READS, ArrayFake, FakeArray, FakeObjects, ObjectFake, groups_of
+from tests.fake_objects import (
+    CHUNK_BYTES,
+    READS,
+    ArrayFake,
+    AttributesFake,
+    FakeArray,
+    FakeObjects,
+    ObjectFake,
+    groups_of,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -209,7 +218,7 @@ class PoolFake:
         return self.state.scrub, self.state.scrubbed
 
     def attributes(self) -> AttributesFake:
-        return AttributesFake(self.owner, self.state.attributes)
+        return AttributesFake(self.owner.enter, self.state.attributes)
 
     def container_create(
         self,
@@ -274,7 +283,7 @@ class ContainerFake:
     def attributes(self) -> AttributesFake:
         if self.epoch is not None:
             raise error_from_der(DER.NOTSUPPORTED, "a snapshot has no attributes")
-        return AttributesFake(self.owner, self.state.attributes)
+        return AttributesFake(self.owner.enter, self.state.attributes)
 
     def kv(self, hi: int, lo: int) -> KVFake:
         if self.epoch is None:
@@ -358,6 +367,18 @@ class ContainerFake:
         self.owner.enter("check")
         content = self.content() if target == 0 else {}
         return (len(content), sum(map(len, content.values())), 1, 0), [], None
+
+    def count(
+        self,
+        target: int,
+        anchor: bytes | None,  # noqa: ARG002 -- it is done in one call
+        budget: int,  # noqa: ARG002
+    ) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int] | None, bytes | None]:
+        self.owner.enter("count")
+        content = self.content() if target == 0 else {}
+        values = [value for entries in content.values() for value in entries.values() if isinstance(value, bytes)]
+        count, size = len(values), sum(map(len, values))
+        return (len(content), count, count, 0, 0, size, size), (7, 9) if values else None, None
 
     def rollback(self, epoch: int) -> None:
         self.enter("rollback")
@@ -493,30 +514,6 @@ class InsideFake(ContainerFake):
     def kv(self, hi: int, lo: int) -> KVFake:
         assert self.transaction_core is not None
         return KVFake(self.owner, self.transaction_core.objects, (hi, lo))
-
-
-@dataclass
-class AttributesFake:
-    """`_core.Attributes`."""
-
-    owner: EmbeddedFake
-    items: dict[str, bytes]
-
-    def set(self, items: list[tuple[str, bytes]]) -> None:
-        self.owner.enter("attributes_set")
-        self.items.update(items)
-
-    def get(self, names: list[str]) -> list[bytes | None]:
-        self.owner.enter("attributes_get")
-        return [self.items.get(name) for name in names]
-
-    def names(self) -> list[str]:
-        self.owner.enter("attributes_names")
-        return sorted(self.items)
-
-    def remove(self, names: list[str]) -> int:
-        self.owner.enter("attributes_remove")
-        return len([self.items.pop(name) for name in set(names) if name in self.items])
 
 
 @dataclass

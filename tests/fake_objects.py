@@ -249,3 +249,27 @@ class ObjectFake:
             if inner:
                 found.append((at_dkey or 0, best(inner, key=lambda pair: pair[0])[1]))
         return best(found, key=lambda pair: pair[0])[1] if found else None
+
+
+@dataclass
+class AttributesFake:
+    """`_core.Attributes`."""
+
+    enter: Callable[[str], None]
+    items: dict[str, bytes]
+
+    def set(self, items: list[tuple[str, bytes]]) -> None:
+        self.enter("attributes_set")
+        self.items.update(items)
+
+    def get(self, names: list[str]) -> list[bytes | None]:
+        self.enter("attributes_get")
+        return [self.items.get(name) for name in names]
+
+    def names(self) -> list[str]:
+        self.enter("attributes_names")
+        return sorted(self.items)
+
+    def remove(self, names: list[str]) -> int:
+        self.enter("attributes_remove")
+        return len([self.items.pop(name) for name in set(names) if name in self.items])

@@ -6,8 +6,8 @@ use daos_net::frame::{Payload, Place};
 use daos_net::{Call, Endpoint, NetError, Receive, Reply};
 use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, TargetIdx};
 use daos_wire::{
-    Check, Checked, Diff, Differences, Encoded, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects,
-    Opcode, Punch, Query, ReadFetchReply, Update, WireError, decode_done, decode_found,
+    Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, List, ListedKeys, ListedObjects,
+    ListedPairs, Objects, Opcode, Punch, Query, ReadFetchReply, Update, WireError, decode_done, decode_found,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -236,5 +236,9 @@ impl Survey for RemoteRoute {
 
     fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked> {
         self.get(target, Opcode::Check, request.durability, request.encode(), REPLY_ROOM, Checked::decode)
+    }
+
+    fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted> {
+        self.get(target, Opcode::Count, request.durability, request.encode(), REPLY_ROOM, Counted::decode)
     }
 }

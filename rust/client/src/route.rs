@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::kv;
 use daos_types::{Durability, FetchIod, KeyFound, TargetIdx};
 use daos_wire::{
-    Check, Checked, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch,
-    Query, Update,
+    Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
+    Objects, Punch, Query, Update,
 };
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
@@ -55,6 +55,9 @@ pub trait Survey: Route {
 
     /// A part of a check of a container on a target.
     fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked>;
+
+    /// A part of a count of what a container holds on a target.
+    fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted>;
 }
 
 /// A way to targets on which transactions run. A draft is what one has read and would change; nobody else sees it, and dropping

@@ -10,7 +10,7 @@ use daos_locks::Mutex;
 use daos_placement::{ClassError, ObjectClass};
 use daos_types::checksum::PIECE_SIZE_MAX;
 use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId, TargetIdx};
-use daos_wire::{Check, Checked};
+use daos_wire::{Check, Checked, Count, Counted};
 use std::sync::Arc;
 
 /// An open pool.
@@ -263,6 +263,12 @@ impl Container {
     pub fn check(&self, target: TargetIdx, from: Option<&[u8]>, budget: usize) -> Result<Checked> {
         let durability = self.pool.system.durability;
         self.pool.route.check(target, &Check { cont: self.uuid, from, budget, durability })
+    }
+
+    /// A part of a count of all that it holds on a target, also what only snapshots show.
+    pub fn count(&self, target: TargetIdx, from: Option<&[u8]>, budget: usize) -> Result<Counted> {
+        let durability = self.pool.system.durability;
+        self.pool.route.count(target, &Count { cont: self.uuid, from, budget, durability })
     }
 
     /// One page of what differs here from an earlier snapshot.

@@ -13,8 +13,8 @@ use daos_locks::Mutex;
 use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
 use daos_vos::{Rows, Seen, Store, VosError};
 use daos_wire::{
-    Check, Checked, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Punch,
-    Query, Update,
+    Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
+    Objects, Punch, Query, Update,
 };
 use std::sync::Arc;
 
@@ -211,6 +211,12 @@ impl Survey for EmbeddedRoute {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
         self.reply(target, request.durability, target.check(request))
+    }
+
+    fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted> {
+        let _open = self.guard.enter()?;
+        let target = self.target(target)?;
+        self.reply(target, request.durability, target.count(request))
     }
 }
 

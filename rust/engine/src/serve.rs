@@ -6,8 +6,8 @@ use crate::target::{Outcome, Target};
 use daos_types::{Der, Durability};
 use daos_vos::{Seen, VosError};
 use daos_wire::{
-    Check, Diff, Encoded, List, Opcode, Query, ReadFetch, ReadObjects, ReadPunch, ReadUpdate, WireError,
-    encode_done, encode_found,
+    Check, Count, Diff, Encoded, List, Opcode, Query, ReadFetch, ReadObjects, ReadPunch, ReadUpdate,
+    WireError, encode_done, encode_found,
 };
 
 /// A request that is there as a whole.
@@ -149,6 +149,10 @@ impl Target {
             Opcode::Check => {
                 let check = Check::decode(durability, body, payloads)?;
                 answered(self.check(&check), |page| page.encode().map(Answer::of))
+            }
+            Opcode::Count => {
+                let count = Count::decode(durability, body, payloads)?;
+                answered(self.count(&count), |page| page.encode().map(Answer::of))
             }
         })
     }

@@ -7,12 +7,15 @@ use crate::kv::KV;
 use crate::object::Object;
 use crate::transaction::Transaction;
 use daos_client::Error;
-use daos_types::{Der, Epoch, How, KeyDifference, ObjectId, ObjectType, TargetIdx};
+use daos_types::{Der, Epoch, How, KeyDifference, ObjectId, ObjectType, Tally, TargetIdx};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 /// What a part of a check counted; object id and what is wrong with it; where to go on.
 type CheckedPart<'py> = ((u64, u64, u64, u64), Vec<(Option<OidHalves>, String)>, Option<Bound<'py, PyBytes>>);
+/// What a part of a count came to, the first and the last epoch, where to go on.
+type CountedPart<'py> =
+    ((u64, u64, u64, u64, u64, u64, u64), Option<(u64, u64)>, Option<Bound<'py, PyBytes>>);
 /// An object id: its high half and its low one.
 type OidHalves = (u64, u64);
 /// Object id, dkey, akey, how it differs, ranges of records.
@@ -168,6 +171,22 @@ impl Container {
             part.damaged.into_iter().map(|(oid, what)| (oid.map(|oid| (oid.hi, oid.lo)), what)).collect();
         let next = part.next.map(|next| PyBytes::new(py, &next));
         Ok(((part.objects, part.entries, part.pages, part.bytes), damaged, next))
+    }
+
+    /// A part of a count: objects, dkeys, values, extents, removals, bytes, bytes they take; the epochs of the oldest and the newest
+    /// version; and where to go on.
+    fn count<'py>(
+        &self,
+        py: Python<'py>,
+        target: u32,
+        anchor: Option<&[u8]>,
+        budget: usize,
+    ) -> PyResult<CountedPart<'py>> {
+        let part = py.detach(|| self.0.count(TargetIdx(target), anchor, budget)).or_raise(py)?;
+        let Tally { objects, dkeys, values, extents, removals, bytes, stored_bytes, epochs } = part.tally;
+        let counts = (objects, dkeys, values, extents, removals, bytes, stored_bytes);
+        let epochs = epochs.map(|(first, last)| (first.0, last.0));
+        Ok((counts, epochs, part.next.map(|next| PyBytes::new(py, &next))))
     }
 
     /// Goes back to a snapshot.

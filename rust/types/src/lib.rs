@@ -17,6 +17,7 @@ pub mod object_id;
 pub mod packed;
 pub mod part;
 pub mod query;
+mod tally;
 
 pub use checksum::{ChecksumKind, Checksums, FetchedSums, IodSums, Sums, ValueSum};
 pub use cond::Cond;
@@ -31,3 +32,4 @@ pub use object_id::{ObjectId, ObjectType};
 pub use packed::Packed;
 pub use part::Part;
 pub use query::{AkeyQuery, KeyFound, KeyQuery};
+pub use tally::Tally;

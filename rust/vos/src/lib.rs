@@ -40,6 +40,7 @@ mod space;
 mod stage;
 mod store;
 mod survey;
+mod tally;
 mod trace;
 mod tx;
 
@@ -61,4 +62,5 @@ pub use scrub::{Scrub, ScrubDamage, ScrubPart};
 pub use stage::Staged;
 pub use store::{Opened, Relief, Rows, SYSTEM_SHARD, ShardSpace, Space, Store, StoreOptions, Tx};
 pub use survey::{DiffPage, ObjectPage};
+pub use tally::TallyPage;
 pub use trace::Trace;

@@ -114,6 +114,9 @@ fn small_requests() {
     run("message check", &[samples::check()], |body, payloads| {
         Ok(Owned::of(Check::decode(SAFE, body, payloads)?.encode()))
     });
+    run("message count", &[samples::count()], |body, payloads| {
+        Ok(Owned::of(Count::decode(SAFE, body, payloads)?.encode()))
+    });
 }
 
 #[test]
@@ -135,5 +138,8 @@ fn replies() {
     });
     run("message checked", &[Owned::of(samples::checked().encode())], |body, payloads| {
         Ok(Owned::of(Checked::decode(body, payloads)?.encode()))
+    });
+    run("message counted", &[Owned::of(samples::counted().encode())], |body, payloads| {
+        Ok(Owned::of(Counted::decode(body, payloads)?.encode()))
     });
 }

@@ -20,7 +20,7 @@ pub use list::{List, ListedKeys, ListedPairs};
 pub use opcode::Opcode;
 pub use punch::{Punch, ReadPunch};
 pub use query::{Query, decode_found, encode_found};
-pub use survey::{Check, Checked, Diff, Differences, ListedObjects, Objects, ReadObjects};
+pub use survey::{Check, Checked, Count, Counted, Diff, Differences, ListedObjects, Objects, ReadObjects};
 pub use update::{ReadUpdate, Update};
 
 use daos_types::{ContainerId, UnitOid};

@@ -22,11 +22,13 @@ pub enum Opcode {
     Diff = 8,
     /// [`crate::Check`].
     Check = 9,
+    /// [`crate::Count`].
+    Count = 10,
 }
 
 impl Opcode {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Update,
         Self::Fetch,
         Self::List,
@@ -36,6 +38,7 @@ impl Opcode {
         Self::Objects,
         Self::Diff,
         Self::Check,
+        Self::Count,
     ];
 
     /// The one with a number; `None` for an unknown one.

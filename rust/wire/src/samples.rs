@@ -3,7 +3,7 @@
 use crate::*;
 use daos_types::{
     AkeyQuery, ArrayFetch, ChecksumKind, Checksums, Cond, Durability, Epoch, Extent, FetchIod, FetchValue,
-    How, Iod, IodSums, IodValue, KeyDifference, KeyFound, KeyQuery, ObjectId, Punched, ShardIdx, Sums,
+    How, Iod, IodSums, IodValue, KeyDifference, KeyFound, KeyQuery, ObjectId, Punched, ShardIdx, Sums, Tally,
     UnitOid,
 };
 
@@ -126,9 +126,21 @@ pub(crate) fn check() -> Owned {
 }
 
 pub(crate) fn checked() -> Checked {
-    let torn = "a value is torn".to_owned();
-    let damaged = vec![(Some(ObjectId { hi: 5, lo: 6 }), torn.clone()), (None, torn)];
+    let damaged =
+        vec![(Some(ObjectId { hi: 5, lo: 6 }), "a value is torn".to_owned()), (None, "a page".to_owned())];
     Checked { objects: 1, entries: 2, pages: 3, bytes: 4, damaged, next: None }
+}
+
+pub(crate) fn count() -> Owned {
+    let durability = Durability::Synced;
+    Owned::of(Count { cont: shard().cont, from: None, budget: 7, durability }.encode())
+}
+
+pub(crate) fn counted() -> Counted {
+    let epochs = Some((Epoch(8), Epoch(9)));
+    let tally =
+        Tally { objects: 1, dkeys: 2, values: 3, extents: 4, removals: 5, bytes: 6, stored_bytes: 7, epochs };
+    Counted { tally, next: Some(vec![4]) }
 }
 
 /// What a caller of the fetch below brings.

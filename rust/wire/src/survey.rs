@@ -1,9 +1,9 @@
-//! `objects`, `diff` and `check`: what a container holds, how two of its states differ, and whether it is as it was stored.
+//! `objects`, `diff`, `check` and `count`: what a container holds, how two of its states differ, and whether it is as it was stored.
 
 use crate::decoder::Decoder;
 use crate::encoder::{Encoded, Encoder};
 use crate::{ShardRef, WireError};
-use daos_types::{ContainerId, Durability, Epoch, How, KeyDifference, ObjectId};
+use daos_types::{ContainerId, Durability, Epoch, How, KeyDifference, ObjectId, Tally};
 
 /// A page of a container's objects on a target.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +159,77 @@ impl Checked {
         let next = from.option(Decoder::bytes)?.map(<[u8]>::to_vec);
         from.end()?;
         Ok(Self { objects, entries, pages, bytes, damaged, next })
+    }
+}
+
+/// A part of a count of what a container holds on a target.
+#[derive(Debug, Clone, Copy)]
+pub struct Count<'a> {
+    /// Which container.
+    pub cont: ContainerId,
+    /// The place where the part before ended.
+    pub from: Option<&'a [u8]>,
+    /// About so many entries.
+    pub budget: usize,
+    /// How safe what is answered has to be.
+    pub durability: Durability,
+}
+
+impl<'a> Count<'a> {
+    /// Its message; the durability travels in the frame's header.
+    pub fn encode(&self) -> Result<Encoded<'static>, WireError> {
+        let mut to = Encoder::new();
+        to.array(&self.cont.0);
+        to.option(self.from, Encoder::bytes);
+        to.at_most(self.budget);
+        to.finish()
+    }
+
+    /// The request of a message and the header's durability.
+    pub fn decode(durability: Durability, body: &'a [u8], payloads: &[&[u8]]) -> Result<Self, WireError> {
+        let mut from = Decoder::new(body, payloads)?;
+        let (cont, place) = (ContainerId(from.array()?), from.option(Decoder::bytes)?);
+        let budget = from.at_most()?;
+        from.end()?;
+        Ok(Self { cont, from: place, budget, durability })
+    }
+}
+
+/// What a part of a count came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// What this part has.
+    pub tally: Tally,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+impl Counted {
+    /// Its message.
+    pub fn encode(&self) -> Result<Encoded<'static>, WireError> {
+        let mut to = Encoder::new();
+        let Tally { objects, dkeys, values, extents, removals, bytes, stored_bytes, epochs } = self.tally;
+        for count in [objects, dkeys, values, extents, removals, bytes, stored_bytes] {
+            to.u64(count);
+        }
+        to.option(epochs, |to, (first, last)| {
+            to.u64(first.0);
+            to.u64(last.0);
+        });
+        to.option(self.next.as_deref(), Encoder::bytes);
+        to.finish()
+    }
+
+    /// What was counted, of a message.
+    pub fn decode(body: &[u8], payloads: &[&[u8]]) -> Result<Self, WireError> {
+        let mut from = Decoder::new(body, payloads)?;
+        let (objects, dkeys, values, extents) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+        let (removals, bytes, stored_bytes) = (from.u64()?, from.u64()?, from.u64()?);
+        let epochs = from.option(|from| Ok((from.epoch()?, from.epoch()?)))?;
+        let next = from.option(Decoder::bytes)?.map(<[u8]>::to_vec);
+        from.end()?;
+        let tally = Tally { objects, dkeys, values, extents, removals, bytes, stored_bytes, epochs };
+        Ok(Self { tally, next })
     }
 }
 

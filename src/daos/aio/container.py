@@ -207,6 +207,10 @@ class Container:
             for difference in page:
                 yield difference
 
+    async def stat(self) -> client.ContainerStat:
+        """Count all that it holds, every version of it; as `daos.Container.stat`."""
+        return await self._home.call(self._sync.stat)
+
     async def check(self) -> client.CheckReport:
         """Read all that it holds and return what is not as it was stored; as `daos.Container.check`."""
         return await self._home.call(self._sync.check)

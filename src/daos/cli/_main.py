@@ -33,6 +33,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         "container",
         "Work with containers, their snapshots and their attributes.",
         {
+            "stat": Lazy("daos.cli.container_stat", "Count what a container holds and what it takes."),
             "check": Lazy("daos.cli.container_check", "Read all of a container, to see whether it is damaged."),
             "create": Lazy("daos.cli.container_create", "Create a container."),
             "create-snap": Lazy("daos.cli.container_create_snap", "Take a snapshot of a container.", ("snap",)),

@@ -8,6 +8,7 @@ from daos.client._check import CheckReport, Damage
 from daos.client._diff import Difference
 from daos.client._names import ObjectId
 from daos.client._object_table import ObjectTable
+from daos.client._stat import ContainerStat
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
@@ -30,6 +31,7 @@ __all__ = [
     "Batch",
     "CheckReport",
     "Container",
+    "ContainerStat",
     "Damage",
     "Difference",
     "Extent",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from daos.client._diff import Difference
     from daos.client._names import ObjectId
     from daos.client._seam import ContainerCore
+    from daos.client._stat import ContainerStat
     from daos.client.pool import Pool
 
 
@@ -159,12 +160,26 @@ class History:
             raise AccessError(text, hint="ask the container itself: cont.object_table(snapshot)")
         return ObjectTable(self._core, None if snapshot is None else self._find(snapshot).epoch)
 
+    def stat(self) -> ContainerStat:
+        """Count all that the container holds, every version of it, and what it takes.
+
+        All its entries are looked at, some million a second; values are not read. What a snapshot shows is part of it,
+        so that one counts the same.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: it was destroyed.
+            CorruptionError: `DER.CSUM`: a page of an index is damaged; `check` tells all that is.
+        """
+        from daos.client._stat import stat
+
+        return stat(self._core, self._pool.system.targets)
+
     def check(self) -> CheckReport:
         """Read all that the container holds, every version of it, and return what is not as it was stored.
 
         The targets' indexes are read from the device and checked page by page, and every value in the data files
         against its checksums; what the log alone holds was checked when the system was opened. Nothing is repaired.
-        Others may go on meanwhile; merges wait while an index is read. What a snapshot shows is part of it, so that one
+        Others may go on meanwhile. What a snapshot shows is part of it, so that one
         checks the same.
 
         Raises:

@@ -240,6 +240,15 @@ class ContainerCore(Protocol):
         one; and where to go on, None at the end.
         """
 
+    def count(
+        self, target: int, anchor: bytes | None, budget: int
+    ) -> tuple[tuple[int, int, int, int, int, int, int], tuple[int, int] | None, bytes | None]:
+        """Count about `budget` entries that a target holds.
+
+        Return objects, dkeys, versions of values, extents, removals, bytes and bytes that they take; the epochs of the
+        oldest and the newest version, None without any; and where to go on, None at the end.
+        """
+
     def rollback(self, epoch: int) -> None:
         """Go back to a snapshot, durable at return, else `DER.NONEXIST`; of a snapshot, `DER.NO_PERM`."""
 

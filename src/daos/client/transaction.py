@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from daos.client._diff import Difference
     from daos.client._names import ObjectId
     from daos.client._seam import TransactionCore
+    from daos.client._stat import ContainerStat
     from daos.client.attributes import Attributes
     from daos.client.batch import Batch
     from daos.client.pool import Pool
@@ -162,6 +163,10 @@ class Transaction(Container):
     def check(self) -> CheckReport:
         """Refused."""
         self._outside("a check")
+
+    def stat(self) -> ContainerStat:
+        """Refused."""
+        self._outside("statistics")
 
     def objects(self) -> Iterator[ObjectId]:
         """Refused."""

@@ -61,6 +61,18 @@ GOLDEN = [
         "Successfully created container U type PYTHON\n"
         "  Container UUID : U\n  Container Label: next\n  Container Type : PYTHON\n\n",
     ),
+    (
+        "cont stat tank run7",
+        "  Objects           : 2\n"
+        "  Dkeys             : 2\n"
+        "  Versions of values: 2\n"
+        "  Extents of arrays : 0\n"
+        "  Removals          : 0\n"
+        "  Bytes written     : 27 (27 B)\n"
+        "  Bytes taken       : 27 (27 B)\n"
+        "  Oldest epoch      : 0x7\n"
+        "  Newest epoch      : 0x9\n\n",
+    ),
     ("container destroy tank run7", "Successfully destroyed container run7\n"),
     ("container destroy -f tank run7", "Successfully destroyed container run7\n"),
     ("kv get tank run7 params lr", "0.1"),
@@ -98,6 +110,20 @@ RESPONSES: list[tuple[str, object]] = [
     ("container list tank", [{"uuid": "U", "label": "run7"}]),
     ("container query tank run7", CONTAINER_JSON),
     ("container create tank next", CONTAINER_JSON | {"container_label": "next"}),
+    (
+        "container stat tank run7",
+        {
+            "objects": 2,
+            "dkeys": 2,
+            "values": 2,
+            "extents": 0,
+            "removals": 0,
+            "bytes": 27,
+            "stored_bytes": 27,
+            "first_epoch": 7,
+            "last_epoch": 9,
+        },
+    ),
     ("container destroy tank run7", None),
     ("kv get tank run7 params lr", {"key": "lr", "value": "MC4x"}),
     ("kv list tank run7", ["params"]),

@@ -1,9 +1,9 @@
-//! `objects`, `diff` and `check`.
+//! `objects`, `diff`, `check` and `count`.
 
 use super::super::{Outcome, Target};
 use daos_types::ContainerId;
-use daos_vos::{CheckBudget, CheckPage, ContNum, Seen, View, VosError};
-use daos_wire::{Check, Checked, Diff, Differences, ListedObjects, Objects};
+use daos_vos::{CheckBudget, CheckPage, ContNum, Seen, TallyPage, View, VosError};
+use daos_wire::{Check, Checked, Count, Counted, Diff, Differences, ListedObjects, Objects};
 
 impl Target {
     /// One page of the objects of a container.
@@ -43,6 +43,15 @@ impl Target {
                 let why = "no place of a check".to_owned();
                 (Seen::default(), Err(VosError::Invalid { why }))
             }
+        })
+    }
+
+    /// A part of a count of what a container holds.
+    pub fn count(&self, request: &Count<'_>) -> Outcome<Counted> {
+        let Count { cont, from, budget, .. } = *request;
+        self.look_at(cont, |view, cont| {
+            let (seen, page) = view.tally(cont, from, budget);
+            (seen, page.map(|TallyPage { tally, next }| Counted { tally, next }))
         })
     }
 
