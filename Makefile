@@ -25,8 +25,10 @@ fuzz: build ## mutations of what is stored, decoded: SECONDS=10 for each decoder
 	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) cargo test --profile fast --locked \
 		-p daos-vos -p daos-embed -p daos-client -p daos-wire -p daos-net --lib fuzz:: -- --nocapture
 	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) $(VENV) -m pytest -q -s --timeout 0 tests/unit/test_fuzz.py
+sanitize: build ## tests with the compiler's sanitizers, if there is a nightly toolchain: ONLY=address or thread
+	@$(VENV) -m tools.sanitize --only "$(ONLY)"
 mutants: build ## planted mistakes that the tests must see: ONLY="01,27"
 	@$(VENV) -m tools.mutants "$(ONLY)"
 test-py: build ## the tests of the Python package, its docs and its tools
 	@$(VENV) -m pytest
-.PHONY: help setup build demo check fix test test-rust test-py torture fuzz mutants bench
+.PHONY: help setup build demo check fix test test-rust test-py torture fuzz sanitize mutants bench

@@ -49,6 +49,8 @@ class FakePool:
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
     containers: list[FakeContainer] = field(default_factory=list)
     attributes: dict[str, bytes] = field(default_factory=dict)
+    scrub: tuple[int, int, int] = (0, 604_800, 0)
+    scrubbed: tuple[bool, int, int, int, list[str], int | None, int | None] = (False, 0, 0, 0, [], None, None)
 
 
 @dataclass
@@ -75,7 +77,16 @@ class FakeDisk:
     fail: dict[str, DaosError] = field(default_factory=dict)
     opened: dict[str, object] = field(default_factory=dict)
 
-    def open(self, path: str, *, create: bool, targets: int, durability: int, size: int | None = None) -> EmbeddedFake:
+    def open(
+        self,
+        path: str,
+        *,
+        create: bool,
+        targets: int,
+        durability: int,
+        size: int | None = None,
+        cache_bytes: int | None = None,
+    ) -> EmbeddedFake:
         """Open a system as `_core.Embedded.open` does."""
         self.opened = {
             "path": path,
@@ -83,6 +94,7 @@ class FakeDisk:
             "targets": targets,
             "durability": durability,
             "size": size,
+            "cache_bytes": cache_bytes,
         }
         system = self.systems.get(path)
         if system is None:
@@ -183,9 +195,18 @@ class PoolFake:
     def label(self) -> str:
         return self.state.label
 
-    def set_label(self, label: str) -> None:
-        self.owner.enter("set_label")
-        relabel(self.owner.system.pools, self.state, label)
+    def change(self, label: str | None, scrub: tuple[int | None, int | None, int | None]) -> None:
+        self.owner.enter("change")
+        if label is not None:
+            relabel(self.owner.system.pools, self.state, label)
+        mode, freq, thresh = (old if new is None else new for new, old in zip(scrub, self.state.scrub, strict=True))
+        self.state.scrub = (mode, freq, thresh)
+
+    def scrub_status(
+        self,
+    ) -> tuple[tuple[int, int, int], tuple[bool, int, int, int, list[str], int | None, int | None]]:
+        self.owner.enter("scrub_status")
+        return self.state.scrub, self.state.scrubbed
 
     def attributes(self) -> AttributesFake:
         return AttributesFake(self.owner, self.state.attributes)
@@ -195,6 +216,7 @@ class PoolFake:
         label: str,
         props: bytes,
         checksums: tuple[int, int, bool] | None = None,
+        scrub_disabled: bool = False,  # noqa: ARG002 -- the seam's signature
     ) -> ContainerFake:
         self.owner.enter("container_create")
         kind, size, _ = checksums or (0, 0, False)
@@ -332,7 +354,7 @@ class ContainerFake:
         target: int,
         anchor: bytes | None,  # noqa: ARG002 -- it is done in one call
         budget: int,  # noqa: ARG002
-    ) -> tuple[tuple[int, int, int, int], list[tuple[int, int, str]], bytes | None]:
+    ) -> tuple[tuple[int, int, int, int], list[tuple[tuple[int, int] | None, str]], bytes | None]:
         self.owner.enter("check")
         content = self.content() if target == 0 else {}
         return (len(content), sum(map(len, content.values())), 1, 0), [], None

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,6 +227,14 @@ NAMES: list[Row] = [
         "2 ranks",
         "S1",
     ),
+    (
+        "oid of marks",
+        lambda at: at.cont.object(daos.ObjectId(0x0801_0001_0000_0001, 0)),
+        daos.InvalidError,
+        DER.INVAL,
+        "marks on objects",
+        "object_table",
+    ),
     ("oid", lambda at: at.cont.object(daos.ObjectId(255 << 56, 1)), daos.InvalidError, DER.NOTYPE, "no id", "top byte"),
     ("to destroy", lambda at: at.cont.destroy("nope"), daos.NotFoundError, DER.NONEXIST, "no 'nope'", ""),
     ("label", lambda at: at.pool.container("a b", create=True), daos.InvalidError, DER.INVAL, "invalid", "letters"),
@@ -274,6 +284,15 @@ STATES: list[Row] = [
         "close",
     ),
     ("targets", lambda at: daos.open(at.folder / "y", targets=0), daos.InvalidError, DER.INVAL, "targets 0", "1 to"),
+    ("cache", lambda at: daos.open(at.folder / "y", cache=1 << 19), daos.InvalidError, DER.INVAL, "524288", "1 MiB"),
+    (
+        "cache",
+        lambda at: daos.open(at.folder / "y", cache="much"),
+        daos.InvalidError,
+        DER.INVAL,
+        "cache 'much'",
+        "10GiB",
+    ),
     (
         "durability",
         lambda at: daos.open(at.folder / "y", durability="no"),
@@ -347,6 +366,32 @@ def test_a_path_without_permission() -> None:
 
         assert in_child(refused) == 0
         assert list(Path(folder).iterdir()) == []
+
+
+PRINTS_ANYWAY = """
+import os, sys, daos
+with daos.open(sys.argv[1]) as pool:
+    kv = pool.container("c").kv("kv")
+    kv["b"] = bytes(100_000)
+    for number in range(3):
+        try:
+            assert "/store/" not in os.readlink(f"/proc/self/fd/{number}")
+            os.write(number, b"somebody prints" * 1000)
+        except OSError:
+            continue
+    kv["c"] = b"3"
+"""
+
+
+def test_a_process_without_standard_streams_prints_into_no_file_of_ours(place: Place) -> None:
+    place.pool.close()
+    path = place.folder / "x.daos"
+    words = f"exec {sys.executable} -c '{PRINTS_ANYWAY}' {path} <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", words], check=False).returncode == 0
+    with daos.open(path) as pool:
+        cont = pool.container("c")
+        assert dict(cont.kv("kv").items()) == {"a": b"1", "b": bytes(100_000), "c": b"3"}
+        assert not cont.check().damaged
 
 
 def test_handles_of_a_closed_system(place: Place) -> None:

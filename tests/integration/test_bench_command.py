@@ -11,7 +11,9 @@ import pytest
 from daos import _bench
 from daos.cli import _main
 
-LINE = re.compile(r"(?P<work>.{20}) (synced|buffered) +\d +\d+ +\d+\.\d +\d+\.\d +(\d.*B)?")
+GOLDEN = Path(__file__).parent / "golden"
+COLUMNS = {"rate": (40, 52), "p50": (53, 62), "p99": (63, 72), "values": (73, 83)}
+"""Where the figures of a line are, which differ each time."""
 
 
 @pytest.fixture(autouse=True)
@@ -19,23 +21,39 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_bench, "BLOCKS", 2)
 
 
+def masked(line: str) -> str:
+    """Return a line with `#` in the place of each figure, up to its unit."""
+    for start, end in COLUMNS.values():
+        cell = line[start:end]
+        figure = re.fullmatch(r" *[0-9]+(\.[0-9])?( [kMGT]?B)?", cell)
+        line = line[:start] + "#".rjust(len(cell)) + line[end:] if figure else line
+    return line
+
+
 def test_it_prints_a_line_for_each_kind_of_work_and_leaves_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert _main.run(["bench", "--path", str(tmp_path), "-t", "0.02"], None) == 0
     captured = capfd.readouterr()
-    heads, dashes, *lines = captured.out.splitlines()
-    assert heads.split()[0] == "Work"
-    assert set(dashes) == {"-", " "}
-    found = [LINE.fullmatch(line) for line in lines]
-    assert [one["work"].strip() for one in found if one] == [work.name for work in _bench.ALL]
+    heads, dashes, *lines = captured.out.splitlines(keepends=True)
+    assert "".join([heads, dashes, *map(masked, lines)]) == (GOLDEN / "bench.txt").read_text()
     assert captured.err == ""
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_figure_that_is_none_is_not_masked() -> None:
+    line = (GOLDEN / "bench.txt").read_text().splitlines()[2]
+    for start, end in COLUMNS.values():
+        assert masked(line[:start] + "nan".rjust(end - start) + line[end:]) != line
+        assert masked(line[:start] + "12".rjust(end - start) + line[end:]) == line
+
+
 def test_json_has_the_same(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert _main.run(["bench", "--path", str(tmp_path), "-t", "0.01", "-j"], None) == 0
-    response = json.loads(capfd.readouterr().out)["response"]
+    printed = capfd.readouterr().out
+    figures = re.compile(r'("(?:operations|seconds|p50_us|p99_us|bytes_per_s|operations_per_s)"): [0-9][0-9.e+-]*')
+    assert figures.sub(r'\1: "#"', printed) == (GOLDEN / "bench.json").read_text()
+    response = json.loads(printed)["response"]
     assert [one["name"] for one in response] == [work.name for work in _bench.ALL]
     for one in response:
         assert one["operations"] >= one["threads"]

@@ -419,13 +419,13 @@ def test_labels_change_and_stay_unique(opener: Open) -> None:
     container = pool.container_create("run7", b"props")
     pool.container_create("taken", b"")
     with pytest.raises(ExistsError):
-        pool.set_label("taken")
+        pool.change("taken", (None, None, None))
     with pytest.raises(ExistsError):
         container.set_label("taken")
     container.set_label("run7")
     container.set_label("run8")
-    pool.set_label("pond")
-    other.set_label("tank")
+    pool.change("pond", (None, None, None))
+    other.change("tank", (None, None, None))
     assert (pool.label, container.label, other.label) == ("pond", "run8", "tank")
     assert core.pool_open("pond").uuid == pool.uuid
     assert pool.container_open("run8").props == b"props"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,38 @@ def test_in_memory_a_size_holds_as_well() -> None:
         assert fill(kv) * len(VALUE) < SIZE
         kv.clear()
         assert fill(kv) > 0
+
+
+def held(system: Path) -> int:
+    """Return the bytes that the device holds for a system's files."""
+    return sum(file.stat().st_blocks * 512 for file in system.rglob("*") if file.is_file())
+
+
+def test_a_system_that_is_closed_gives_the_device_what_was_deleted(tmp_path: Path) -> None:
+    where = tmp_path / "x.daos"
+    values = {f"key{at}": os.urandom(2 << 20) for at in range(24)}
+    kept = {key: value for key, value in values.items() if int(key[3:]) % 3 == 0}
+    with daos.open(where) as pool:
+        cont = pool.container("c", create=True)
+        kv = cont.kv("big", create=True)
+        for key, value in values.items():
+            kv[key] = value
+        full = held(where)
+        for key in values.keys() - kept.keys():
+            del kv[key]
+        cont.aggregate()
+    assert full > 48 << 20
+    assert held(where) < 24 << 20
+    for _ in range(2):
+        with daos.open(where, size="256MiB") as pool:
+            kv = pool.container("c").kv("big")
+            assert dict(kv.items()) == kept
+            # What was given back is found again, in the gaps and behind them.
+            more = {f"more{at}": os.urandom(3 << 20) for at in range(12)}
+            kv.put_many(more)
+            assert dict(kv.items()) == kept | more
+            assert not pool.container("c").check().damaged
+            for key in more:
+                del kv[key]
+            pool.container("c").aggregate()
+        assert held(where) < 24 << 20

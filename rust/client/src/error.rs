@@ -1,6 +1,7 @@
 //! What a caller is told.
 
 use daos_types::Der;
+use std::borrow::Cow;
 
 /// A failure, as the SDK passes it on: a number, a line for people, what to do about it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,7 +12,7 @@ pub struct Error {
     /// What failed, on what.
     pub message: String,
     /// What the caller can do about it.
-    pub hint: Option<&'static str>,
+    pub hint: Option<Cow<'static, str>>,
     /// The process that holds what was asked for.
     pub holder_pid: Option<u32>,
     /// A child process used what its parent opened.
@@ -29,7 +30,7 @@ impl Error {
 
     /// The same with an advice.
     #[must_use]
-    pub fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+    pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 }

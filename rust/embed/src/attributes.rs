@@ -65,7 +65,7 @@ impl Attributes {
             }
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)
+        store.with_room(commit).map_err(told)
     }
 
     /// The values of several, in their order; `None` for one that is not there.
@@ -109,7 +109,7 @@ impl Attributes {
             }
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         Ok(there.len())
     }
 

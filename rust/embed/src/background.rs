@@ -1,8 +1,10 @@
 //! The one background thread of an open system: merges, readies the log, syncs what may wait a second.
 
 use crate::aggregation::Aggregator;
+use crate::scrub::Scrubber;
 use daos_locks::{Condvar, Mutex};
 use daos_vos::Store;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -30,12 +32,16 @@ pub(crate) struct Background {
 
 impl Background {
     /// Starts it.
-    pub(crate) fn start(store: Arc<Store>, aggregator: Aggregator) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        aggregator: Aggregator,
+        scrubber: Scrubber,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("daos-background".to_owned())
-            .spawn(move || run(&store, aggregator, &seen))?;
+            .spawn(move || run(&store, aggregator, scrubber, &seen))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -66,8 +72,8 @@ impl Background {
     }
 }
 
-fn run(store: &Store, mut aggregator: Aggregator, shared: &Shared) {
-    let mut synced = Instant::now();
+fn run(store: &Store, mut aggregator: Aggregator, mut scrubber: Scrubber, shared: &Shared) {
+    let synced = Cell::new(Instant::now());
     loop {
         {
             let mut stop = shared.stop.lock();
@@ -79,10 +85,10 @@ fn run(store: &Store, mut aggregator: Aggregator, shared: &Shared) {
             }
         }
         // A failure stops the store by itself: the next caller is told.
-        let mut sync_due = || {
-            if synced.elapsed() >= SYNC_EVERY {
+        let sync_due = || {
+            if synced.get().elapsed() >= SYNC_EVERY {
                 let _ = store.sync_due();
-                synced = Instant::now();
+                synced.set(Instant::now());
             }
         };
         // Syncs go first and in between: what waits for them was promised within a second, merges were not.
@@ -108,8 +114,21 @@ fn run(store: &Store, mut aggregator: Aggregator, shared: &Shared) {
             // Where there is none to be had, the next writer is told.
             let _ = store.make_room();
         }
+        // Last, and not for long: all else has somebody who waits for it.
+        let scrubbing = Instant::now();
+        let go_on = || {
+            sync_due();
+            !*shared.stop.lock()
+        };
+        while scrubbing.elapsed() < SCRUB_AT_ONCE && go_on() && !store.merge_wanted() {
+            if !scrubber.step(&go_on) {
+                break;
+            }
+        }
     }
 }
 
+/// How long it scrubs before it looks for other work; it naps in between.
+const SCRUB_AT_ONCE: Duration = Duration::from_millis(50);
 /// Index entries removed in one step of collection: some milliseconds of work.
 const COLLECT_BUDGET: usize = 4096;

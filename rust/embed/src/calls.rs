@@ -68,6 +68,11 @@ impl Calls {
         true
     }
 
+    /// Whether anybody is inside.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & !CLOSED > 0
+    }
+
     #[inline]
     fn leave(&self) {
         if self.state.fetch_sub(1, Ordering::Release) == CLOSED + 1 {

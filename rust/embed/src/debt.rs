@@ -89,6 +89,7 @@ mod tests {
             calls: Arc::default(),
             background: Mutex::new(None),
             epochs: Arc::default(),
+            scrubs: Arc::default(),
         };
         (media, guard)
     }

@@ -269,13 +269,20 @@ fn busy(path: &Path, pid: u32) -> Error {
 
 pub(crate) fn failed(error: &std::io::Error, what: &str, path: &Path) -> Error {
     let der = match error.kind() {
-        ErrorKind::PermissionDenied => Der::NoPerm,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Der::NoPerm,
         ErrorKind::NotFound => Der::Nonexist,
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Der::Nospace,
         ErrorKind::NotADirectory => Der::Notdir,
         _ => Der::Io,
     };
-    Error::new(der, format!("cannot {what} {}: {error}", path.display()))
+    let hint = match der {
+        _ if error.kind() == ErrorKind::ReadOnlyFilesystem => "choose a place that can be written to",
+        Der::NoPerm => "check its permissions, or be another user",
+        Der::Nospace => "make room there, or choose another place",
+        Der::Io => "the kernel's log may say more; if the device is sound, try again",
+        _ => "check the path",
+    };
+    Error::new(der, format!("cannot {what} {}: {error}", path.display())).hint(hint)
 }
 
 #[cfg(test)]

@@ -33,7 +33,13 @@ fn rows_of_pools_and_containers() {
     let row = |label: &str, props: &[u8]| {
         let checksums =
             Checksums { kind: Some(ChecksumKind::Crc64), piece_size: 4096, server_verifies: true };
-        Row { label: label.to_owned(), oids_given: 9, checksums, props: props.to_vec() }
+        Row {
+            label: label.to_owned(),
+            oids_given: 9,
+            checksums,
+            scrub_disabled: false,
+            props: props.to_vec(),
+        }
     };
     let corpus = [row("a", b"").encode(), row(&"x".repeat(127), &[0x81; 40]).encode()];
     fuzz("table row", &corpus, &unsealed, |bytes| {

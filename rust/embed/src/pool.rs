@@ -75,15 +75,16 @@ impl Pool {
 
     /// Makes a container whose data has no checksums of its own; durable at return.
     pub fn container_create(&self, label: &str, props: &[u8]) -> Result<Container> {
-        self.container_create_summed(label, props, Checksums::default())
+        self.container_create_summed(label, props, Checksums::default(), false)
     }
 
-    /// Makes a container; durable at return. How its data is summed does not change any more.
+    /// Makes a container; durable at return. How its data is summed does not change any more, nor whether it is scrubbed.
     pub fn container_create_summed(
         &self,
         label: &str,
         props: &[u8],
         checksums: Checksums,
+        scrub_disabled: bool,
     ) -> Result<Container> {
         let _open = self.enter()?;
         tables::check(label, props)?;
@@ -97,7 +98,8 @@ impl Pool {
                 .hint("open it, or choose another label"));
         }
         let uuid = ContainerId(random_id()?);
-        let row = Row { label: label.to_owned(), oids_given: 0, checksums, props: props.to_vec() };
+        let row =
+            Row { label: label.to_owned(), oids_given: 0, checksums, scrub_disabled, props: props.to_vec() };
         let store = &self.system.guard.store;
         let commit = || {
             let mut tx = store.begin()?;
@@ -108,7 +110,7 @@ impl Pool {
             tx.set_service_row(&tables::cont_label_name(&self.uuid.0, label), Some(&uuid.0))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         drop(tables);
         Ok(self.container(uuid, row))
     }
@@ -163,7 +165,7 @@ impl Pool {
                 .commit_then(|| self.route.targets.iter().for_each(|target| target.forget_container(uuid)))?;
             store.wait(position, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         self.system.guard.wake_background();
         Ok(())
     }
@@ -320,7 +322,7 @@ impl Container {
             tx.set_service_row(&name, Some(&row.encode()))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         Ok(given + 1)
     }
 }

@@ -5,6 +5,7 @@ use crate::calls::{Calls, Inside};
 use crate::debt;
 use crate::epochs::OpenEpochs;
 use crate::fork::Owner;
+use crate::scrub::Board;
 use crate::tables;
 use daos_client::{Error, Result, Route, Survey};
 use daos_engine::{Target, target::Outcome};
@@ -35,6 +36,8 @@ pub(crate) struct Guard {
     pub(crate) background: Mutex<Option<Background>>,
     /// The epochs at which transactions read.
     pub(crate) epochs: Arc<OpenEpochs>,
+    /// What the scrubber is told and tells.
+    pub(crate) scrubs: Arc<Board>,
 }
 
 impl Guard {

@@ -44,7 +44,7 @@ impl Container {
             store.wait(tx.commit()?, Durability::Synced)?;
             Ok(epoch)
         };
-        let epoch = commit().map_err(told)?;
+        let epoch = store.with_room(commit).map_err(told)?;
         Ok(Snapshot { epoch, name: name.map(str::to_owned) })
     }
 
@@ -81,7 +81,7 @@ impl Container {
             }
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         if let Some(background) = &*system.guard.background.lock() {
             background.sweep();
         }
@@ -97,12 +97,13 @@ impl Container {
         let _tables = system.tables.lock();
         self.row()?;
         self.pool.route.check_snapshot(self.uuid, to)?;
-        let mut readers: Vec<Epoch> = self.listed()?.iter().map(|snapshot| snapshot.epoch).collect();
+        let snapshots = self.listed()?;
         let store = &system.guard.store;
-        let mut commit = || {
+        let commit = || {
             let mut tx = store.begin()?;
             // Under the writer's lock: every change so far has a smaller epoch, every later one a greater.
             let at = system.clock.next();
+            let mut readers: Vec<Epoch> = snapshots.iter().map(|snapshot| snapshot.epoch).collect();
             readers.extend(system.guard.epochs.all());
             for target in &self.pool.route.targets {
                 if let Some(num) = store.cont_num(target.shard(), self.uuid)?.1 {
@@ -111,7 +112,7 @@ impl Container {
             }
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         if let Some(background) = &*system.guard.background.lock() {
             background.sweep();
         }

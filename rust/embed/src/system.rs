@@ -6,6 +6,7 @@ use crate::directory::{Directory, SystemHead};
 use crate::fork::Owner;
 use crate::pool::Pool;
 use crate::route::{EmbeddedRoute, Guard, told};
+use crate::scrub::Scrubber;
 use crate::tables::{self, Row};
 use daos_client::{Error, Result};
 use daos_engine::{HybridClock, Target, WallClock};
@@ -32,6 +33,8 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of a memtable; `None` for the default.
     pub memtable_bytes_max: Option<usize>,
+    /// Bytes of memory for pages of its indexes; `None` for the default.
+    pub cache_bytes: Option<usize>,
     /// Bytes that its files may have; it keeps that. `None`: what it was told before, or as many as the device has.
     pub size: Option<u64>,
 }
@@ -43,6 +46,7 @@ impl Default for Options {
             targets: 1,
             durability: Durability::Synced,
             memtable_bytes_max: None,
+            cache_bytes: None,
             size: None,
         }
     }
@@ -132,6 +136,7 @@ impl System {
             calls: Arc::default(),
             background: Mutex::new(None),
             epochs: Arc::default(),
+            scrubs: Arc::default(),
         });
         let system = Arc::new(Self {
             guard,
@@ -146,8 +151,11 @@ impl System {
         system.settle_size(options.size)?;
         let epochs = Arc::clone(&system.guard.epochs);
         store.set_relief(Relief::new(&store, Arc::clone(&system.clock), Arc::clone(&epochs)));
+        let guard = &system.guard;
+        guard.scrubs.load(|prefix| guard.rows(prefix))?;
         let aggregator = Aggregator::new(Arc::clone(&store), Arc::clone(&system.clock), epochs);
-        let background = Background::start(store, aggregator).map_err(|error| {
+        let scrubber = Scrubber::new(Arc::clone(&store), Arc::clone(&guard.calls), Arc::clone(&guard.scrubs));
+        let background = Background::start(store, aggregator, scrubber).map_err(|error| {
             Error::new(Der::Nomem, format!("cannot start the background thread: {error}"))
         })?;
         *system.guard.background.lock() = Some(background);
@@ -185,7 +193,7 @@ impl System {
             tx.set_service_row(SIZE_ROW, Some(&size.to_le_bytes()))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)
+        store.with_room(commit).map_err(told)
     }
 
     /// How its bytes are used. Cheap: nothing is walked.
@@ -269,13 +277,14 @@ impl System {
         let uuid = random_id()?;
         let mut made = Vec::new();
         let shards = (0..self.targets).try_for_each(|target| {
-            made.push(store.shard_create(PoolId(uuid), TargetIdx(target))?);
+            made.push(store.with_room(|| store.shard_create(PoolId(uuid), TargetIdx(target)))?);
             Ok(())
         });
         let row = Row {
             label: label.to_owned(),
             oids_given: 0,
             checksums: Checksums::default(),
+            scrub_disabled: false,
             props: props.to_vec(),
         };
         let commit = || {
@@ -284,7 +293,7 @@ impl System {
             tx.set_service_row(&tables::pool_label_name(label), Some(&uuid))?;
             store.wait(tx.commit()?, Durability::Synced)
         };
-        if let Err(error) = shards.and_then(|()| commit()) {
+        if let Err(error) = shards.and_then(|()| store.with_room(commit)) {
             // What was made goes now, or at the next open.
             if !matches!(error, VosError::Uncertain { .. }) {
                 for num in made {
@@ -362,8 +371,9 @@ impl System {
             }
             store.wait(tx.commit()?, Durability::Synced)
         };
-        commit().map_err(told)?;
+        store.with_room(commit).map_err(told)?;
         self.routes.lock().remove(&uuid);
+        self.guard.scrubs.forget(uuid);
         for (num, of, _) in store.shard_list().map_err(told)? {
             if of == uuid {
                 store.shard_destroy(num).map_err(told)?;
@@ -392,6 +402,9 @@ fn store_options(options: &Options) -> StoreOptions {
     let mut store = StoreOptions::default();
     if let Some(bytes) = options.memtable_bytes_max {
         store.memtable_bytes_max = bytes.max(64 << 10);
+    }
+    if let Some(bytes) = options.cache_bytes {
+        store.cache_bytes = bytes;
     }
     store
 }

@@ -8,6 +8,9 @@ use daos_vos::{Store, Tx, VosError};
 /// Bytes of the properties of a pool or container: they stay in one row.
 const PROPS_LEN_MAX: usize = 64 << 10;
 
+/// The only flag of a row of version 3.
+const SCRUB_DISABLED: u8 = 1;
+
 /// Refuses labels that could not be found again, and properties that are no row.
 pub(crate) fn check(label: &str, props: &[u8]) -> Result<()> {
     if !(1..=limits::LABEL_LEN_MAX).contains(&label.len()) {
@@ -32,25 +35,32 @@ pub(crate) struct Row {
     pub(crate) oids_given: u64,
     /// How data is summed (containers).
     pub(crate) checksums: Checksums,
+    /// The scrubber passes it over (containers).
+    pub(crate) scrub_disabled: bool,
     /// Properties, opaque here.
     pub(crate) props: Vec<u8>,
 }
 
 impl Row {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![2, self.label.len() as u8];
+        // Releases that know no scrubber read what it does not concern.
+        let version = if self.scrub_disabled { 3 } else { 2 };
+        let mut out = vec![version, self.label.len() as u8];
         out.extend_from_slice(self.label.as_bytes());
         out.extend_from_slice(&self.oids_given.to_le_bytes());
         let Checksums { kind, piece_size, server_verifies } = self.checksums;
         out.extend_from_slice(&[kind.map_or(0, |kind| kind as u8), u8::from(server_verifies)]);
         out.extend_from_slice(&piece_size.to_le_bytes());
+        if self.scrub_disabled {
+            out.push(SCRUB_DISABLED);
+        }
         out.extend_from_slice(&self.props);
         out
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let parse = || {
-            let [version @ 1..=2, len, rest @ ..] = bytes else { return None };
+            let [version @ 1..=3, len, rest @ ..] = bytes else { return None };
             let (label, rest) = rest.split_at_checked(usize::from(*len))?;
             let (given, rest) = rest.split_first_chunk()?;
             let (checksums, props) = if *version == 1 {
@@ -59,8 +69,14 @@ impl Row {
                 let ([kind, verifies, piece_size @ ..], props) = rest.split_first_chunk::<6>()?;
                 (checksums(*kind, *verifies, u32::from_le_bytes(*piece_size))?, props)
             };
+            let (scrub_disabled, props) = match (version, props) {
+                (3, [SCRUB_DISABLED, props @ ..]) => (true, props),
+                (3, _) => return None,
+                _ => (false, props),
+            };
             let label = std::str::from_utf8(label).ok()?.to_owned();
-            Some(Self { label, oids_given: u64::from_le_bytes(*given), checksums, props: props.to_vec() })
+            let oids_given = u64::from_le_bytes(*given);
+            Some(Self { label, oids_given, checksums, scrub_disabled, props: props.to_vec() })
         };
         parse()
             .ok_or_else(|| Error::new(Der::DfInval, "a row of the pool or container table has no known form"))
@@ -114,8 +130,9 @@ pub(crate) fn attr_prefix(pool: &[u8; 16], cont: Option<&[u8; 16]>) -> Vec<u8> {
 }
 
 /// In front of all that goes with a pool, but its own rows.
-pub(crate) fn pool_prefixes(pool: &[u8; 16]) -> [Vec<u8>; 4] {
-    [b"cont/".as_slice(), b"cont_label/", b"snap/", b"attr/"].map(|table| [table, pool].concat())
+pub(crate) fn pool_prefixes(pool: &[u8; 16]) -> [Vec<u8>; 6] {
+    [b"cont/".as_slice(), b"cont_label/", b"snap/", b"attr/", b"scrub/", b"scrubbed/"]
+        .map(|table| [table, pool].concat())
 }
 
 /// In front of all that goes with a container, but its own rows.
@@ -175,7 +192,15 @@ mod tests {
     fn rows_and_uuids_come_back() {
         let checksums =
             Checksums { kind: Some(ChecksumKind::Sha512), piece_size: 4096, server_verifies: true };
-        let row = Row { label: "tank".to_owned(), oids_given: 7, checksums, props: vec![1, 2, 3] };
+        let mut row = Row {
+            label: "tank".to_owned(),
+            oids_given: 7,
+            checksums,
+            scrub_disabled: true,
+            props: vec![1, 2, 3],
+        };
+        assert_eq!(Row::decode(&row.encode()).unwrap(), row);
+        row.scrub_disabled = false;
         assert_eq!(Row::decode(&row.encode()).unwrap(), row);
         let first = b"\x01\x04tank\x07\0\0\0\0\0\0\0\x01\x02\x03";
         assert_eq!(Row::decode(first).unwrap(), Row { checksums: Checksums::default(), ..row });
@@ -187,7 +212,9 @@ mod tests {
             &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 1, 0, 0, 0],
             &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0],
             &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0],
-            &[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0],
+            &[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 2],
+            &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             &[1, 1, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0],
         ] {
             assert!(Row::decode(bytes).is_err());

@@ -1,6 +1,9 @@
-//! The engine. So far its inner layer: targets that answer requests, synchronous and free of threads.
+//! The engine: targets that answer requests, as structs or as messages, synchronous and free of threads; around them what serves one
+//! to a network.
 
 pub mod clock;
+pub mod host;
+pub mod serve;
 pub mod target;
 
 pub use clock::{HybridClock, WallClock};

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 /// What a part of a check counted; object id and what is wrong with it; where to go on.
-type CheckedPart<'py> = ((u64, u64, u64, u64), Vec<(u64, u64, String)>, Option<Bound<'py, PyBytes>>);
+type CheckedPart<'py> = ((u64, u64, u64, u64), Vec<(Option<OidHalves>, String)>, Option<Bound<'py, PyBytes>>);
 /// An object id: its high half and its low one.
 type OidHalves = (u64, u64);
 /// Object id, dkey, akey, how it differs, ranges of records.
@@ -164,7 +164,8 @@ impl Container {
         budget: usize,
     ) -> PyResult<CheckedPart<'py>> {
         let part = py.detach(|| self.0.check(TargetIdx(target), anchor, budget)).or_raise(py)?;
-        let damaged = part.damaged.into_iter().map(|(oid, what)| (oid.hi, oid.lo, what)).collect();
+        let damaged =
+            part.damaged.into_iter().map(|(oid, what)| (oid.map(|oid| (oid.hi, oid.lo)), what)).collect();
         let next = part.next.map(|next| PyBytes::new(py, &next));
         Ok(((part.objects, part.entries, part.pages, part.bytes), damaged, next))
     }

@@ -19,7 +19,8 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Opens a system, or makes it.
     #[staticmethod]
-    #[pyo3(signature = (path, *, create, targets, durability, size = None, memtable_bytes = None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
+    #[pyo3(signature = (path, *, create, targets, durability, size = None, cache_bytes = None, memtable_bytes = None))]
     fn open(
         py: Python<'_>,
         path: &str,
@@ -27,11 +28,13 @@ impl Embedded {
         targets: u32,
         durability: u8,
         size: Option<u64>,
+        cache_bytes: Option<usize>,
         memtable_bytes: Option<usize>,
     ) -> PyResult<Self> {
         let durability = Durability::from_number(durability)
             .ok_or_else(|| PyValueError::new_err("durability is 0 (buffered), 1 (interval) or 2 (synced)"))?;
-        let options = Options { create, targets, durability, memtable_bytes_max: memtable_bytes, size };
+        let options =
+            Options { create, targets, durability, memtable_bytes_max: memtable_bytes, cache_bytes, size };
         let open = || match path {
             ":memory:" => System::in_memory(&options),
             path => System::open(Path::new(path), &options),

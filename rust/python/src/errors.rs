@@ -14,14 +14,14 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
         }
         let exception = if error.forked {
             let keywords = PyDict::new(py);
-            keywords.set_item("hint", error.hint)?;
+            keywords.set_item("hint", error.hint.as_deref())?;
             keywords.set_item("context", context)?;
             errors.getattr("ForkedError")?.call((&error.message,), Some(&keywords))?
         } else {
             errors.getattr("error_from_der")?.call1((
                 error.der.number(),
                 &error.message,
-                error.hint,
+                error.hint.as_deref(),
                 context,
             ))?
         };

@@ -4,8 +4,14 @@ use crate::attributes::Attributes;
 use crate::container::Container;
 use crate::errors::OrRaise;
 use daos_client::Error;
+use daos_embed::{ScrubChange, ScrubMode, ScrubStatus};
 use daos_types::{ChecksumKind, Checksums, Der};
 use pyo3::prelude::*;
+
+/// Mode, seconds from pass to pass, threshold.
+type ScrubSet = (u8, u32, u32);
+/// Whether a pass runs, complete passes, bytes, corruptions, the first of them, when the last pass ended and the next begins.
+type ScrubFound = (bool, u64, u64, u64, Vec<String>, Option<u64>, Option<u64>);
 
 /// An open pool.
 #[pyclass(frozen, module = "daos._core")]
@@ -31,9 +37,26 @@ impl Pool {
         self.0.props()
     }
 
-    /// Gives it another label.
-    fn set_label(&self, py: Python<'_>, label: &str) -> PyResult<()> {
-        py.detach(|| self.0.set_label(label)).or_raise(py)
+    /// Gives it another label, and another mode, time or threshold of scrubbing.
+    fn change(
+        &self,
+        py: Python<'_>,
+        label: Option<&str>,
+        scrub: (Option<u8>, Option<u32>, Option<u32>),
+    ) -> PyResult<()> {
+        let (mode, freq_s, thresh) = scrub;
+        let unknown = |number| Error::new(Der::Inval, format!("there is no mode {number} of scrubbing"));
+        let mode = mode.map(|number| ScrubMode::from_number(number).ok_or_else(|| unknown(number)));
+        let change = ScrubChange { mode: mode.transpose().or_raise(py)?, freq_s, thresh };
+        py.detach(|| self.0.change(label, change)).or_raise(py)
+    }
+
+    /// How it is scrubbed: mode, time and threshold; what was found.
+    fn scrub_status(&self, py: Python<'_>) -> PyResult<(ScrubSet, ScrubFound)> {
+        let status = py.detach(|| self.0.scrub_status()).or_raise(py)?;
+        let ScrubStatus { settings, is_running, passes, bytes, corruptions, found, ended_s, next_s } = status;
+        let set = (settings.mode as u8, settings.freq_s, settings.thresh);
+        Ok((set, (is_running, passes, bytes, corruptions, found, ended_s, next_s)))
     }
 
     /// Its attributes.
@@ -42,14 +65,15 @@ impl Pool {
     }
 
     /// Creates a container whose data is summed as told: by which algorithm, over how much of an array, whether the target
-    /// compares.
-    #[pyo3(signature = (label, props, checksums = None))]
+    /// compares; and whether the scrubber passes it over.
+    #[pyo3(signature = (label, props, checksums = None, scrub_disabled = false))]
     fn container_create(
         &self,
         py: Python<'_>,
         label: &str,
         props: &[u8],
         checksums: Option<(u8, u32, bool)>,
+        scrub_disabled: bool,
     ) -> PyResult<Container> {
         let (number, piece_size, server_verifies) = checksums.unwrap_or_default();
         let kind = ChecksumKind::from_number(number);
@@ -58,7 +82,7 @@ impl Pool {
                 .or_raise(py);
         }
         let checksums = Checksums { kind, piece_size, server_verifies };
-        let create = || self.0.container_create_summed(label, props, checksums);
+        let create = || self.0.container_create_summed(label, props, checksums, scrub_disabled);
         Ok(Container(py.detach(create).or_raise(py)?))
     }
 

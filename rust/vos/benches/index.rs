@@ -4,7 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, unsafe_code, clippy::cast_precision_loss)]
 
 use daos_types::Lsn;
-use daos_vos::index::{Batch, Cursor, Index, IndexView, Tree, TreeOptions};
+use daos_vos::index::{Batch, CacheBudget, Cursor, Index, IndexView, Tree, TreeOptions};
 use daos_vos::media::{FileMedia, Media, MediaError, MediaFile};
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions};
@@ -166,7 +166,7 @@ fn run(count: u64, base: &Path) {
     std::fs::create_dir_all(dir.join("lmdb")).unwrap();
     let media = NoSync(FileMedia::create(&dir.join("ours")).unwrap());
     let mut options = TreeOptions::default();
-    options.cache_bytes = 2 << 30;
+    options.cache = CacheBudget::new(2 << 30);
     let tree = Tree::create(&media, "index", [1; 16], &options).unwrap();
     let lmdb = Lmdb::new(&dir.join("lmdb"));
     // Grown by random batches, as a store is, so that neither tree is packed.

@@ -1,6 +1,6 @@
 //! The index a shard stands on, and how the store makes and opens it.
 
-use crate::index::{Result, Tree, TreeCursor, TreeOptions, TreeView};
+use crate::index::{CacheBudget, Result, Tree, TreeCursor, TreeOptions, TreeView};
 use crate::media::Media;
 use daos_types::Lsn;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ pub(crate) type Base = Tree;
 pub(crate) type BaseView = TreeView;
 pub(crate) type BaseCursor<'a> = TreeCursor<'a>;
 
-fn tree_options(cache_bytes: usize) -> TreeOptions {
-    TreeOptions { cache_bytes: cache_bytes as u64 }
+fn tree_options(cache: &Arc<CacheBudget>) -> TreeOptions {
+    TreeOptions { cache: Arc::clone(cache) }
 }
 
 /// Makes an empty index that lacks nothing of the log up to `covers`.
@@ -18,10 +18,10 @@ pub(crate) fn create(
     media: &Arc<dyn Media>,
     name: &str,
     identity: [u8; 16],
-    cache_bytes: usize,
+    cache: &Arc<CacheBudget>,
     covers: Lsn,
 ) -> Result<Base> {
-    Tree::create_after(&**media, name, identity, &tree_options(cache_bytes), covers)
+    Tree::create_after(&**media, name, identity, &tree_options(cache), covers)
 }
 
 /// Opens an index.
@@ -29,7 +29,7 @@ pub(crate) fn open(
     media: &Arc<dyn Media>,
     name: &str,
     identity: [u8; 16],
-    cache_bytes: usize,
+    cache: &Arc<CacheBudget>,
 ) -> Result<Base> {
-    Tree::open(&**media, name, identity, &tree_options(cache_bytes))
+    Tree::open(&**media, name, identity, &tree_options(cache))
 }

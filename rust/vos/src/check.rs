@@ -17,6 +17,24 @@ use daos_types::{ObjectId, ObjectType};
 const ENTRIES_AT_ONCE: usize = 1024;
 /// Bytes of one value that are read at a time.
 const READ_BYTES: usize = 1 << 20;
+
+/// How far a part of a check goes.
+#[derive(Clone, Copy)]
+pub struct CheckBudget<'a> {
+    /// About so many entries.
+    pub entries: usize,
+    /// Not beyond the value with which so many bytes were read from the data file.
+    pub bytes: u64,
+    /// About so many pages of an index.
+    pub pages: u64,
+    /// Asked again and again while a long value is read: false ends the part with [`VosError::Stopped`].
+    pub go_on: &'a dyn Fn() -> bool,
+}
+
+impl CheckBudget<'_> {
+    /// What one call for a whole check takes: some hundred milliseconds of work.
+    pub const CALL: Self = Self { entries: 64 << 10, bytes: 256 << 20, pages: 16 << 10, go_on: &|| true };
+}
 /// What is told of bytes that are sound for the store and not for who wrote them.
 const MISMATCH: &str = "its bytes do not have the checksum they came with";
 
@@ -35,6 +53,17 @@ pub struct CheckPage {
     pub next: Option<Vec<u8>>,
 }
 
+/// A part of a check of an index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexPage {
+    /// Pages that were read, each counted once.
+    pub pages: u64,
+    /// What is wrong, with the file and the page.
+    pub damaged: Vec<String>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
 /// A value in the data file, still to be read.
 struct Later {
     oid: ObjectId,
@@ -45,17 +74,24 @@ struct Later {
 }
 
 impl View {
-    /// Checks about `budget` entries of a container, from a place on: that each has a known form, and each block of the data file its
+    /// Checks a part of a container, from a place on: that each entry has a known form, and each block of the data file its
     /// seal, and that the bytes of values and extents have the checksums they came with.
-    pub fn check(&self, cont: ContNum, from: Option<&[u8]>, budget: usize) -> (Seen, Result<CheckPage>) {
+    pub fn check(
+        &self,
+        cont: ContNum,
+        from: Option<&[u8]>,
+        budget: CheckBudget<'_>,
+    ) -> (Seen, Result<CheckPage>) {
         let mut page = CheckPage { next: Some(from.unwrap_or_default().to_vec()), ..CheckPage::default() };
         let mut seen = Seen::default();
-        while (page.entries as usize) < budget
+        while (page.entries as usize) < budget.entries
+            && page.bytes < budget.bytes
             && let Some(place) = page.next.take()
         {
             let mut later = Vec::new();
+            let ahead = budget.bytes - page.bytes;
             let (more, result) = self.look.levels.read(self.overlay.as_deref(), |merge| {
-                let result = look(merge, cont, &place, &mut page, &mut later);
+                let result = look(merge, cont, &place, ahead, &mut page, &mut later);
                 (merge.seen(), result)
             });
             seen = seen.and(more);
@@ -65,9 +101,11 @@ impl View {
             }
             // Nothing is held any more but the view.
             for Later { oid, place, reference, sums } in later {
-                match read(&self.shard, &reference, sums.as_ref()) {
+                match read(&self.shard, &reference, sums.as_ref(), budget.go_on) {
                     Ok(bytes) => page.bytes += bytes,
-                    Err(VosError::Corrupt { why }) => page.damaged.push((oid, format!("{place}: {why}"))),
+                    Err(VosError::Corrupt { why } | VosError::Io { why }) => {
+                        page.damaged.push((oid, format!("{place}: {why}")));
+                    }
                     Err(error) => return (seen, Err(error)),
                 }
             }
@@ -75,20 +113,24 @@ impl View {
         (seen, Ok(page))
     }
 
-    /// Checks the whole of the shard's index on its device, past the page cache; answers how many pages it has. Merges wait meanwhile.
-    pub fn check_index(&self) -> Result<u64> {
-        self.shard.check_index()
+    /// Checks about so many pages of the shard's index on its device, past the page cache, from a place on. What is damaged is
+    /// told, and what lies behind it checked. Holds nothing up.
+    pub fn check_index(&self, from: Option<&[u8]>, pages_max: u64) -> Result<IndexPage> {
+        self.shard.check_index(from, pages_max)
     }
 }
 
 /// Reads a value; answers how long it is.
-fn read(shard: &Shard, reference: &[u8], sums: Option<&OwnedSums>) -> Result<u64> {
+fn read(shard: &Shard, reference: &[u8], sums: Option<&OwnedSums>, go_on: &dyn Fn() -> bool) -> Result<u64> {
     let stored = Stored::decode(reference)?;
     let mut bytes = Vec::new();
     let mut verifier = sums.map(|sums| Verifier::new(sums.lend()));
     let wrong = |_| VosError::Corrupt { why: MISMATCH.to_owned() };
     let step = READ_BYTES.next_multiple_of(stored.unit());
     for at in (0..stored.len()).step_by(step) {
+        if at > 0 && !go_on() {
+            return Err(VosError::Stopped { why: "a check was given up".to_owned() });
+        }
         bytes.resize(step.min(stored.len() - at), 0);
         shard.data.read_part(&stored, at, &mut bytes)?;
         if let Some(verifier) = &mut verifier {
@@ -101,11 +143,13 @@ fn read(shard: &Shard, reference: &[u8], sums: Option<&OwnedSums>) -> Result<u64
     Ok(stored.len() as u64)
 }
 
-/// Looks at the next entries from a place on: the node of an object, and behind it where in what it holds. Answers where to go on.
+/// Looks at the next entries from a place on, until `ahead` bytes are to be read: the node of an object, and behind it where in what
+/// it holds. Answers where to go on.
 fn look(
     merge: &mut Merge<'_>,
     cont: ContNum,
     place: &[u8],
+    ahead: u64,
     page: &mut CheckPage,
     later: &mut Vec<Later>,
 ) -> Result<Option<Vec<u8>>> {
@@ -134,10 +178,10 @@ fn look(
     let tree = KeyBuf::tree(num);
     let begin = [tree.as_slice(), &from].concat();
     let mut on = merge.seek(&begin)?;
-    let mut looked = 0;
+    let (mut looked, mut to_read) = (0, 0);
     while on && merge.key().starts_with(tree.as_slice()) {
         let below = merge.key().get(tree.mark()..).unwrap_or_default();
-        if looked == ENTRIES_AT_ONCE {
+        if looked == ENTRIES_AT_ONCE || to_read >= ahead {
             return Ok(Some([node.as_slice(), below].concat()));
         }
         looked += 1;
@@ -150,6 +194,7 @@ fn look(
                     Some((Content::Stored(stored), sums)) => {
                         let mut reference = Vec::new();
                         stored.encode(&mut reference);
+                        to_read += stored.len() as u64;
                         let sums = sums.map(OwnedSums::of);
                         later.push(Later { oid: unit.oid, place: name(), reference, sums });
                     }

@@ -2,11 +2,12 @@
 
 use crate::base::Base;
 use crate::changes::ShardNum;
-use crate::data::DataFile;
+use crate::check::IndexPage;
+use crate::data::{self, DataFile};
 use crate::dtx::DtxTable;
 use crate::error::{Result, VosError};
 use crate::hash::Seeded;
-use crate::index::{Index as _, PAGE};
+use crate::index::{Index as _, IndexPlace, IndexSlice, PAGE};
 use crate::key::{self, ContNum};
 use crate::levels::Levels;
 use crate::merge_batch::MergeBatch;
@@ -90,10 +91,16 @@ impl Shard {
         Arc::clone(&self.levels.read())
     }
 
-    /// Reads the whole base from the device and checks it; answers how many pages it has.
-    pub(crate) fn check_index(&self) -> Result<u64> {
-        let checked = self.base.check()?;
-        Ok(checked.leaves + checked.inners + checked.run_pages)
+    /// Reads a slice of the base from the device and checks it.
+    pub(crate) fn check_index(&self, from: Option<&[u8]>, pages_max: u64) -> Result<IndexPage> {
+        let no_place = || VosError::Invalid { why: "no place of an index's check".to_owned() };
+        let place = from.map(|from| IndexPlace::decode(from).ok_or_else(no_place)).transpose()?;
+        let IndexSlice { checked, damaged, next } = self.base.check_slice(place.as_ref(), pages_max);
+        Ok(IndexPage {
+            pages: checked.leaves + checked.inners + checked.run_pages,
+            damaged: damaged.iter().map(ToString::to_string).collect(),
+            next: next.map(|place| place.encode()),
+        })
     }
 
     /// The log position up to which everything is in the base.
@@ -269,9 +276,11 @@ impl Shard {
         }
     }
 
-    /// Has the base give back what only its next merge would need, and let go of the log.
+    /// Has its files give back what only the next merge would need, and lets go of the log.
     pub(crate) fn rest(&self, log_waits: bool) -> Result<()> {
-        Ok(self.base.rest(log_waits)?)
+        self.base.rest(log_waits || self.freed_bytes() >= data::REST_MIN)?;
+        self.reuse_freed()?;
+        self.data.rest()
     }
 
     /// Brings the frozen memtable into the base. Without the writer's lock; one caller at a time.

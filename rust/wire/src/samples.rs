@@ -126,7 +126,8 @@ pub(crate) fn check() -> Owned {
 }
 
 pub(crate) fn checked() -> Checked {
-    let damaged = vec![(ObjectId { hi: 5, lo: 6 }, "a value is torn".to_owned())];
+    let torn = "a value is torn".to_owned();
+    let damaged = vec![(Some(ObjectId { hi: 5, lo: 6 }), torn.clone()), (None, torn)];
     Checked { objects: 1, entries: 2, pages: 3, bytes: 4, damaged, next: None }
 }
 

@@ -91,7 +91,7 @@ impl ListedObjects {
 pub struct Check<'a> {
     /// Which container.
     pub cont: ContainerId,
-    /// The place where the part before ended; without one, the target's whole index is checked first.
+    /// The place where the part before ended; without one, the check begins, with the target's index.
     pub from: Option<&'a [u8]>,
     /// About so many entries.
     pub budget: usize,
@@ -130,8 +130,8 @@ pub struct Checked {
     pub pages: u64,
     /// Bytes of values that were read beside them.
     pub bytes: u64,
-    /// What is wrong, and of which object.
-    pub damaged: Vec<(ObjectId, String)>,
+    /// What is wrong, and of which object where it is of one.
+    pub damaged: Vec<(Option<ObjectId>, String)>,
     /// Where to go on; `None` at the end.
     pub next: Option<Vec<u8>>,
 }
@@ -144,7 +144,7 @@ impl Checked {
             to.u64(count);
         }
         to.list(&self.damaged, |to, (oid, what)| {
-            to.oid(*oid);
+            to.option(*oid, Encoder::oid);
             to.bytes(what.as_bytes());
         });
         to.option(self.next.as_deref(), Encoder::bytes);
@@ -155,7 +155,7 @@ impl Checked {
     pub fn decode(body: &[u8], payloads: &[&[u8]]) -> Result<Self, WireError> {
         let mut from = Decoder::new(body, payloads)?;
         let (objects, entries, pages, bytes) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
-        let damaged = from.list(20, |from| Ok((from.oid()?, from.text()?)))?;
+        let damaged = from.list(5, |from| Ok((from.option(Decoder::oid)?, from.text()?)))?;
         let next = from.option(Decoder::bytes)?.map(<[u8]>::to_vec);
         from.end()?;
         Ok(Self { objects, entries, pages, bytes, damaged, next })

@@ -21,6 +21,7 @@ from daos.aio.batch import Batch
 from daos.aio.container import Container
 from daos.aio.kv import KV
 from daos.aio.object import Object
+from daos.aio.object_table import ObjectTable
 from daos.aio.pool import Pool
 from daos.aio.system import System, open, open_system  # noqa: A004 -- it is called `daos.aio.open`
 from daos.aio.transaction import Transaction
@@ -35,6 +36,7 @@ __all__ = [
     "Batch",
     "Container",
     "Object",
+    "ObjectTable",
     "Pool",
     "System",
     "Transaction",

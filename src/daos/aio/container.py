@@ -9,6 +9,7 @@ from daos.aio.attributes import Attributes
 from daos.aio.batch import Batch
 from daos.aio.kv import KV
 from daos.aio.object import Object
+from daos.aio.object_table import ObjectTable
 from daos.client._attempts import check_deadline
 from daos.client.kv import PAGE_KEYS
 
@@ -194,6 +195,10 @@ class Container:
         while page := await self._home.call(lambda: list(islice(objects, PAGE_KEYS))):
             for oid in page:
                 yield oid
+
+    async def object_table(self, snapshot: str | int | client.Snapshot | None = None) -> ObjectTable:
+        """Return the table of the objects of a snapshot, or of now; as `daos.Container.object_table`."""
+        return ObjectTable(await self._home.call(lambda: self._sync.object_table(snapshot)), self._home)
 
     async def diff(self, since: str | int | client.Snapshot) -> AsyncIterator[client.Difference]:
         """Yield what differs here from an earlier snapshot; as `daos.Container.diff`."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from daos.client import Listed
     from daos.client import Pool as SyncPool
     from daos.client.container import Create
+    from daos.model.scrub import ScrubStatus
 
 __all__ = ["Pool"]
 
@@ -58,6 +59,15 @@ class Pool:
     async def set_properties(self, properties: Mapping[str, object]) -> None:
         """Change properties, all or none; arguments and errors are those of `daos.Pool.set_properties`."""
         await self._home.call(lambda: self._sync.set_properties(properties))
+
+    @property
+    def properties(self) -> dict[str, str | int]:
+        """Its properties as they are now: `label`, `scrub`, `scrub_freq`, `scrub_thresh`."""
+        return self._sync.properties
+
+    async def scrub_status(self) -> ScrubStatus:
+        """Return how it is scrubbed and what was found wrong; as `daos.Pool.scrub_status`."""
+        return await self._home.call(self._sync.scrub_status)
 
     async def container(
         self, label: str, *, create: Create = False, properties: Mapping[str, object] | None = None

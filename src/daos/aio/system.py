@@ -120,6 +120,7 @@ def open_system(
     targets: int = 1,
     durability: Durability = "synced",
     size: int | str | None = None,
+    cache: int | str | None = None,
 ) -> _Opening[System]:
     """Open a system in this process; await it, or enter it by `async with`.
 
@@ -128,8 +129,8 @@ def open_system(
 
     async def start() -> System:
         home = Home()
-        options = partial(sync_face.open_system, create=create, targets=targets, durability=durability, size=size)
-        return System(await home.call(lambda: options(path)), home)
+        options = partial(sync_face.open_system, create=create, targets=targets, durability=durability)
+        return System(await home.call(lambda: options(path, size=size, cache=cache)), home)
 
     return _Opening(start)
 
@@ -142,6 +143,7 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
     targets: int = 1,
     durability: Durability = "synced",
     size: int | str | None = None,
+    cache: int | str | None = None,
 ) -> _Opening[Pool]:
     """Open a pool of a system in this process; await it, or enter it by `async with`, which closes the system.
 
@@ -150,8 +152,8 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
 
     async def start() -> Pool:
         home = Home()
-        options = partial(sync_face.open, pool=pool, create=create, targets=targets, durability=durability, size=size)
-        sync = await home.call(lambda: options(path))
+        options = partial(sync_face.open, pool=pool, create=create, targets=targets, durability=durability)
+        sync = await home.call(lambda: options(path, size=size, cache=cache))
         return Pool(sync, System(sync.system, home), home, owns_system=True)
 
     return _Opening(start)

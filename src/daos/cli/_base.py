@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, ParamSpec, cast
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, ParamSpec, cast
 import click
 
 from daos.cli._output import Reply, Session, show
-from daos.errors import InvalidError
+from daos.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from daos import Pool, System
+    from daos import Container, Pool, System
 
 
 P = ParamSpec("P")
@@ -144,6 +145,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(lines)
 
 
+@contextmanager
+def hinting(hint: str, *, unless: bool = False) -> Iterator[None]:
+    """Say what a command line can do about something that is not there, in the place of what a program can."""
+    try:
+        yield
+    except NotFoundError as error:
+        error.hint = error.hint if unless else hint
+        raise
+
+
 def open_system(context: click.Context, *, create: bool = False) -> System:
     """Return the system that the options name, closed when the command ends.
 
@@ -155,7 +166,8 @@ def open_system(context: click.Context, *, create: bool = False) -> System:
     path = session_of(context).system
     if not path:
         raise InvalidError("no system given", hint="name its directory: -S PATH, or the variable DAOS_SYSTEM")
-    return context.with_resource(daos.open_system(path, create=create))
+    with hinting("check the path; daos pool create makes a system"):
+        return context.with_resource(daos.open_system(path, create=create))
 
 
 def open_pool(context: click.Context, label: str) -> Pool:
@@ -164,7 +176,32 @@ def open_pool(context: click.Context, label: str) -> Pool:
     Raises:
         DaosError: As `open_system` and `System.pool`.
     """
-    return open_system(context).pool(label)
+    system = open_system(context)
+    with hinting("daos pool list lists them, daos pool create makes one"):
+        return system.pool(label)
+
+
+def open_container(context: click.Context, pool: str, label: str) -> Container:
+    """Return a container of a pool of that system.
+
+    Raises:
+        DaosError: As `open_pool` and `Pool.container`.
+    """
+    opened = open_pool(context, pool)
+    with hinting("daos container list lists them, daos container create makes one"):
+        return opened.container(label)
+
+
+@contextmanager
+def making(container: Container, name: str, *, create: bool) -> Iterator[None]:
+    """Take back what was made under a name that was free, if it is not filled as it should be."""
+    fresh = create and container.find(name) is None
+    try:
+        yield
+    except BaseException:
+        if fresh and container.find(name) is not None:
+            container.destroy(name)
+        raise
 
 
 POOL = click.Argument(["pool"], metavar="POOL")

@@ -5,13 +5,14 @@ Exit status 0 is success, 1 anything else, as DAOS's tools have it.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 import click
 
 from daos.cli._base import Lazy, LazyGroup
-from daos.cli._output import Session, show_error
+from daos.cli._output import OutputError, Session, echo, show_error
 from daos.errors import DaosError
 
 HELP = """Work with pools, containers and what is in them."""
@@ -102,23 +103,35 @@ def run(arguments: list[str], default_system: str | None) -> int:
         arguments: What follows the tool's name.
         default_system: The system of a line that names none.
     """
+    # What stands for a byte that is no UTF-8 (PEP 383), in a key that was typed or listed, is printed as that byte.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
     session = Session(system=default_system)
+    try:
+        return _run(arguments, session)
+    except OutputError as error:
+        if sys.stdout is not None:
+            # It must not complain again when Python flushes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # A reader that had enough is told nothing.
+        if not isinstance(error.error, BrokenPipeError):
+            show_error(error, as_json=False)
+        return 1
+
+
+def _run(arguments: list[str], session: Session) -> int:
     try:
         status = tool().main(arguments, prog_name="daos", standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as help_text:
-        click.echo(help_text.format_message())
+        echo(help_text.format_message())
         return 0
     except click.Abort:
         show_error(click.ClickException("interrupted"), as_json=session.json)
-        return 1
-    except BrokenPipeError:
-        # The reader had enough. Standard output must not complain again when Python flushes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (click.ClickException, DaosError, OSError) as error:
         show_error(error, as_json=session.json or _asked_for_json(arguments))
-        return 1
-    return 1 if status else 0
+    else:
+        return 1 if status else 0
+    return 1
 
 
 def _asked_for_json(arguments: list[str]) -> bool:
@@ -129,4 +142,10 @@ def _asked_for_json(arguments: list[str]) -> bool:
 
 def main() -> None:
     """Run the command line of this process, and end it."""
+    # A descriptor that is closed would be given to the next file that is opened, such as one that a command line names.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM")))

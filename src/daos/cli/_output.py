@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +14,17 @@ from daos.errors import DaosError
 
 STATUS_GENERIC = -1025
 """The status of what has no error code of its own: a wrong command line."""
+OS_HINTS = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "name a file",
+    errno.EACCES: "check its permissions, or be another user",
+    errno.EPERM: "check its permissions, or be another user",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOSPC: "make room there, or choose another place",
+    errno.EBADF: "redirect it to a file, or to /dev/null",
+}
+"""What to do about an error of a file that a command line names."""
 
 
 @dataclass
@@ -46,18 +59,37 @@ class Reply:
 
 def envelope(response: object, error: str | None, status: int) -> str:
     """Return what `--json` prints, as DAOS's tools do."""
-    return json.dumps({"response": response, "error": error, "status": status}, indent=2, ensure_ascii=False)
+    text = json.dumps({"response": response, "error": error, "status": status}, indent=2, ensure_ascii=False)
+    # What stands for a byte that is no UTF-8 (PEP 383) becomes an escape of JSON's.
+    return text.encode(errors="backslashreplace").decode()
+
+
+class OutputError(Exception):
+    """Standard output takes nothing."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"standard output: {error.strerror}")
+        self.error = error
 
 
 def show(reply: Reply, session: Session) -> None:
     """Print a command's reply."""
     if session.json:
-        click.echo(envelope(reply.response(), reply.error, STATUS_GENERIC if reply.error else 0))
+        echo(envelope(reply.response(), reply.error, STATUS_GENERIC if reply.error else 0))
         return
     for piece in reply.raw:
-        click.echo(piece, nl=False)
+        echo(piece, nl=False)
     for line in reply.lines:
-        click.echo(line)
+        echo(line)
+
+
+def echo(message: str | bytes, *, nl: bool = True) -> None:
+    if getattr(sys, "stdout", None) is None:
+        raise OutputError(OSError(errno.EBADF, "it is closed"))
+    try:
+        click.echo(message, nl=nl)
+    except OSError as error:
+        raise OutputError(error) from error
 
 
 def error_text(error: Exception) -> tuple[str, int]:
@@ -66,7 +98,22 @@ def error_text(error: Exception) -> tuple[str, int]:
         return f"{error.message}: {error.code}", -error.code.value
     if isinstance(error, click.ClickException):
         return usage_text(error), STATUS_GENERIC
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}", STATUS_GENERIC
     return str(error) or type(error).__name__, STATUS_GENERIC
+
+
+def hint_of(error: Exception) -> str | None:
+    """Return what to do about an error."""
+    if isinstance(error, DaosError):
+        return error.hint
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        return f"{error.ctx.command_path} -h lists them; a word that begins with - goes behind --"
+    if isinstance(error, click.UsageError):
+        return f"{error.ctx.command_path if error.ctx else 'daos'} -h tells what it takes"
+    if isinstance(error, OutputError):
+        error = error.error
+    return OS_HINTS.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 def usage_text(error: click.ClickException) -> str:
@@ -84,10 +131,11 @@ def show_error(error: Exception, *, as_json: bool) -> None:
     """Print an error: the envelope on standard output if asked for, the line on standard error always."""
     text, status = error_text(error)
     if as_json:
-        click.echo(envelope(None, text, status))
+        echo(envelope(None, text, status))
     click.echo(f"ERROR: daos: {text}", err=True)
-    if isinstance(error, DaosError) and error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+    hint = hint_of(error)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "") -> list[str]:

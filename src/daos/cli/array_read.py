@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._array import NAME, START, block_cells
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._array import NAME, START, array_of, block_cells
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._snapshots import SNAP, as_of
@@ -45,7 +45,7 @@ def command(
     """
     if text and output is not None:
         raise InvalidError("text does not go to a file", hint="redirect standard output, or leave --text out")
-    array = as_of(open_pool(context, pool).container(container), snap).array(name)
+    array = array_of(as_of(open_container(context, pool, container), snap), name)
     size = array.size
     first = min(start or 0, size)
     cells = range(first, size if count is None else min(size, first + count))

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from daos.cli._array import NAME, START, block_cells
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._array import NAME, START, array_of, block_cells
+from daos.cli._base import CONTAINER, POOL, making, open_container
 from daos.cli._base import command as make
+from daos.cli._input import standard_input
 from daos.cli._output import Reply
 from daos.errors import DER, InvalidError
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from typing import BinaryIO
 
 INPUT = click.Option(
     ["-i", "--input", "source"],
@@ -49,13 +44,16 @@ def command(
 ) -> Reply:
     """Write cells of the array NAME: the bytes of its dtype, one cell after the other.
 
-    Blocks of 4 MiB are written one by one: after an error a part may be there.
+    Blocks of 4 MiB are written one by one: after an error a part may be there, but not of an array that it has made.
     """
     if append and start is not None:
         raise InvalidError("give either --start or --append", hint="--append writes behind the end")
     # Before the array is made: a file that cannot be read changes nothing.
-    with _opened(source) as file:
-        array = open_pool(context, pool).container(container).array(name, dtype, create=create)
+    with ExitStack() as stack:
+        file = standard_input() if source == "-" else stack.enter_context(Path(source).open("rb"))
+        opened = open_container(context, pool, container)
+        stack.enter_context(making(opened, name, create=create))
+        array = array_of(opened, name, dtype, create=create)
         size = array.dtype.itemsize
         first = array.size if append else start or 0
         done = 0
@@ -64,13 +62,8 @@ def command(
                 raise InvalidError(
                     f"{len(block) % size} bytes behind the last whole cell, of {size} bytes",
                     code=DER.IO_INVAL,
-                    hint=f"give whole cells of {array.dtype}" + (f"; {done} were written" if done else ""),
+                    hint=f"give whole cells of {array.dtype}",
                 )
             array.write(first + done, np.frombuffer(block, array.dtype))
             done += len(block) // size
     return Reply([f"{done} cells written from cell {first} on"], lambda: {"name": name, "start": first, "count": done})
-
-
-def _opened(source: str) -> AbstractContextManager[BinaryIO]:
-    """Return what a word names, open to be read."""
-    return nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb")

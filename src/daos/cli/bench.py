@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECONDS_MAX = 60.0
+
+
+class Seconds(click.FloatRange):
+    """A number in a range, which what is no number is not."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return seconds
+
+
 PATH = click.Option(
     ["--path"], metavar="DIR", default=".", show_default=True, help="An existing directory on the disk to measure."
 )
 SECONDS = click.Option(
     ["-t", "--seconds"],
-    type=click.FloatRange(0.01, SECONDS_MAX),
+    type=Seconds(0.01, SECONDS_MAX),
     default=1.0,
     show_default=True,
     help="Of each kind of work.",
@@ -35,10 +49,11 @@ HEADS = (
 
 def _line(found: Measured) -> str:
     size = format_size(int(found.bytes_per_s)) if found.bytes_per_s else ""
-    return (
+    line = (
         f"{found.name:<20} {found.durability:<10} {found.threads:>7} {found.per_s:>12.0f} "
         f"{found.p50_us:>9.1f} {found.p99_us:>9.1f} {size:>10}"
     )
+    return line.rstrip()
 
 
 def _lines(found: Iterator[Measured]) -> Iterator[str]:

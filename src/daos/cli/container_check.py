@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.errors import DER, CorruptionError
@@ -38,7 +38,7 @@ def command(context: click.Context, pool: str, container: str) -> Reply:
 
     Nothing is repaired. Ends with status 1 if anything is damaged.
     """
-    opened = open_pool(context, pool).container(container)
+    opened = open_container(context, pool, container)
     began = time.ctime()
     report = opened.check()
     lines = _lines(opened.label, report, began, time.ctime())

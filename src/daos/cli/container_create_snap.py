@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._snapshots import snapshot_info, time_of
@@ -16,7 +16,7 @@ NAME = click.Option(["-s", "--snap", "name"], metavar="NAME", help="A name for i
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, name: str | None) -> Reply:
     """Take a snapshot of CONTAINER in POOL."""
-    made = open_pool(context, pool).container(container).snapshot(name)
+    made = open_container(context, pool, container).snapshot(name)
     return Reply(
         [f"snapshot/epoch {made.epoch:#x} has been created (timestamp: {time_of(made)})"],
         lambda: snapshot_info(made),

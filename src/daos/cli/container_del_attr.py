@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from daos.cli._attributes import ATTR, NAMES, del_reply, names_of
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 
@@ -17,5 +17,5 @@ def command(context: click.Context, pool: str, container: str, names: str | None
 
     One that is absent is no error.
     """
-    opened = open_pool(context, pool).container(container)
+    opened = open_container(context, pool, container)
     return del_reply(opened.attributes, f'container "{opened.label}"', names_of(names, attr))

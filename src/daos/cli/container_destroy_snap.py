@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._snapshots import epoch_of
@@ -44,7 +44,7 @@ def command(
     if len(given) > 1:
         raise InvalidError("cannot specify more than one of snapshot name, epoch, epoch range", hint="give one")
     chosen = parse_range(span) if span is not None else name if name is not None else epoch_of(given[0])
-    opened = open_pool(context, pool).container(container)
+    opened = open_container(context, pool, container)
     if isinstance(chosen, tuple):
         opened.destroy_snapshots(*chosen)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._snapshots import as_of
@@ -58,5 +58,5 @@ def command(context: click.Context, pool: str, container: str, since: str, until
     Of a key-value store the keys are told, of an array the ranges of cells, of an object dkey, akey and records.
     """
     epoch = parse_epoch(since)
-    found = as_of(open_pool(context, pool).container(container), until).diff(since if epoch is None else epoch)
+    found = as_of(open_container(context, pool, container), until).diff(since if epoch is None else epoch)
     return Reply((_words(one) for one in found), lambda: [_info(one) for one in found])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._properties import KEYS, PROPERTIES, Shown, get_reply, given
@@ -34,5 +34,5 @@ def shown(container: Container) -> Iterator[Shown]:
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, keys: str | None, option: str | None) -> Reply:
     """Print the properties of CONTAINER in POOL, all unless some are named."""
-    opened = open_pool(context, pool).container(container)
+    opened = open_container(context, pool, container)
     return get_reply(f"Properties for container {opened.label}", list(shown(opened)), given(keys, option))

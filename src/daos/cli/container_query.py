@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._container_info import container_info, container_rows
 from daos.cli._output import Reply, rows
@@ -15,7 +15,7 @@ from daos.cli._snapshots import time_of
 @click.pass_context
 def command(context: click.Context, pool: str, container: str) -> Reply:
     """Tell about CONTAINER in POOL."""
-    opened = open_pool(context, pool).container(container)
+    opened = open_container(context, pool, container)
     snapshots = opened.snapshots()
     more = [
         ("Pool UUID", opened.pool.uuid),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._snapshots import epoch_of
@@ -25,5 +25,5 @@ def command(context: click.Context, pool: str, container: str, name: str | None,
     if (name is None) == (epoch is None):
         raise InvalidError("give a snapshot: its name or its epoch", hint="container list-snaps lists them")
     chosen = name if name is not None else epoch_of(epoch or "")
-    open_pool(context, pool).container(container).rollback(chosen)
+    open_container(context, pool, container).rollback(chosen)
     return Reply()

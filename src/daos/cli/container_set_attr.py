@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from daos.cli._attributes import ATTR, PAIRS, VALUE, set_reply, to_set
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 
@@ -19,5 +19,5 @@ def command(
 
     All or none of them are set.
     """
-    opened = open_pool(context, pool).container(container)
+    opened = open_container(context, pool, container)
     return set_reply(opened.attributes, f'container "{opened.label}"', to_set(pairs, attr, value))

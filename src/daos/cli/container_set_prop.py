@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._properties import PAIRS, PROPERTIES, to_set
@@ -15,5 +15,5 @@ from daos.cli._properties import PAIRS, PROPERTIES, to_set
 def command(context: click.Context, pool: str, container: str, pairs: str | None, option: str | None) -> Reply:
     """Change properties of CONTAINER in POOL: its label, or its status to healthy."""
     properties = to_set(pairs, option)
-    open_pool(context, pool).container(container).set_properties(properties)
+    open_container(context, pool, container).set_properties(properties)
     return Reply(["Properties were successfully set"])

@@ -8,9 +8,9 @@ from typing import cast
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, hinting, open_container
 from daos.cli._base import command as make
-from daos.cli._kv import KEY, NAME, key_of
+from daos.cli._kv import KEY, NAME, key_of, store_of
 from daos.cli._output import Reply
 from daos.cli._snapshots import SNAP, as_of
 
@@ -23,8 +23,11 @@ def command(
     context: click.Context, pool: str, container: str, name: str, key: str, output: str | None, snap: str | None
 ) -> Reply:
     """Print the value of KEY in the store NAME, byte for byte; in JSON it is base64."""
-    kv = as_of(open_pool(context, pool).container(container), snap).kv(name)
-    value = kv[cast("str", key_of(kv, key))]
+    opened = as_of(open_container(context, pool, container), snap)
+    kv = store_of(opened, name)
+    stored = cast("str", key_of(kv, key))
+    with hinting("daos kv list lists the keys"):
+        value = kv[stored]
     if output is not None:
         Path(output).write_bytes(value)
         return Reply(response=lambda: {"key": key, "size": len(value)})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import cast
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, making, open_container
 from daos.cli._base import command as make
-from daos.cli._kv import KEY, NAME, key_of
+from daos.cli._input import standard_input
+from daos.cli._kv import KEY, NAME, key_of, store_of
 from daos.cli._output import Reply
 from daos.errors import InvalidError
 
@@ -38,7 +38,9 @@ def command(
     if value is not None:
         data = value.encode(errors="surrogateescape")
     else:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source or "").read_bytes()
-    kv = open_pool(context, pool).container(container).kv(name, create=create)
-    kv[cast("str", key_of(kv, key))] = data
+        data = standard_input().read() if source == "-" else Path(source or "").read_bytes()
+    opened = open_container(context, pool, container)
+    with making(opened, name, create=create):
+        kv = store_of(opened, name, create=create)
+        kv[cast("str", key_of(kv, key))] = data
     return Reply()

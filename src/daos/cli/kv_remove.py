@@ -6,9 +6,9 @@ from typing import cast
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, hinting, open_container
 from daos.cli._base import command as make
-from daos.cli._kv import KEY, NAME, key_of
+from daos.cli._kv import KEY, NAME, key_of, store_of
 from daos.cli._output import Reply
 
 FORCE = click.Option(["-f", "--force"], is_flag=True, help="A key that is absent is no error.")
@@ -18,10 +18,11 @@ FORCE = click.Option(["-f", "--force"], is_flag=True, help="A key that is absent
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, name: str, key: str, *, force: bool) -> Reply:
     """Remove KEY from the store NAME."""
-    kv = open_pool(context, pool).container(container).kv(name)
+    kv = store_of(open_container(context, pool, container), name)
     stored = cast("str", key_of(kv, key))
     if force:
         kv.remove(stored)
     else:
-        del kv[stored]
+        with hinting("--force takes a key that is absent; daos kv list lists the keys"):
+            del kv[stored]
     return Reply()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._object import OBJECT, object_of
 from daos.cli._output import Reply
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from daos import Object
 
 COUNT_DEFAULT = 1000
-SKIP = click.Option(["--skip"], type=click.IntRange(min=0), default=0, help="Leave out so many dkeys at the beginning.")
+COUNT_MAX = sys.maxsize
+SKIP = click.Option(
+    ["--skip"], type=click.IntRange(0, COUNT_MAX), default=0, help="Leave out so many dkeys at the beginning."
+)
 COUNT = click.Option(
     ["-c", "--count"],
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, COUNT_MAX),
     default=COUNT_DEFAULT,
     help=f"At most so many dkeys; {COUNT_DEFAULT} by default.",
 )
@@ -67,7 +71,7 @@ def command(
     Of a single value its bytes, of an array the bytes of a record and the number of the last one. Keys are printed as
     Python writes them.
     """
-    found = object_of(as_of(open_pool(context, pool).container(container), snap), which)
+    found = object_of(as_of(open_container(context, pool, container), snap), which)
     dkeys = islice(found.dkeys(), skip, None)
     shown = islice(dkeys, count)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daos.cli._base import CONTAINER, POOL, open_pool
+from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._object import OBJECT, object_of
 from daos.cli._output import Reply
@@ -17,7 +17,7 @@ VERSION = 1
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, which: str) -> Reply:
     """Tell id, class and type of OBJECT, a name or an id, and on which targets it lies."""
-    found = object_of(open_pool(context, pool).container(container), which)
+    found = object_of(open_container(context, pool, container), which)
     lines = [
         f"oid: {found.oid} ver {VERSION} grp_nr: {len(found.layout)}",
         f"class: {found.oid.oclass} type: {found.type}",

@@ -13,7 +13,7 @@ from daos.cli._properties import PAIRS, PROPERTIES, to_set
 @make("set-prop", POOL, PAIRS, PROPERTIES)
 @click.pass_context
 def command(context: click.Context, pool: str, pairs: str | None, option: str | None) -> Reply:
-    """Change properties of POOL: its label."""
+    """Change properties of POOL: its label, scrub, scrub_freq, scrub_thresh."""
     properties = to_set(pairs, option)
     open_pool(context, pool).set_properties(properties)
     return Reply(["pool set-prop succeeded"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daos.client._check import CheckReport, Damage
 from daos.client._diff import Difference
 from daos.client._names import ObjectId
+from daos.client._object_table import ObjectTable
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
@@ -16,6 +17,7 @@ from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.system import Space, System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.client.transaction import Transaction
+from daos.model.scrub import ScrubStatus
 from daos.model.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -37,8 +39,10 @@ __all__ = [
     "NamedObject",
     "Object",
     "ObjectId",
+    "ObjectTable",
     "Pool",
     "Range",
+    "ScrubStatus",
     "Snapshot",
     "Space",
     "System",

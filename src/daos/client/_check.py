@@ -61,14 +61,15 @@ def check(core: ContainerCore, targets: int) -> CheckReport:
             try:
                 counts, found, anchor = core.check(target, anchor, BUDGET)
             except CorruptionError as error:
-                # What lies behind it is not found any more.
-                damaged.append(Damage(None, f"target {target}: {error.message}"))
+                # What lies behind it is not found any more. The page was told with the index already.
+                if not any(known.oid is None and known.what in error.message for known in damaged):
+                    damaged.append(Damage(None, error.message))
                 break
             objects += counts[0]
             entries += counts[1]
             pages += counts[2]
             data_bytes += counts[3]
-            damaged += [Damage(ObjectId(hi, lo), what) for hi, lo, what in found]
+            damaged += [Damage(None if oid is None else ObjectId(*oid), what) for oid, what in found]
             if anchor is None:
                 break
     return CheckReport(objects, entries, pages, data_bytes, time.monotonic() - started, tuple(damaged))

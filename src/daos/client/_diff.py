@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from daos.client._keys import CODEC_OF, INT_KEYS
 from daos.client._names import ROOT, Entry, KeyKind, ObjectId, ObjectType
+from daos.client._object_table import MARKS_HI
 from daos.errors import CorruptionError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def differences(before: ContainerCore, after: ContainerCore, since: int) -> Iter
             hi, lo, dkey, _, how, _ = raw
             if (hi, lo) == (ROOT.hi, ROOT.lo):
                 yield _of_name(dkey, how, roots)
-            else:
+            elif hi != MARKS_HI:
                 found = _of_object(ObjectId(hi, lo), raw, names, chunk_size)
                 if found is not None:
                     yield found

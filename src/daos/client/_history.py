@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daos.client._names import ObjectId
-from daos.client.kv import PAGE_KEYS
-from daos.errors import InvalidError, NotFoundError
+from daos.client._object_table import ObjectTable, drop_marks, listed
+from daos.errors import AccessError, InvalidError, NotFoundError
 from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from daos.client._check import CheckReport
     from daos.client._diff import Difference
+    from daos.client._names import ObjectId
     from daos.client._seam import ContainerCore
     from daos.client.pool import Pool
 
@@ -66,6 +66,8 @@ class History:
             AccessError: `DER.NO_PERM`: this is a snapshot.
         """
         self._core.rollback(self._find(snapshot).epoch)
+        # With the objects came the marks of snapshots that were destroyed since.
+        drop_marks(self._core)
 
     def diff(self, since: str | int | Snapshot) -> Iterator[Difference]:
         """Yield what differs here from an earlier snapshot: names, keys, cells of arrays.
@@ -105,6 +107,7 @@ class History:
         """
         found = self._find(snapshot)
         self._core.snapshot_destroy(found.epoch, found.epoch)
+        drop_marks(self._core)
 
     def destroy_snapshots(self, first: int, last: int) -> int:
         """Destroy all snapshots from one epoch to another, both included, in one step; return how many they were.
@@ -116,7 +119,9 @@ class History:
         """
         if check_epoch(first) > check_epoch(last):
             raise InvalidError(f"epoch {first} is behind {last}", hint="give the smaller one first")
-        return self._core.snapshot_destroy(first, last)
+        destroyed = self._core.snapshot_destroy(first, last)
+        drop_marks(self._core)
+        return destroyed
 
     def aggregate(self) -> int:
         """Remove the versions that neither a snapshot nor the present shows, and return how many entries went.
@@ -136,12 +141,23 @@ class History:
         An object is there from its first change until it is destroyed, also when all its keys were removed. Among them
         is the one that holds the names. They are read a page at a time. Source: DAOS's object index table.
         """
-        after: tuple[int, int] | None = None
-        while True:
-            page, after = self._core.objects(after, PAGE_KEYS)
-            yield from (ObjectId(hi, lo) for hi, lo in page)
-            if after is None:
-                return
+        return listed(self._core)
+
+    def object_table(self, snapshot: str | int | Snapshot | None = None) -> ObjectTable:
+        """Return the table of the objects that a snapshot shows, or that are there now, to put markers on them.
+
+        Args:
+            snapshot: As `at`; None for now.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is no such snapshot.
+            InvalidError: `DER.INVAL`: what can be none.
+            AccessError: `DER.NO_PERM`: this is a snapshot: ask the container itself.
+        """
+        if self._as_of is not None:
+            text = "marks are kept in the container, and this is a snapshot of it"
+            raise AccessError(text, hint="ask the container itself: cont.object_table(snapshot)")
+        return ObjectTable(self._core, None if snapshot is None else self._find(snapshot).epoch)
 
     def check(self) -> CheckReport:
         """Read all that the container holds, every version of it, and return what is not as it was stored.

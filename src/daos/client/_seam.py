@@ -233,11 +233,11 @@ class ContainerCore(Protocol):
 
     def check(
         self, target: int, anchor: bytes | None, budget: int
-    ) -> tuple[tuple[int, int, int, int], Sequence[tuple[int, int, str]], bytes | None]:
-        """Check about `budget` entries that a target holds, without an anchor its whole index before.
+    ) -> tuple[tuple[int, int, int, int], Sequence[tuple[tuple[int, int] | None, str]], bytes | None]:
+        """Check a part of what a target holds: without an anchor its index, then about `budget` entries a call.
 
-        Return how many objects, entries, pages and bytes were looked at; object ids and what is wrong; and where to go
-        on, None at the end.
+        Return how many objects, entries, pages and bytes were looked at; what is wrong, of which object where it is of
+        one; and where to go on, None at the end.
         """
 
     def rollback(self, epoch: int) -> None:
@@ -274,19 +274,37 @@ class PoolCore(Protocol):
     def label(self) -> str:
         """Its label."""
 
-    def set_label(self, label: str) -> None:
-        """Give it another label, durable at return; `DER.EXIST` if that is taken."""
+    def change(self, label: str | None, scrub: tuple[int | None, int | None, int | None]) -> None:
+        """Give it another label, and another mode, time or threshold of scrubbing, where they are not None.
+
+        All or none, durable at return; `DER.EXIST` if the label is taken.
+        """
+
+    def scrub_status(
+        self,
+    ) -> tuple[tuple[int, int, int], tuple[bool, int, int, int, Sequence[str], int | None, int | None]]:
+        """Return how it is scrubbed, and what was found.
+
+        First: 0 off, 1 lazy or 2 timed; seconds from one pass to the next; the threshold. Then: whether a pass is under
+        way, complete passes, bytes read, corruptions, the first of them, when the last pass ended and when the next
+        begins, in seconds since 1970.
+        """
 
     def attributes(self) -> AttributesCore:
         """Return its attributes."""
 
     def container_create(
-        self, label: str, props: bytes, checksums: tuple[int, int, bool] | None = None
+        self,
+        label: str,
+        props: bytes,
+        checksums: tuple[int, int, bool] | None = None,
+        scrub_disabled: bool = False,  # noqa: FBT001, FBT002 -- the seam has no keywords
     ) -> ContainerCore:
         """Create a container, else `DER.EXIST`.
 
         With `checksums`, what is written to it is summed: by the algorithm of that number, 0 for none, else
-        `DER.INVAL`; of an array over so many bytes, 1 to 2**30; and compared by the target, or not.
+        `DER.INVAL`; of an array over so many bytes, 1 to 2**30; and compared by the target, or not. The scrubber passes
+        it over if `scrub_disabled`.
         """
 
     def container_open(self, label_or_uuid: str) -> ContainerCore:

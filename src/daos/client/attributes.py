@@ -87,4 +87,4 @@ class Attributes(MutableMapping[str, bytes]):
 
     def _absent(self, name: str) -> KeyNotFoundError:
         """Return the error of a name that is not there."""
-        return KeyNotFoundError(f"no attribute {name!r} of {self._of}", context={"name": name})
+        return KeyNotFoundError(f"no attribute {name!r} of {self._of}", hint="list them", context={"name": name})

@@ -10,6 +10,7 @@ from daos.client._attempts import attempts, check_deadline, run
 from daos.client._history import History
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
+from daos.client._object_table import holds_marks
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
 from daos.client.kv import KV, PAGE_KEYS
@@ -409,7 +410,9 @@ class Container(History):
         if create == "exclusive" and not made:
             raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})
         if entry.kind is not kind:
-            raise InvalidError(f"{name!r} is {_A[entry.kind]}, not {_A[kind]}", context={"name": name})
+            raise InvalidError(
+                f"{name!r} is {_A[entry.kind]}, not {_A[kind]}", hint="open it as what it is", context={"name": name}
+            )
         return entry
 
     def _insert(self, stored: bytes, entry: Entry) -> tuple[Entry, bool]:
@@ -434,7 +437,7 @@ def _check_keys(keys: object) -> None:
 
 
 def _check_oid(oid: ObjectId, wanted: str | None) -> None:
-    """Refuse an id of a type that has no keys, or of another than is wanted.
+    """Refuse an id of a type that has no keys, of another than is wanted, or one that holds marks.
 
     Raises:
         InvalidError: `DER.NOTYPE` or `DER.INVAL`.
@@ -445,6 +448,8 @@ def _check_oid(oid: ObjectId, wanted: str | None) -> None:
         raise InvalidError(
             f"{oid} is no id of an object with keys", code=DER.NOTYPE, hint="its top byte is the type"
         ) from None
+    if holds_marks(oid):
+        raise InvalidError(f"{oid} is the id of marks on objects", hint="ask the container's object_table for them")
     if wanted is not None and TYPES[wanted] is not found:
         raise InvalidError(f"object {oid} is of type {found.name.lower()}, not {wanted}", hint="leave the type out")
 

@@ -11,6 +11,7 @@ from daos.errors import ExistsError, NotFoundError
 from daos.model.changes import pool_changes
 from daos.model.labels import check_label, check_reference, is_uuid
 from daos.model.properties import container_properties
+from daos.model.scrub import MODES, scrub_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from daos.client._seam import PoolCore
     from daos.client.system import System
+    from daos.model.scrub import ScrubStatus
 
 __all__ = ["Listed", "Pool"]
 
@@ -64,7 +66,9 @@ class Pool:
         """Change properties, all or none; durable at return.
 
         Args:
-            properties: `label`, a new label: other open handles go on telling the old one.
+            properties: `label`, a new label: other open handles go on telling the old one; `scrub` (`off`, `lazy` or
+                `timed`), `scrub_freq` (seconds from pass to pass) and `scrub_thresh` (corruptions; 0 for none), which
+                the scrubber follows at once.
 
         Raises:
             InvalidError: `DER.INVAL`: an unknown name or a bad value; `DER.NOTSUPPORTED`: what DAOS knows and this
@@ -72,9 +76,24 @@ class Pool:
             AccessError: `DER.NO_PERM`: one that does not change after creation.
             ExistsError: `DER.EXIST`: another pool has this label.
         """
-        label = pool_changes(properties).label
-        if label is not None:
-            self._core.set_label(label)
+        changes = pool_changes(properties)
+        mode = None if changes.scrub is None else MODES.index(changes.scrub)
+        self._core.change(changes.label, (mode, changes.scrub_freq, changes.scrub_thresh))
+
+    @property
+    def properties(self) -> dict[str, str | int]:
+        """Its properties as they are now: `label`, `scrub`, `scrub_freq`, `scrub_thresh`."""
+        mode, freq, thresh = self._core.scrub_status()[0]
+        return {"label": self.label, "scrub": MODES[mode], "scrub_freq": freq, "scrub_thresh": thresh}
+
+    def scrub_status(self) -> ScrubStatus:
+        """Return how it is scrubbed and what was found wrong. Cheap: nothing is read.
+
+        While the property `scrub` is not `off`, the background thread of an open system reads all that the pool has
+        stored, and tells here what is not as it was stored. Nothing is repaired or marked: reading it raises
+        `CorruptionError`, scrubbed or not.
+        """
+        return scrub_status(*self._core.scrub_status())
 
     @property
     def system(self) -> System:
@@ -99,7 +118,7 @@ class Pool:
         check_create(create)
         # Checked even if it turns out to exist, so that a mistake shows on the first run and the second.
         checked = container_properties(properties)
-        props = (checked.encode(), checked.checksums)
+        props = (checked.encode(), checked.checksums, checked.scrub_disabled)
         if create == "exclusive":
             return Container(self._core.container_create(check_label(label, "container"), *props), self)
         reference = check_reference(label, "container")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from daos import _core
+from daos.client._memory import CACHE_MIN, default_cache
 from daos.client.container import Create, check_create
 from daos.client.pool import Listed, Pool
 from daos.errors import DER, ExistsError, InvalidError, NotFoundError
@@ -146,9 +147,13 @@ class System:
         return f"<daos.System {self._path}>"
 
 
-def _open_core(path: str, *, create: bool, targets: int, durability: int, size: int | None = None) -> EmbeddedCore:
+def _open_core(
+    path: str, *, create: bool, targets: int, durability: int, size: int | None = None, cache_bytes: int | None = None
+) -> EmbeddedCore:
     """Open the native system; the one place that does, so that a test can put a fake here."""
-    return _core.Embedded.open(path, create=create, targets=targets, durability=durability, size=size)
+    return _core.Embedded.open(
+        path, create=create, targets=targets, durability=durability, cache_bytes=cache_bytes, size=size
+    )
 
 
 def open_system(
@@ -158,6 +163,7 @@ def open_system(
     targets: int = 1,
     durability: Durability = "synced",
     size: int | str | None = None,
+    cache: int | str | None = None,
 ) -> System:
     """Open a system in this process, which then holds it alone.
 
@@ -169,6 +175,8 @@ def open_system(
             keeps that until it is opened with another; without one ever, the device is the limit.
         durability: What a returned call promises: `synced`, it survives a power cut; `interval`, so it does but for the
             last second; `buffered`, it survives the death of the process.
+        cache: Bytes of memory for pages of its indexes that were read, as `size`, at least 1 MiB; used as far as it is
+            needed. The default is an eighth of what this process may use, from 64 MiB to 4 GiB.
 
     Raises:
         BusyError: `DER.BUSY`: another process holds it; `context["pid"]` tells which.
@@ -194,7 +202,17 @@ def open_system(
     if durability not in _DURABILITY:
         raise InvalidError(f"durability cannot be {durability!r}", hint='one of "synced", "interval", "buffered"')
     limit = None if size is None else parse_size(size, "size")
-    core = _open_core(where, create=bool(create), targets=targets, durability=_DURABILITY[durability], size=limit)
+    cache_bytes = default_cache() if cache is None else parse_size(cache, "cache")
+    if cache_bytes < CACHE_MIN:
+        raise InvalidError(f"a cache of {cache_bytes} bytes", hint="at least 1 MiB")
+    core = _open_core(
+        where,
+        create=bool(create),
+        targets=targets,
+        durability=_DURABILITY[durability],
+        cache_bytes=cache_bytes,
+        size=limit,
+    )
     return System(core, where)
 
 
@@ -206,6 +224,7 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
     targets: int = 1,
     durability: Durability = "synced",
     size: int | str | None = None,
+    cache: int | str | None = None,
 ) -> Pool:
     """Open a pool of a system in this process; closing the pool closes the system.
 
@@ -216,13 +235,14 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
         targets: As `open_system`.
         durability: As `open_system`.
         size: As `open_system`.
+        cache: As `open_system`.
 
     Raises:
         DaosError: As `open_system` and `System.pool`.
     """
     # Before anything is made on disk.
     check_reference(pool, "pool")
-    system = open_system(path, create=create, targets=targets, durability=durability, size=size)
+    system = open_system(path, create=create, targets=targets, durability=durability, size=size, cache=cache)
     try:
         return system._pool(pool, create=create, owns_system=True)  # noqa: SLF001 -- one class in two
     except BaseException:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from daos.errors import DER, AccessError, InvalidError
 from daos.model.labels import check_label
 from daos.model.properties import ALIASES, CONTAINER_PROPERTIES
+from daos.model.scrub import SCRUB_PROPERTIES
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,15 @@ class Changes:
 
     Attributes:
         label: The new label; None for no change.
+        scrub: When a pool is scrubbed, None for no change; so the next two.
+        scrub_freq: Seconds from the begin of a pass to the begin of the next.
+        scrub_thresh: Corruptions from which on the pool is over its threshold.
     """
 
     label: str | None = None
+    scrub: str | None = None
+    scrub_freq: int | None = None
+    scrub_thresh: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,16 @@ class _Rules:
         if not isinstance(given, Mapping):
             raise InvalidError(f"properties are a mapping, not {type(given).__name__}", hint='such as {"label": "x"}')
         label = None
+        scrub: dict[str, str | int] = {}
         for key, value in given.items():
             self._check_name(key)
             if key == "label":
                 label = check_label(value, self.what)
+            elif key in SCRUB_PROPERTIES:
+                scrub[key] = SCRUB_PROPERTIES[key].check(value)
             elif not isinstance(value, str) or value.lower() != "healthy":
                 raise InvalidError(f"status cannot be set to {value!r}", hint='only to "healthy"')
-        return Changes(label)
+        return msgspec.convert({"label": label, **scrub}, Changes)
 
     def _check_name(self, key: str) -> None:
         hint = f"settable are: {', '.join(self.settable)}"
@@ -75,18 +87,17 @@ _CONTAINER = _Rules(
     ("label", "status"),
     frozenset({*CONTAINER_PROPERTIES, "layout_type", "layout_version", "ec_pda", "rp_pda", "perf_domain"}),
     frozenset({"alloc_oid", "global_version", "obj_version", "root_oids"}),
-    frozenset({"acl", "owner", "group", "max_snapshot", "scrub_disabled"}),
+    frozenset({"acl", "owner", "group", "max_snapshot"}),
 )
 _POOL = _Rules(
     "pool",
-    ("label",),
+    ("label", *SCRUB_PROPERTIES),
     frozenset({"ec_pda", "rp_pda", "perf_domain", "svc_rf", "svc_ops_enabled", "svc_ops_entry_age"}),
     frozenset({"svc_list", "global_version", "upgrade_status", "obj_version"}),
     frozenset(
         {
             *("acl", "owner", "group", "space_rb", "self_heal", "reclaim", "ec_cell_sz", "data_thresh", "rd_fac"),
-            *("scrub", "scrub_freq", "scrub_thresh", "checkpoint", "checkpoint_freq", "checkpoint_thresh"),
-            "reintegration",
+            *("checkpoint", "checkpoint_freq", "checkpoint_thresh", "reintegration"),
         }
     ),
 )

@@ -56,6 +56,8 @@ class Property:
 
     def _check_word(self, value: object) -> str:
         words = ", ".join(self.choices)
+        if isinstance(value, bool) and "true" in self.choices:
+            return "true" if value else "false"
         if not isinstance(value, str):
             raise InvalidError(f"{self.name} is a str, not {type(value).__name__}", hint=f"one of: {words}")
         word = dict(self.synonyms).get(value.lower(), value.lower())
@@ -117,6 +119,7 @@ CONTAINER_PROPERTIES = {
             (),
             tuple(f"aes-{mode}" for mode in ("xts128", "xts256", "cbc128", "cbc192", "cbc256", "gcm128", "gcm256")),
         ),
+        Property("scrub_disabled", "Scrubbing Disabled", "false", ("false", "true")),
         Property("rd_fac", "Redundancy Factor", 0, low=0, high=4),
         Property("rd_lvl", "Redundancy Level", "node", ("rank", "node")),
         Property("ec_cell_sz", "EC Cell Size", 128 << 10, size=True, low=4 << 10, high=1 << 20),
@@ -162,17 +165,22 @@ class ContainerProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             raise _newer(version) from None
         if properties.version > FORMAT_VERSION:
             raise _newer(properties.version)
+        # Of containers that were made before there was a scrubber.
+        values = {"scrub_disabled": "false", **properties.values}
         if properties.version == 1:
-            return msgspec.structs.replace(
-                properties, version=FORMAT_VERSION, values={**properties.values, "cksum": "off"}
-            )
-        return properties
+            values["cksum"] = "off"
+        return msgspec.structs.replace(properties, version=FORMAT_VERSION, values=values)
 
     @property
     def checksums(self) -> tuple[int, int, bool]:
         """Number of the algorithm, bytes that one sum of an array stands for, whether the server compares."""
         kind, size = self.values["cksum"], self.values["cksum_size"]
         return CHECKSUMS[str(kind)], int(size), self.values["srv_cksum"] == "on"
+
+    @property
+    def scrub_disabled(self) -> bool:
+        """Whether the scrubber passes it over."""
+        return self.values["scrub_disabled"] == "true"
 
 
 class _AnyVersion(msgspec.Struct):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli_tool import Tool
+from tests.fake_core import FakeDisk
 
 OF = [("pool", "tank", "tank"), ("container", "tank run7", "run7")]
 
@@ -60,21 +61,22 @@ def test_properties_of_a_container(made: Tool) -> None:
     text = made("cont", "get-prop", "tank", "run7").text
     assert text == (
         "Properties for container run7\n"
-        "Name                              Value   \n"
-        "----                              -----   \n"
-        "Checksum (cksum)                  crc64   \n"
-        "Checksum Chunk Size (cksum_size)  32 KiB  \n"
-        "Compression (compression)         off     \n"
-        "Deduplication (dedup)             off     \n"
-        "Dedup Threshold (dedup_threshold) 4.0 KiB \n"
-        "EC Cell Size (ec_cell_sz)         128 KiB \n"
-        "Encryption (encryption)           off     \n"
-        "Label (label)                     run7    \n"
-        "Layout Type (layout_type)         PYTHON  \n"
-        "Redundancy Factor (rd_fac)        0       \n"
-        "Redundancy Level (rd_lvl)         node    \n"
-        "Server Checksumming (srv_cksum)   off     \n"
-        "Health (status)                   HEALTHY \n"
+        "Name                                Value   \n"
+        "----                                -----   \n"
+        "Checksum (cksum)                    crc64   \n"
+        "Checksum Chunk Size (cksum_size)    32 KiB  \n"
+        "Compression (compression)           off     \n"
+        "Deduplication (dedup)               off     \n"
+        "Dedup Threshold (dedup_threshold)   4.0 KiB \n"
+        "EC Cell Size (ec_cell_sz)           128 KiB \n"
+        "Encryption (encryption)             off     \n"
+        "Label (label)                       run7    \n"
+        "Layout Type (layout_type)           PYTHON  \n"
+        "Redundancy Factor (rd_fac)          0       \n"
+        "Redundancy Level (rd_lvl)           node    \n"
+        "Scrubbing Disabled (scrub_disabled) false   \n"
+        "Server Checksumming (srv_cksum)     off     \n"
+        "Health (status)                     HEALTHY \n"
     )
     response = made("cont", "get-prop", "tank", "run7", "rd_fac,cksum_size", "-j").json["response"]
     assert response == [
@@ -94,44 +96,53 @@ def test_a_label_changes(made: Tool) -> None:
     assert made("cont", "query", "tank", "run7").status == 1
     assert made("pool", "set-prop", "tank", "label:pond").text == "pool set-prop succeeded\n"
     assert made("pool", "get-prop", "pond").text == (
-        "Pool pond properties:\nName               Value \n----               ----- \nPool label (label) pond  \n"
+        "Pool pond properties:\n"
+        "Name                                        Value  \n"
+        "----                                        -----  \n"
+        "Pool label (label)                          pond   \n"
+        "Checksum scrubbing mode (scrub)             off    \n"
+        "Checksum scrubbing frequency (scrub_freq)   604800 \n"
+        "Checksum scrubbing threshold (scrub_thresh) 0      \n"
     )
     assert made("pool", "get-prop", "pond", "label", "-j").json["response"] == [
         {"value": "pond", "name": "label", "description": "Pool label"}
     ]
 
 
-ERRORS = [
-    ("pool get-attr tank nope", "no attribute 'nope' of pool tank: DER_NONEXIST(-1005): ", -1005),
-    ("cont get-attr tank run7 a,nope", "no attribute 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
-    ("cont get-attr tank run7 a -a b", "attributes are given twice: DER_INVAL(-1003): ", -1003),
-    ("cont set-attr tank run7", "no attributes given", -1003),
-    ("cont set-attr tank run7 -a x", "no attributes given", -1003),
-    ("cont set-attr tank run7 a:1 -a x -v y", "no attributes given", -1003),
-    ("pool set-attr tank junk", 'invalid attribute "junk" (must be key:val)', -1003),
-    ("pool set-attr tank b:1,b:2", 'attribute "b" is given twice', -1003),
-    (f"pool set-attr tank b:1,{'x' * 512}:2", "invalid attribute name 'xxx", -1003),
-    (f"pool set-attr tank b:{'x' * 65537}", "an attribute's value has at most 65536 bytes", -2013),
-    ("pool del-attr tank", "no attributes given", -1003),
-    ("cont list-attr tank nope", 'no container "nope" in pool tank', -1005),
-    ("cont get-prop tank run7 nope", 'unknown property "nope": DER_INVAL(-1003)', -1003),
-    ("cont get-prop tank run7 label --properties label", "properties are given twice", -1003),
-    ("cont set-prop tank run7", "no properties given", -1003),
-    ("cont set-prop tank run7 label:next", "label next is taken: DER_EXIST(-1004)", -1004),
-    ("cont set-prop tank run7 cksum:off", '"cksum" is not a settable property: it is fixed when a container', -1001),
-    ("pool set-prop tank reclaim:lazy", '"reclaim" is not a settable property in this release', -2037),
-    ("pool set-prop tank svc_list:0", '"svc_list" is not a settable property: the system keeps it', -1001),
-    ("pool set-prop tank label:more", "label more is taken: DER_EXIST(-1004)", -1004),
-]
-
-
-@pytest.mark.parametrize(("line", "text", "status"), ERRORS, ids=[line[:40] for line, *_ in ERRORS])
-def test_errors(attributed: Tool, line: str, text: str, status: int) -> None:
-    attributed("cont", "create", "tank", "next")
-    attributed("pool", "create", "more")
-    result = attributed(*line.split())
-    assert (result.status, result.text) == (1, "")
-    assert result.errors.startswith(f"ERROR: daos: {text}")
-    assert attributed(*line.split(), "-j").json["status"] == status
-    for kind, words, _ in OF:
-        assert attributed(kind, "list-attr", *words.split(), "-j").json["response"] == ["a", "long-name"]
+def test_scrubbing_is_set_and_told(made: Tool, disk: FakeDisk) -> None:
+    line = ("pool", "set-prop", "tank", "scrub:TIMED,scrub_freq:3600,scrub_thresh:2")
+    assert made(*line).text == "pool set-prop succeeded\n"
+    assert made("pool", "get-prop", "tank", "scrub,scrub_freq", "-j").json["response"] == [
+        {"value": "timed", "name": "scrub", "description": "Checksum scrubbing mode"},
+        {"value": 3600, "name": "scrub_freq", "description": "Checksum scrubbing frequency"},
+    ]
+    (pool,) = disk.systems["sys"].pools
+    pool.scrubbed = (False, 1, 12_300_000, 2, ["container run7: it", "page"], 1_700_000_000, 1_700_003_000)
+    assert made("pool", "query", "tank").text.splitlines()[4:9] == [
+        "- Scrub timed, idle, 1 pass, 12.3 MB read",
+        "- Last pass ended: 2023-11-14 22:13:20 UTC",
+        "- Next pass: 2023-11-14 23:03:20 UTC",
+        "- Corruptions: 2, threshold of 2 reached",
+        "  container run7: it",
+    ]
+    response = made("pool", "query", "tank", "-j").json["response"]
+    assert isinstance(response, dict)
+    assert response["scrub"] == {
+        "mode": "timed",
+        "freq": 3600,
+        "thresh": 2,
+        "running": False,
+        "passes": 1,
+        "bytes": 12_300_000,
+        "corruptions": 2,
+        "found": ["container run7: it", "page"],
+        "last_pass": "2023-11-14T22:13:20+00:00",
+        "next_pass": "2023-11-14T23:03:20+00:00",
+        "over_threshold": True,
+    }
+    pool.scrubbed = (True, 2, 5, 0, [], 1_700_000_000, None)
+    assert made("pool", "query", "tank").text.splitlines()[4:7] == [
+        "- Scrub timed, running, 2 passes, 5 B read",
+        "- Last pass ended: 2023-11-14 22:13:20 UTC",
+        "- Corruptions: 0",
+    ]

@@ -92,6 +92,20 @@ def test_objects_are_listed(filled: Tool) -> None:
     assert listed[5] == {"oid": lines[5].split(" ")[0], "kind": "array", "name": "temp"}
 
 
+def test_objects_without_a_mark_are_listed(filled: Tool) -> None:
+    lines = filled("cont", "list-objects", "tank", "run7").text.split()
+    with daos.open_system("sys") as system:
+        cont = system.pool("tank").container("run7")
+        cont.object_table("before").mark(daos.ObjectId(*map(int, lines[0].split("."))), b"m")
+    assert filled("cont", "list-objects", "tank", "run7", "--unmarked").text.split() == lines
+    unmarked = filled("cont", "list-objects", "tank", "run7", "--unmarked", "-e", "before")
+    assert unmarked.text.split() == lines[1:]
+    listed = filled("cont", "list-objects", "tank", "run7", "--unmarked", "-e", "before", "-v", "-j").json["response"]
+    assert isinstance(listed, list)
+    assert listed[-1] == {"oid": lines[-1], "kind": "array", "name": "temp"}
+    assert filled("cont", "list-objects", "tank", "run7").text.split() == lines
+
+
 def test_a_query_tells_where_it_lies(filled: Tool) -> None:
     oid = filled("cont", "list-objects", "tank", "run7").text.split()[0]
     text = filled("object", "query", "tank", "run7", "sensors").text
@@ -128,37 +142,3 @@ def test_a_dump_tells_what_it_holds(filled: Tool) -> None:
             ],
         }
     ]
-
-
-ERRORS = [
-    ("array read tank run7 nope", "no 'nope' in container run7: DER_NONEXIST(-1005)", -1005),
-    ("array read tank run7 params", "'params' is a key-value store, not an array: DER_INVAL(-1003)", -1003),
-    ("array read tank run7 temp -s -1", "Invalid value for '-s' / '--start'", -1025),
-    ("array read tank run7 temp -t -o x", "text does not go to a file", -1003),
-    ("array read tank run7 temp --snap nope", "no snapshot 'nope' of container run7", -1005),
-    ("array write tank run7 temp -i absent", "[Errno 2] No such file or directory: 'absent'", -1025),
-    ("array write tank run7 new -i CELLS", "no 'new' in container run7", -1005),
-    ("array write tank run7 temp -i CELLS -d f8", "cells of 'temp' are int32, not float64", -1003),
-    ("array write tank run7 new -i CELLS -d nope -c", "no dtype: 'nope'", -1003),
-    ("array write tank run7 temp -i ODD", "1 bytes behind the last whole cell, of 4 bytes: DER_IO_INVAL", -2014),
-    ("array write tank run7 temp -i CELLS -s 1 -a", "give either --start or --append", -1003),
-    ("array write tank run7 temp -i CELLS -s 9223372036854775807", "there is no cell", -1017),
-    ("object query tank run7 nope", "no 'nope' in container run7: DER_NONEXIST(-1005)", -1005),
-    ("object query tank run7 99999999999999999999.1", "no '99999999999999999999.1' in container", -1005),
-    ("object query tank run7 18374686479671623680.1", "18374686479671623680.1 is no id of an object", -2004),
-    ("object dump tank run7 sensors -c 0", "Invalid value for '-c' / '--count'", -1025),
-    ("cont list-objects tank run7 -e nope", "no snapshot 'nope' of container run7", -1005),
-]
-
-
-@pytest.mark.parametrize(("line", "text", "status"), ERRORS, ids=[line for line, *_ in ERRORS])
-def test_errors(filled: Tool, tmp_path: Path, line: str, text: str, status: int) -> None:
-    (tmp_path / "odd").write_bytes(b"12345")
-    before = filled("array", "read", "tank", "run7", "temp").raw
-    words = line.replace("CELLS", str(tmp_path / "cells")).replace("ODD", str(tmp_path / "odd")).split()
-    result = filled(*words)
-    assert (result.status, result.text) == (1, "")
-    assert result.errors.startswith(f"ERROR: daos: {text}")
-    assert filled(*words, "-j").json["status"] == status
-    assert filled("array", "read", "tank", "run7", "temp").raw == before
-    assert filled("cont", "list-objects", "tank", "run7").text.count("\n") == 6

@@ -104,39 +104,3 @@ def test_what_differs(snapped: Tool) -> None:
         ("changed", "params", "lr"),
     ]
     assert snapped("cont", "diff", "tank", "run7", "--from", str(SECOND), "--to", str(SECOND)).text == ""
-
-
-ERRORS = [
-    ("cont diff tank run7 --from nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
-    (f"cont diff tank run7 --from {SECOND} --to before", f"snapshot '{SECOND:#x}' was taken later", -1003),
-    ("cont rollback tank run7", "give a snapshot: its name or its epoch", -1003),
-    ("cont rollback tank run7 -s before -e 1", "give a snapshot: its name or its epoch", -1003),
-    ("cont rollback tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
-    ("cont create-snap tank run7 -s before", "snapshot before is there: DER_EXIST(-1004): ", -1004),
-    ("cont create-snap tank run7 -s 0x17", "invalid snapshot name '0x17': DER_INVAL(-1003): ", -1003),
-    ("cont create-snap tank nope", 'no container "nope" in pool tank', -1005),
-    ("cont destroy-snap tank run7", "must specify one of snapshot name or epoch or epoch range", -1003),
-    ("cont destroy-snap tank run7 -s a -e 1", "cannot specify more than one of snapshot name, epoch", -1003),
-    ("cont destroy-snap tank run7 -s nope", "no snapshot 'nope' of container run7: DER_NONEXIST(-1005): ", -1005),
-    ("cont destroy-snap tank run7 -e 7", "no snapshot at epoch 0x7 of container run7: DER_NONEXIST(-1005)", -1005),
-    ("cont destroy-snap tank run7 -e seven", '"seven" is no epoch', -1003),
-    ("cont destroy-snap tank run7 -e 99999999999999999999", "invalid epoch 99999999999999999999", -1003),
-    ("cont destroy-snap tank run7 -r 7", 'invalid range "7" (must be A-B)', -1003),
-    ("cont destroy-snap tank run7 -r 8-7", "range begin must be < end", -1003),
-    ("cont destroy-snap tank run7 -r 7-8", "no such snapshot: DER_NONEXIST(-1005)", -1005),
-    ("kv get tank run7 params lr --snap nope", "no snapshot 'nope' of container run7", -1005),
-    ("kv list tank run7 --snap 7", "no snapshot at epoch 0x7 of container run7", -1005),
-    ("kv get tank run7 more a --snap before", "no 'more' in container run7: DER_NONEXIST(-1005)", -1005),
-]
-
-
-@pytest.mark.parametrize(("line", "text", "status"), ERRORS, ids=[line for line, *_ in ERRORS])
-def test_errors(snapped: Tool, line: str, text: str, status: int) -> None:
-    result = snapped(*line.split())
-    assert (result.status, result.text) == (1, "")
-    assert result.errors.startswith(f"ERROR: daos: {text}")
-    assert "\nhint: " in result.errors or "DER_NONEXIST" in result.errors or "DER_EXIST" in result.errors
-    assert snapped(*line.split(), "-j").json["status"] == status
-    listed = snapped("cont", "list-snaps", "tank", "run7", "-j").json["response"]
-    assert isinstance(listed, list)
-    assert len(listed) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import daos
+from daos.client._memory import default_cache
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.errors import (
     DER,
@@ -76,10 +77,12 @@ def test_what_fails_after_the_system_is_open_closes_it(disk: FakeDisk) -> None:
 
 
 def test_the_core_gets_what_was_asked(disk: FakeDisk) -> None:
-    daos.open(Path("dir") / "x", targets=4, durability="interval", create=True, size="10GB")
-    assert disk.opened == {"path": "dir/x", "create": True, "targets": 4, "durability": 1, "size": 10**10}
+    daos.open(Path("dir") / "x", targets=4, durability="interval", create=True, size="10GB", cache="2MiB")
+    asked = {"path": "dir/x", "create": True, "targets": 4, "durability": 1, "size": 10**10, "cache_bytes": 2 << 20}
+    assert disk.opened == asked
     daos.open(":memory:", durability="buffered")
-    assert disk.opened == {"path": ":memory:", "create": True, "targets": 1, "durability": 0, "size": None}
+    asked = {"path": ":memory:", "create": True, "targets": 1, "durability": 0, "size": None}
+    assert disk.opened == asked | {"cache_bytes": default_cache()}
 
 
 def test_nothing_is_made_unless_asked(disk: FakeDisk) -> None:

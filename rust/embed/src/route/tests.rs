@@ -132,7 +132,7 @@ impl World {
         let options = Options { durability: Durability::Buffered, ..Options::default() };
         let system = System::in_memory(&options).unwrap();
         let pool = system.pool_create("p", b"").unwrap();
-        let container = pool.container_create_summed("c", b"", checksums).unwrap();
+        let container = pool.container_create_summed("c", b"", checksums, false).unwrap();
         let base = Arc::clone(&pool.route);
         let way = Arc::new(Way { base, out: AtomicUsize::new(SOUND), back: AtomicUsize::new(SOUND) });
         let by: Arc<dyn Route> = Arc::<Way>::clone(&way);
@@ -248,7 +248,10 @@ fn bytes_that_rot_before_the_store_seals_them_are_found_whoever_reads_them() {
         // Its neighbours are as they were.
         array.read(0, &mut data[..69_632], None).unwrap();
         assert_eq!(data[..69_632], bytes(200_000)[..69_632]);
-        let damaged = world.container.check(TargetIdx(0), None, 10_000).unwrap().damaged.len();
+        let index = world.container.check(TargetIdx(0), None, 10_000).unwrap();
+        assert_eq!(index.damaged, []);
+        let inside = world.container.check(TargetIdx(0), index.next.as_deref(), 10_000).unwrap();
+        let damaged = inside.damaged.len();
         assert_eq!(damaged, 4, "three values and an extent");
         array.read(73_728, &mut data[..1000], None).unwrap();
         assert_eq!(data[..1000], bytes(200_000)[73_728..74_728]);
@@ -309,7 +312,7 @@ fn how_a_container_sums_is_kept_and_what_is_impossible_refused() {
     assert_eq!(again.checksums, checksums(ChecksumKind::Adler32, 512));
     for piece_size in [0, (1 << 30) + 1] {
         let summed = checksums(ChecksumKind::Crc32, piece_size);
-        let refused = again.pool.container_create_summed("d", b"", summed).unwrap_err();
+        let refused = again.pool.container_create_summed("d", b"", summed, false).unwrap_err();
         assert_eq!((refused.der, refused.hint.is_some()), (Der::Inval, true));
     }
     // An update whose sums are not as many as its bytes ask for.

@@ -1,7 +1,7 @@
 //! Attributes and labels through the public interface.
 
 use crate::Place;
-use daos_embed::{Options, System};
+use daos_embed::{Options, ScrubChange, System};
 use daos_types::Der;
 
 #[test]
@@ -67,11 +67,11 @@ fn labels_change_and_stay_unique() {
     cont.alloc_oids(7).unwrap();
     for label in ["taken", "", &"x".repeat(128)] {
         let der = if label == "taken" { Der::Exist } else { Der::Inval };
-        assert_eq!(pool.set_label(label).unwrap_err().der, der);
+        assert_eq!(pool.change(Some(label), ScrubChange::default()).unwrap_err().der, der);
         assert_eq!(cont.set_label(label).unwrap_err().der, der);
     }
-    pool.set_label("p").unwrap();
-    pool.set_label("q").unwrap();
+    pool.change(Some("p"), ScrubChange::default()).unwrap();
+    pool.change(Some("q"), ScrubChange::default()).unwrap();
     cont.set_label("d").unwrap();
     assert_eq!((pool.label(), cont.label()), ("q".to_owned(), "d".to_owned()));
     let uuids = (pool.uuid(), cont.uuid());
@@ -90,5 +90,5 @@ fn labels_change_and_stay_unique() {
     pool.container_destroy("d").unwrap();
     assert_eq!(cont.set_label("e").unwrap_err().der, Der::ContNonexist);
     system.pool_destroy("q").unwrap();
-    assert_eq!(pool.set_label("e").unwrap_err().der, Der::Nonexist);
+    assert_eq!(pool.change(Some("e"), ScrubChange::default()).unwrap_err().der, Der::Nonexist);
 }

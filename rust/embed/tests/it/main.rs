@@ -3,6 +3,7 @@
 
 mod attributes;
 mod listing;
+mod remote;
 mod snapshots;
 
 use daos_embed::{Options, System};

@@ -11,6 +11,9 @@ use crate::node::At;
 use daos_types::{ChecksumKind, Extent, Sums, Version};
 use std::ops::Range;
 
+/// Records of the first window behind the extent at an array's end.
+const WINDOW_MIN: u64 = 64;
+
 /// A visible extent.
 #[derive(Debug)]
 struct Piece {
@@ -168,24 +171,53 @@ impl Pieces {
         greatest: bool,
     ) -> Result<Option<Extent>> {
         let chunk = Geometry::of(rec_size).chunk();
-        // Chunk after chunk that holds any extent, until one shows a record. A hole alone shows none: class 3 need not be asked.
+        // Chunk after chunk that holds any extent, until one shows a record; no extent of records reaches into another. A hole
+        // alone shows none: class 3 need not be asked.
         let mut bound = if greatest { INDEX_END } else { 0 };
-        let mut segments = Vec::new();
         while let Some(index) = nearest(merge, node, bound, greatest)? {
             let begin = index / chunk * chunk;
-            let gap = Gap { index: begin, end: begin + chunk, at: 0 };
-            self.collect(merge, node, at, floor, rec_size, gap.index..gap.end)?;
-            segments.clear();
-            self.fill(&[gap], &mut segments);
-            let visible = segments.iter().filter(|segment| segment.span.is_some());
-            let extents = visible.map(|segment| Extent { index: segment.index, count: segment.count });
-            let found = if greatest { extents.max() } else { extents.min() };
-            if found.is_some() {
-                return Ok(found);
+            let all = begin..begin + chunk;
+            // From the far end on, window after window, each twice as wide: a chunk of many extents is not read for its last one.
+            let mut window = if greatest { index..all.end } else { begin..index + 1 };
+            let mut width = WINDOW_MIN;
+            while !window.is_empty() {
+                self.collect(merge, node, at, floor, rec_size, window.clone())?;
+                if let Some((found, piece)) = self.extreme_of(&window, greatest) {
+                    // What begins before the window, or ends behind it, is seen in part only.
+                    let whole = self.records_of(piece);
+                    let wider = if greatest && found.index == window.start {
+                        window.start.min(whole.start.max(begin))..window.end
+                    } else if !greatest && found.index + found.count == window.end {
+                        window.start..window.end.max(whole.end.min(all.end))
+                    } else {
+                        return Ok(Some(found));
+                    };
+                    if wider == window {
+                        return Ok(Some(found));
+                    }
+                    self.collect(merge, node, at, floor, rec_size, wider.clone())?;
+                    return Ok(self.extreme_of(&wider, greatest).map(|(found, _)| found));
+                }
+                window = if greatest {
+                    window.start.saturating_sub(width).max(begin)..window.start
+                } else {
+                    window.end..window.end.saturating_add(width).min(all.end)
+                };
+                width *= 2;
             }
-            bound = if greatest { gap.index } else { gap.end };
+            bound = if greatest { all.start } else { all.end };
         }
         Ok(None)
+    }
+
+    /// The greatest or least visible stretch of what was collected, inside of a window, and its piece.
+    fn extreme_of(&self, window: &Range<u64>, greatest: bool) -> Option<(Extent, usize)> {
+        let mut segments = Vec::new();
+        self.fill(&[Gap { index: window.start, end: window.end, at: 0 }], &mut segments);
+        let visible = segments.iter().filter_map(|segment| {
+            Some((Extent { index: segment.index, count: segment.count }, segment.span?))
+        });
+        if greatest { visible.max() } else { visible.min() }
     }
 
     /// The version of a piece.

@@ -30,6 +30,11 @@ const AMPLE: u64 = 64;
 /// Free blocks at its end that it keeps.
 pub(crate) const TAIL_BLOCKS_MAX: u64 = GROW_MAX / BLOCK;
 
+/// Free blocks in a row that are worth a call, and a piece of the file, when they are given back.
+const HOLE_MIN: u64 = (1 << 20) / BLOCK;
+/// Bytes of blocks that wait for the index, for which it is worth a write.
+pub(crate) const REST_MIN: u64 = 1 << 20;
+
 /// Bytes after which a writer syncs.
 const UNSYNCED_MAX: u64 = 64 << 20;
 
@@ -55,6 +60,9 @@ struct Place {
     space: Space,
     /// Blocks that the file has.
     size: u64,
+    /// Blocks of these that the device does not hold, since they were given back: taking some needs room again. Some of
+    /// the free ones, it is not known which.
+    holes: u64,
 }
 
 /// A part of a value that is asked for.
@@ -74,15 +82,15 @@ impl DataFile {
             Err(MediaError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let size = match &file {
-            Some(file) => file.size()?.div_ceil(BLOCK),
-            None => 0,
+        let (size, holes) = match &file {
+            Some(file) => (file.size()?.div_ceil(BLOCK), holes_of(&**file)?),
+            None => (0, 0),
         };
         Ok(Self {
             media: Arc::clone(media),
             name,
             identity,
-            place: Mutex::new(Place { file, space: Space::used_up_to(size), size }),
+            place: Mutex::new(Place { file, space: Space::used_up_to(size), size, holes }),
             counted: AtomicBool::new(false),
             written: AtomicU64::new(0),
             synced: Mutex::new(Ok(0)),
@@ -116,10 +124,10 @@ impl DataFile {
         &self.name
     }
 
-    /// Bytes below its end, and how many of them are known to be free.
+    /// Bytes below its end, and how many of them are known to be free and need no room.
     pub(crate) fn usage(&self) -> (u64, u64) {
         let place = self.place.lock();
-        (place.space.end() * BLOCK, place.space.free_blocks() * BLOCK)
+        (place.space.end() * BLOCK, place.space.free_blocks().saturating_sub(place.holes) * BLOCK)
     }
 
     /// Blocks behind its last used one that the file has already.
@@ -163,20 +171,49 @@ impl DataFile {
             Arc::clone(place.file.insert(file))
         };
         let run = place.space.take(count);
-        let growth = run.end().saturating_sub(place.size) * BLOCK;
-        if growth > 0 {
-            let grown = if growth > *room {
+        let growth = run.end().saturating_sub(place.size);
+        let more = (growth + place.holes.min(run.count - growth.min(run.count))) * BLOCK;
+        if more > 0 {
+            let taken = if more > *room {
                 Err(VosError::NoSpace { why: format!("{} would have to grow into the reserve", self.name) })
             } else {
-                grow(&*self.media, &*file, &mut place.size, run.end())
+                self.take_room(&mut place, &*file, run)
             };
-            if let Err(error) = grown {
+            if let Err(error) = taken {
                 place.space.give(run);
                 return Err(error);
             }
-            *room -= growth;
+            *room -= more;
         }
         Ok((file, run))
+    }
+
+    /// Has the device hold what it does not hold of a run.
+    fn take_room(&self, place: &mut Place, file: &dyn MediaFile, run: Run) -> Result<()> {
+        if place.holes > 0 {
+            file.allocate(run.block * BLOCK, run.end().min(place.size).saturating_sub(run.block) * BLOCK)?;
+            place.holes = holes_of(file)?;
+        }
+        if run.end() > place.size {
+            grow(&*self.media, file, &mut place.size, run.end())?;
+        }
+        Ok(())
+    }
+
+    /// Gives the device what is free, for a file that is put away.
+    pub(crate) fn rest(&self) -> Result<()> {
+        self.cut(0)?;
+        let mut place = self.place.lock();
+        let Some(file) = place.file.clone() else { return Ok(()) };
+        let runs = place.space.free_runs(HOLE_MIN);
+        for run in &runs {
+            // A hint: what is not given back is only kept.
+            drop(file.discard(run.block * BLOCK, run.count * BLOCK));
+        }
+        if !runs.is_empty() {
+            place.holes = holes_of(&*file)?;
+        }
+        Ok(())
     }
 
     /// Gives blocks back that nothing names and nobody reads.
@@ -193,6 +230,7 @@ impl DataFile {
         {
             file.set_size(end * BLOCK)?;
             place.size = end;
+            place.holes = place.holes.min(end);
         }
         Ok(())
     }
@@ -266,6 +304,12 @@ impl DataFile {
         let Run { block, count } = stored.run();
         VosError::Corrupt { why: format!("{}: blocks {block} to {}: {why}", self.name, block + count - 1) }
     }
+}
+
+/// Blocks of a file that its device does not hold.
+fn holes_of(file: &dyn MediaFile) -> media::Result<u64> {
+    let size = file.size()?;
+    Ok(size.saturating_sub(file.allocated()?) / BLOCK)
 }
 
 /// Makes the file long enough for `end` blocks, and longer where there is ample room.

@@ -32,6 +32,12 @@ impl Space {
         self.free_blocks
     }
 
+    /// The free runs of at least so many blocks.
+    pub(crate) fn free_runs(&self, count_min: u64) -> Vec<Run> {
+        let runs = self.by_len.range((count_min, 0)..);
+        runs.map(|&(count, block)| Run { block, count }).collect()
+    }
+
     /// Takes blocks: the shortest free run that suffices, else behind the end.
     pub(crate) fn take(&mut self, count: u64) -> Run {
         let found = self.by_len.range((count, 0)..).next().copied();

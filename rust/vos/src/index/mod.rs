@@ -16,6 +16,7 @@ mod output;
 mod page;
 mod rest;
 mod run;
+mod slice;
 mod space;
 mod store;
 mod superblock;
@@ -28,11 +29,16 @@ mod walk;
 pub(crate) use leaf::INLINE_MAX;
 pub(crate) use page::PAGE;
 
+pub use cache::CacheBudget;
 pub use cursor::TreeCursor;
+pub(crate) use slice::{IndexPlace, IndexSlice};
 pub(crate) use tree::Outline;
 pub use tree::{Recovery, Tree, TreeOptions, TreeStats};
 pub use view::TreeView;
 pub use walk::Checked;
+
+/// Bytes of a page.
+pub const PAGE_BYTES: usize = PAGE;
 
 use crate::media::MediaError;
 use daos_types::Lsn;

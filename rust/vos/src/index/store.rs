@@ -50,7 +50,7 @@ impl Deref for PageRef {
 
 pub(crate) struct Store {
     pub(crate) file: Arc<dyn MediaFile>,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) current: ArcSwap<State>,
 }
 

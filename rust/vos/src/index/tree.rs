@@ -1,7 +1,7 @@
 //! The index as its users have it: creation, opening, views, batches.
 
 use super::apply::Applying;
-use super::cache::Cache;
+use super::cache::{Cache, CacheBudget};
 use super::feed::Feed;
 use super::output::{Extension, Output};
 use super::page::{FIRST_PAGE, PAGE, Pointer, SLOT_PAGES, U48_END};
@@ -28,13 +28,13 @@ const TRIM_MIN: u64 = 1024;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TreeOptions {
-    /// Memory for cached pages. Eight bytes per page of the file come on top.
-    pub cache_bytes: u64,
+    /// Memory for cached pages, which other indexes may share.
+    pub cache: Arc<CacheBudget>,
 }
 
 impl Default for TreeOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
+        Self { cache: CacheBudget::new(64 << 20) }
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) struct Writer {
     /// `None` until the tree has been walked, where the bitmap is damaged.
     pub(super) space: Option<Space>,
     /// The slot that holds the current state.
-    slot: usize,
+    pub(super) slot: usize,
     /// Generation of the state in the other slot, `None` until the first batch has made that slot good.
     pub(super) previous: Option<u64>,
     /// What the state in the other slot covers; 0 where that is not known.
@@ -242,7 +242,7 @@ impl Tree {
         file.sync()?;
         let store = Arc::new(Store {
             file,
-            cache: Cache::new(options.cache_bytes),
+            cache: Cache::new(&options.cache),
             current: ArcSwap::from_pointee(State(current)),
         });
         // The first batch makes the other slot a copy of this one, so its pages need no protection.
@@ -524,7 +524,7 @@ fn is_no_space(error: &IndexError) -> bool {
 }
 
 /// A slot's page; zeros where it cannot be read.
-fn read_slot(file: &dyn MediaFile, page: u64) -> Box<[u8; PAGE]> {
+pub(super) fn read_slot(file: &dyn MediaFile, page: u64) -> Box<[u8; PAGE]> {
     let mut bytes = Box::new([0; PAGE]);
     let at = page * PAGE as u64;
     if file.read_at(at, &mut *bytes).is_err() {
@@ -540,7 +540,7 @@ fn read_slot(file: &dyn MediaFile, page: u64) -> Box<[u8; PAGE]> {
 }
 
 /// The bitmap of a state, `None` where it is damaged.
-fn read_bitmap(store: &Store, superblock: &Superblock) -> Result<Option<Bitmap>> {
+pub(super) fn read_bitmap(store: &Store, superblock: &Superblock) -> Result<Option<Bitmap>> {
     let mut bytes = Vec::new();
     if superblock.bitmap_len > store.file.size()? {
         return Ok(None);

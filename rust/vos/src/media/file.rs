@@ -5,12 +5,14 @@ use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
 use std::io::IoSlice;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Parts one system call takes (Linux: `UIO_MAXIOV`).
 const PARTS_MAX: usize = 1024;
+/// The descriptor of standard error.
+const STANDARD_LAST: i32 = 2;
 
 /// The files of one directory, by `pread`, `pwritev2` and `fdatasync`.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ impl FileMedia {
     pub fn open(dir: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry(|| rustix::fs::open(dir, flags, Mode::empty()))
+            .and_then(above_standard)
             .map_err(|errno| failed("open", &dir.display().to_string(), errno))?;
         Ok(Self { dir })
     }
@@ -50,9 +53,19 @@ impl FileMedia {
         let flags = flags | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mode = Mode::from_raw_mode(0o660);
         let fd = retry(|| rustix::fs::openat(&self.dir, name, flags, mode))
+            .and_then(above_standard)
             .map_err(|errno| failed(what, name, errno))?;
         Ok(Arc::new(OpenFile { fd, name: name.to_owned() }))
     }
+}
+
+/// A descriptor that nobody prints on: where a process was started without standard streams, the next file that is opened would
+/// become one, and what anybody prints would land in it.
+fn above_standard(fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    if fd.as_raw_fd() > STANDARD_LAST {
+        return Ok(fd);
+    }
+    rustix::io::fcntl_dupfd_cloexec(&fd, STANDARD_LAST + 1)
 }
 
 impl Media for FileMedia {

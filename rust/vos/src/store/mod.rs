@@ -19,6 +19,7 @@ pub use rows::Rows;
 use crate::changes::{Changes, ShardNum};
 use crate::data::DataFiles;
 use crate::error::{Result, VosError};
+use crate::index::CacheBudget;
 use crate::log::{Log, LogOptions};
 use crate::media::Media;
 use crate::media::capped::Capped;
@@ -45,7 +46,7 @@ pub struct StoreOptions {
     pub memtable_bytes_max: usize,
     /// Entries of a shard's memtable that start a merge.
     pub memtable_count_max: usize,
-    /// Bytes of a shard's page cache.
+    /// Bytes of the page cache, which all shards share.
     pub cache_bytes: usize,
     /// Bytes of a value that travels in the log's record; a longer one goes to the data file first.
     pub defer_bytes_max: usize,
@@ -92,6 +93,7 @@ pub struct Store {
     capped: Arc<Capped>,
     identity: [u8; 16],
     options: StoreOptions,
+    cache: Arc<CacheBudget>,
     log: Log,
     writer: Mutex<Writer>,
     shards: RwLock<BTreeMap<ShardNum, Arc<Shard>>>,
@@ -110,6 +112,8 @@ pub struct Store {
     /// The log could not take a record until it is recycled.
     log_is_short: AtomicBool,
     relief: Mutex<space::Relieving>,
+    /// How often the relief was called.
+    relief_calls: AtomicU64,
     /// Something was refused for want of room.
     was_refused: AtomicBool,
     /// Whether `stopped_why` says something.

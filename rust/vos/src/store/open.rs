@@ -9,6 +9,7 @@ use crate::data::{DataFile, DataFiles};
 use crate::dtx::DtxRow;
 use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
+use crate::index::CacheBudget;
 use crate::key::{ContNum, KeyBuf};
 use crate::log::{Beside, Log, Merged};
 use crate::media::Media;
@@ -27,7 +28,8 @@ impl Store {
         let media: Arc<dyn Media> = Arc::clone(&capped) as _;
         let name = index_name(SYSTEM_SHARD);
         let system_identity = index_identity(identity, SYSTEM_SHARD);
-        let system = base::create(&media, &name, system_identity, options.cache_bytes, Lsn::ZERO)?;
+        let cache = CacheBudget::new(options.cache_bytes as u64);
+        let system = base::create(&media, &name, system_identity, &cache, Lsn::ZERO)?;
         let log = Log::create(Arc::clone(&media), identity, &options.log)?;
         let data_files = Arc::new(DataFiles::default());
         let log = log.beside(Arc::clone(&data_files) as Arc<dyn Beside>);
@@ -35,13 +37,14 @@ impl Store {
         data_files.insert(SYSTEM_SHARD, Arc::clone(&data));
         let system = Arc::new(Shard::new(SYSTEM_SHARD, system, data, 0));
         let shards = BTreeMap::from([(SYSTEM_SHARD, system)]);
-        Ok(Self::assemble(capped, identity, options, log, shards, data_files))
+        Ok(Self::assemble(capped, identity, options, cache, log, shards, data_files))
     }
 
     fn assemble(
         capped: Arc<Capped>,
         identity: [u8; 16],
         options: StoreOptions,
+        cache: Arc<CacheBudget>,
         log: Log,
         shards: BTreeMap<ShardNum, Arc<Shard>>,
         data_files: Arc<DataFiles>,
@@ -51,6 +54,7 @@ impl Store {
             capped,
             identity,
             options,
+            cache,
             log,
             writer: Mutex::new(Writer {
                 changes: Changes::default(),
@@ -68,6 +72,7 @@ impl Store {
             defers: AtomicBool::new(true),
             log_is_short: AtomicBool::new(false),
             relief: Mutex::default(),
+            relief_calls: AtomicU64::new(0),
             was_refused: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             stopped_why: Mutex::new(None),
@@ -80,10 +85,11 @@ impl Store {
         let media: Arc<dyn Media> = Arc::clone(&capped) as _;
         let names = media.list()?;
         let data_files = Arc::new(DataFiles::default());
+        let cache = CacheBudget::new(options.cache_bytes as u64);
         let mut shards = BTreeMap::new();
         for num in names.iter().filter_map(|name| num_of(name, ".idx")) {
             let identity = index_identity(identity, num);
-            let base = base::open(&media, &index_name(num), identity, options.cache_bytes)?;
+            let base = base::open(&media, &index_name(num), identity, &cache)?;
             let data = Arc::new(DataFile::open(&media, data_name(num), identity)?);
             data_files.insert(num, Arc::clone(&data));
             // Until the ceiling is known, a base may hold any epoch.
@@ -113,7 +119,7 @@ impl Store {
         for shard in shards.values() {
             shard.levels().active.forget_dropped();
         }
-        let store = Self::assemble(capped, identity, options, log, shards, data_files);
+        let store = Self::assemble(capped, identity, options, cache, log, shards, data_files);
         store.full.store(store.log_is_full(), Ordering::Release);
         store.settle_after_open()?;
         Ok((store, opened))

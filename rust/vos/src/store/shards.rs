@@ -72,8 +72,7 @@ impl Store {
             // Nothing that is in the log so far concerns the new index; nothing behind that may go before it is counted.
             let _merging = self.merging.lock();
             let covers = self.log.durable();
-            let base =
-                base::create(&self.media, &index_name(num), identity, self.options.cache_bytes, covers)?;
+            let base = base::create(&self.media, &index_name(num), identity, &self.cache, covers)?;
             let data = Arc::new(DataFile::open(&self.media, data_name(num), identity)?);
             self.data_files.insert(num, Arc::clone(&data));
             self.shards.write().insert(num, Arc::new(Shard::new(num, base, data, 0)));

@@ -23,7 +23,7 @@ const DEFER_ROOM_MAX: u64 = 256 << 20;
 /// The log has at most this share of a device.
 const LOG_SHARE: u64 = 8;
 
-/// A relief is called only when so many changes were made since the last: it looks at everything.
+/// A relief is called again only when so many changes were made since the last: it looks at everything.
 const RELIEF_CHANGES: u64 = 64;
 
 /// Removes what nobody can see any more: the store does not know who reads when.
@@ -32,11 +32,13 @@ pub trait Relief: Send + Sync + std::fmt::Debug {
     fn relieve(&self) -> Result<()>;
 }
 
-/// The relief, and how many changes had been made when it was called last.
+/// The relief, and when it was called.
 #[derive(Debug, Default)]
 pub(super) struct Relieving {
     by: Option<Arc<dyn Relief>>,
-    changes: u64,
+    /// How many changes had been made when it was called last; `None` before the first time, when what was deleted
+    /// before the store was opened may still be there.
+    changes: Option<u64>,
 }
 
 /// How the bytes of a store's device are used.
@@ -192,6 +194,7 @@ impl Store {
 
     /// Runs a change, and again where it found no room and some could be made, by merges or by the relief.
     pub fn with_room<T>(&self, mut change: impl FnMut() -> Result<T>) -> Result<T> {
+        let calls = self.relief_calls.load(Ordering::Acquire);
         let refused = match self.with_merges(&mut change) {
             Err(error @ VosError::NoSpace { .. }) => error,
             other => return other,
@@ -199,13 +202,17 @@ impl Store {
         self.was_refused.store(true, Ordering::Release);
         let mut relief = self.relief.lock();
         let Relieving { by: Some(by), changes } = &mut *relief else { return Err(refused) };
-        if self.changes_made() < *changes + RELIEF_CHANGES {
-            return Err(refused);
+        // Another thread may have called it since this change was tried: what it freed is for all.
+        if self.relief_calls.load(Ordering::Acquire) == calls {
+            if changes.is_some_and(|changes| self.changes_made() < changes + RELIEF_CHANGES) {
+                return Err(refused);
+            }
+            let relieved = by.relieve();
+            *changes = Some(self.changes_made());
+            self.relief_calls.fetch_add(1, Ordering::AcqRel);
+            relieved?;
         }
-        let relieved = by.relieve();
-        *changes = self.changes_made();
         drop(relief);
-        relieved?;
         self.with_merges(change)
     }
 

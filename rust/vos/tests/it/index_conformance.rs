@@ -3,7 +3,7 @@
 use crate::index_suite::{Changes, MapBatch, Model, Random, SHAPES, apply_to, compare, suite};
 use daos_locks::Mutex;
 use daos_types::Lsn;
-use daos_vos::index::{Batch, Cursor, Index, IndexError, IndexView, Result, Tree, TreeOptions};
+use daos_vos::index::{Batch, CacheBudget, Cursor, Index, IndexError, IndexView, Result, Tree, TreeOptions};
 use daos_vos::media::MemoryMedia;
 use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, RoTxn, WithoutTls};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 fn options(cache_bytes: u64) -> TreeOptions {
     let mut options = TreeOptions::default();
-    options.cache_bytes = cache_bytes;
+    options.cache = CacheBudget::new(cache_bytes);
     options
 }
 

@@ -2,7 +2,7 @@
 
 use crate::index_suite::{Changes, MapBatch, Model, Random, apply_to};
 use daos_types::Lsn;
-use daos_vos::index::{Cursor, Index, IndexError, IndexView, Tree, TreeOptions};
+use daos_vos::index::{CacheBudget, Cursor, Index, IndexError, IndexView, Tree, TreeOptions};
 use daos_vos::media::faulty::{Call, Fault, Faulty};
 use daos_vos::media::{Media, MediaError, MemoryMedia};
 use std::io::IoSlice;
@@ -12,7 +12,7 @@ const ID: [u8; 16] = *b"an-index-of-ours";
 
 fn options(cache_bytes: u64) -> TreeOptions {
     let mut options = TreeOptions::default();
-    options.cache_bytes = cache_bytes;
+    options.cache = CacheBudget::new(cache_bytes);
     options
 }
 

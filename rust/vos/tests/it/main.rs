@@ -22,4 +22,6 @@ mod store_faults;
 mod store_gate;
 mod store_model;
 mod store_query;
+mod store_relief;
+mod store_scrub;
 mod store_space;

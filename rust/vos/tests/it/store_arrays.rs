@@ -410,9 +410,9 @@ impl World {
                         recx: true,
                     };
                     let found = view.query_key(self.of, query, at).1.unwrap();
-                    let end = found
-                        .and_then(|found| found.recx)
-                        .map(|recx| if greatest { recx.end() - 1 } else { recx.index });
+                    let stretch = found.and_then(|found| found.recx);
+                    assert!(stretch.is_none_or(|recx| (recx.index..recx.end()).all(|index| visible(&index))));
+                    let end = stretch.map(|recx| if greatest { recx.end() - 1 } else { recx.index });
                     assert_eq!(end, if greatest { last } else { first }, "{dkey}/{akey} at {at:?}");
                 }
             }

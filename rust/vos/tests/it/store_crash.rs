@@ -1,15 +1,17 @@
 //! Power cuts at every point of a store's life: also inside merges, page reuse, log recycling and recovery.
 //!
 //! Each change is numbered. What opens after a cut must be exactly the first k changes, with k between what had been
-//! acknowledged as durable and what had been begun; and every version of every key up to there reads as it did.
+//! acknowledged as durable and what had been begun; and every version of every key up to there reads as it did, with the sums
+//! that the change had, by whatever algorithm: by the one that its number asks for.
 
-use crate::common::{CONTAINER, IDENTITY, crash_states, create, fetch_single, small};
-use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, Iod, IodValue, Punched};
+use crate::common::{CONTAINER, IDENTITY, Kept, crash_states, create, small};
+use daos_codec::{sums, verify, verify_value};
+use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, Iod, IodSums, IodValue, Punched};
+use daos_types::{ChecksumKind, Checksums, UnitOid, ValueSink as _, Version};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
-use daos_types::{UnitOid, Version};
 use daos_vos::media::recorded::{Crash, History, Recorded};
 use daos_vos::media::{Media, MemoryMedia};
-use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, ShardNum, Staged, Store};
+use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, Pair, ShardNum, Staged, Store, View};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -38,6 +40,25 @@ fn array() -> UnitOid {
 const ARRAY: &[u8] = b"the array";
 const RECORD: usize = 100;
 const RECORDS: usize = 200;
+/// Values that are put in one call wait in the log, whose records are small here.
+const BATCH_BYTES: usize = 12 << 10;
+
+/// How a change sums what it writes: each algorithm in turn, and not at all.
+fn checksums(change: usize) -> Checksums {
+    let kind = ChecksumKind::ALL.get(change % (ChecksumKind::ALL.len() + 1)).copied();
+    // Two records a piece: extents have several, of which later ones leave some, or parts of them.
+    Checksums { kind, piece_size: 2 * RECORD as u32, server_verifies: false }
+}
+
+/// The sums of a single value, or of an extent where records have a size.
+fn sums_of(by: Checksums, rec_size: Option<u64>, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Some(kind) = by.kind {
+        let piece = rec_size.map_or(bytes.len().max(1), |rec_size| by.piece(rec_size, bytes.len()));
+        sums(kind, piece, bytes, &mut out);
+    }
+    out
+}
 
 fn epoch(change: usize) -> Epoch {
     Epoch(EPOCH + change as u64)
@@ -69,6 +90,7 @@ struct Truth {
     created: usize,
     merges: usize,
     rollbacks: usize,
+    batches: usize,
 }
 
 impl Truth {
@@ -189,9 +211,18 @@ impl Workload<'_> {
         }
         // Each state differs from all others but those it is gone back to, and a transaction that is half there shows.
         changes.insert(b"counter".to_vec(), Some(number.to_string().into_bytes()));
-        let stage = |iods: &[Iod<'_>]| store.stage(shard, iods).unwrap();
-        let mut staged: Vec<_> =
-            changes.values().map(|value| value.as_ref().and_then(|value| stage(&single(value)))).collect();
+        let by = checksums(number);
+        let value_sums: BTreeMap<Key, Vec<u8>> = changes
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), sums_of(by, None, value.as_ref()?))))
+            .collect();
+        let summed = |key: &Key| IodSums { by, bytes: &value_sums[key] };
+        let bytes: usize = changes.values().flatten().map(Vec::len).sum();
+        let in_one =
+            changes.values().all(Option::is_some) && bytes < BATCH_BYTES && self.random.below(2) == 0;
+        let stage = |iods: &[Iod<'_>]| if in_one { None } else { store.stage(shard, iods).unwrap() };
+        let staged: Vec<_> =
+            changes.iter().map(|(key, value)| stage(&single(value.as_ref()?, summed(key)))).collect();
         let from = self.random.below(RECORDS as u64 - 1);
         let count = 1 + self.random.below(RECORDS as u64 - from);
         let recxs = [Extent { index: from, count }];
@@ -201,18 +232,35 @@ impl Workload<'_> {
         } else {
             IodValue::Array { rec_size: RECORD as u64, recxs: &recxs, data: &data }
         };
-        let written = [Iod::new(b"a", value)];
-        let extents = stage(&written);
+        let array_sums = if matches!(value, IodValue::Holes(_)) {
+            Vec::new()
+        } else {
+            sums_of(by, Some(RECORD as u64), &data)
+        };
+        let array_by = if array_sums.is_empty() { Checksums::default() } else { by };
+        let written = [Iod { sums: IodSums { by: array_by, bytes: &array_sums }, ..Iod::new(b"a", value) }];
+        let extents = store.stage(shard, &written).unwrap();
         let mut tx = store.begin().unwrap();
-        for (minor, ((key, value), staged)) in (1..).zip(changes.into_iter().zip(&staged)) {
+        if in_one {
+            let put = changes
+                .iter()
+                .filter_map(|(key, value)| Some(Pair { key, value: value.as_ref()?, sums: summed(key) }));
+            let pairs: Vec<_> = put.collect();
+            tx.update_batch(shard, of, Version::new(epoch(number), 1), &pairs).unwrap();
+            truth.batches += 1;
+        }
+        for (minor, ((key, value), staged)) in (1..).zip(changes.iter().zip(&staged)) {
             let version = Version::new(epoch(number), minor);
             let Some(value) = value else {
-                tx.punch(shard, of, version, Punched::Dkey(&key), Cond::NONE).unwrap();
-                state.remove(&key);
+                tx.punch(shard, of, version, Punched::Dkey(key), Cond::NONE).unwrap();
+                state.remove(key);
                 continue;
             };
-            tx.update_staged(shard, of, version, &key, &single(&value), Cond::NONE, staged.as_ref()).unwrap();
-            state.insert(key, value);
+            if !in_one {
+                let iods = single(value, summed(key));
+                tx.update_staged(shard, of, version, key, &iods, Cond::NONE, staged.as_ref()).unwrap();
+            }
+            state.insert(key.clone(), value.clone());
         }
         let of = ObjectRef { cont, oid: array() };
         let version = Version::new(epoch(number), 99);
@@ -222,13 +270,54 @@ impl Workload<'_> {
         content[range].fill(if matches!(value, IodValue::Holes(_)) { 0 } else { number as u8 });
         truth.after.push(state);
         let position = tx.commit().unwrap();
-        staged.drain(..).chain([extents]).flatten().for_each(Staged::keep);
+        staged.into_iter().chain([extents]).flatten().for_each(Staged::keep);
         position
     }
 }
 
-fn single(value: &[u8]) -> [Iod<'_>; 1] {
-    [Iod::new(KV_AKEY, IodValue::Single(value))]
+fn single<'a>(value: &'a [u8], sums: IodSums<'a>) -> [Iod<'a>; 1] {
+    [Iod { sums, ..Iod::new(KV_AKEY, IodValue::Single(value)) }]
+}
+
+/// A value, after a comparison with the sum that the change of its number gave it.
+fn summed_value(view: &View, of: ObjectRef, key: &[u8], at: Epoch) -> Result<Vec<u8>, String> {
+    let mut kept = Kept::default();
+    let mut iods = [FetchIod::new(KV_AKEY, FetchValue::Single(&mut kept))];
+    view.fetch(of, key, &mut iods, Version::read_at(at), Cond::NONE).1.map_err(|error| error.to_string())?;
+    let [FetchIod { sum, .. }] = iods;
+    verify_value(&sum, kept.last(sum.value_len))
+        .map_err(|_| format!("{} has a wrong sum", key.escape_ascii()))?;
+    let value = kept.0.ok_or("a listed key has no value")?;
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number: usize =
+        str::from_utf8(&value[..digits]).unwrap().parse().map_err(|_| "a value without number")?;
+    let (kind, wanted) = (sum.get().map(|(kind, _)| kind), checksums(number).kind);
+    if kind != wanted {
+        return Err(format!("{} of change {number} is summed by {kind:?}", key.escape_ascii()));
+    }
+    Ok(value)
+}
+
+/// Compares records with their sums; each that was written with a sum has to have it.
+fn check_records(fetch: &ArrayFetch<'_>) -> Result<(), String> {
+    let mut kinds = [None; RECORDS];
+    for (sums, stretches) in fetch.sums.iter() {
+        verify(&sums, stretches, fetch.data).map_err(|found| format!("records at {} differ", found.at))?;
+        for stretch in stretches {
+            kinds[stretch.start / RECORD..stretch.end.div_ceil(RECORD)].fill(Some(sums.kind));
+        }
+    }
+    for (nth, (record, kind)) in fetch.data.chunks(RECORD).zip(kinds).enumerate() {
+        // What is written is never change 0, nor a multiple of 256: zeros are holes, or were never there.
+        let wanted = checksums(usize::from(record[0])).kind.filter(|_| record[0] > 0);
+        if kind != wanted {
+            return Err(format!(
+                "record {nth} of change {} is summed by {kind:?}, not {wanted:?}",
+                record[0]
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
@@ -247,10 +336,8 @@ fn content(store: &Store, shard: ShardNum, cont: ContNum, at: Epoch) -> Result<S
         view.list(of, KeysOf::Object, Version::read_at(at), range).1.map_err(|error| error.to_string())?;
     let mut state = State::new();
     for key in page.keys {
-        let (_, value) =
-            fetch_single(&view, of, &key, KV_AKEY, Version::read_at(at), Cond::NONE, <[u8]>::to_vec);
-        let value = value.map_err(|error| error.to_string())?;
-        state.insert(key, value.ok_or("a listed key has no value")?);
+        let value = summed_value(&view, of, &key, at)?;
+        state.insert(key, value);
     }
     let of = ObjectRef { cont, oid: array() };
     let mut data = vec![0; RECORD * RECORDS];
@@ -259,6 +346,9 @@ fn content(store: &Store, shard: ShardNum, cont: ContNum, at: Epoch) -> Result<S
     let mut iods = [FetchIod::new(b"a", FetchValue::Array(array))];
     let read = view.fetch(of, b"d", &mut iods, Version::read_at(at), Cond::NONE).1;
     read.map_err(|error| error.to_string())?;
+    if let [FetchIod { value: FetchValue::Array(array), .. }] = &iods {
+        check_records(array)?;
+    }
     let there = view.exists(of, KeysOf::Object, Version::read_at(at)).1.map_err(|error| error.to_string())?;
     if there {
         state.insert(ARRAY.to_vec(), data);
@@ -349,11 +439,12 @@ fn crash_again(
 #[test]
 fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
     let rounds = 4;
-    let (mut distinct, mut again, mut visited, mut merges, mut rollbacks) = (0, 0, 0, 0, 0);
+    let (mut distinct, mut again, mut visited, mut merges, mut rollbacks, mut batches) = (0, 0, 0, 0, 0, 0);
     for seed in 0..rounds as u64 {
         let (history, truth) = record(seed, 160, false);
         merges += truth.merges;
         rollbacks += truth.rollbacks;
+        batches += truth.batches;
         let crash = Crash { seed, states: crash_states(STATES) / rounds };
         let explored =
             history.crashes_from(truth.created, crash, &|point| truth.stage(point), &mut |point, media| {
@@ -373,7 +464,10 @@ fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
     println!("{distinct} distinct states after one power cut, {again} after a second one, {merges} merges");
     assert!(distinct > crash_states(STATES) / 3, "only {distinct} distinct states");
     assert!(merges >= 20 * rounds, "only {merges} merges");
-    assert!(rollbacks >= 5 * rounds, "only {rollbacks} rollbacks");
+    assert!(
+        rollbacks >= 5 * rounds && batches >= 10 * rounds,
+        "only {rollbacks} rollbacks, {batches} batches"
+    );
 }
 
 /// How many states contradict the promises.

@@ -1,7 +1,7 @@
 //! The extreme keys of objects with integer keys, against a map.
 
 use crate::common::create;
-use daos_types::{AkeyQuery, KeyFound, KeyQuery};
+use daos_types::{AkeyQuery, Extent, KeyFound, KeyQuery};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -111,4 +111,48 @@ fn only_integer_keys_have_extremes() {
         Err(VosError::Invalid { .. })
     ));
     assert_eq!(ask(ObjectType::DkeyUint64, None, AkeyQuery::None).unwrap(), None);
+}
+
+#[test]
+fn the_extreme_stretch_is_whole_and_found_behind_many_holes() {
+    let (store, shard, cont) = create(Arc::new(MemoryMedia::new()), StoreOptions::default());
+    let of = ObjectRef { cont, oid: object(ObjectType::DkeyUint64) };
+    let dkey = 5_u64.to_le_bytes();
+    let epochs = std::cell::Cell::new(100);
+    let put = |akey: &[u8], index: u64, count: u64, hole: bool| {
+        epochs.set(epochs.get() + 1);
+        let recxs = [Extent { index, count }];
+        let data = vec![7; count as usize];
+        let value = if hole {
+            IodValue::Holes(&recxs)
+        } else {
+            IodValue::Array { rec_size: 1, recxs: &recxs, data: &data }
+        };
+        let mut tx = store.begin().unwrap();
+        let version = Version::new(Epoch(epochs.get()), 1);
+        tx.update(shard, of, version, &dkey, &[Iod::new(akey, value)], Cond::NONE).unwrap();
+        tx.commit().unwrap();
+    };
+    let extreme = |akey: &[u8], greatest: bool| {
+        let query = KeyQuery { greatest, dkey: Some(&dkey), akey: AkeyQuery::Given(akey), recx: true };
+        let found = store.view(shard).unwrap().query_key(of, query, Version::read_at(Epoch::MAX)).1.unwrap();
+        found.and_then(|found| found.recx).map(|recx| (recx.index, recx.count))
+    };
+    // One long extent, then many short ones beside it of which nothing is left.
+    put(b"long", 10_000, 5_000, false);
+    assert_eq!([false, true].map(|greatest| extreme(b"long", greatest)), [Some((10_000, 5_000)); 2]);
+    for at in 0..300 {
+        put(b"long", 15_000 + 10 * at, 10, false);
+        put(b"long", 10 * at, 10, false);
+    }
+    put(b"long", 15_000, 3_000, true);
+    put(b"long", 0, 3_000, true);
+    assert_eq!([false, true].map(|greatest| extreme(b"long", greatest)), [Some((10_000, 5_000)); 2]);
+    put(b"long", 12_000, 1, true);
+    assert_eq!(extreme(b"long", false), Some((10_000, 2_000)));
+    assert_eq!(extreme(b"long", true), Some((12_001, 2_999)));
+    put(b"long", 10_000, 1_900, true);
+    put(b"long", 12_100, 2_900, true);
+    assert_eq!(extreme(b"long", false), Some((11_900, 100)));
+    assert_eq!(extreme(b"long", true), Some((12_001, 99)));
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Outcome, Target};
 use daos_types::ContainerId;
-use daos_vos::{CheckPage, ContNum, Seen, View};
+use daos_vos::{CheckBudget, CheckPage, ContNum, Seen, View, VosError};
 use daos_wire::{Check, Checked, Diff, Differences, ListedObjects, Objects};
 
 impl Target {
@@ -22,24 +22,27 @@ impl Target {
         (seen, page.map(|page| Differences { keys: page.keys, next: page.next }))
     }
 
-    /// A part of a check of a container.
+    /// A part of a check of a container: of the target's index first.
     pub fn check(&self, request: &Check<'_>) -> Outcome<Checked> {
         let Check { cont, from, budget, .. } = *request;
-        self.look_at(cont, |view, cont| {
-            let pages = match from {
-                None => view.check_index(),
-                Some(_) => Ok(0),
-            };
-            let pages = match pages {
-                Ok(pages) => pages,
-                Err(error) => return (Seen::default(), Err(error)),
-            };
-            let (seen, page) = view.check(cont, from, budget);
-            let checked = page.map(|page| {
-                let CheckPage { objects, entries, bytes, damaged, next } = page;
-                Checked { objects, entries, pages, bytes, damaged, next }
-            });
-            (seen, checked)
+        let budget = CheckBudget { entries: budget, ..CheckBudget::CALL };
+        self.look_at(cont, |view, cont| match from.and_then(<[u8]>::split_first) {
+            None => (Seen::default(), check_index(&view, None, budget)),
+            Some((&IN_INDEX, from)) => (Seen::default(), check_index(&view, Some(from), budget)),
+            Some((&IN_CONTAINER, from)) => {
+                let (seen, page) = view.check(cont, Some(from), budget);
+                let checked = page.map(|page| {
+                    let CheckPage { objects, entries, bytes, damaged, next } = page;
+                    let damaged = damaged.into_iter().map(|(oid, what)| (Some(oid), what)).collect();
+                    let next = next.map(|next| place(IN_CONTAINER, &next));
+                    Checked { objects, entries, pages: 0, bytes, damaged, next }
+                });
+                (seen, checked)
+            }
+            Some(_) => {
+                let why = "no place of a check".to_owned();
+                (Seen::default(), Err(VosError::Invalid { why }))
+            }
         })
     }
 
@@ -55,4 +58,22 @@ impl Target {
             }
         }
     }
+}
+
+/// The first byte of a place of a check.
+const IN_INDEX: u8 = 0;
+const IN_CONTAINER: u8 = 1;
+
+fn place(kind: u8, rest: &[u8]) -> Vec<u8> {
+    [&[kind], rest].concat()
+}
+
+fn check_index(view: &View, from: Option<&[u8]>, budget: CheckBudget<'_>) -> Result<Checked, VosError> {
+    let page = view.check_index(from, budget.pages)?;
+    let next = match page.next {
+        Some(next) => place(IN_INDEX, &next),
+        None => place(IN_CONTAINER, &[]),
+    };
+    let damaged = page.damaged.into_iter().map(|what| (None, what)).collect();
+    Ok(Checked { pages: page.pages, damaged, next: Some(next), ..Checked::default() })
 }

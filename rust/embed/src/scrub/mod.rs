@@ -1,0 +1,178 @@
+//! Scrubbing of pools: what was set, when something is read, and what was found. `docs/internals/scrub.md`.
+
+mod board;
+mod row;
+mod scrubber;
+
+pub(crate) use board::Board;
+pub(crate) use row::settings_name;
+pub(crate) use scrubber::Scrubber;
+
+use std::time::Duration;
+
+/// When a pool is scrubbed. The numbers are DAOS's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ScrubMode {
+    /// Never.
+    #[default]
+    Off = 0,
+    /// While nobody else works.
+    Lazy = 1,
+    /// Evenly, one pass in the time that is set.
+    Timed = 2,
+}
+
+impl ScrubMode {
+    /// The mode of a number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Off, Self::Lazy, Self::Timed].into_iter().find(|mode| *mode as u8 == number)
+    }
+}
+
+/// The scrubber's properties of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScrubSettings {
+    /// When.
+    pub mode: ScrubMode,
+    /// Seconds from the begin of a pass to the begin of the next.
+    pub freq_s: u32,
+    /// So many corruptions, and the pool's status says that it is over its threshold; 0 is never.
+    pub thresh: u32,
+}
+
+impl Default for ScrubSettings {
+    fn default() -> Self {
+        Self { mode: ScrubMode::Off, freq_s: 604_800, thresh: 0 }
+    }
+}
+
+/// What is to change of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScrubChange {
+    /// Another mode.
+    pub mode: Option<ScrubMode>,
+    /// Another time.
+    pub freq_s: Option<u32>,
+    /// Another threshold.
+    pub thresh: Option<u32>,
+}
+
+impl ScrubSettings {
+    /// The settings with a change.
+    pub(crate) fn with(self, change: ScrubChange) -> Self {
+        Self {
+            mode: change.mode.unwrap_or(self.mode),
+            freq_s: change.freq_s.unwrap_or(self.freq_s),
+            thresh: change.thresh.unwrap_or(self.thresh),
+        }
+    }
+}
+
+/// What the scrubber has to tell about a pool. Times are seconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScrubStatus {
+    /// What is set.
+    pub settings: ScrubSettings,
+    /// A pass is under way.
+    pub is_running: bool,
+    /// Passes that came to their end.
+    pub passes: u64,
+    /// Bytes that the pass under way has read, or else the last one.
+    pub bytes: u64,
+    /// What the last pass and the one under way found wrong.
+    pub corruptions: u64,
+    /// The first of them, for people.
+    pub found: Vec<String>,
+    /// When the last pass ended.
+    pub ended_s: Option<u64>,
+    /// When the next one begins; `None` where none will, or one is under way.
+    pub next_s: Option<u64>,
+}
+
+/// What a complete pass came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Passes so far, this one included.
+    pub(crate) passes: u64,
+    pub(crate) began_s: u64,
+    pub(crate) ended_s: u64,
+    pub(crate) bytes: u64,
+    pub(crate) corruptions: u64,
+    /// At most [`FOUND_MAX`].
+    pub(crate) found: Vec<String>,
+}
+
+/// Corruptions that are told one by one.
+pub(crate) const FOUND_MAX: usize = 64;
+/// Bytes of what is told of one.
+pub(crate) const FOUND_LEN_MAX: usize = 512;
+
+impl Findings {
+    /// Counts a corruption, and keeps what there is to tell of it if it is among the first.
+    pub(crate) fn add(&mut self, mut what: String) {
+        self.corruptions += 1;
+        if self.found.len() < FOUND_MAX {
+            if what.len() > FOUND_LEN_MAX {
+                let end = (0..=FOUND_LEN_MAX).rev().find(|at| what.is_char_boundary(*at));
+                what.truncate(end.unwrap_or_default());
+            }
+            self.found.push(what);
+        }
+    }
+
+    /// When a pass is to begin after this one.
+    fn next_s(&self, settings: ScrubSettings) -> u64 {
+        if self.passes == 0 { 0 } else { self.began_s.saturating_add(settings.freq_s.into()) }
+    }
+
+    /// Whether a pass is to begin now. A begin that lies ahead was told by a clock that was wrong.
+    pub(crate) fn is_due(&self, settings: ScrubSettings, now_s: u64) -> bool {
+        now_s >= self.next_s(settings) || now_s < self.began_s
+    }
+}
+
+/// Whether a timed pass has read less than it should have by now.
+fn is_behind(read: u64, total: u64, since: Duration, freq_s: u32) -> bool {
+    let freq = Duration::from_secs(freq_s.into());
+    since >= freq || u128::from(read) * freq.as_millis() < u128::from(total) * since.as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timed_pass_is_spread_over_its_time() {
+        let behind = |read, millis| is_behind(read, 1_000, Duration::from_millis(millis), 10);
+        assert!(!behind(0, 0));
+        assert!(behind(0, 10) && behind(499, 5_000));
+        assert!(!behind(500, 5_000) && !behind(2_000, 9_999));
+        // More than was foreseen, or late: on to the end.
+        assert!(behind(2_000, 10_000));
+        assert!(is_behind(5, 0, Duration::ZERO, 0));
+        // A year of a full device.
+        assert!(!is_behind(1 << 59, 1 << 60, Duration::from_secs(15_000_000), 31_536_000));
+    }
+
+    #[test]
+    fn passes_begin_a_time_after_each_other() {
+        let settings = ScrubSettings { freq_s: 100, ..ScrubSettings::default() };
+        let none = Findings::default();
+        assert!(none.is_due(settings, 5));
+        let last = Findings { passes: 3, began_s: 1_000, ended_s: 1_090, ..Findings::default() };
+        assert!(!last.is_due(settings, 1_000) && !last.is_due(settings, 1_099));
+        assert!(last.is_due(settings, 1_100));
+        assert!(last.is_due(settings, 999), "the clock went back");
+        assert!(last.is_due(ScrubSettings { freq_s: 0, ..settings }, 1_000));
+    }
+
+    #[test]
+    fn what_is_told_is_bounded_and_all_is_counted() {
+        let mut findings = Findings::default();
+        for _ in 0..FOUND_MAX + 10 {
+            findings.add("é".repeat(FOUND_LEN_MAX));
+        }
+        assert_eq!(findings.corruptions, FOUND_MAX as u64 + 10);
+        assert_eq!(findings.found, vec!["é".repeat(FOUND_LEN_MAX / 2); FOUND_MAX]);
+    }
+}

@@ -1,0 +1,207 @@
+//! A request that comes as a message does what it does when it is called.
+
+use crate::workload::{CONTAINER, LARGE, World};
+use daos_engine::serve::{Answer, Refused, Request};
+use daos_types::{
+    AkeyQuery, ArrayFetch, Cond, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue,
+    KeyQuery, ObjectId, ObjectType, Punched, ShardIdx, UnitOid,
+};
+use daos_wire::{
+    Check, Checked, Encoded, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects, Opcode, Punch,
+    Query, ReadFetchReply, ShardRef, Update, decode_done, decode_found,
+};
+
+const ROOM: usize = 1 << 20;
+
+fn of(kind: ObjectType) -> ShardRef {
+    let oid = UnitOid { oid: ObjectId::generate(kind, 1, 1, 0, 1), shard: ShardIdx(0) };
+    ShardRef { cont: CONTAINER, oid }
+}
+
+/// Sends a message to target 0, which must have room for its answer, and waits as a server does.
+fn send(world: &World, opcode: Opcode, message: &Encoded<'_>) -> Result<Answer, Refused> {
+    send_with(world, opcode as u16, message, ROOM)
+}
+
+fn send_with(
+    world: &World,
+    opcode: u16,
+    message: &Encoded<'_>,
+    answer_len_max: usize,
+) -> Result<Answer, Refused> {
+    let Encoded { body, payloads } = message;
+    let request = Request { opcode, durability: Durability::Synced, answer_len_max, body, payloads };
+    let (seen, answer) = world.targets[0].serve(&request);
+    world.targets[0].gate(seen, Durability::Synced).unwrap();
+    answer
+}
+
+fn payloads(answer: &Answer) -> Vec<&[u8]> {
+    answer.payloads.iter().map(Vec::as_slice).collect()
+}
+
+fn put(world: &World, of: ShardRef, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<(), Refused> {
+    let update = Update { of, dkey, iods, cond, durability: Durability::Synced };
+    let answer = send(world, Opcode::Update, &update.encode().unwrap())?;
+    decode_done(&answer.body, &payloads(&answer)).unwrap();
+    Ok(())
+}
+
+/// Fetches through a message, into what the iods name.
+fn fetch(
+    world: &World,
+    of: ShardRef,
+    dkey: &[u8],
+    iods: &mut [FetchIod<'_>],
+    room: usize,
+) -> Result<(), Refused> {
+    let fetch = Fetch { of, dkey, epoch: Epoch::MAX, cond: Cond::NONE, durability: Durability::Synced };
+    let message = fetch.encode(iods).unwrap();
+    let answer = send_with(world, Opcode::Fetch as u16, &message, room)?;
+    let lens: Vec<usize> = answer.payloads.iter().map(Vec::len).collect();
+    let reply = ReadFetchReply::decode(&answer.body, &lens, iods).unwrap();
+    for (nth, payload) in answer.payloads.iter().enumerate() {
+        let mut rest = payload.as_slice();
+        for room in reply.rooms(iods, nth).unwrap() {
+            let (part, behind) = rest.split_at(room.len());
+            room.copy_from_slice(part);
+            rest = behind;
+        }
+        assert!(rest.is_empty());
+    }
+    reply.finish(iods);
+    Ok(())
+}
+
+#[test]
+fn what_is_sent_is_stored_and_comes_back() {
+    let world = World::new();
+    let of = of(ObjectType::DkeyUint64);
+    let (dkey, long) = (7_u64.to_le_bytes(), vec![3_u8; LARGE]);
+    let recxs = [Extent { index: 10, count: 3_000 }, Extent { index: 5_000, count: 2_000 }];
+    let cells: Vec<u8> = (0..5_000_u32 * 2).map(|at| (at % 251) as u8).collect();
+    let iods = [
+        Iod::new(b"short", IodValue::Single(b"v")),
+        Iod::new(b"long", IodValue::Single(&long)),
+        Iod::new(b"cells", IodValue::Array { rec_size: 2, recxs: &recxs, data: &cells }),
+    ];
+    put(&world, of, &dkey, &iods, Cond::NONE).unwrap();
+    let refused = put(&world, of, &dkey, &iods, Cond::DKEY_INSERT).unwrap_err();
+    assert_eq!((refused.der(), refused.is_before()), (Der::Exist, false));
+
+    let (mut short, mut found, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    let wanted = [Extent { index: 0, count: 5_500 }];
+    let mut cells_read = vec![9; 11_000];
+    let mut iods = [
+        FetchIod::new(b"short", FetchValue::Single(&mut short)),
+        FetchIod::new(b"long", FetchValue::Single(&mut found)),
+        FetchIod::new(b"none", FetchValue::Single(&mut none)),
+        FetchIod::new(b"cells", FetchValue::Array(ArrayFetch::new(&wanted, &mut cells_read, 2))),
+    ];
+    fetch(&world, of, &dkey, &mut iods, ROOM).unwrap();
+    let [.., FetchIod { value: FetchValue::Array(array), .. }] = &iods else { panic!("it is an array") };
+    assert_eq!(array.holes, [0..20, 6_020..10_000]);
+    assert_eq!((short.as_slice(), none.as_slice()), (&b"v"[..], &b""[..]));
+    assert_eq!(found, long);
+    assert_eq!((&cells_read[20..6_020], &cells_read[10_000..]), (&cells[..6_000], &cells[6_000..7_000]));
+
+    let query = KeyQuery { greatest: true, dkey: None, akey: AkeyQuery::Given(b"cells"), recx: true };
+    let query = Query { of, what: query, epoch: Epoch::MAX, durability: Durability::Synced };
+    let answer = send(&world, Opcode::Query, &query.encode().unwrap()).unwrap();
+    let found = decode_found(&answer.body, &payloads(&answer)).unwrap().unwrap();
+    assert_eq!((found.dkey, found.recx.map(Extent::end)), (Some(7), Some(7_000)));
+
+    let durability = Durability::Synced;
+    let punch = Punch { of, what: Punched::Dkey(&dkey), cond: Cond::PUNCH, durability }.encode().unwrap();
+    let answer = send(&world, Opcode::Punch, &punch).unwrap();
+    decode_done(&answer.body, &payloads(&answer)).unwrap();
+    assert_eq!(send(&world, Opcode::Punch, &punch).unwrap_err().der(), Der::Nonexist);
+}
+
+#[test]
+fn pages_come_as_they_are_called() {
+    let world = World::new();
+    let of = of(ObjectType::KvHashed);
+    for number in 0..20_u8 {
+        let value = vec![number; 300 * usize::from(number)];
+        put(&world, of, &[b'k', number], &[Iod::new(b"0", IodValue::Single(&value))], Cond::NONE).unwrap();
+    }
+    let durability = Durability::Synced;
+    let list = List {
+        of,
+        dkey: None,
+        epoch: Epoch::MAX,
+        from: None,
+        count_max: 7,
+        bytes_max: ROOM,
+        reverse: false,
+        durability,
+    };
+    let message = list.encode().unwrap();
+    let answer = send(&world, Opcode::List, &message).unwrap();
+    let keys = ListedKeys::decode(&answer.body, &payloads(&answer)).unwrap();
+    assert_eq!(keys, world.targets[0].list(&list).1.unwrap());
+    assert_eq!(keys.keys.len(), 7);
+    let list = List { count_max: 20, ..list };
+    let answer = send(&world, Opcode::ListPairs, &list.encode().unwrap()).unwrap();
+    let held = payloads(&answer);
+    let pairs = ListedPairs::decode(&answer.body, &held).unwrap();
+    assert_eq!(pairs, world.targets[0].list_pairs(&list).1.unwrap());
+    assert_eq!((pairs.keys.len(), answer.payloads.len()), (20, 6), "longer than a page: payloads");
+
+    let objects = Objects { cont: CONTAINER, epochs: &[Epoch::MAX], after: None, count_max: 5, durability };
+    let answer = send(&world, Opcode::Objects, &objects.encode().unwrap()).unwrap();
+    let listed = ListedObjects::decode(&answer.body, &payloads(&answer)).unwrap();
+    assert_eq!(listed.oids, [of.oid.oid]);
+    let (mut from, mut entries) = (None, 0);
+    loop {
+        let check = Check { cont: CONTAINER, from: from.as_deref(), budget: 100, durability };
+        let answer = send(&world, Opcode::Check, &check.encode().unwrap()).unwrap();
+        let checked = Checked::decode(&answer.body, &payloads(&answer)).unwrap();
+        assert_eq!(checked.damaged, []);
+        entries += checked.entries;
+        from = checked.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert!(entries >= 20);
+}
+
+#[test]
+fn what_cannot_be_answered_is_refused_and_changes_nothing() {
+    let world = World::new();
+    let of = of(ObjectType::KvHashed);
+    let long = vec![1; LARGE];
+    put(&world, of, b"k", &[Iod::new(b"0", IodValue::Single(&long))], Cond::NONE).unwrap();
+    let fetched = |room| {
+        let mut value = Vec::new();
+        let mut iods = [FetchIod::new(b"0", FetchValue::Single(&mut value))];
+        fetch(&world, of, b"k", &mut iods, room).map(|()| value)
+    };
+    assert_eq!(fetched(ROOM).unwrap(), long);
+    let Err(Refused::TooLong { len, max: 100 }) = fetched(100) else { panic!("it has no room") };
+    assert!(len >= LARGE);
+    assert_eq!(fetched(len + 200).unwrap(), long);
+
+    let iods = [Iod::new(b"0", IodValue::Single(b"other"))];
+    let update = Update { of, dkey: b"k", iods: &iods, cond: Cond::NONE, durability: Durability::Synced };
+    let whole = update.encode().unwrap();
+    for opcode in [0, 99, u16::MAX] {
+        let refused = send_with(&world, opcode, &whole, ROOM).unwrap_err();
+        assert_eq!((refused.der(), refused.is_before()), (Der::Unreg, true));
+    }
+    for cut in 0..whole.body.len() {
+        let message = Encoded { body: whole.body[..cut].to_vec(), payloads: Vec::new() };
+        let refused = send(&world, Opcode::Update, &message).unwrap_err();
+        assert!(refused.is_before() && refused.der() == Der::Proto, "{cut} bytes: {refused:?}");
+    }
+    for opcode in Opcode::ALL {
+        let message = Encoded { body: whole.body.clone(), payloads: vec![&long] };
+        assert!(
+            send(&world, opcode, &message).unwrap_err().is_before(),
+            "{opcode:?} with a payload left over"
+        );
+    }
+    assert_eq!(fetched(ROOM).unwrap(), long);
+}
