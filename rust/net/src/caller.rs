@@ -75,6 +75,8 @@ pub struct Caller {
     last_id: u64,
     under_way: BTreeMap<u64, UnderWay>,
     bytes: u64,
+    /// No deadline of what is under way is earlier.
+    earliest: Moment,
     heard: Moment,
     ping: Option<Moment>,
     pings: u64,
@@ -93,6 +95,7 @@ impl Caller {
             last_id: 0,
             under_way: BTreeMap::new(),
             bytes: 0,
+            earliest: Moment::MAX,
             heard: now,
             ping: None,
             pings: 0,
@@ -170,6 +173,7 @@ impl Caller {
         }
         self.last_id += 1;
         self.bytes += bytes;
+        self.earliest = self.earliest.min(deadline);
         let under_way = UnderWay { deadline, bytes, reply_max: cost.reply_max, given_up: false };
         self.under_way.insert(self.last_id, under_way);
         Admission::Go(self.last_id)
@@ -288,10 +292,8 @@ impl Caller {
             }
             _ => {}
         }
-        let over =
-            self.under_way.iter().filter(|(_, under_way)| !under_way.given_up && now >= under_way.deadline);
-        for request in over.map(|(request, _)| *request).collect::<Vec<_>>() {
-            self.give_up(request, out);
+        if now >= self.earliest {
+            self.give_up_what_is_over(now, out);
         }
         if self.under_way.is_empty() || self.state != State::Open {
             return;
@@ -314,12 +316,23 @@ impl Caller {
         }
     }
 
+    fn give_up_what_is_over(&mut self, now: Moment, out: &mut Vec<u8>) {
+        let waiting = || self.under_way.iter().filter(|(_, under_way)| !under_way.given_up);
+        let over = waiting().filter(|(_, under_way)| now >= under_way.deadline);
+        let over: Vec<u64> = over.map(|(request, _)| *request).collect();
+        let later = waiting().map(|(_, under_way)| under_way.deadline).filter(|deadline| *deadline > now);
+        self.earliest = later.min().unwrap_or(Moment::MAX);
+        for request in over {
+            self.give_up(request, out);
+        }
+    }
+
     /// Until when it is not asked whether the server is there. Nothing is expected before something is under way.
     fn silent_until(&self) -> Moment {
         self.heard.max(self.idle_since).after_ms(self.limits.silence_ms)
     }
 
-    /// When to look at the time next.
+    /// When to look at the time next; sometimes there is nothing to see then.
     pub fn next_time(&self) -> Moment {
         let mut next = Moment::MAX;
         match self.state {
@@ -327,13 +340,10 @@ impl Caller {
             State::Greeting { until } => next = until,
             State::Open => {}
         }
-        for under_way in self.under_way.values().filter(|under_way| !under_way.given_up) {
-            next = next.min(under_way.deadline);
-        }
         if !self.under_way.is_empty() && self.state == State::Open {
             let silent =
                 self.ping.map_or(self.silent_until(), |asked| asked.after_ms(self.limits.silence_ms));
-            next = next.min(silent);
+            next = next.min(self.earliest).min(silent);
         }
         next
     }

@@ -5,7 +5,8 @@ use crate::call::{Call, Receive, Reply, check_rooms};
 use crate::caller::{Admission, Caller, Cost, Heard};
 use crate::error::{NetError, Result};
 use crate::frame::{
-    BODY_IS_PAYLOAD, FrameError, Head, Header, Hello, Kind, Place, Refusal, Welcome, frame, payload_sum,
+    BODY_IS_PAYLOAD, FrameError, Head, Header, Hello, Kind, Place, Refusal, Welcome, control, frame,
+    payload_sum,
 };
 use crate::intake::Intake;
 use crate::limits::{INLINE_LEN_MAX, Limits};
@@ -133,6 +134,16 @@ impl Channel {
 
     /// Sends a request, once there is a place in the window; others may be sent before its reply is asked for.
     pub fn send(&self, call: &Call<'_>) -> Result<Sent<'_>> {
+        self.send_now_or_soon(call, false)
+    }
+
+    /// As [`Channel::send`], where others follow at once: a short request is written together with them, or when somebody waits for
+    /// a reply, whichever is first.
+    pub fn send_soon(&self, call: &Call<'_>) -> Result<Sent<'_>> {
+        self.send_now_or_soon(call, true)
+    }
+
+    fn send_now_or_soon(&self, call: &Call<'_>, soon: bool) -> Result<Sent<'_>> {
         let deadline = self.link.now().after(call.timeout);
         let payload_bytes = call.payloads.iter().map(|payload| payload.bytes.len() as u64).sum::<u64>();
         let long = call.body.len() > INLINE_LEN_MAX;
@@ -169,10 +180,15 @@ impl Channel {
             reply_max: call.reply_max,
             ..Header::new(Kind::Request).of(request)
         };
+        let sent = Sent { channel: self, request };
+        if soon && call.payloads.is_empty() && call.body.len() + state.out.len() < SOON_MAX {
+            // Without payloads and so short, it is always framed.
+            state.out.extend(control(header, call.body));
+            return Ok(sent);
+        }
         state.writing = true;
         let before = std::mem::take(&mut state.out);
         drop(state);
-        let sent = Sent { channel: self, request };
         let written = match frame(header, call.body, call.payloads) {
             Ok((head, payloads)) => self.write(&before, &head, &payloads, deadline),
             Err(error) => Err((0, error.into())),
@@ -521,6 +537,8 @@ impl Channel {
     }
 }
 
+/// Bytes of short requests that wait to be written with others.
+const SOON_MAX: usize = 16 << 10;
 /// Bytes of small frames that wait to be written: a server that keeps to the rules gives no cause for more than a few.
 const OUT_MAX: usize = 64 << 10;
 /// Parts that are written by one call.

@@ -103,9 +103,14 @@ impl Hub {
         self.read(now, number);
     }
 
-    /// Both directions of a connection are gone: nothing that it asked can be answered.
+    /// A connection is gone: nothing that it asked can be answered.
     pub(crate) fn hung_up(&mut self, number: u64) {
         self.forget(number);
+    }
+
+    /// Whether a connection's next request waits for room, so that nothing is read of it.
+    pub(crate) fn is_waiting(&self, number: u64) -> bool {
+        self.waiting.iter().any(|(waiting, _)| *waiting == number)
     }
 
     fn read(&mut self, now: Moment, number: u64) {
@@ -121,7 +126,7 @@ impl Hub {
                 Read::Needs(bytes) => {
                     // Who came first is served first, also where a later one would fit.
                     if !self.waiting.is_empty() || !self.has_room(bytes) {
-                        if !self.waiting.iter().any(|(waiting, _)| *waiting == number) {
+                        if !self.is_waiting(number) {
                             self.waiting.push_back((number, bytes));
                         }
                         return;

@@ -313,6 +313,7 @@ impl Mem {
             world.deliver(number);
         }
         let address = world.servers.get(&(number / 2)).cloned().unwrap_or_default();
+        let ended = world.pipes.get(&number).is_some_and(|pipe| pipe.end != End::Open);
         drop(world);
         if let Some(server) = servers.get_mut(&address)
             && (event != Event::Deliver || number.is_multiple_of(2))
@@ -324,7 +325,12 @@ impl Mem {
                     server.numbers.insert(connection, number);
                 }
             } else if let Some(number) = server.numbers.get(&connection) {
-                server.hub.ready(now, *number);
+                // As a socket tells: of what is not read the end is not seen otherwise.
+                if ended && server.hub.is_waiting(*number) {
+                    server.hub.hung_up(*number);
+                } else {
+                    server.hub.ready(now, *number);
+                }
             }
             while server.hub.settle(now) {}
             server.hub.wishes();

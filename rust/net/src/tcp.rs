@@ -27,6 +27,9 @@ const ACCEPTED_MAX: usize = 64;
 const EVENTS_MAX: usize = 256;
 /// Milliseconds in which nothing is accepted after that failed: descriptors may have run out.
 const ACCEPT_PAUSE_MS: u32 = 100;
+/// The peer is gone, or will say nothing more where it is not listened to.
+const GONE: epoll::EventFlags =
+    epoll::EventFlags::HUP.union(epoll::EventFlags::ERR).union(epoll::EventFlags::RDHUP);
 const LISTENER: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 
@@ -218,7 +221,7 @@ impl TcpServer {
                 LISTENER => self.accept(now),
                 WAKE => drop(rustix::io::read(&*self.wake, &mut [0; 8])),
                 // Told whether one asks for it or not, and again and again: also of one whose request waits for room.
-                number if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) => {
+                number if flags.intersects(GONE) => {
                     self.hub.hung_up(number);
                 }
                 number => self.hub.ready(now, number),
@@ -275,6 +278,8 @@ impl TcpServer {
                     let mut flags = epoll::EventFlags::empty();
                     flags.set(epoll::EventFlags::IN, readable);
                     flags.set(epoll::EventFlags::OUT, writable);
+                    // Of what is not read the end is not seen otherwise, and it would keep its place in the line.
+                    flags.set(epoll::EventFlags::RDHUP, !readable);
                     if let Some((stream, watched)) = self.watched.get_mut(&number)
                         && std::mem::replace(watched, flags) != flags
                     {

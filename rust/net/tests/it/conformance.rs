@@ -154,6 +154,32 @@ impl Service for Backwards {
 }
 
 #[test]
+fn short_requests_are_written_together() {
+    each(small(), echoes, |net| {
+        let channel = net.open();
+        for round in 0..5_u8 {
+            // More than are gathered, and one with a payload among them.
+            let bodies: Vec<Vec<u8>> = (0..15).map(|nth| vec![round * 15 + nth; 2000]).collect();
+            let asked = |body| Call { reply_max: 8 << 10, ..call(ECHO, body, &[]) };
+            let sent: Vec<_> = bodies.iter().map(|body| channel.send_soon(&asked(body)).unwrap()).collect();
+            let payloads = [Payload::new(b"bulk")];
+            let last = channel.send_soon(&Call { payloads: &payloads, ..asked(b"last") }).unwrap();
+            for (body, sent) in bodies.iter().zip(sent) {
+                let mut reply = Reply::default();
+                channel.receive(sent, &mut reply).unwrap();
+                assert_eq!(&reply.body, body);
+            }
+            let mut reply = Reply::default();
+            channel.receive(last, &mut reply).unwrap();
+            assert_eq!((&reply.body[..], reply.payloads.len()), (&b"last"[..], 1));
+        }
+        // What is given up before it was written is cancelled with it.
+        drop(channel.send_soon(&call(ECHO, b"", &[])).unwrap());
+        assert_eq!(ask(&channel, &call(ECHO, b"after", &[])).unwrap().body, b"after");
+    });
+}
+
+#[test]
 fn a_full_window_makes_wait_and_ends_with_the_deadline() {
     each(Limits { window_requests: 2, ..small() }, echoes, |net| {
         let channel = net.open();

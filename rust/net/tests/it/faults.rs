@@ -173,6 +173,29 @@ fn a_peer_that_dies_inside_a_frame_leaves_nothing_behind() {
 }
 
 #[test]
+fn who_dies_while_his_request_waits_leaves_the_line() {
+    each(Limits { bytes_max: 6 << 20, ..small() }, |net, server| {
+        let open = || {
+            Channel::open(net.connect(&server.address(), SECOND).unwrap(), small(), &hello(), SECOND).unwrap()
+        };
+        let (one, three) = (open(), open());
+        let _kept = one.send(&Call { reply_max: 4 << 20, ..call(KEEP, b"") }).unwrap();
+        ask(&one, &Call { reply_max: 10, ..call(ECHO, b"") }).unwrap();
+        // Its request does not fit beside that one, and others wait behind it.
+        let mut two = Rude::greeted(net, server);
+        two.write(&control(Header { reply_max: 4 << 20, ..request(1) }, b""));
+        let small = Call { reply_max: 10, ..call(ECHO, b"small") };
+        let short = Call { timeout: Duration::from_millis(50), ..small };
+        // It may take a moment until it stands there.
+        let refused = (0..1000).find_map(|_| ask(&three, &short).err());
+        assert_eq!(refused.map(|error| error.der), Some(Der::Timedout));
+        two.link.close();
+        assert_eq!(two.next(), None);
+        assert_eq!(ask(&three, &small).unwrap().body, b"small");
+    });
+}
+
+#[test]
 fn who_says_nothing_or_stops_in_the_middle_is_sent_away() {
     each(Limits { hello_ms: 100, stall_ms: 150, ..small() }, |net, server| {
         let mut silent =
