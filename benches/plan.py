@@ -78,17 +78,18 @@ class Stage:
         return tuple(step.row(self.entries) for step in (*fill, *self.steps))
 
 
-def put_steps(synced: int, buffered: int) -> tuple[Step, ...]:
-    """Return every combination of puts, with so many operations."""
+def put_steps(synced: int, buffered: int, *, quick: bool) -> tuple[Step, ...]:
+    """Return every combination of puts, with so many operations; the quick ones are not of 4 KiB by several threads."""
     steps = []
     for size in (SMALL, BIG):
-        for threads in (1, 4):
+        for threads in (1,) if quick and size == BIG else (1, 4):
             raw = () if threads > 1 else RAW if size == SMALL else RAW[:1]
             steps.append(Step("put", synced, SYNCED, size, threads, STORES + raw))
             count = buffered if size == SMALL else buffered // 4
             steps.append(Step("put", count, BUFFERED, size, threads, STORES + raw))
-    batches = Step("put_many", synced * 16 // 64 * 64, SYNCED, SMALL, 1, (*STORES, RAW[0]))
-    return (*steps, batches, Step("put_many", buffered // 64 * 64, BUFFERED, SMALL, 1, (*STORES, RAW[0])))
+    many = ((SYNCED, synced * 16),) if quick else ((SYNCED, synced * 16), (BUFFERED, buffered))
+    steps += [Step("put_many", count // 64 * 64, how, SMALL, 1, (*STORES, RAW[0])) for how, count in many]
+    return tuple(steps)
 
 
 def event_steps(synced: int, gets: int) -> tuple[Step, ...]:
@@ -141,7 +142,7 @@ def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
     synced, buffered = (512, 10_000) if quick else (4_096, 50_000)
     reads = (Step("get", gets), *(() if quick else (Step("get_view", gets),)), Step("scan", 0))
     stages = [
-        Stage(10_000, UNLIMITED_S, (*reads, *put_steps(synced, buffered), *event_steps(synced, gets))),
+        Stage(10_000, UNLIMITED_S, (*reads, *put_steps(synced, buffered, quick=quick), *event_steps(synced, gets))),
         # Between the others, and without a target of its own.
         *(() if quick else (Stage(100_000, UNLIMITED_S, reads),)),
         Stage(1_000_000, 1.0 if quick else UNLIMITED_S, big_steps(synced, gets, 200_000)),
