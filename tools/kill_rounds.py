@@ -1,5 +1,7 @@
 """Kill a busy process with SIGKILL, round after round, and compare what is left with what it had been told.
 
+Its memtables are small, so that merges run all the time and the kill comes in the middle of one.
+
 `make torture ROUNDS=50` works on one system: in each round a process of many threads changes key-value stores, arrays,
 objects and transactions of it, aggregates and takes snapshots, and is killed in the midst. Then the system is opened:
 each change that was acknowledged must be there whole, and each that was under way whole or not at all.
@@ -17,10 +19,13 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 
 import daos
+from daos import _core
+from daos.client import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +35,8 @@ WRITERS = ("kv", "batch", "array", "object", "transaction")
 KEYS = 16
 BLOCK_CELLS, BLOCKS = 4096, 32
 AKEYS = ("a", "b", "c")
+MEMTABLE_BYTES = 256 << 10
+"""Enough for some eight changes of the array, of which there are hundreds a second."""
 
 
 def kv(cont: daos.Container, number: int) -> None:
@@ -77,10 +84,18 @@ ACTS: dict[str, Callable[[daos.Container, int], None]] = {
 }
 
 
+def _open_core(path: str, *, create: bool, targets: int, durability: int, **_: int | None) -> _core.Embedded:
+    """Open a system that merges often."""
+    return _core.Embedded.open(
+        path, create=create, targets=targets, durability=durability, memtable_bytes=MEMTABLE_BYTES
+    )
+
+
 def work(path: str, firsts: list[int]) -> None:
     """Change a system until somebody kills this process; print each change that was acknowledged."""
     import threading
 
+    mock.patch.object(system, "_open_core", _open_core).start()
     pool = daos.open_system(path, targets=2).pool("default", create=True)
     cont = pool.container("c", create=True)
     for name in ("kv", "batch", "left", "right"):

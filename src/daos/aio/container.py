@@ -211,9 +211,12 @@ class Container:
         """Count all that it holds, every version of it; as `daos.Container.stat`."""
         return await self._home.call(self._sync.stat)
 
-    async def check(self) -> client.CheckReport:
-        """Read all that it holds and return what is not as it was stored; as `daos.Container.check`."""
-        return await self._home.call(self._sync.check)
+    async def check(self, *, told: Callable[[int], None] | None = None) -> client.CheckReport:
+        """Read all that it holds and return what is not as it was stored; as `daos.Container.check`.
+
+        `told` is called by a thread of the queue, not by the loop's.
+        """
+        return await self._home.call(lambda: self._sync.check(told=told))
 
     async def rollback(self, snapshot: str | int | client.Snapshot) -> None:
         """Go back to a snapshot, as a new version; as `daos.Container.rollback`."""

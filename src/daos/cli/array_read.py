@@ -12,11 +12,13 @@ from daos.cli._array import NAME, START, array_of, block_cells
 from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
+from daos.cli._progress import Progress
 from daos.cli._snapshots import SNAP, as_of
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from daos import Array
 
@@ -52,13 +54,23 @@ def command(
     facts = {"name": name, "dtype": str(array.dtype), "start": first, "count": len(cells)}
     if output is not None:
         with Path(output).open("wb") as file:
-            file.writelines(_pieces(array, cells))
+            _copy(array, cells, file)
         return Reply(response=lambda: facts)
     if text:
         lines = (str(cell) for piece in _blocks(array, cells) for cell in array[piece.start : piece.stop].tolist())
         return Reply(lines, lambda: {**facts, "cells": list(lines)})
     raw = _pieces(array, cells)
     return Reply(raw=raw, response=lambda: {**facts, "data": base64.b64encode(b"".join(raw)).decode()})
+
+
+def _copy(array: Array, cells: range, file: BinaryIO) -> None:
+    """Write the bytes of cells to a file."""
+    done = 0
+    with Progress("reading", len(cells) * array.dtype.itemsize) as progress:
+        for piece in _pieces(array, cells):
+            file.write(piece)
+            done += len(piece)
+            progress.at(done)
 
 
 def _blocks(array: Array, cells: range) -> Iterator[range]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -13,7 +16,11 @@ from daos.cli._base import CONTAINER, POOL, making, open_container
 from daos.cli._base import command as make
 from daos.cli._input import standard_input
 from daos.cli._output import Reply
+from daos.cli._progress import Progress
 from daos.errors import DER, InvalidError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 INPUT = click.Option(
     ["-i", "--input", "source"],
@@ -57,6 +64,7 @@ def command(
         size = array.dtype.itemsize
         first = array.size if append else start or 0
         done = 0
+        progress = stack.enter_context(Progress("writing", _length(file)))
         while block := file.read(block_cells(size) * size):
             if len(block) % size:
                 raise InvalidError(
@@ -66,4 +74,14 @@ def command(
                 )
             array.write(first + done, np.frombuffer(block, array.dtype))
             done += len(block) // size
+            progress.at(done * size)
     return Reply([f"{done} cells written from cell {first} on"], lambda: {"name": name, "start": first, "count": done})
+
+
+def _length(file: BinaryIO) -> int | None:
+    """Return the bytes of a file on a disk; None of anything else."""
+    try:
+        found = os.fstat(file.fileno())
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -11,6 +11,7 @@ import click
 from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
+from daos.cli._progress import Progress
 from daos.errors import DER, CorruptionError
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def command(context: click.Context, pool: str, container: str) -> Reply:
     """
     opened = open_container(context, pool, container)
     began = time.ctime()
-    report = opened.check()
+    with Progress("checking") as progress:
+        report = opened.check(told=progress.at)
     lines = _lines(opened.label, report, began, time.ctime())
     error = None
     if report.damaged:

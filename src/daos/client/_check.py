@@ -10,10 +10,14 @@ from daos.client._names import ObjectId
 from daos.errors import CorruptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from daos.client._seam import ContainerCore
 
 BUDGET = 65536
 """Entries of one call of the core."""
+PAGE_BYTES = 4096
+"""Of a page of an index."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class CheckReport:
     damaged: tuple[Damage, ...]
 
 
-def check(core: ContainerCore, targets: int) -> CheckReport:
-    """Check all that a container holds, target after target."""
+def check(core: ContainerCore, targets: int, told: Callable[[int], None] | None = None) -> CheckReport:
+    """Check all that a container holds, target after target; tell how many bytes were read so far."""
     started = time.monotonic()
     objects = entries = pages = data_bytes = 0
     damaged: list[Damage] = []
@@ -70,6 +74,8 @@ def check(core: ContainerCore, targets: int) -> CheckReport:
             pages += counts[2]
             data_bytes += counts[3]
             damaged += [Damage(None if oid is None else ObjectId(*oid), what) for oid, what in found]
+            if told is not None:
+                told(pages * PAGE_BYTES + data_bytes)
             if anchor is None:
                 break
     return CheckReport(objects, entries, pages, data_bytes, time.monotonic() - started, tuple(damaged))

@@ -9,7 +9,7 @@ from daos.errors import AccessError, InvalidError, NotFoundError
 from daos.model.snapshots import Snapshot, check_epoch, check_snapshot_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from daos.client._check import CheckReport
     from daos.client._diff import Difference
@@ -174,7 +174,7 @@ class History:
 
         return stat(self._core, self._pool.system.targets)
 
-    def check(self) -> CheckReport:
+    def check(self, *, told: Callable[[int], None] | None = None) -> CheckReport:
         """Read all that the container holds, every version of it, and return what is not as it was stored.
 
         The targets' indexes are read from the device and checked page by page, and every value in the data files
@@ -182,13 +182,16 @@ class History:
         Others may go on meanwhile. What a snapshot shows is part of it, so that one
         checks the same.
 
+        Args:
+            told: Called now and then with the bytes that were read so far.
+
         Raises:
             NotFoundError: `DER.NONEXIST`: it was destroyed.
             UnavailableError: `DER.IO`: the device cannot be read.
         """
         from daos.client._check import check
 
-        return check(self._core, self._pool.system.targets)
+        return check(self._core, self._pool.system.targets, told)
 
     def _find(self, snapshot: str | int | Snapshot) -> Snapshot:
         """Return the snapshot of a name or epoch."""

@@ -160,7 +160,7 @@ class Transaction(Container):
         """Refused."""
         self._outside("snapshots")
 
-    def check(self) -> CheckReport:
+    def check(self, *, told: Callable[[int], None] | None = None) -> CheckReport:  # noqa: ARG002 -- as its base has it
         """Refused."""
         self._outside("a check")
 
