@@ -95,6 +95,7 @@ class FakeDisk:
         durability: int,
         size: int | None = None,
         cache_bytes: int | None = None,
+        share: bool = False,
     ) -> EmbeddedFake:
         """Open a system as `_core.Embedded.open` does."""
         self.opened = {
@@ -104,6 +105,7 @@ class FakeDisk:
             "durability": durability,
             "size": size,
             "cache_bytes": cache_bytes,
+            "share": share,
         }
         system = self.systems.get(path)
         if system is None:

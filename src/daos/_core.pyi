@@ -53,6 +53,7 @@ class Embedded:
         size: int | None = None,
         cache_bytes: int | None = None,
         memtable_bytes: int | None = None,
+        share: bool = False,
     ) -> Embedded:
         """Open a system, or make it.
 
@@ -61,6 +62,7 @@ class Embedded:
             create: Make it if it is not there; else `DER.NONEXIST`.
             targets: The number of targets of a new system; an existing one keeps its own.
             durability: 0 buffered, 1 interval, 2 synced.
+            share: Let other processes use it, or use it through the one that holds it; not of `:memory:`.
             size: Bytes that its files may have; None keeps what it was told before.
             cache_bytes: Memory for pages of its indexes; None for the default.
             memtable_bytes: When changes are merged into the base index; None for the default.

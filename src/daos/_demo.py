@@ -126,7 +126,7 @@ def clear(path: Path) -> None:
     if path.is_symlink():
         raise refusal
     try:
-        with open_system(path, create=False) as system:
+        with open_system(path, create=False, share=False) as system:
             ours = [pool.label for pool in system.pools()] == [POOL] and {
                 container.label for container in system.pool(POOL).containers()
             } <= {TREE, "mask"}  # "mask" was made by earlier versions

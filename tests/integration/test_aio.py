@@ -376,7 +376,7 @@ def test_loops_that_end_with_operations_under_way_leave_nothing_behind(tmp_path:
         sync.container("c", create=True).kv("k", create=True, keys="int")
 
     async def main() -> None:
-        pool = await daos.aio.open(tmp_path / "s")
+        pool = await daos.aio.open(tmp_path / "s", share=False)
         kv = await store(pool)
         # Cancelled by `asyncio.run` at the end, all at once with the loop.
         tasks = [asyncio.create_task(kv.put(key, b"v")) for key in range(100)]
@@ -417,7 +417,7 @@ def test_a_cancelled_open_leaves_nothing_open(tmp_path: Path) -> None:
             await task
         for _ in range(1000):
             try:
-                pool = await daos.aio.open(tmp_path / "s")
+                pool = await daos.aio.open(tmp_path / "s", share=False)
             except daos.BusyError:
                 await asyncio.sleep(0.005)
             else:

@@ -277,7 +277,7 @@ STATES: list[Row] = [
     ("deadline", lambda at: at.cont.run(lambda _: 1, deadline=-1), daos.InvalidError, DER.INVAL, "-1", "seconds"),
     (
         "open here",
-        lambda at: daos.open(at.folder / "x.daos"),
+        lambda at: daos.open(at.folder / "x.daos", share=False),
         daos.BusyError,
         DER.BUSY,
         f"process {os.getpid()}",

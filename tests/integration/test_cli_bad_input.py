@@ -428,7 +428,9 @@ def test_what_a_load_that_failed_half_way_left_of_a_new_array(tool: Tool, folder
 
 
 def test_a_system_held_by_another_process(tool: Tool, folder: Path, before: object) -> None:
-    hold = "import sys, daos; system = daos.open_system('sys'); print('held', flush=True); sys.stdin.read()"
+    hold = (
+        "import sys, daos; system = daos.open_system('sys', share=False); print('held', flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

@@ -30,7 +30,7 @@ def test_a_child_keeps_its_own_lock_when_it_drops_what_it_inherited(tmp_path: Pa
 
             def third() -> None:
                 with pytest.raises(daos.BusyError):
-                    daos.open_system(tmp_path / "s", create=False)
+                    daos.open_system(tmp_path / "s", create=False, share=False)
 
             assert in_child(third) == 0
 
@@ -60,7 +60,7 @@ def test_a_child_cannot_use_what_it_inherited_and_the_parent_goes_on(tmp_path: P
                 kv.get("a")
             assert caught.value.context["pid"] == os.getppid()
             with pytest.raises(daos.BusyError):
-                daos.open(tmp_path / "s")
+                daos.open(tmp_path / "s", share=False)
 
         assert in_child(child) == 0
         kv["b"] = b"2"

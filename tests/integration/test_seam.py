@@ -1,5 +1,7 @@
 """What the SDK relies on at the seam, asked of the fake that its tests use and of the native module alike.
 
+Of the native module twice: of a system that is held, and of one that another handle holds and this one reaches.
+
 A fake that answers differently would make those tests worthless; a native module that does would break the SDK.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -42,15 +44,25 @@ class Open(Protocol):
     def __call__(self, *, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore: ...
 
 
-@pytest.fixture(params=["fake", "native"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+@pytest.fixture(params=["fake", "native", "guest"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Return a function that opens the system of this test, made on first use."""
     open_core = FakeDisk().open if request.param == "fake" else system._open_core
+    shares = request.param == "guest"
+    holders: list[_seam.EmbeddedCore] = []
 
     def open_it(*, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore:
-        return open_core(str(tmp_path / "x.daos"), create=create, targets=targets, durability=0)
+        def one() -> _seam.EmbeddedCore:
+            path = str(tmp_path / "x.daos")
+            return open_core(path, create=create, targets=targets, durability=0, share=shares)
 
-    return open_it
+        if shares and not holders:
+            holders.append(one())
+        return one()
+
+    yield open_it
+    for holder in holders:
+        holder.close()
 
 
 @pytest.fixture
@@ -98,6 +110,7 @@ def test_a_system_keeps_what_was_made_over_a_close(opener: Open) -> None:
     core.close()
 
 
+@pytest.mark.parametrize("opener", ["fake", "native"], indirect=True)
 def test_one_at_a_time(opener: Open) -> None:
     core = opener()
     with pytest.raises(BusyError) as caught:

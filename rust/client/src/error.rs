@@ -17,6 +17,8 @@ pub struct Error {
     pub holder_pid: Option<u32>,
     /// A child process used what its parent opened.
     pub forked: bool,
+    /// It is known that nothing was changed, and nobody answered: the same may be asked again.
+    pub nothing_happened: bool,
 }
 
 /// The result of every call.
@@ -25,7 +27,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure with its number.
     pub fn new(der: Der, message: impl Into<String>) -> Self {
-        Self { der, message: message.into(), hint: None, holder_pid: None, forked: false }
+        Self {
+            der,
+            message: message.into(),
+            hint: None,
+            holder_pid: None,
+            forked: false,
+            nothing_happened: false,
+        }
     }
 
     /// The same with an advice.

@@ -10,7 +10,7 @@ use daos_types::{
     Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId,
     Packed, Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
 };
-use daos_wire::{Fetch, List, ListedPairs, Punch, ShardRef, Update};
+use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, ShardRef, Update};
 use std::sync::Arc;
 
 /// The akey of a flat object's values.
@@ -202,21 +202,20 @@ impl<R: Route + ?Sized> Kv<R> {
     }
 }
 
-/// A page of pairs of a flat object by a listing and a fetch for each key.
-pub(crate) fn list_and_fetch<R: Route + ?Sized>(
-    route: &R,
-    target: TargetIdx,
+/// A page of pairs of a flat object from a listing, by a fetch for each key.
+pub(crate) fn fetch_listed(
+    listed: ListedKeys,
     request: &List<'_>,
+    mut fetch: impl FnMut(&Fetch<'_>, &mut [FetchIod<'_>]) -> Result<()>,
 ) -> Result<ListedPairs> {
     let List { of, epoch, durability, .. } = *request;
-    let listed = route.list(target, request)?;
     let mut pairs = ListedPairs { next: listed.next, ..ListedPairs::default() };
     let mut value = Vec::new();
     for key in &listed.keys {
         value.clear();
         let mut noted = Noted { sink: &mut value, there: false };
         let mut iods = [FetchIod::new(AKEY, FetchValue::Single(&mut noted))];
-        route.fetch(target, &Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
+        fetch(&Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
         let [FetchIod { sum, .. }] = iods;
         if noted.there {
             checksum::push_packed(sum.get(), &mut pairs.sums);

@@ -11,6 +11,7 @@ mod object;
 mod plan;
 mod remote;
 mod route;
+mod service;
 mod survey;
 mod transaction;
 
@@ -20,8 +21,12 @@ pub use error::{Error, Result};
 pub use kv::{Kv, PairPage};
 pub use listing::KeyPage;
 pub use object::Object;
-pub use remote::{RemoteRoute, RemoteTarget};
+pub use remote::{Places, RemoteRoute, RemoteSystem, RemoteTarget};
 pub use route::{Route, Survey, Transact};
+pub use service::{
+    AttributeService, ContainerObjects, ContainerService, NewContainer, PoolService, SystemService,
+    SystemSpace, Transaction, TransactionEnd,
+};
 pub use survey::{DiffPage, ObjectPage, diff, objects};
 pub use transaction::TxRoute;
 

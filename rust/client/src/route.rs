@@ -41,7 +41,8 @@ pub trait Route: std::fmt::Debug + Send + Sync {
     /// One page of the keys of a flat key-value object, with their values. Where the other side does not do it in one walk, a
     /// page of keys is listed and each is fetched.
     fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
-        kv::list_and_fetch(self, target, request)
+        let listed = self.list(target, request)?;
+        kv::fetch_listed(listed, request, |request, iods| self.fetch(target, request, iods))
     }
 }
 
@@ -69,8 +70,8 @@ pub trait Transact: Route {
     /// Refuses what cannot be used any more, without waiting for anything.
     fn check(&self) -> Result<()>;
 
-    /// Begins a transaction: from here on it reads what is there now.
-    fn begin(&self) -> Result<Self::Draft>;
+    /// Begins a transaction: from here on it reads what is there now. What it promises when it has committed is `durability`.
+    fn begin(&self, durability: Durability) -> Result<Self::Draft>;
 
     /// As [`Route::update`], seen by the draft alone.
     fn draft_update(&self, draft: &mut Self::Draft, target: TargetIdx, request: &Update<'_>) -> Result<()>;
@@ -102,6 +103,17 @@ pub trait Transact: Route {
         target: TargetIdx,
         request: &List<'_>,
     ) -> Result<ListedKeys>;
+
+    /// As [`Route::list_pairs`], at the draft's epoch and with its changes.
+    fn draft_list_pairs(
+        &self,
+        draft: &mut Self::Draft,
+        target: TargetIdx,
+        request: &List<'_>,
+    ) -> Result<ListedPairs> {
+        let listed = self.draft_list(draft, target, request)?;
+        kv::fetch_listed(listed, request, |request, iods| self.draft_fetch(draft, target, request, iods))
+    }
 
     /// Commits a draft, all or nothing. `Der::TxRestart`: another changed what it read, and nothing happened.
     fn commit(&self, draft: Self::Draft, durability: Durability) -> Result<()>;

@@ -3,9 +3,10 @@
 
 use crate::error::{Error, Result};
 use crate::route::{Route, Transact};
+use crate::service::TransactionEnd;
 use daos_locks::Mutex;
 use daos_types::{Der, Durability, FetchIod, KeyFound, TargetIdx};
-use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
+use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, Query, Update};
 use std::sync::Arc;
 
 /// The way to the targets inside one transaction. Threads may share it: their operations go one after the other.
@@ -52,7 +53,7 @@ impl<R: Transact> TxRoute<R> {
         self.base.check()?;
         let mut state = self.state.lock();
         if matches!(*state, State::Fresh) {
-            *state = State::Open(self.base.begin()?);
+            *state = State::Open(self.base.begin(self.durability)?);
         }
         let State::Open(draft) = &mut *state else { return Err(state.closed()) };
         let result = operation(&self.base, draft);
@@ -61,10 +62,10 @@ impl<R: Transact> TxRoute<R> {
         }
         result
     }
+}
 
-    /// Commits it, all or nothing; then it takes no more operations. `Der::TxRestart`: another changed what it read, and nothing
-    /// happened.
-    pub fn commit(&self) -> Result<()> {
+impl<R: Transact> TransactionEnd for TxRoute<R> {
+    fn commit(&self) -> Result<()> {
         self.base.check()?;
         let mut state = self.state.lock();
         match &*state {
@@ -82,8 +83,7 @@ impl<R: Transact> TxRoute<R> {
         Ok(())
     }
 
-    /// Gives it up: nothing of it happens. Also the end of one that failed.
-    pub fn abort(&self) -> Result<()> {
+    fn abort(&self) -> Result<()> {
         self.base.check()?;
         let mut state = self.state.lock();
         match &*state {
@@ -120,5 +120,9 @@ impl<R: Transact> Route for TxRoute<R> {
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
         self.with(|base, draft| base.draft_list(draft, target, request))
+    }
+
+    fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
+        self.with(|base, draft| base.draft_list_pairs(draft, target, request))
     }
 }

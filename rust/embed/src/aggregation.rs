@@ -4,7 +4,7 @@ use crate::epochs::OpenEpochs;
 use crate::pool::Container;
 use crate::route::told;
 use crate::tables;
-use daos_client::Result;
+use daos_client::{ContainerObjects as _, Result};
 use daos_engine::HybridClock;
 use daos_types::{ContainerId, Epoch, PoolId};
 use daos_vos::{Aggregation, ShardNum, Store, VosError};

@@ -4,7 +4,7 @@ use crate::calls::Inside;
 use crate::pool::{Container, Pool};
 use crate::route::told;
 use crate::tables;
-use daos_client::{Error, Result};
+use daos_client::{ContainerObjects as _, Error, Result};
 use daos_types::{Der, Durability, limits};
 
 /// The form of a row; the length of the name, the name and the value follow it.

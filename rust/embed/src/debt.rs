@@ -15,7 +15,7 @@ thread_local! {
 
 /// What must be safe before the reply of one operation may be told.
 #[derive(Debug, Default)]
-pub(crate) struct Debt {
+pub struct Debt {
     system: Option<Held>,
     written: Lsn,
     durable: Lsn,
@@ -29,7 +29,7 @@ struct Held {
 }
 
 /// Runs an operation whose reply waits for nothing: what it would have waited for is answered beside its result.
-pub(crate) fn collect<R>(run: impl FnOnce() -> R) -> (R, Debt) {
+pub fn collect<R>(run: impl FnOnce() -> R) -> (R, Debt) {
     OWED.set(Some(Debt::default()));
     let result = run();
     (result, OWED.take().unwrap_or_default())
@@ -55,14 +55,14 @@ pub(crate) fn put_off(guard: &Guard, seen: Seen, durability: Durability) -> bool
 
 impl Debt {
     /// Whether there is nothing to wait for any more.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.system
             .as_ref()
             .is_none_or(|held| self.written == Lsn::ZERO && held.store.is_durable(self.durable))
     }
 
     /// Waits until the reply may be told.
-    pub(crate) fn settle(&self) -> Result<()> {
+    pub fn settle(&self) -> Result<()> {
         let Some(held) = &self.system else { return Ok(()) };
         held.store.wait(self.written, Durability::Buffered).map_err(told)?;
         held.store.wait(self.durable, Durability::Synced).map_err(told)

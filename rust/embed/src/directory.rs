@@ -17,6 +17,8 @@ const LOCK_NAME: &str = "lock";
 const SYSTEM_NAME: &str = "system";
 const NEW_NAME: &str = "system.new";
 const STORE_NAME: &str = "store";
+/// Where others reach it while it is open: a socket, and what becomes one.
+const SOCKET_NAMES: [&str; 2] = ["socket", "socket.new"];
 const MAGIC: &[u8; 8] = b"DAOSSYS\0";
 const FORMAT: u32 = 1;
 const HEAD_LEN: usize = 40;
@@ -141,6 +143,16 @@ impl Directory {
         Ok(Self { path: path.to_owned(), key, owner: Owner::here(), lock: Some(lock) })
     }
 
+    /// Where others reach the system while it is open.
+    pub(crate) fn socket_path(path: &Path) -> PathBuf {
+        path.join(SOCKET_NAMES[0])
+    }
+
+    /// Removes the socket of a holder that died.
+    pub(crate) fn remove_socket(&self) {
+        let _ = fs::remove_file(Self::socket_path(&self.path));
+    }
+
     /// Where the store's files are.
     pub(crate) fn store_path(&self) -> PathBuf {
         self.path.join(STORE_NAME)
@@ -212,7 +224,8 @@ fn create_durably(path: &Path) -> Result<()> {
 /// What a creation that was cut short leaves behind, and nothing else: no pool's shard was ever made.
 fn looks_unused(path: &Path) -> Result<bool> {
     for name in names(path)? {
-        if ![LOCK_NAME, STORE_NAME, NEW_NAME].contains(&name.as_str()) {
+        let ours = [LOCK_NAME, STORE_NAME, NEW_NAME];
+        if !ours.contains(&name.as_str()) && !SOCKET_NAMES.contains(&name.as_str()) {
             return Ok(false);
         }
     }
@@ -262,7 +275,7 @@ fn try_lock(lock: &File, path: &Path) -> Result<Option<u32>> {
 
 fn busy(path: &Path, pid: u32) -> Error {
     let mut error = Error::new(Der::Busy, format!("{} is open in process {pid}", path.display()))
-        .hint("close it there first; one process at a time uses an embedded system");
+        .hint("close it there first, or open it without share=False in both");
     error.holder_pid = Some(pid);
     error
 }

@@ -15,7 +15,7 @@ extern "C" fn in_child() {
 
 /// The process in which something was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub struct Owner {
     /// Children have another.
     generation: u64,
     pid: u32,
@@ -23,7 +23,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// This process.
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         // Not a `Once`: a child that was forked in the midst of it would wait for ever. Twice does no harm.
         if !REGISTERED.load(Ordering::Acquire) {
             // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec. A failure to register
@@ -35,12 +35,12 @@ impl Owner {
     }
 
     /// Whether this process is another than the owner.
-    pub(crate) fn is_forked(self) -> bool {
+    pub fn is_forked(self) -> bool {
         GENERATION.load(Ordering::Relaxed) != self.generation
     }
 
     /// Refuses what a child does with what it inherited.
-    pub(crate) fn check(self) -> Result<()> {
+    pub fn check(self) -> Result<()> {
         if !self.is_forked() {
             return Ok(());
         }

@@ -2,11 +2,11 @@
 
 use crate::pool::{Container, Pool};
 use crate::route::told;
-use crate::scrub::{self, ScrubChange, ScrubStatus};
+use crate::scrub;
 use crate::system::System;
 use crate::tables::{self, Row};
-use daos_client::{Error, Result};
-use daos_types::{Der, Durability};
+use daos_client::{ContainerObjects as _, Error, Result};
+use daos_types::{Der, Durability, ScrubChange, ScrubStatus};
 
 impl Pool {
     /// Gives it another label, and changes how it is scrubbed, both or none; durable at return. Handles that others hold go on telling
@@ -17,7 +17,7 @@ impl Pool {
         let _tables = self.system.tables.lock();
         let row = self.row()?;
         let settings = guard.scrubs.settings(self.uuid).with(scrub);
-        let (scrub_name, scrub_row) = (scrub::settings_name(self.uuid), settings.encode());
+        let (scrub_name, scrub_row) = (scrub::settings_name(self.uuid), scrub::encode_settings(settings));
         let also = (scrub != ScrubChange::default()).then_some((&scrub_name[..], &scrub_row[..]));
         let name = tables::pool_name(&self.uuid.0);
         let label_name = tables::pool_label_name;

@@ -4,13 +4,10 @@ use crate::calls::Inside;
 use crate::route::{EmbeddedRoute, told};
 use crate::system::{System, random_id};
 use crate::tables::{self, Row};
-use daos_client::array::default_chunk_size;
-use daos_client::{Array, ContainerRef, DiffPage, Error, Kv, Object, ObjectPage, Result, Route, Survey};
+use daos_client::{ContainerObjects as _, Error, Result, Route};
 use daos_locks::Mutex;
-use daos_placement::{ClassError, ObjectClass};
 use daos_types::checksum::PIECE_SIZE_MAX;
-use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId, TargetIdx};
-use daos_wire::{Check, Checked, Count, Counted};
+use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, PoolId};
 use std::sync::Arc;
 
 /// An open pool.
@@ -31,12 +28,12 @@ pub struct Container {
     pub(crate) uuid: ContainerId,
     /// Shared by the copies of a handle.
     pub(crate) label: Arc<Mutex<String>>,
-    props: Vec<u8>,
+    pub(crate) props: Vec<u8>,
     pub(crate) checksums: Checksums,
     /// As of when it is read; [`Epoch::MAX`] is now, all others are snapshots and do not change.
     pub(crate) epoch: Epoch,
     /// The way to its objects: the pool's, or that of a transaction.
-    route: Arc<dyn Route>,
+    pub(crate) route: Arc<dyn Route>,
 }
 
 impl Pool {
@@ -200,43 +197,9 @@ impl Container {
         &self.props
     }
 
-    /// The container as its objects know it.
-    fn by_ref(&self) -> ContainerRef {
-        ContainerRef { id: self.uuid, checksums: self.checksums }
-    }
-
-    /// The class of an object, settled for this pool.
-    fn resolved(&self, class: ObjectClass) -> Result<ObjectClass> {
-        class.resolve(self.pool.system.targets as u16, 1).map_err(unfit)
-    }
-
-    /// Begins a call on an object.
-    fn enter(&self, oid: ObjectId) -> Result<Inside<'_>> {
-        let open = self.pool.system.guard.enter()?;
-        self.resolved(ObjectClass { ordinal: oid.ordinal(), groups: oid.groups() })?;
-        Ok(open)
-    }
-
-    /// A key-value object by its id; nothing is stored by this.
-    pub fn kv(&self, oid: ObjectId) -> Result<Kv<dyn Route>> {
-        let _open = self.enter(oid)?;
-        let kv = Kv::open(Arc::clone(&self.route), self.by_ref(), oid, self.pool.system.durability)?;
-        Ok(kv.at(self.epoch))
-    }
-
     /// The same container, its objects by another way.
     pub(crate) fn by(&self, route: Arc<dyn Route>) -> Self {
         Self { route, ..self.clone() }
-    }
-
-    /// Refuses changes of a snapshot.
-    pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.epoch == Epoch::MAX {
-            return Ok(());
-        }
-        let message =
-            format!("this is a snapshot of container {:?}, as of epoch {}", self.label(), self.epoch);
-        Err(Error::new(Der::NoPerm, message).hint("snapshots do not change: write to the container itself"))
     }
 
     /// What the table says of it now.
@@ -244,71 +207,6 @@ impl Container {
         let row = self.pool.system.row(&self.pool.row_name(self.uuid))?;
         let gone = || Error::new(Der::ContNonexist, format!("container {:?} was destroyed", self.label()));
         Row::decode(&row.ok_or_else(gone)?)
-    }
-
-    /// An object by its id; nothing is stored by this.
-    pub fn object(&self, oid: ObjectId) -> Result<Object<dyn Route>> {
-        let _open = self.enter(oid)?;
-        let route = Arc::clone(&self.route);
-        Object::open(route, self.by_ref(), oid, self.pool.system.durability, self.epoch)
-    }
-
-    /// One page of the ids of its objects, in their order, behind one.
-    pub fn objects(&self, after: Option<ObjectId>, count_max: usize) -> Result<ObjectPage> {
-        let route = &*self.pool.route;
-        daos_client::objects(route, self.uuid, &[self.epoch], after, count_max, self.pool.system.durability)
-    }
-
-    /// A part of a check of all that it holds on a target, also what only snapshots show.
-    pub fn check(&self, target: TargetIdx, from: Option<&[u8]>, budget: usize) -> Result<Checked> {
-        let durability = self.pool.system.durability;
-        self.pool.route.check(target, &Check { cont: self.uuid, from, budget, durability })
-    }
-
-    /// A part of a count of all that it holds on a target, also what only snapshots show.
-    pub fn count(&self, target: TargetIdx, from: Option<&[u8]>, budget: usize) -> Result<Counted> {
-        let durability = self.pool.system.durability;
-        self.pool.route.count(target, &Count { cont: self.uuid, from, budget, durability })
-    }
-
-    /// One page of what differs here from an earlier snapshot.
-    pub fn diff(&self, before: Epoch, anchor: Option<&[u8]>, count_max: usize) -> Result<DiffPage> {
-        let epochs = (before, self.epoch);
-        daos_client::diff(
-            &*self.pool.route,
-            self.uuid,
-            epochs,
-            anchor,
-            count_max,
-            self.pool.system.durability,
-        )
-    }
-
-    /// Makes an array that stores its sizes; without a size of chunks, 1 MiB of cells.
-    pub fn array_create(
-        &self,
-        oid: ObjectId,
-        cell_size: u64,
-        chunk_size: Option<u64>,
-    ) -> Result<Array<dyn Route>> {
-        let _open = self.enter(oid)?;
-        self.check_writable()?;
-        let route = Arc::clone(&self.route);
-        let chunk_size = chunk_size.unwrap_or_else(|| default_chunk_size(cell_size));
-        Array::create(route, self.by_ref(), oid, self.pool.system.durability, cell_size, chunk_size)
-    }
-
-    /// Opens an array that stores its sizes.
-    pub fn array_open(&self, oid: ObjectId) -> Result<Array<dyn Route>> {
-        let _open = self.enter(oid)?;
-        let route = Arc::clone(&self.route);
-        Array::open(route, self.by_ref(), oid, self.pool.system.durability, self.epoch)
-    }
-
-    /// A fresh object id of a type and a class, by its name.
-    pub fn generate_oid(&self, kind: ObjectType, class: &str) -> Result<ObjectId> {
-        let class = self.resolved(ObjectClass::from_name(class).map_err(unfit)?)?;
-        Ok(ObjectId::generate(kind, class.ordinal, class.groups, 0, self.alloc_oids(1)?))
     }
 
     /// The first of `count` numbers that this container has not given before; durable at return.
@@ -331,10 +229,4 @@ impl Container {
         store.with_room(commit).map_err(told)?;
         Ok(given + 1)
     }
-}
-
-/// Why a class cannot be had, as the caller is told it.
-#[allow(clippy::needless_pass_by_value)] // what `map_err` hands over
-fn unfit(error: ClassError) -> Error {
-    Error::new(Der::Inval, error.to_string()).hint("use a class without redundancy: S1 to SX")
 }

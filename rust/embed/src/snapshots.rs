@@ -3,20 +3,11 @@
 use crate::pool::Container;
 use crate::route::{Guard, told};
 use crate::tables;
-use daos_client::{Error, Result};
-use daos_types::{ContainerId, Der, Durability, Epoch, PoolId, limits};
+use daos_client::{ContainerObjects as _, Error, Result};
+use daos_types::{ContainerId, Der, Durability, Epoch, PoolId, Snapshot, limits};
 
 /// The form of a row; a name may follow it.
 const VERSION: u8 = 1;
-
-/// A snapshot of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// What is visible in it: all that was written up to here.
-    pub epoch: Epoch,
-    /// Unique in the container.
-    pub name: Option<String>,
-}
 
 impl Container {
     /// Takes a snapshot; durable at return, with all that was acknowledged before.

@@ -15,7 +15,7 @@ use daos_types::{Checksums, Der, Durability, PoolId, TargetIdx};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
 use daos_vos::{Rows, Space, Store, StoreOptions, VosError};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -77,14 +77,32 @@ pub struct System {
     routes: Mutex<HashMap<PoolId, Arc<EmbeddedRoute>>>,
     /// Held while tables change.
     pub(crate) tables: Mutex<()>,
-    directory: Mutex<Option<Directory>>,
+    /// What is kept goes first.
+    directory: Mutex<Option<(Option<Kept>, Directory)>>,
 }
 
-impl System {
-    /// Opens the system in a directory, alone.
-    pub fn open(path: &Path, options: &Options) -> Result<Arc<Self>> {
-        check(options)?;
-        let (directory, head) = Directory::take(path, options.create)?;
+/// What a system keeps as long as it holds its directory: dropped before others may have that.
+pub type Kept = Box<dyn std::fmt::Debug + Send + Sync>;
+
+/// A directory that this process holds, its system not opened yet.
+#[derive(Debug)]
+pub struct Taken {
+    directory: Directory,
+    head: Option<SystemHead>,
+    options: Options,
+    kept: Option<Kept>,
+}
+
+impl Taken {
+    /// Keeps something as long as the directory is held.
+    pub fn keep(&mut self, kept: Kept) {
+        self.kept = Some(kept);
+    }
+
+    /// Opens its system: recovers what was acknowledged, or makes it.
+    pub fn open(self) -> Result<Arc<System>> {
+        let Self { directory, head, options, kept } = self;
+        let options = &options;
         let store_path = directory.store_path();
         let fresh = head.is_none();
         if fresh && store_path.exists() {
@@ -109,7 +127,28 @@ impl System {
         } else {
             Store::open(media, head.identity, store_options(options)).map_err(told)?.0
         };
-        Self::start(store, head.targets, options, Some(directory))
+        System::start(store, head.targets, options, Some((kept, directory)))
+    }
+}
+
+impl System {
+    /// Takes a system's directory, alone, and makes it if that is wanted.
+    pub fn take(path: &Path, options: &Options) -> Result<Taken> {
+        check(options)?;
+        let (directory, head) = Directory::take(path, options.create)?;
+        // Whoever listened there has died.
+        directory.remove_socket();
+        Ok(Taken { directory, head, options: options.clone(), kept: None })
+    }
+
+    /// Where others reach the system in a directory, if its holder lets them.
+    pub fn socket_path(path: &Path) -> PathBuf {
+        Directory::socket_path(path)
+    }
+
+    /// Opens the system in a directory, alone.
+    pub fn open(path: &Path, options: &Options) -> Result<Arc<Self>> {
+        Self::take(path, options)?.open()
     }
 
     /// A system in memory, gone when it is closed.
@@ -126,7 +165,7 @@ impl System {
         store: Store,
         targets: u32,
         options: &Options,
-        directory: Option<Directory>,
+        directory: Option<(Option<Kept>, Directory)>,
     ) -> Result<Arc<Self>> {
         let store = Arc::new(store);
         let clock = Arc::new(HybridClock::new(Arc::new(OsClock), store.epoch_ceiling()));
@@ -425,6 +464,7 @@ pub(crate) fn random_id() -> Result<[u8; 16]> {
 mod tests {
     use super::*;
     use crate::debt;
+    use daos_client::ContainerObjects as _;
     use daos_types::{Cond, Epoch, ObjectId, ObjectType};
 
     /// A system on disk in a directory of a test, gone with it.

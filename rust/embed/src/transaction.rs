@@ -3,45 +3,26 @@
 use crate::epochs::OpenEpoch;
 use crate::pool::Container;
 use crate::route::{EmbeddedRoute, told};
-use daos_client::{Error, Result, Route, Transact, TxRoute};
+use daos_client::{ContainerObjects as _, Error, Result, Route, Transact, Transaction, TxRoute};
 use daos_engine::target::{Draft, Target};
 use daos_types::{Der, Durability, Epoch, FetchIod, KeyFound, TargetIdx, limits};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A transaction of a container.
-#[derive(Debug, Clone)]
-pub struct Transaction {
-    route: Arc<TxRoute<EmbeddedRoute>>,
-    cont: Container,
-}
-
 impl Container {
-    /// A transaction; it begins with its first operation.
+    /// A transaction; it begins with its first operation. When it has committed it is as durable as the system was opened for.
     pub fn transaction(&self) -> Result<Transaction> {
+        self.transaction_as(self.pool.system.durability)
+    }
+
+    /// The same, as durable as is said here.
+    pub(crate) fn transaction_as(&self, durability: Durability) -> Result<Transaction> {
         let _open = self.pool.system.guard.enter()?;
         self.check_writable()?;
-        let route = Arc::new(TxRoute::new(Arc::clone(&self.pool.route), self.pool.system.durability));
-        let by: Arc<dyn Route> = Arc::<TxRoute<EmbeddedRoute>>::clone(&route);
-        Ok(Transaction { cont: self.by(by), route })
-    }
-}
-
-impl Transaction {
-    /// The container: objects that are opened in it are read and changed in the transaction. All else of it is not part of that.
-    pub fn container(&self) -> &Container {
-        &self.cont
-    }
-
-    /// Commits it, all or nothing: when this returns it is as durable as the system was opened for.
-    pub fn commit(&self) -> Result<()> {
-        self.route.commit()
-    }
-
-    /// Gives it up.
-    pub fn abort(&self) -> Result<()> {
-        self.route.abort()
+        let end = Arc::new(TxRoute::new(Arc::clone(&self.pool.route), durability));
+        let by: Arc<dyn Route> = Arc::<TxRoute<EmbeddedRoute>>::clone(&end);
+        Ok(Transaction { container: Arc::new(self.by(by)), end })
     }
 }
 
@@ -87,7 +68,7 @@ impl Transact for EmbeddedRoute {
         self.guard.enter().map(drop)
     }
 
-    fn begin(&self) -> Result<OpenDraft> {
+    fn begin(&self, _: Durability) -> Result<OpenDraft> {
         let _open = self.guard.enter()?;
         let note = |epoch: Epoch| self.guard.epochs.open(epoch, Instant::now());
         let epoch = self.target(TargetIdx(0))?.read_epoch(note).map_err(told)?;

@@ -1,9 +1,6 @@
-//! The engine: targets that answer requests, as structs or as messages, synchronous and free of threads; around them what serves one
-//! to a network.
+//! The engine: targets that answer requests, synchronous and free of threads.
 
 pub mod clock;
-pub mod host;
-pub mod serve;
 pub mod target;
 
 pub use clock::{HybridClock, WallClock};

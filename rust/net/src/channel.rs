@@ -561,6 +561,8 @@ fn over_time() -> NetError {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.close();
+        if self.link.is_own() {
+            self.close();
+        }
     }
 }

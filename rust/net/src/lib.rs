@@ -15,8 +15,10 @@ mod moment;
 mod service;
 pub mod serving;
 mod session;
+mod socket;
 pub mod tcp;
 mod transport;
+pub mod unix;
 
 pub use call::{Call, Receive, Reply};
 pub use channel::{Channel, Sent};

@@ -26,4 +26,9 @@ pub trait Link: Debug + Send + Sync {
 
     /// Both directions end now; whoever waits returns.
     fn close(&self);
+
+    /// Whether it is this process's: a child that was forked must leave its parent's connections alone, and say nothing on them.
+    fn is_own(&self) -> bool {
+        true
+    }
 }

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::link::Link;
 use crate::service::Service;
 use crate::serving::Identity;
+use crate::socket::Maker;
 use daos_locks::{Condvar, Mutex};
 use daos_types::Der;
 use std::fmt::Debug;
@@ -50,6 +51,7 @@ pub struct Endpoint {
     address: String,
     limits: Limits,
     hello: Hello,
+    maker: Maker,
     state: Mutex<State>,
     opened: Condvar,
 }
@@ -78,6 +80,7 @@ impl Endpoint {
             address: address.to_owned(),
             limits,
             hello,
+            maker: Maker::here(),
             state: Mutex::new(state),
             opened: Condvar::new(),
         }
@@ -87,6 +90,12 @@ impl Endpoint {
     ///
     /// After a failure to connect nothing is tried for a while: until then calls fail at once, with the time after which to try again.
     pub fn call(&self, call: &Call<'_>, into: &mut dyn Receive) -> Result<()> {
+        if !self.maker.is_here() {
+            // Before any lock: nobody may be there to let go of it.
+            let message =
+                format!("the connection to {} belongs to the process that forked this one", self.address);
+            return Err(NetError::before(Der::NoHdl, message).hint("connect again in this process"));
+        }
         let deadline = self.transport.now().after(call.timeout);
         let left = || deadline.since(self.transport.now());
         let channel = self.channel(left())?;

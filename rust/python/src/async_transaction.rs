@@ -19,12 +19,12 @@ impl AsyncTransaction {
     /// Commits it, all or nothing.
     fn commit(&self, py: Python<'_>, queue: &EventQueue, future: Py<PyAny>) -> PyResult<bool> {
         let transaction = self.0.clone_ref(py);
-        queue.submit(py, future, 0, move || transaction.get().0.commit())
+        queue.submit(py, future, 0, move || transaction.get().0.end.commit())
     }
 
     /// Gives it up.
     fn abort(&self, py: Python<'_>, queue: &EventQueue, future: Py<PyAny>) -> PyResult<bool> {
         let transaction = self.0.clone_ref(py);
-        queue.submit(py, future, 0, move || transaction.get().0.abort())
+        queue.submit(py, future, 0, move || transaction.get().0.end.abort())
     }
 }

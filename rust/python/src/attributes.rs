@@ -1,12 +1,14 @@
 //! `Attributes`: of a pool or a container.
 
 use crate::errors::OrRaise;
+use daos_client::AttributeService;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+use std::sync::Arc;
 
 /// The attributes of a pool or container.
 #[pyclass(frozen, module = "daos._core")]
-pub(crate) struct Attributes(pub(crate) daos_embed::Attributes);
+pub(crate) struct Attributes(pub(crate) Arc<dyn AttributeService>);
 
 // Arguments that Python hands over are owned by the call.
 #[allow(clippy::needless_pass_by_value)]

@@ -6,10 +6,11 @@ use crate::errors::OrRaise;
 use crate::kv::KV;
 use crate::object::Object;
 use crate::transaction::Transaction;
-use daos_client::Error;
+use daos_client::{ContainerObjects as _, ContainerService, Error};
 use daos_types::{Der, Epoch, How, KeyDifference, ObjectId, ObjectType, Tally, TargetIdx};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::sync::Arc;
 
 /// What a part of a check counted; object id and what is wrong with it; where to go on.
 type CheckedPart<'py> = ((u64, u64, u64, u64), Vec<(Option<OidHalves>, String)>, Option<Bound<'py, PyBytes>>);
@@ -23,7 +24,7 @@ type Difference<'py> = (u64, u64, Bound<'py, PyBytes>, Bound<'py, PyBytes>, u8, 
 
 /// An open container.
 #[pyclass(frozen, module = "daos._core")]
-pub(crate) struct Container(pub(crate) daos_embed::Container);
+pub(crate) struct Container(pub(crate) Arc<dyn ContainerService>);
 
 #[pymethods]
 impl Container {
@@ -62,7 +63,7 @@ impl Container {
 
     /// A transaction.
     fn transaction(&self, py: Python<'_>) -> PyResult<Transaction> {
-        Ok(Transaction(self.0.transaction().or_raise(py)?))
+        Ok(Transaction(self.0.transaction(self.0.durability()).or_raise(py)?))
     }
 
     /// Makes an array.

@@ -2,7 +2,9 @@
 
 use crate::errors::OrRaise;
 use crate::pool::Pool;
+use daos_client::{Result, SystemService};
 use daos_embed::{Options, System};
+use daos_host::open_shared;
 use daos_types::Durability;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 /// One system, opened by this process alone.
 #[pyclass(frozen, module = "daos._core")]
 pub(crate) struct Embedded {
-    system: Arc<System>,
+    system: Arc<dyn SystemService>,
 }
 
 #[pymethods]
@@ -20,7 +22,7 @@ impl Embedded {
     /// Opens a system, or makes it.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (path, *, create, targets, durability, size = None, cache_bytes = None, memtable_bytes = None))]
+    #[pyo3(signature = (path, *, create, targets, durability, size = None, cache_bytes = None, memtable_bytes = None, share = false))]
     fn open(
         py: Python<'_>,
         path: &str,
@@ -30,14 +32,18 @@ impl Embedded {
         size: Option<u64>,
         cache_bytes: Option<usize>,
         memtable_bytes: Option<usize>,
+        share: bool,
     ) -> PyResult<Self> {
         let durability = Durability::from_number(durability)
             .ok_or_else(|| PyValueError::new_err("durability is 0 (buffered), 1 (interval) or 2 (synced)"))?;
         let options =
             Options { create, targets, durability, memtable_bytes_max: memtable_bytes, cache_bytes, size };
-        let open = || match path {
-            ":memory:" => System::in_memory(&options),
-            path => System::open(Path::new(path), &options),
+        let open = || -> Result<Arc<dyn SystemService>> {
+            Ok(match path {
+                ":memory:" => System::in_memory(&options)?,
+                path if share => open_shared(Path::new(path), &options)?,
+                path => System::open(Path::new(path), &options)?,
+            })
         };
         Ok(Self { system: py.detach(open).or_raise(py)? })
     }
@@ -61,12 +67,12 @@ impl Embedded {
 
     /// Creates a pool.
     fn pool_create(&self, py: Python<'_>, label: &str, props: &[u8]) -> PyResult<Pool> {
-        Ok(Pool(py.detach(|| self.system.pool_create(label, props)).or_raise(py)?))
+        Ok(Pool(py.detach(|| Arc::clone(&self.system).pool_create(label, props)).or_raise(py)?))
     }
 
     /// Opens a pool.
     fn pool_open(&self, py: Python<'_>, label_or_uuid: &str) -> PyResult<Pool> {
-        Ok(Pool(py.detach(|| self.system.pool_open(label_or_uuid)).or_raise(py)?))
+        Ok(Pool(py.detach(|| Arc::clone(&self.system).pool_open(label_or_uuid)).or_raise(py)?))
     }
 
     /// Destroys a pool with all its containers.

@@ -3,10 +3,10 @@
 use crate::attributes::Attributes;
 use crate::container::Container;
 use crate::errors::OrRaise;
-use daos_client::Error;
-use daos_embed::{ScrubChange, ScrubMode, ScrubStatus};
-use daos_types::{ChecksumKind, Checksums, Der};
+use daos_client::{Error, NewContainer, PoolService};
+use daos_types::{ChecksumKind, Checksums, Der, ScrubChange, ScrubMode, ScrubStatus};
 use pyo3::prelude::*;
+use std::sync::Arc;
 
 /// Mode, seconds from pass to pass, threshold.
 type ScrubSet = (u8, u32, u32);
@@ -15,7 +15,7 @@ type ScrubFound = (bool, u64, u64, u64, Vec<String>, Option<u64>, Option<u64>);
 
 /// An open pool.
 #[pyclass(frozen, module = "daos._core")]
-pub(crate) struct Pool(pub(crate) daos_embed::Pool);
+pub(crate) struct Pool(pub(crate) Arc<dyn PoolService>);
 
 #[pymethods]
 impl Pool {
@@ -60,8 +60,8 @@ impl Pool {
     }
 
     /// Its attributes.
-    fn attributes(&self) -> Attributes {
-        Attributes(self.0.attributes())
+    fn attributes(&self, py: Python<'_>) -> PyResult<Attributes> {
+        self.0.attributes().or_raise(py).map(Attributes)
     }
 
     /// Creates a container whose data is summed as told: by which algorithm, over how much of an array, whether the target
@@ -82,7 +82,8 @@ impl Pool {
                 .or_raise(py);
         }
         let checksums = Checksums { kind, piece_size, server_verifies };
-        let create = || self.0.container_create_summed(label, props, checksums, scrub_disabled);
+        let new = NewContainer { label, props, checksums, scrub_disabled };
+        let create = || self.0.container_create(&new);
         Ok(Container(py.detach(create).or_raise(py)?))
     }
 

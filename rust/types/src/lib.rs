@@ -17,6 +17,8 @@ pub mod object_id;
 pub mod packed;
 pub mod part;
 pub mod query;
+pub mod scrub;
+pub mod snapshot;
 mod tally;
 
 pub use checksum::{ChecksumKind, Checksums, FetchedSums, IodSums, Sums, ValueSum};
@@ -32,4 +34,6 @@ pub use object_id::{ObjectId, ObjectType};
 pub use packed::Packed;
 pub use part::Part;
 pub use query::{AkeyQuery, KeyFound, KeyQuery};
+pub use scrub::{ScrubChange, ScrubMode, ScrubSettings, ScrubStatus};
+pub use snapshot::Snapshot;
 pub use tally::Tally;

@@ -67,6 +67,11 @@ impl<'a, 'p, P: PayloadLen> Decoder<'a, 'p, P> {
         }
     }
 
+    /// What has not been read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
     /// All must have been read, and all payloads used.
     pub(crate) fn end(&self) -> Result<()> {
         if self.at < self.body.len() {

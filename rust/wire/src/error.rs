@@ -32,6 +32,12 @@ pub enum WireError {
         /// The bytes that the body names; 0 where it names none.
         named: usize,
     },
+    /// A control message that is none.
+    #[error("a control message: {why}")]
+    Control {
+        /// What is wrong with it.
+        why: String,
+    },
     /// More than a message can hold.
     #[error("{what}: {len}, at most {max}")]
     TooLong {
@@ -48,7 +54,9 @@ impl WireError {
     /// The code that a peer or caller is told.
     pub fn der(&self) -> Der {
         match self {
-            Self::Version { .. } | Self::Malformed { .. } | Self::Payload { .. } => Der::Proto,
+            Self::Version { .. } | Self::Malformed { .. } | Self::Payload { .. } | Self::Control { .. } => {
+                Der::Proto
+            }
             Self::TooLong { what: KEY, .. } => Der::Key2big,
             Self::TooLong { .. } => Der::Overflow,
         }

@@ -143,3 +143,16 @@ fn replies() {
         Ok(Owned::of(Counted::decode(body, payloads)?.encode()))
     });
 }
+
+#[test]
+fn controls() {
+    let corpus: Vec<Vec<u8>> =
+        samples::controls().iter().filter_map(|request| encode_control(request).ok()).collect();
+    fuzz("message control", &corpus, &unsealed, |bytes| {
+        let Ok(request) = decode_control::<Control>(bytes) else { return false };
+        // A map may have its entries in any order, so the bytes need not be the same again.
+        let again = encode_control(&request).unwrap_or_default();
+        assert_eq!(decode_control::<Control>(&again), Ok(request));
+        true
+    });
+}

@@ -1,18 +1,21 @@
 //! Requests as typed structs: what a client asks of one target, what it is answered, and the bytes of both,
 //! `docs/formats/messages.md`. A file per request.
 
+pub mod control;
 mod decoder;
 mod encoder;
 mod error;
 mod fetch;
 pub mod limits;
 mod list;
+mod msgpack;
 mod opcode;
 mod punch;
 mod query;
 mod survey;
 mod update;
 
+pub use control::{CONTROL, Control, decode_control, encode_control};
 pub use encoder::Encoded;
 pub use error::WireError;
 pub use fetch::{Fetch, FetchReply, ReadFetch, ReadFetchReply};
@@ -34,7 +37,7 @@ pub struct ShardRef {
     pub oid: UnitOid,
 }
 
-/// A reply that says nothing but that it was done: that of an update or punch.
+/// The body of a request or reply that says nothing but its version: that an update was done, that a transaction is to begin.
 pub fn encode_done() -> Encoded<'static> {
     Encoded { body: limits::BODY_VERSION.to_le_bytes().to_vec(), payloads: Vec::new() }
 }
@@ -42,6 +45,21 @@ pub fn encode_done() -> Encoded<'static> {
 /// Checks that a body is that of [`encode_done`].
 pub fn decode_done(body: &[u8], payloads: &[&[u8]]) -> Result<(), WireError> {
     decoder::Decoder::new(body, payloads)?.end()
+}
+
+/// The reply to the begin of a transaction: its handle.
+pub fn encode_handle(handle: u64) -> Encoded<'static> {
+    let mut encoded = encode_done();
+    encoded.body.extend_from_slice(&handle.to_le_bytes());
+    encoded
+}
+
+/// The handle in a body of [`encode_handle`].
+pub fn decode_handle(body: &[u8], payloads: &[&[u8]]) -> Result<u64, WireError> {
+    let mut decoder = decoder::Decoder::new(body, payloads)?;
+    let handle = decoder.u64()?;
+    decoder.end()?;
+    Ok(handle)
 }
 
 #[cfg(test)]

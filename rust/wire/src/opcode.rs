@@ -24,11 +24,17 @@ pub enum Opcode {
     Check = 9,
     /// [`crate::Count`].
     Count = 10,
+    /// Begins a transaction of the handle's container; the body says nothing, the reply is a handle.
+    TxBegin = 11,
+    /// Commits the transaction that is the handle; the bodies say nothing.
+    TxCommit = 12,
+    /// Gives the transaction up that is the handle; the bodies say nothing.
+    TxAbort = 13,
 }
 
 impl Opcode {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Update,
         Self::Fetch,
         Self::List,
@@ -39,6 +45,9 @@ impl Opcode {
         Self::Diff,
         Self::Check,
         Self::Count,
+        Self::TxBegin,
+        Self::TxCommit,
+        Self::TxAbort,
     ];
 
     /// The one with a number; `None` for an unknown one.
@@ -48,6 +57,6 @@ impl Opcode {
 
     /// Whether the request changes anything: to do it twice is not the same as once.
     pub const fn changes(self) -> bool {
-        matches!(self, Self::Update | Self::Punch)
+        matches!(self, Self::Update | Self::Punch | Self::TxCommit)
     }
 }

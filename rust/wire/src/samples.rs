@@ -1,11 +1,13 @@
 //! Messages of every kind, for the tests.
 
+use crate::control::Summing;
 use crate::*;
 use daos_types::{
     AkeyQuery, ArrayFetch, ChecksumKind, Checksums, Cond, Durability, Epoch, Extent, FetchIod, FetchValue,
     How, Iod, IodSums, IodValue, KeyDifference, KeyFound, KeyQuery, ObjectId, Punched, ShardIdx, Sums, Tally,
     UnitOid,
 };
+use serde_bytes::ByteBuf;
 
 /// A message with payloads of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,4 +203,46 @@ pub(crate) fn fetch_reply(long: usize) -> Owned {
         Ok::<(), ()>(())
     });
     Owned::of(served.unwrap().unwrap().encode())
+}
+
+/// A control request of each kind.
+pub(crate) fn controls() -> Vec<Control> {
+    let text = || "a label".to_owned();
+    let bytes = || ByteBuf::from(vec![0x80, 7]);
+    vec![
+        Control::SystemTargets,
+        Control::SystemSpace,
+        Control::PoolList,
+        Control::PoolCreate { label: text(), props: bytes() },
+        Control::PoolConnect { pool: text() },
+        Control::PoolDestroy { pool: text() },
+        Control::PoolChange {
+            label: Some(text()),
+            scrub_mode: None,
+            scrub_freq: Some(60),
+            scrub_thresh: None,
+        },
+        Control::PoolScrubStatus,
+        Control::ContainerList,
+        Control::ContainerCreate {
+            label: text(),
+            props: bytes(),
+            checksums: Summing { kind: 3, piece_size: 32 << 10, server_verifies: true },
+            scrub_disabled: false,
+        },
+        Control::ContainerOpen { container: text() },
+        Control::ContainerDestroy { container: text() },
+        Control::ContainerSetLabel { label: text() },
+        Control::ContainerAllocOids { count: u64::MAX },
+        Control::ContainerAggregate,
+        Control::SnapshotCreate { name: Some(text()) },
+        Control::SnapshotList,
+        Control::SnapshotCheck { epoch: 1 << 60 },
+        Control::SnapshotDestroy { first: 1, last: 2 },
+        Control::SnapshotRollback { epoch: 5 },
+        Control::AttributeSet { items: vec![(text(), bytes())] },
+        Control::AttributeGet { names: vec![text(), text()] },
+        Control::AttributeList,
+        Control::AttributeRemove { names: vec![text()] },
+    ]
 }

@@ -1,7 +1,7 @@
 use crate::samples::{self, Owned};
 use crate::*;
 use daos_types::{
-    Checksums, Cond, Durability, Epoch, Extent, FetchValue, Iod, IodSums, IodValue, KeyFound, ObjectId,
+    Checksums, Cond, Der, Durability, Epoch, Extent, FetchValue, Iod, IodSums, IodValue, KeyFound, ObjectId,
     ShardIdx, UnitOid,
 };
 use proptest::collection::vec;
@@ -191,7 +191,7 @@ fn opcodes_have_the_numbers_of_the_page() {
         assert_eq!(opcode as u16 as usize, nth + 1);
         assert_eq!(Opcode::from_number(opcode as u16), Some(opcode));
     }
-    assert_eq!((Opcode::from_number(0), Opcode::from_number(11)), (None, None));
+    assert_eq!((Opcode::from_number(0), Opcode::from_number(14)), (None, None));
     assert!(Opcode::Update.changes() && Opcode::Punch.changes() && !Opcode::Fetch.changes());
 }
 
@@ -283,4 +283,44 @@ proptest! {
         let message = Owned::of(list.encode());
         prop_assert_eq!(said(&List::decode(durability, &message.body, &[]).unwrap()), said(&list));
     }
+}
+
+#[test]
+fn control_requests_come_back_as_other_languages_write_them() {
+    for request in samples::controls() {
+        let body = encode_control(&request).unwrap();
+        assert_eq!(decode_control::<Control>(&body).unwrap(), request);
+    }
+    // {"type": "container_open", "container": "c"}, by hand.
+    let mut body = vec![1, 0, 0x82, 0xA4];
+    body.extend_from_slice(b"type\xAEcontainer_open\xA9container\xA1c");
+    let request = Control::ContainerOpen { container: "c".to_owned() };
+    assert_eq!(encode_control(&request).unwrap(), body);
+    assert_eq!(decode_control::<Control>(&body).unwrap(), request);
+
+    for (wrong, why) in [
+        (&[1, 0][..], "nothing"),
+        (&[2, 0, 0xC0], "another version"),
+        (&[1, 0, 0x81, 0xA4, b't', b'y', b'p', b'e', 0xA1, b'x'], "an unknown type"),
+        (&[1, 0, 0xDD, 0xFF, 0xFF, 0xFF, 0xFF], "a long list of nothing"),
+        (&[1, 0, 0x91, 0x91, 0x91, 0x91, 0x91], "lists that do not end"),
+    ] {
+        assert_eq!(decode_control::<Control>(wrong).unwrap_err().der(), Der::Proto, "{why}");
+    }
+    body.push(0);
+    assert_eq!(
+        decode_control::<Control>(&body).unwrap_err().to_string(),
+        "a control message: more than one value"
+    );
+    let deep: Vec<u8> = [&[1, 0][..], &[0x91; 10_000], &[0xC0]].concat();
+    assert_eq!(decode_control::<Control>(&deep).unwrap_err().der(), Der::Proto);
+    let unknown = encode_control(&("type", "pool_list")).unwrap();
+    assert!(decode_control::<Control>(&unknown).is_err(), "a list is no request");
+}
+
+#[test]
+fn what_changes_nothing_may_be_asked_again() {
+    let changing = samples::controls().into_iter().filter(Control::changes).count();
+    assert_eq!(changing, 13, "opening and looking are no changes");
+    assert!(Control::ContainerAggregate.is_long() && !Control::PoolList.is_long());
 }

@@ -121,6 +121,7 @@ def open_system(
     durability: Durability = "synced",
     size: int | str | None = None,
     cache: int | str | None = None,
+    share: bool = True,
 ) -> _Opening[System]:
     """Open a system in this process; await it, or enter it by `async with`.
 
@@ -130,7 +131,7 @@ def open_system(
     async def start() -> System:
         home = Home()
         options = partial(sync_face.open_system, create=create, targets=targets, durability=durability)
-        return System(await home.call(lambda: options(path, size=size, cache=cache)), home)
+        return System(await home.call(lambda: options(path, size=size, cache=cache, share=share)), home)
 
     return _Opening(start)
 
@@ -144,6 +145,7 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
     durability: Durability = "synced",
     size: int | str | None = None,
     cache: int | str | None = None,
+    share: bool = True,
 ) -> _Opening[Pool]:
     """Open a pool of a system in this process; await it, or enter it by `async with`, which closes the system.
 
@@ -153,7 +155,7 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
     async def start() -> Pool:
         home = Home()
         options = partial(sync_face.open, pool=pool, create=create, targets=targets, durability=durability)
-        sync = await home.call(lambda: options(path, size=size, cache=cache))
+        sync = await home.call(lambda: options(path, size=size, cache=cache, share=share))
         return Pool(sync, System(sync.system, home), home, owns_system=True)
 
     return _Opening(start)

@@ -148,11 +148,24 @@ class System:
 
 
 def _open_core(
-    path: str, *, create: bool, targets: int, durability: int, size: int | None = None, cache_bytes: int | None = None
+    path: str,
+    *,
+    create: bool,
+    targets: int,
+    durability: int,
+    size: int | None = None,
+    cache_bytes: int | None = None,
+    share: bool = True,
 ) -> EmbeddedCore:
     """Open the native system; the one place that does, so that a test can put a fake here."""
     return _core.Embedded.open(
-        path, create=create, targets=targets, durability=durability, cache_bytes=cache_bytes, size=size
+        path,
+        create=create,
+        targets=targets,
+        durability=durability,
+        cache_bytes=cache_bytes,
+        size=size,
+        share=share,
     )
 
 
@@ -164,8 +177,9 @@ def open_system(
     durability: Durability = "synced",
     size: int | str | None = None,
     cache: int | str | None = None,
+    share: bool = True,
 ) -> System:
-    """Open a system in this process, which then holds it alone.
+    """Open a system: hold it, or use it through the process that does.
 
     Args:
         path: Its directory; `:memory:` for one that is gone when it is closed.
@@ -177,9 +191,13 @@ def open_system(
             last second; `buffered`, it survives the death of the process.
         cache: Bytes of memory for pages of its indexes that were read, as `size`, at least 1 MiB; used as far as it is
             needed. The default is an eighth of what this process may use, from 64 MiB to 4 GiB.
+        share: Whether other processes of this user on this machine, and forked children, may use the system at the same
+            time, by opening it likewise. The first one holds it, the others ask it; when it is gone, one of them takes
+            its place, after it has recovered what was acknowledged. Without, this process has it alone.
 
     Raises:
-        BusyError: `DER.BUSY`: another process holds it; `context["pid"]` tells which.
+        BusyError: `DER.BUSY`: another process holds it and does not share it, or this one would not;
+            `context["pid"]` tells which.
         NotFoundError: `DER.NONEXIST`: not there, and `create` is false.
         InvalidError: `DER.INVAL`: a bad argument, or a directory of something else; `DER.DF_INCOMPT`: a newer format.
         CorruptionError: `DER.CSUM` or `DER.DF_INVAL`: it is damaged.
@@ -212,6 +230,7 @@ def open_system(
         durability=_DURABILITY[durability],
         cache_bytes=cache_bytes,
         size=limit,
+        share=bool(share),
     )
     return System(core, where)
 
@@ -225,6 +244,7 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
     durability: Durability = "synced",
     size: int | str | None = None,
     cache: int | str | None = None,
+    share: bool = True,
 ) -> Pool:
     """Open a pool of a system in this process; closing the pool closes the system.
 
@@ -236,13 +256,16 @@ def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`
         durability: As `open_system`.
         size: As `open_system`.
         cache: As `open_system`.
+        share: As `open_system`.
 
     Raises:
         DaosError: As `open_system` and `System.pool`.
     """
     # Before anything is made on disk.
     check_reference(pool, "pool")
-    system = open_system(path, create=create, targets=targets, durability=durability, size=size, cache=cache)
+    system = open_system(
+        path, create=create, targets=targets, durability=durability, size=size, cache=cache, share=share
+    )
     try:
         return system._pool(pool, create=create, owns_system=True)  # noqa: SLF001 -- one class in two
     except BaseException:

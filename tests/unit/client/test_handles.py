@@ -79,10 +79,10 @@ def test_what_fails_after_the_system_is_open_closes_it(disk: FakeDisk) -> None:
 def test_the_core_gets_what_was_asked(disk: FakeDisk) -> None:
     daos.open(Path("dir") / "x", targets=4, durability="interval", create=True, size="10GB", cache="2MiB")
     asked = {"path": "dir/x", "create": True, "targets": 4, "durability": 1, "size": 10**10, "cache_bytes": 2 << 20}
-    assert disk.opened == asked
-    daos.open(":memory:", durability="buffered")
+    assert disk.opened == asked | {"share": True}
+    daos.open(":memory:", durability="buffered", share=False)
     asked = {"path": ":memory:", "create": True, "targets": 1, "durability": 0, "size": None}
-    assert disk.opened == asked | {"cache_bytes": default_cache()}
+    assert disk.opened == asked | {"cache_bytes": default_cache(), "share": False}
 
 
 def test_nothing_is_made_unless_asked(disk: FakeDisk) -> None:
@@ -169,7 +169,7 @@ def test_a_store_keeps_its_system_open(disk: FakeDisk, tmp_path: Path, monkeypat
     kv["a"] = b"1"
     assert kv["a"] == b"1"
     with pytest.raises(BusyError):
-        daos.open(tmp_path / "x.daos")
+        daos.open(tmp_path / "x.daos", share=False)
     del kv
     gc.collect()
     daos.open(tmp_path / "x.daos", create=False).close()

@@ -1,7 +1,7 @@
 //! Checksums end to end: over a way that changes bits, and against a model.
 
 use crate::{Container, EmbeddedRoute, Options, System};
-use daos_client::{Array, Error, Kv, Result, Route};
+use daos_client::{Array, ContainerObjects as _, Error, Kv, Result, Route};
 use daos_types::{
     ArrayFetch, ChecksumKind, Checksums, Cond, Der, Durability, Extent, FetchIod, FetchValue, Iod, IodValue,
     KeyFound, ObjectId, ObjectType, TargetIdx,
@@ -236,7 +236,7 @@ fn bytes_that_rot_before_the_store_seals_them_are_found_whoever_reads_them() {
             let mut found: Vec<u8> = Vec::new();
             assert_mismatch(kv.get(format!("{len}").as_bytes(), Cond::NONE, &mut found), &["akey \"0\""]);
             let tx = world.container.transaction().unwrap();
-            let in_tx = tx.container().kv(kv_oid()).unwrap();
+            let in_tx = tx.container.kv(kv_oid()).unwrap();
             assert_mismatch(in_tx.get(format!("{len}").as_bytes(), Cond::NONE, &mut found), &["akey \"0\""]);
             assert_mismatch(in_tx.list_pairs(None, 100, false), &["dkey"]);
         }
@@ -274,8 +274,8 @@ fn a_target_that_verifies_refuses_what_changed_on_its_way_there() {
     kv.put(b"k", b"value", Cond::NONE).unwrap();
     array.write(7, &bytes(80_000)).unwrap();
     let tx = world.container.transaction().unwrap();
-    tx.container().kv(kv_oid()).unwrap().put(b"k", b"other", Cond::NONE).unwrap();
-    tx.commit().unwrap();
+    tx.container.kv(kv_oid()).unwrap().put(b"k", b"other", Cond::NONE).unwrap();
+    tx.end.commit().unwrap();
     let mut found: Vec<u8> = Vec::new();
     assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
     assert_eq!(found, b"other");

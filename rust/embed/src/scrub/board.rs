@@ -1,10 +1,10 @@
 //! What is set and what was found, for those who set and ask, and for the scrubber.
 
-use super::row::{FINDINGS, SETTINGS};
-use super::{FOUND_MAX, Findings, ScrubMode, ScrubSettings, ScrubStatus};
+use super::row::{FINDINGS, SETTINGS, decode_settings};
+use super::{FOUND_MAX, Findings};
 use daos_client::Result;
 use daos_locks::Mutex;
-use daos_types::PoolId;
+use daos_types::{PoolId, ScrubMode, ScrubSettings, ScrubStatus};
 use daos_vos::Rows;
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Board {
     pub(crate) fn load(&self, rows: impl Fn(&[u8]) -> Result<Rows>) -> Result<()> {
         let mut cards = self.0.lock();
         for (pool, row) in rows(SETTINGS)? {
-            if let (Ok(pool), Ok(settings)) = (pool.try_into(), ScrubSettings::decode(&row)) {
+            if let (Ok(pool), Ok(settings)) = (pool.try_into(), decode_settings(&row)) {
                 cards.entry(PoolId(pool)).or_default().settings = settings;
             }
         }

@@ -1,8 +1,8 @@
 //! Rows of the tables that the scrubber has. `docs/formats/records.md` draws them.
 
-use super::{Findings, ScrubMode, ScrubSettings};
+use super::Findings;
 use daos_client::{Error, Result};
-use daos_types::{Der, PoolId};
+use daos_types::{Der, PoolId, ScrubMode, ScrubSettings};
 
 const VERSION: u8 = 1;
 /// In front of the settings of all pools.
@@ -22,24 +22,24 @@ fn unknown() -> Error {
     Error::new(Der::DfInval, "a row of the scrubber has no known form")
 }
 
-impl ScrubSettings {
-    pub(crate) fn encode(self) -> Vec<u8> {
-        let Self { mode, freq_s, thresh } = self;
-        [&[VERSION, mode as u8][..], &freq_s.to_le_bytes(), &thresh.to_le_bytes()].concat()
-    }
+/// The row of settings.
+pub(crate) fn encode_settings(settings: ScrubSettings) -> Vec<u8> {
+    let ScrubSettings { mode, freq_s, thresh } = settings;
+    [&[VERSION, mode as u8][..], &freq_s.to_le_bytes(), &thresh.to_le_bytes()].concat()
+}
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let parse = || {
-            let [VERSION, mode, rest @ ..] = bytes else { return None };
-            let (freq, thresh) = rest.split_first_chunk()?;
-            Some(Self {
-                mode: ScrubMode::from_number(*mode)?,
-                freq_s: u32::from_le_bytes(*freq),
-                thresh: u32::from_le_bytes(thresh.try_into().ok()?),
-            })
-        };
-        parse().ok_or_else(unknown)
-    }
+/// The settings in a row.
+pub(super) fn decode_settings(bytes: &[u8]) -> Result<ScrubSettings> {
+    let parse = || {
+        let [VERSION, mode, rest @ ..] = bytes else { return None };
+        let (freq, thresh) = rest.split_first_chunk()?;
+        Some(ScrubSettings {
+            mode: ScrubMode::from_number(*mode)?,
+            freq_s: u32::from_le_bytes(*freq),
+            thresh: u32::from_le_bytes(thresh.try_into().ok()?),
+        })
+    };
+    parse().ok_or_else(unknown)
 }
 
 impl Findings {
@@ -83,12 +83,12 @@ mod tests {
     #[test]
     fn rows_come_back_and_others_are_refused() {
         let settings = ScrubSettings { mode: ScrubMode::Timed, freq_s: 3_600, thresh: 7 };
-        let bytes = settings.encode();
-        assert_eq!(ScrubSettings::decode(&bytes).unwrap(), settings);
+        let bytes = encode_settings(settings);
+        assert_eq!(decode_settings(&bytes).unwrap(), settings);
         for wrong in
             [&bytes[..9], &[&bytes[..], &[0]].concat(), &[1, 3, 0, 0, 0, 0, 0, 0, 0, 0], &[2; 10], &[]]
         {
-            assert_eq!(ScrubSettings::decode(wrong).unwrap_err().der, Der::DfInval);
+            assert_eq!(decode_settings(wrong).unwrap_err().der, Der::DfInval);
         }
         let found = vec!["a".to_owned(), String::new(), "\u{e9}".repeat(100)];
         let findings = Findings { passes: 1, began_s: 2, ended_s: 3, bytes: 4, corruptions: 5, found };

@@ -1,9 +1,9 @@
 //! The scrubber at work: passes over the pools that want it, a slice at a time.
 
-use super::{Board, ScrubMode, ScrubSettings, is_behind, row};
+use super::{Board, is_behind, row};
 use crate::calls::Calls;
 use crate::tables::{self, Row};
-use daos_types::{ContainerId, PoolId};
+use daos_types::{ContainerId, PoolId, ScrubMode, ScrubSettings};
 use daos_vos::index::PAGE_BYTES;
 use daos_vos::{CheckBudget, SYSTEM_SHARD, Scrub, ScrubDamage, ShardNum, Store, VosError};
 use std::collections::{BTreeMap, VecDeque};

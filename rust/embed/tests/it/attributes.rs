@@ -1,8 +1,8 @@
 //! Attributes and labels through the public interface.
 
 use crate::Place;
-use daos_embed::{Options, ScrubChange, System};
-use daos_types::Der;
+use daos_embed::{Options, System};
+use daos_types::{Der, ScrubChange};
 
 #[test]
 fn attributes_last_and_go_with_what_has_them() {

@@ -1,7 +1,7 @@
 //! Listings with values, and batches, through the public interface.
 
 use crate::oid;
-use daos_client::{Kv, PairPage, Route};
+use daos_client::{ContainerObjects as _, Kv, PairPage, Route};
 use daos_embed::{Options, System};
 use daos_types::{Cond, Der, ObjectId, ObjectType};
 use std::collections::BTreeMap;

@@ -3,9 +3,9 @@
 
 mod attributes;
 mod listing;
-mod remote;
 mod snapshots;
 
+use daos_client::ContainerObjects as _;
 use daos_embed::{Options, System};
 use daos_types::{Cond, Der, ObjectId, ObjectType, ValueSink};
 use std::path::PathBuf;

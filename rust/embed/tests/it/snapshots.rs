@@ -1,7 +1,7 @@
 //! Snapshots through the public interface.
 
 use crate::{Place, oid};
-use daos_client::{Kv, Route};
+use daos_client::{ContainerObjects as _, Kv, Route};
 use daos_embed::{Container, Options, System};
 use daos_types::{Cond, Der, Epoch};
 
@@ -182,7 +182,7 @@ fn transactions_notice_a_rollback() {
     let snapshot = cont.snapshot_create(None).unwrap();
     kv.put(b"k", b"two", Cond::NONE).unwrap();
     let [reads, blind, looks] = [(); 3].map(|()| cont.transaction().unwrap());
-    let [of_reads, of_blind, of_looks] = [&reads, &blind, &looks].map(|tx| tx.container().kv(oid()).unwrap());
+    let [of_reads, of_blind, of_looks] = [&reads, &blind, &looks].map(|tx| tx.container.kv(oid()).unwrap());
     assert_eq!(value(&of_reads).as_deref(), Some(&b"two"[..]));
     of_reads.put(b"read", b"1", Cond::NONE).unwrap();
     of_blind.put(b"blind", b"1", Cond::NONE).unwrap();
@@ -191,9 +191,9 @@ fn transactions_notice_a_rollback() {
     // They go on reading what they began with.
     assert_eq!(value(&of_reads).as_deref(), Some(&b"two"[..]));
     assert_eq!(value(&of_looks).as_deref(), Some(&b"two"[..]));
-    assert_eq!(reads.commit().unwrap_err().der, Der::TxRestart);
-    blind.commit().unwrap();
-    looks.commit().unwrap();
+    assert_eq!(reads.end.commit().unwrap_err().der, Der::TxRestart);
+    blind.end.commit().unwrap();
+    looks.end.commit().unwrap();
     assert_eq!(value(&kv).as_deref(), Some(&b"one"[..]));
     assert_eq!(kv.list(None, 10, false).unwrap().keys, [b"blind".to_vec(), b"k".to_vec()]);
 }

@@ -31,7 +31,7 @@ impl Net {
 /// Runs a check on a server of each provider.
 fn each(limits: Limits, service: impl Fn() -> Box<dyn Service>, check: impl Fn(&Net)) {
     for (transport, address) in providers(false) {
-        let server = transport.listen(address, me(), limits, service()).unwrap();
+        let server = transport.listen(&address, me(), limits, service()).unwrap();
         check(&Net { transport, server, limits });
     }
 }
@@ -342,7 +342,7 @@ fn an_endpoint_without_a_server_waits_before_it_tries_again() {
 #[test]
 fn a_server_that_ends_says_goodbye() {
     for (transport, address) in providers(false) {
-        let server = transport.listen(address, me(), small(), echoes()).unwrap();
+        let server = transport.listen(&address, me(), small(), echoes()).unwrap();
         let net = Net { transport, server, limits: small() };
         let channel = net.open();
         let sent = channel.send(&call(KEEP, b"", &[])).unwrap();
@@ -359,7 +359,7 @@ fn a_server_that_ends_says_goodbye() {
 #[test]
 fn many_connections_and_threads_share_a_server() {
     for (transport, address) in providers(true) {
-        let server = transport.listen(address, me(), small(), echoes()).unwrap();
+        let server = transport.listen(&address, me(), small(), echoes()).unwrap();
         let net = Net { transport, server, limits: small() };
         let channels: Vec<Channel> = (0..20).map(|_| net.open()).collect();
         std::thread::scope(|scope| {

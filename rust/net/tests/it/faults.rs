@@ -84,7 +84,7 @@ fn ask(channel: &Channel, call: &Call<'_>) -> Result<Reply, NetError> {
 /// Runs a check against a server of each provider.
 fn each(limits: Limits, check: impl Fn(&dyn Transport, &dyn Listening)) {
     for (transport, address) in crate::providers(false) {
-        let server = transport.listen(address, me(), limits, Box::new(echo)).unwrap();
+        let server = transport.listen(&address, me(), limits, Box::new(echo)).unwrap();
         check(&*transport, &*server);
         // Whatever one did, others are served.
         let link = transport.connect(&server.address(), SECOND).unwrap();

@@ -8,9 +8,11 @@ use daos_net::frame::{Hello, SessionId};
 use daos_net::mem::{Faults, Mem};
 use daos_net::serving::Identity;
 use daos_net::tcp::Tcp;
+use daos_net::unix::Unix;
 use daos_net::{Answer, Bulk, Incoming, Limits, Moment, Replies, Transport};
 use daos_types::{Rank, ShardIdx};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// What the tests' server does.
@@ -59,11 +61,18 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// The providers, and an address at each.
-pub(crate) fn providers(threads: bool) -> Vec<(Arc<dyn Transport>, &'static str)> {
+pub(crate) fn providers(threads: bool) -> Vec<(Arc<dyn Transport>, String)> {
     let delay_us = (5, 50);
     let mem = Mem::new(1, Faults { delay_us, ..Faults::default() });
     let mem = if threads { mem.for_threads() } else { mem };
-    vec![(Arc::new(mem), "server"), (Arc::new(Tcp::default()), "127.0.0.1:0")]
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("daos-net-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name).display().to_string();
+    vec![
+        (Arc::new(mem), "server".to_owned()),
+        (Arc::new(Tcp::default()), "127.0.0.1:0".to_owned()),
+        (Arc::new(Unix::default()), path),
+    ]
 }
 
 pub(crate) fn small() -> Limits {

@@ -1,39 +1,59 @@
 //! A request that comes as a message does what it does when it is called.
 
-use crate::workload::{CONTAINER, LARGE, World};
-use daos_engine::serve::{Answer, Refused, Request};
+use daos_client::{ContainerService as _, Survey};
+use daos_embed::{Container, Options, System};
+use daos_host::{Answer, Granted, Refused, Request, serve};
 use daos_types::{
-    AkeyQuery, ArrayFetch, Cond, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue,
-    KeyQuery, ObjectId, ObjectType, Punched, ShardIdx, UnitOid,
+    AkeyQuery, ArrayFetch, Cond, ContainerId, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod,
+    IodValue, KeyQuery, ObjectId, ObjectType, Punched, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_wire::{
     Check, Checked, Count, Counted, Encoded, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects,
     Opcode, Punch, Query, ReadFetchReply, ShardRef, Update, decode_done, decode_found,
 };
+use std::sync::Arc;
 
 const ROOM: usize = 1 << 20;
+/// Long enough to be staged in the data file.
+const LARGE: usize = 300_000;
+const TARGET: TargetIdx = TargetIdx(0);
 
-fn of(kind: ObjectType) -> ShardRef {
-    let oid = UnitOid { oid: ObjectId::generate(kind, 1, 1, 0, 1), shard: ShardIdx(0) };
-    ShardRef { cont: CONTAINER, oid }
+/// A container and what a handle of it grants.
+struct World {
+    _system: Arc<System>,
+    granted: Granted,
+    survey: Arc<dyn Survey>,
 }
 
-/// Sends a message to target 0, which must have room for its answer, and waits as a server does.
+impl World {
+    fn new() -> Self {
+        let system = System::in_memory(&Options::default()).unwrap();
+        let container: Container = system.pool_create("p", b"").unwrap().container_create("c", b"").unwrap();
+        let (cont, survey) = (container.uuid(), container.survey());
+        let granted = Granted { cont, route: container.route(), survey: Some(container.survey()) };
+        Self { _system: system, granted, survey }
+    }
+
+    fn of(&self, kind: ObjectType) -> ShardRef {
+        let oid = UnitOid { oid: ObjectId::generate(kind, 1, 1, 0, 1), shard: ShardIdx(0) };
+        ShardRef { cont: self.granted.cont, oid }
+    }
+}
+
+/// Sends a message to target 0, which must have room for its answer.
 fn send(world: &World, opcode: Opcode, message: &Encoded<'_>) -> Result<Answer, Refused> {
-    send_with(world, opcode as u16, message, ROOM)
+    send_with(world, opcode, message, ROOM)
 }
 
 fn send_with(
     world: &World,
-    opcode: u16,
+    opcode: Opcode,
     message: &Encoded<'_>,
     answer_len_max: usize,
 ) -> Result<Answer, Refused> {
     let Encoded { body, payloads } = message;
-    let request = Request { opcode, durability: Durability::Synced, answer_len_max, body, payloads };
-    let (seen, answer) = world.targets[0].serve(&request);
-    world.targets[0].gate(seen, Durability::Synced).unwrap();
-    answer
+    let request = Request { durability: Durability::Synced, answer_len_max, body, payloads };
+    serve(&world.granted, TARGET, opcode, &request)
 }
 
 fn payloads(answer: &Answer) -> Vec<&[u8]> {
@@ -57,7 +77,7 @@ fn fetch(
 ) -> Result<(), Refused> {
     let fetch = Fetch { of, dkey, epoch: Epoch::MAX, cond: Cond::NONE, durability: Durability::Synced };
     let message = fetch.encode(iods).unwrap();
-    let answer = send_with(world, Opcode::Fetch as u16, &message, room)?;
+    let answer = send_with(world, Opcode::Fetch, &message, room)?;
     let lens: Vec<usize> = answer.payloads.iter().map(Vec::len).collect();
     let reply = ReadFetchReply::decode(&answer.body, &lens, iods).unwrap();
     for (nth, payload) in answer.payloads.iter().enumerate() {
@@ -76,7 +96,7 @@ fn fetch(
 #[test]
 fn what_is_sent_is_stored_and_comes_back() {
     let world = World::new();
-    let of = of(ObjectType::DkeyUint64);
+    let of = world.of(ObjectType::DkeyUint64);
     let (dkey, long) = (7_u64.to_le_bytes(), vec![3_u8; LARGE]);
     let recxs = [Extent { index: 10, count: 3_000 }, Extent { index: 5_000, count: 2_000 }];
     let cells: Vec<u8> = (0..5_000_u32 * 2).map(|at| (at % 251) as u8).collect();
@@ -121,7 +141,7 @@ fn what_is_sent_is_stored_and_comes_back() {
 #[test]
 fn pages_come_as_they_are_called() {
     let world = World::new();
-    let of = of(ObjectType::KvHashed);
+    let of = world.of(ObjectType::KvHashed);
     for number in 0..20_u8 {
         let value = vec![number; 300 * usize::from(number)];
         put(&world, of, &[b'k', number], &[Iod::new(b"0", IodValue::Single(&value))], Cond::NONE).unwrap();
@@ -140,22 +160,23 @@ fn pages_come_as_they_are_called() {
     let message = list.encode().unwrap();
     let answer = send(&world, Opcode::List, &message).unwrap();
     let keys = ListedKeys::decode(&answer.body, &payloads(&answer)).unwrap();
-    assert_eq!(keys, world.targets[0].list(&list).1.unwrap());
+    assert_eq!(keys, world.survey.list(TARGET, &list).unwrap());
     assert_eq!(keys.keys.len(), 7);
     let list = List { count_max: 20, ..list };
     let answer = send(&world, Opcode::ListPairs, &list.encode().unwrap()).unwrap();
     let held = payloads(&answer);
     let pairs = ListedPairs::decode(&answer.body, &held).unwrap();
-    assert_eq!(pairs, world.targets[0].list_pairs(&list).1.unwrap());
+    assert_eq!(pairs, world.survey.list_pairs(TARGET, &list).unwrap());
     assert_eq!((pairs.keys.len(), answer.payloads.len()), (20, 6), "longer than a page: payloads");
 
-    let objects = Objects { cont: CONTAINER, epochs: &[Epoch::MAX], after: None, count_max: 5, durability };
+    let objects =
+        Objects { cont: world.granted.cont, epochs: &[Epoch::MAX], after: None, count_max: 5, durability };
     let answer = send(&world, Opcode::Objects, &objects.encode().unwrap()).unwrap();
     let listed = ListedObjects::decode(&answer.body, &payloads(&answer)).unwrap();
     assert_eq!(listed.oids, [of.oid.oid]);
     let (mut from, mut entries) = (None, 0);
     loop {
-        let check = Check { cont: CONTAINER, from: from.as_deref(), budget: 100, durability };
+        let check = Check { cont: world.granted.cont, from: from.as_deref(), budget: 100, durability };
         let answer = send(&world, Opcode::Check, &check.encode().unwrap()).unwrap();
         let checked = Checked::decode(&answer.body, &payloads(&answer)).unwrap();
         assert_eq!(checked.damaged, []);
@@ -166,17 +187,17 @@ fn pages_come_as_they_are_called() {
         }
     }
     assert!(entries >= 20);
-    let count = Count { cont: CONTAINER, from: None, budget: 100, durability };
+    let count = Count { cont: world.granted.cont, from: None, budget: 100, durability };
     let answer = send(&world, Opcode::Count, &count.encode().unwrap()).unwrap();
     let counted = Counted::decode(&answer.body, &payloads(&answer)).unwrap();
-    assert_eq!(counted, world.targets[0].count(&count).1.unwrap());
+    assert_eq!(counted, world.survey.count(TARGET, &count).unwrap());
     assert!(counted.tally.dkeys >= 20, "{counted:?}");
 }
 
 #[test]
 fn what_cannot_be_answered_is_refused_and_changes_nothing() {
     let world = World::new();
-    let of = of(ObjectType::KvHashed);
+    let of = world.of(ObjectType::KvHashed);
     let long = vec![1; LARGE];
     put(&world, of, b"k", &[Iod::new(b"0", IodValue::Single(&long))], Cond::NONE).unwrap();
     let fetched = |room| {
@@ -192,10 +213,16 @@ fn what_cannot_be_answered_is_refused_and_changes_nothing() {
     let iods = [Iod::new(b"0", IodValue::Single(b"other"))];
     let update = Update { of, dkey: b"k", iods: &iods, cond: Cond::NONE, durability: Durability::Synced };
     let whole = update.encode().unwrap();
-    for opcode in [0, 99, u16::MAX] {
-        let refused = send_with(&world, opcode, &whole, ROOM).unwrap_err();
-        assert_eq!((refused.der(), refused.is_before()), (Der::Unreg, true));
-    }
+    let stranger = ShardRef { cont: ContainerId([9; 16]), ..of };
+    let refused = put(&world, stranger, b"k", &iods, Cond::NONE).unwrap_err();
+    assert_eq!((refused.der(), refused.is_before()), (Der::NoPerm, true), "another container");
+    let count =
+        Count { cont: of.cont, from: None, budget: 1, durability: Durability::Synced }.encode().unwrap();
+    let Encoded { body, payloads } = &count;
+    let request = Request { durability: Durability::Synced, answer_len_max: ROOM, body, payloads };
+    let inside = Granted { survey: None, ..world.granted.clone() };
+    let refused = serve(&inside, TARGET, Opcode::Count, &request).unwrap_err();
+    assert_eq!(refused.der(), Der::Notsupported, "not a part of transactions");
     for cut in 0..whole.body.len() {
         let message = Encoded { body: whole.body[..cut].to_vec(), payloads: Vec::new() };
         let refused = send(&world, Opcode::Update, &message).unwrap_err();

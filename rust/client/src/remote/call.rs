@@ -1,0 +1,184 @@
+//! One request to an endpoint and its reply, and what is told where there is none.
+
+use crate::error::{Error, Result};
+use daos_net::frame::Payload;
+use daos_net::{Call, Endpoint, NetError, Outcome, Receive, Reply};
+use daos_types::{Der, Durability};
+use daos_wire::{CONTROL, Control, Encoded, WireError, decode_control, encode_control};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Room for what a reply says beside its data.
+pub(super) const REPLY_ROOM: usize = 64 << 10;
+/// How long what takes as long as a container is large may take.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// Who asks: the same for all connections of a client.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    /// How long a call may take.
+    pub(super) timeout: Duration,
+    /// The number of the session's next change.
+    sequence: Arc<AtomicU64>,
+}
+
+/// What a request says beside its message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
+    pub(super) opcode: u16,
+    /// A lost reply is an unknown outcome.
+    pub(super) changes: bool,
+    pub(super) durability: Durability,
+    pub(super) handle: u64,
+    pub(super) target: u32,
+    pub(super) reply_max: usize,
+}
+
+impl Asker {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, sequence: Arc::new(AtomicU64::new(1)) }
+    }
+
+    /// Sends a request, and once more where the reply needed more room than it was given.
+    pub(super) fn ask(
+        &self,
+        endpoint: &Endpoint,
+        about: &About,
+        message: &Encoded<'_>,
+        into: &mut dyn Receive,
+    ) -> std::result::Result<(), NetError> {
+        let asked = self.call(endpoint, about, self.timeout, message, into);
+        match asked {
+            Err(NetError { room: room @ 1.., .. }) if !about.changes => {
+                let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(REPLY_ROOM);
+                self.call(endpoint, &About { reply_max: room, ..*about }, self.timeout, message, into)
+            }
+            asked => asked,
+        }
+    }
+
+    fn call(
+        &self,
+        endpoint: &Endpoint,
+        about: &About,
+        timeout: Duration,
+        message: &Encoded<'_>,
+        into: &mut dyn Receive,
+    ) -> std::result::Result<(), NetError> {
+        let payloads: Vec<Payload<'_>> = message.payloads.iter().map(|bytes| Payload::new(bytes)).collect();
+        let sequence = if about.changes { self.sequence.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let call = Call {
+            opcode: about.opcode,
+            durability: about.durability,
+            map_version: 0,
+            handle: about.handle,
+            sequence,
+            target: about.target,
+            reply_max: u32::try_from(about.reply_max).unwrap_or(u32::MAX),
+            timeout,
+            body: &message.body,
+            payloads: &payloads,
+        };
+        endpoint.call(&call, into)
+    }
+
+    /// A control request with a handle, 0 for none.
+    pub(super) fn control<T: DeserializeOwned>(
+        &self,
+        endpoint: &Endpoint,
+        handle: u64,
+        request: &Control,
+    ) -> std::result::Result<T, Failed> {
+        let body = encode_control(request).map_err(|error| Failed::sure(unsaid(&error)))?;
+        let message = Encoded { body, payloads: Vec::new() };
+        let changes = request.changes();
+        let about = About {
+            opcode: CONTROL,
+            changes,
+            durability: Durability::Synced,
+            handle,
+            target: 0,
+            // Names and attributes of a container that has many: as much as a body may have.
+            reply_max: daos_wire::limits::BODY_LEN_MAX,
+        };
+        let timeout = if request.is_long() { LONG.max(self.timeout) } else { self.timeout };
+        let mut reply = Reply::default();
+        self.call(endpoint, &about, timeout, &message, &mut reply)
+            .map_err(|error| Failed::of(error, changes))?;
+        let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
+        decode_control(body).map_err(|error| Failed::sure(not_understood(changes, &error)))
+    }
+}
+
+/// A request that brought no reply.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// It was not begun, and the other end does not know its handle.
+    pub(super) handle_is_gone: bool,
+}
+
+impl Failed {
+    pub(super) fn of(error: NetError, changes: bool) -> Self {
+        let handle_is_gone = error.der == Der::NoHdl && error.outcome == Outcome::Nothing;
+        Self { error: told(error, changes), handle_is_gone }
+    }
+
+    fn sure(error: Error) -> Self {
+        Self { error, handle_is_gone: false }
+    }
+}
+
+/// A handle that can be had again.
+pub(super) trait Opened: std::fmt::Debug + Send + Sync {
+    /// Its number as far as it is known.
+    fn handle(&self) -> u64;
+
+    /// Opens it again, unless somebody did since it had that number.
+    fn reopen(&self, stale: u64) -> Result<u64>;
+}
+
+/// Asks with a handle, and once more with a new one where the other end has forgotten it.
+pub(super) fn with_handle<T>(
+    opened: &dyn Opened,
+    mut ask: impl FnMut(u64) -> std::result::Result<T, Failed>,
+) -> Result<T> {
+    let handle = opened.handle();
+    match ask(handle) {
+        Err(failed) if failed.handle_is_gone => ask(opened.reopen(handle)?).map_err(|failed| failed.error),
+        result => result.map_err(|failed| failed.error),
+    }
+}
+
+/// A failure of a call as the caller is told it.
+pub(super) fn told(error: NetError, changes: bool) -> Error {
+    let uncertain = error.is_uncertain() && changes;
+    let again = error.outcome == Outcome::Nothing || (error.is_uncertain() && !changes);
+    let told = if uncertain {
+        Error::new(Der::TxUncertain, format!("the outcome is unknown: {}", error.message))
+    } else {
+        Error::new(error.der, error.message)
+    };
+    let told = Error { nothing_happened: again, ..told };
+    if uncertain {
+        told.hint("read before you write again")
+    } else if error.hint.is_empty() {
+        told
+    } else {
+        told.hint(error.hint)
+    }
+}
+
+/// A request that no message can hold.
+pub(super) fn unsaid(error: &WireError) -> Error {
+    Error::new(error.der(), error.to_string()).hint("divide it into several requests")
+}
+
+/// A reply that is none. What was changed may have been.
+pub(super) fn not_understood(changes: bool, error: &WireError) -> Error {
+    let der = if changes { Der::TxUncertain } else { Der::Proto };
+    Error::new(der, format!("a reply that is not understood: {error}"))
+        .hint("the other end may be of another version of daos: install the same on both")
+}

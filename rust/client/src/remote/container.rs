@@ -1,0 +1,197 @@
+//! A container that another process has.
+
+use super::call::{Opened, with_handle};
+use super::pool::{OpenedPool, RemoteAttributes, RemotePool};
+use super::route::RemoteRoute;
+use super::system::{RemoteSystem, unfit};
+use crate::error::{Error, Result};
+use crate::route::{Route, Survey};
+use crate::service::{AttributeService, ContainerObjects as _, ContainerService, Transaction};
+use crate::transaction::TxRoute;
+use daos_locks::Mutex;
+use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Durability, Epoch, Snapshot};
+use daos_wire::Control;
+use daos_wire::control::ContainerReply;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// An open container.
+#[derive(Debug, Clone)]
+pub(super) struct RemoteContainer {
+    opened: Arc<OpenedContainer>,
+    label: Arc<Mutex<String>>,
+    props: Vec<u8>,
+    checksums: Checksums,
+    epoch: Epoch,
+    base: Arc<RemoteRoute>,
+    /// That of a transaction, or the base.
+    route: Arc<dyn Route>,
+}
+
+/// Its handle.
+#[derive(Debug)]
+struct OpenedContainer {
+    pool: Arc<OpenedPool>,
+    uuid: ContainerId,
+    handle: Mutex<u64>,
+}
+
+impl Opened for OpenedContainer {
+    fn handle(&self) -> u64 {
+        *self.handle.lock()
+    }
+
+    fn reopen(&self, stale: u64) -> Result<u64> {
+        let mut handle = self.handle.lock();
+        if *handle == stale {
+            let request = Control::ContainerOpen { container: self.uuid.to_string() };
+            let reply: Result<ContainerReply> = self.pool.control(&request);
+            *handle = reply
+                .map_err(|error| match error.der {
+                    // As who has it open is told.
+                    Der::Nonexist => Error::new(Der::ContNonexist, "the container was destroyed"),
+                    _ => error,
+                })?
+                .handle;
+        }
+        Ok(*handle)
+    }
+}
+
+impl RemoteContainer {
+    pub(super) fn new(pool: &RemotePool, reply: ContainerReply) -> Result<Self> {
+        let summing = reply.checksums;
+        let kind = ChecksumKind::from_number(summing.kind);
+        if kind.is_none() && summing.kind != 0 {
+            return Err(unfit(format!("a container with checksums of kind {}", summing.kind)));
+        }
+        let opened = Arc::new(OpenedContainer {
+            pool: Arc::clone(&pool.opened),
+            uuid: ContainerId(*reply.uuid),
+            handle: Mutex::new(reply.handle),
+        });
+        let by: Arc<dyn Opened> = Arc::<OpenedContainer>::clone(&opened);
+        let asker = pool.opened.system.asker.clone();
+        let base = Arc::new(RemoteRoute::new(pool.targets.clone(), by, asker));
+        Ok(Self {
+            opened,
+            label: Arc::new(Mutex::new(reply.label)),
+            props: reply.props.into_vec(),
+            checksums: Checksums {
+                kind,
+                piece_size: summing.piece_size,
+                server_verifies: summing.server_verifies,
+            },
+            epoch: Epoch::MAX,
+            route: Arc::<RemoteRoute>::clone(&base),
+            base,
+        })
+    }
+
+    fn system(&self) -> &Arc<RemoteSystem> {
+        &self.opened.pool.system
+    }
+
+    fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
+        with_handle(&*self.opened, |handle| self.system().control_by(handle, request))
+    }
+
+    /// The same of what is no snapshot.
+    fn change<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
+        self.check_writable()?;
+        self.control(request)
+    }
+}
+
+impl ContainerService for RemoteContainer {
+    fn uuid(&self) -> ContainerId {
+        self.opened.uuid
+    }
+
+    fn label(&self) -> String {
+        self.label.lock().clone()
+    }
+
+    fn props(&self) -> &[u8] {
+        &self.props
+    }
+
+    fn checksums(&self) -> Checksums {
+        self.checksums
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn durability(&self) -> Durability {
+        self.system().durability
+    }
+
+    fn check_open(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn route(&self) -> Arc<dyn Route> {
+        Arc::clone(&self.route)
+    }
+
+    fn survey(&self) -> Arc<dyn Survey> {
+        Arc::<RemoteRoute>::clone(&self.base)
+    }
+
+    fn set_label(&self, label: &str) -> Result<()> {
+        let () = self.change(&Control::ContainerSetLabel { label: label.to_owned() })?;
+        label.clone_into(&mut self.label.lock());
+        Ok(())
+    }
+
+    fn attributes(&self) -> Result<Arc<dyn AttributeService>> {
+        if self.epoch != Epoch::MAX {
+            return Err(Error::new(Der::Notsupported, "attributes have no history: a snapshot has none")
+                .hint("ask the container itself"));
+        }
+        let (system, of) = (Arc::clone(self.system()), Arc::<OpenedContainer>::clone(&self.opened));
+        Ok(Arc::new(RemoteAttributes { system, of }))
+    }
+
+    fn alloc_oids(&self, count: u64) -> Result<u64> {
+        self.change(&Control::ContainerAllocOids { count })
+    }
+
+    fn snapshot_create(&self, name: Option<&str>) -> Result<Snapshot> {
+        let name = name.map(str::to_owned);
+        let epoch: u64 = self.change(&Control::SnapshotCreate { name: name.clone() })?;
+        Ok(Snapshot { epoch: Epoch(epoch), name })
+    }
+
+    fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        let listed: Vec<(u64, Option<String>)> = self.control(&Control::SnapshotList)?;
+        Ok(listed.into_iter().map(|(epoch, name)| Snapshot { epoch: Epoch(epoch), name }).collect())
+    }
+
+    fn snapshot_destroy(&self, first: Epoch, last: Epoch) -> Result<usize> {
+        let gone: u64 = self.change(&Control::SnapshotDestroy { first: first.0, last: last.0 })?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+    }
+
+    fn rollback(&self, to: Epoch) -> Result<()> {
+        self.change(&Control::SnapshotRollback { epoch: to.0 })
+    }
+
+    fn aggregate(&self) -> Result<u64> {
+        self.change(&Control::ContainerAggregate)
+    }
+
+    fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>> {
+        let () = self.control(&Control::SnapshotCheck { epoch: epoch.0 })?;
+        Ok(Arc::new(Self { epoch, ..self.clone() }))
+    }
+
+    fn transaction(&self, durability: Durability) -> Result<Transaction> {
+        self.check_writable()?;
+        let end = Arc::new(TxRoute::new(Arc::clone(&self.base), durability));
+        let route: Arc<dyn Route> = Arc::<TxRoute<RemoteRoute>>::clone(&end);
+        Ok(Transaction { container: Arc::new(Self { route, ..self.clone() }), end })
+    }
+}

@@ -1,0 +1,10 @@
+//! A system of another process: requests as messages over connections. `docs/internals/served.md`, `docs/internals/network.md`.
+
+mod call;
+mod container;
+mod pool;
+mod route;
+mod system;
+
+pub use route::{RemoteRoute, RemoteTarget};
+pub use system::{Places, RemoteSystem};

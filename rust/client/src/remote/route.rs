@@ -1,0 +1,341 @@
+//! The way to targets of other processes: data requests as messages.
+
+use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, unsaid, with_handle};
+use crate::error::{Error, Result};
+use crate::route::{Route, Survey, Transact};
+use daos_net::frame::Place;
+use daos_net::{Endpoint, NetError, Receive, Reply};
+use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, TargetIdx};
+use daos_wire::{
+    Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, List, ListedKeys, ListedObjects,
+    ListedPairs, Objects, Opcode, Punch, Query, ReadFetchReply, Update, WireError, decode_done, decode_found,
+    decode_handle, encode_done,
+};
+use std::sync::Arc;
+
+/// Of a page, for each element beside its bytes: lengths, and a sum.
+const ELEMENT_ROOM: usize = 96;
+/// Elements of a page of which nothing else bounds the bytes.
+const ELEMENT_LEN: usize = 1 << 10;
+
+/// A target, and where it is.
+#[derive(Debug, Clone)]
+pub struct RemoteTarget {
+    /// The way there; targets may share one.
+    pub endpoint: Arc<Endpoint>,
+    /// Its number at that place.
+    pub index: u32,
+}
+
+/// Requests over the network to the targets of one pool, for one container. Any thread may use it.
+#[derive(Debug)]
+pub struct RemoteRoute {
+    targets: Vec<RemoteTarget>,
+    opened: Arc<dyn Opened>,
+    asker: Asker,
+}
+
+/// A transaction that has not committed: the other end has it.
+#[derive(Debug)]
+pub struct RemoteDraft {
+    handle: u64,
+    /// To give it up by.
+    route: Option<(RemoteTarget, Asker)>,
+}
+
+impl RemoteRoute {
+    pub(super) fn new(targets: Vec<RemoteTarget>, opened: Arc<dyn Opened>, asker: Asker) -> Self {
+        Self { targets, opened, asker }
+    }
+
+    fn target(&self, target: TargetIdx) -> Result<&RemoteTarget> {
+        let missing = || Error::new(Der::BadTarget, format!("there is no target {}", target.0));
+        self.targets.get(target.0 as usize).ok_or_else(missing)
+    }
+
+    /// Asks a target with the container's handle, or that of a draft.
+    fn ask(
+        &self,
+        draft: Option<&RemoteDraft>,
+        target: TargetIdx,
+        (opcode, durability, reply_max): (Opcode, Durability, usize),
+        message: &Encoded<'_>,
+        into: &mut dyn Receive,
+    ) -> Result<()> {
+        let RemoteTarget { endpoint, index } = self.target(target)?;
+        // What a draft would change has not happened if its reply is lost: nothing is uncertain but a commit.
+        let changes = opcode.changes() && (draft.is_none() || opcode == Opcode::TxCommit);
+        let mut ask = |handle| {
+            let about =
+                About { opcode: opcode as u16, changes, durability, handle, target: *index, reply_max };
+            self.asker.ask(endpoint, &about, message, into).map_err(|error| Failed::of(error, changes))
+        };
+        let Some(draft) = draft else { return with_handle(&*self.opened, ask) };
+        ask(draft.handle).map_err(|failed| match failed.error.der {
+            Der::NoHdl | Der::Unreach | Der::Timedout
+                if opcode != Opcode::TxCommit || failed.handle_is_gone =>
+            {
+                gone(&failed.error)
+            }
+            _ => failed.error,
+        })
+    }
+
+    /// Asks for what is decoded from a reply that is kept.
+    fn get<T>(
+        &self,
+        draft: Option<&RemoteDraft>,
+        target: TargetIdx,
+        about: (Opcode, Durability, usize),
+        message: std::result::Result<Encoded<'_>, WireError>,
+        decode: impl FnOnce(&[u8], &[&[u8]]) -> std::result::Result<T, WireError>,
+    ) -> Result<T> {
+        let message = message.map_err(|error| unsaid(&error))?;
+        let mut reply = Reply::default();
+        self.ask(draft, target, about, &message, &mut reply)?;
+        let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
+        decode(&reply.body, &payloads).map_err(|error| not_understood(about.0.changes(), &error))
+    }
+
+    fn update_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        let about = (Opcode::Update, request.durability, REPLY_ROOM);
+        self.get(draft, target, about, request.encode(), decode_done)
+    }
+
+    fn fetch_by(
+        &self,
+        draft: Option<&RemoteDraft>,
+        target: TargetIdx,
+        request: &Fetch<'_>,
+        iods: &mut [FetchIod<'_>],
+    ) -> Result<()> {
+        let message = request.encode(iods).map_err(|error| unsaid(&error))?;
+        let buffers = iods.iter().map(|iod| match &iod.value {
+            FetchValue::Array(fetch) => fetch.data.len(),
+            FetchValue::Single(_) => 0,
+        });
+        let room = buffers.fold(REPLY_ROOM, usize::saturating_add);
+        let mut fetched = Fetched { iods, body: Vec::new(), lens: Vec::new() };
+        self.ask(draft, target, (Opcode::Fetch, request.durability, room), &message, &mut fetched)?;
+        let Fetched { iods, body, lens } = fetched;
+        let reply =
+            ReadFetchReply::decode(&body, &lens, iods).map_err(|error| not_understood(false, &error))?;
+        reply.finish(iods);
+        Ok(())
+    }
+
+    fn query_by(
+        &self,
+        draft: Option<&RemoteDraft>,
+        target: TargetIdx,
+        request: &Query<'_>,
+    ) -> Result<Option<KeyFound>> {
+        let about = (Opcode::Query, request.durability, REPLY_ROOM);
+        self.get(draft, target, about, request.encode(), decode_found)
+    }
+
+    fn punch_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        let about = (Opcode::Punch, request.durability, REPLY_ROOM);
+        self.get(draft, target, about, request.encode(), decode_done)
+    }
+
+    fn list_by(
+        &self,
+        draft: Option<&RemoteDraft>,
+        target: TargetIdx,
+        request: &List<'_>,
+    ) -> Result<ListedKeys> {
+        let room = page_room(request.count_max, request.bytes_max);
+        let about = (Opcode::List, request.durability, room);
+        self.get(draft, target, about, request.encode(), ListedKeys::decode)
+    }
+}
+
+/// With lifetimes of their own, which a reader of replies has.
+fn read_pairs(body: &[u8], payloads: &[&[u8]]) -> std::result::Result<ListedPairs, WireError> {
+    ListedPairs::decode(body, payloads)
+}
+
+/// A transaction whose other end is not there any more.
+fn gone(error: &Error) -> Error {
+    let message = format!("the transaction is gone: {}; nothing of it happened", error.message);
+    Error { nothing_happened: true, ..Error::new(Der::TxRestart, message).hint("run all of it again") }
+}
+
+impl Drop for RemoteDraft {
+    fn drop(&mut self) {
+        let Some((RemoteTarget { endpoint, index }, asker)) = self.route.take() else { return };
+        // Whether it arrives or not: a draft that nobody commits ends by itself.
+        let about = About {
+            opcode: Opcode::TxAbort as u16,
+            changes: false,
+            durability: Durability::Buffered,
+            handle: self.handle,
+            target: index,
+            reply_max: REPLY_ROOM,
+        };
+        let _ = asker.ask(&endpoint, &about, &encode_done(), &mut Reply::default());
+    }
+}
+
+/// Room for a page of so many elements in so many bytes.
+fn page_room(count_max: usize, bytes_max: usize) -> usize {
+    let bytes = bytes_max.min(count_max.saturating_mul(ELEMENT_LEN));
+    bytes.saturating_add(count_max.min(bytes).saturating_mul(ELEMENT_ROOM)).saturating_add(REPLY_ROOM)
+}
+
+/// A reply to a fetch, straight into what its iods name.
+struct Fetched<'a, 'i> {
+    iods: &'a mut [FetchIod<'i>],
+    body: Vec<u8>,
+    lens: Vec<usize>,
+}
+
+impl Fetched<'_, '_> {
+    fn reply(&self) -> std::result::Result<ReadFetchReply<'_>, WireError> {
+        ReadFetchReply::decode(&self.body, &self.lens, self.iods)
+    }
+}
+
+impl Receive for Fetched<'_, '_> {
+    fn head(&mut self, _: u32, body: &[u8], places: &[Place]) -> daos_net::Result<()> {
+        self.body = body.to_vec();
+        self.lens = places.iter().map(|place| place.len as usize).collect();
+        self.reply().map(drop).map_err(|error| NetError::before(error.der(), error.to_string()))
+    }
+
+    fn rooms(&mut self, payload: usize) -> daos_net::Result<Vec<&mut [u8]>> {
+        let reply = ReadFetchReply::decode(&self.body, &self.lens, self.iods)
+            .map_err(|error| NetError::before(error.der(), error.to_string()))?;
+        let len = self.lens.get(payload).copied().unwrap_or_default();
+        reply.rooms(self.iods, payload).ok_or_else(|| {
+            NetError::before(Der::Inval, format!("there is no room for a value of {len} bytes"))
+        })
+    }
+}
+
+impl Route for RemoteRoute {
+    fn targets(&self) -> u32 {
+        self.targets.len() as u32
+    }
+
+    fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        self.update_by(None, target, request)
+    }
+
+    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
+        self.fetch_by(None, target, request, iods)
+    }
+
+    fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
+        self.query_by(None, target, request)
+    }
+
+    fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        self.punch_by(None, target, request)
+    }
+
+    fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
+        self.list_by(None, target, request)
+    }
+
+    fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
+        let about = (Opcode::ListPairs, request.durability, page_room(request.count_max, request.bytes_max));
+        self.get(None, target, about, request.encode(), read_pairs)
+    }
+}
+
+impl Survey for RemoteRoute {
+    fn objects(&self, target: TargetIdx, request: &Objects<'_>) -> Result<ListedObjects> {
+        let about = (Opcode::Objects, request.durability, page_room(request.count_max, usize::MAX));
+        self.get(None, target, about, request.encode(), ListedObjects::decode)
+    }
+
+    fn diff(&self, target: TargetIdx, request: &Diff<'_>) -> Result<Differences> {
+        let about = (Opcode::Diff, request.durability, REPLY_ROOM);
+        self.get(None, target, about, request.encode(), Differences::decode)
+    }
+
+    fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked> {
+        let about = (Opcode::Check, request.durability, REPLY_ROOM);
+        self.get(None, target, about, request.encode(), Checked::decode)
+    }
+
+    fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted> {
+        let about = (Opcode::Count, request.durability, REPLY_ROOM);
+        self.get(None, target, about, request.encode(), Counted::decode)
+    }
+}
+
+impl Transact for RemoteRoute {
+    type Draft = RemoteDraft;
+
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn begin(&self, durability: Durability) -> Result<RemoteDraft> {
+        let first = TargetIdx(0);
+        let about = (Opcode::TxBegin, durability, REPLY_ROOM);
+        let handle = self.get(None, first, about, Ok(encode_done()), decode_handle).map_err(|error| {
+            match error.der {
+                Der::Unreach => gone(&error),
+                _ => error,
+            }
+        })?;
+        Ok(RemoteDraft { handle, route: Some((self.target(first)?.clone(), self.asker.clone())) })
+    }
+
+    fn draft_update(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        self.update_by(Some(draft), target, request)
+    }
+
+    fn draft_fetch(
+        &self,
+        draft: &mut RemoteDraft,
+        target: TargetIdx,
+        request: &Fetch<'_>,
+        iods: &mut [FetchIod<'_>],
+    ) -> Result<()> {
+        self.fetch_by(Some(draft), target, request, iods)
+    }
+
+    fn draft_query(
+        &self,
+        draft: &mut RemoteDraft,
+        target: TargetIdx,
+        request: &Query<'_>,
+    ) -> Result<Option<KeyFound>> {
+        self.query_by(Some(draft), target, request)
+    }
+
+    fn draft_punch(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        self.punch_by(Some(draft), target, request)
+    }
+
+    fn draft_list(
+        &self,
+        draft: &mut RemoteDraft,
+        target: TargetIdx,
+        request: &List<'_>,
+    ) -> Result<ListedKeys> {
+        self.list_by(Some(draft), target, request)
+    }
+
+    fn draft_list_pairs(
+        &self,
+        draft: &mut RemoteDraft,
+        target: TargetIdx,
+        request: &List<'_>,
+    ) -> Result<ListedPairs> {
+        let about = (Opcode::ListPairs, request.durability, page_room(request.count_max, request.bytes_max));
+        self.get(Some(draft), target, about, request.encode(), read_pairs)
+    }
+
+    fn commit(&self, mut draft: RemoteDraft, durability: Durability) -> Result<()> {
+        // However it ends, there is nothing to give up.
+        draft.route = None;
+        let about = (Opcode::TxCommit, durability, REPLY_ROOM);
+        self.get(Some(&draft), TargetIdx(0), about, Ok(encode_done()), decode_done)
+    }
+}

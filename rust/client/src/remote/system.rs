@@ -1,0 +1,100 @@
+//! A system that another process has.
+
+use super::call::{Asker, Failed};
+use super::pool::RemotePool;
+use crate::error::{Error, Result};
+use crate::service::{PoolService, SystemService, SystemSpace};
+use daos_net::Endpoint;
+use daos_types::{Durability, PoolId};
+use daos_wire::Control;
+use daos_wire::control::{Named, PoolReply, SpaceReply};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where endpoints are: told by those who know how to reach an address.
+pub trait Places: Debug + Send + Sync {
+    /// The endpoint at an address of an engine.
+    fn endpoint(&self, rank: u32, address: &str) -> Result<Arc<Endpoint>>;
+}
+
+/// A system that another process has. Closing it closes nothing there.
+#[derive(Debug)]
+pub struct RemoteSystem {
+    pub(super) first: Arc<Endpoint>,
+    pub(super) places: Option<Arc<dyn Places>>,
+    pub(super) asker: Asker,
+    pub(super) durability: Durability,
+    targets: u32,
+}
+
+impl RemoteSystem {
+    /// The system that answers at an endpoint: its control requests go there, its targets are there or at `places`. A call takes
+    /// no longer than `timeout`; changes are so durable when they return.
+    pub fn connect(
+        first: Arc<Endpoint>,
+        places: Option<Arc<dyn Places>>,
+        timeout: Duration,
+        durability: Durability,
+    ) -> Result<Arc<Self>> {
+        let asker = Asker::new(timeout);
+        let told: u32 = asker.control(&first, 0, &Control::SystemTargets).map_err(|failed| failed.error)?;
+        Ok(Arc::new(Self { first, places, asker, durability, targets: told }))
+    }
+
+    pub(super) fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
+        self.control_by(0, request).map_err(|failed| failed.error)
+    }
+
+    pub(super) fn control_by<T: DeserializeOwned>(
+        &self,
+        handle: u64,
+        request: &Control,
+    ) -> std::result::Result<T, Failed> {
+        self.asker.control(&self.first, handle, request)
+    }
+
+    fn pool(self: &Arc<Self>, reply: PoolReply) -> Result<Arc<dyn PoolService>> {
+        Ok(Arc::new(RemotePool::new(Arc::clone(self), reply)?))
+    }
+}
+
+impl SystemService for RemoteSystem {
+    fn targets(&self) -> u32 {
+        self.targets
+    }
+
+    fn space(&self) -> Result<SystemSpace> {
+        let SpaceReply { total, free, used, reserved } = self.control(&Control::SystemSpace)?;
+        Ok(SystemSpace { total, free, used, reserved })
+    }
+
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn pools(&self) -> Result<Vec<(PoolId, String)>> {
+        let pools: Vec<Named> = self.control(&Control::PoolList)?;
+        Ok(pools.into_iter().map(|pool| (PoolId(*pool.uuid), pool.label)).collect())
+    }
+
+    fn pool_create(self: Arc<Self>, label: &str, props: &[u8]) -> Result<Arc<dyn PoolService>> {
+        let request = Control::PoolCreate { label: label.to_owned(), props: props.to_vec().into() };
+        self.pool(self.control(&request)?)
+    }
+
+    fn pool_open(self: Arc<Self>, name: &str) -> Result<Arc<dyn PoolService>> {
+        self.pool(self.control(&Control::PoolConnect { pool: name.to_owned() })?)
+    }
+
+    fn pool_destroy(&self, name: &str) -> Result<()> {
+        self.control(&Control::PoolDestroy { pool: name.to_owned() })
+    }
+}
+
+/// What a system told is not to be believed.
+pub(super) fn unfit(message: impl Into<String>) -> Error {
+    Error::new(daos_types::Der::Proto, message)
+        .hint("the other end may be of another version of daos: install the same on both")
+}

@@ -1,0 +1,294 @@
+//! Containers of a shared system, and the way to their objects.
+
+use super::pool::{SharedAttributes, SharedPool};
+use super::shared::{At, SharedSystem};
+use daos_client::{AttributeService, ContainerService, Result, Route, Survey, Transaction, TransactionEnd};
+use daos_locks::Mutex;
+use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, Snapshot, TargetIdx};
+use daos_wire::{
+    Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
+    Objects, Punch, Query, Update,
+};
+use std::sync::Arc;
+
+/// An open container, whoever holds the system. It is the way to its objects as well.
+#[derive(Debug, Clone)]
+pub(super) struct SharedContainer {
+    inner: Arc<Inner>,
+    /// The transaction through which its objects are reached.
+    tx: Option<Arc<InTransaction>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: SharedPool,
+    uuid: ContainerId,
+    props: Vec<u8>,
+    checksums: Checksums,
+    epoch: Epoch,
+    durability: Durability,
+    targets: u32,
+    now: Mutex<At<Open>>,
+}
+
+/// What a turn has of it.
+#[derive(Debug, Clone)]
+struct Open {
+    container: Arc<dyn ContainerService>,
+    route: Arc<dyn Route>,
+    survey: Arc<dyn Survey>,
+}
+
+impl Open {
+    fn new(container: Arc<dyn ContainerService>) -> Self {
+        Self { route: container.route(), survey: container.survey(), container }
+    }
+}
+
+impl SharedContainer {
+    pub(super) fn new(pool: SharedPool, opened: Arc<dyn ContainerService>) -> Self {
+        let open = Open::new(opened);
+        let opened = &open.container;
+        let inner = Inner {
+            uuid: opened.uuid(),
+            props: opened.props().to_vec(),
+            checksums: opened.checksums(),
+            epoch: opened.epoch(),
+            durability: opened.durability(),
+            targets: open.route.targets(),
+            // If it was opened one turn earlier, that shows with its first use.
+            now: Mutex::new(At { turn: pool.system().turn() & !1, value: open }),
+            pool,
+        };
+        Self { inner: Arc::new(inner), tx: None }
+    }
+
+    fn system(&self) -> &SharedSystem {
+        self.inner.pool.system()
+    }
+
+    /// The container at this turn.
+    fn current(&self) -> Result<At<Open>> {
+        self.system().check_open()?;
+        let mut now = self.inner.now.lock();
+        if now.turn != self.system().turn() {
+            let pool = self.inner.pool.current()?;
+            if now.turn != pool.turn {
+                let mut container = pool.value.container_open(&self.inner.uuid.to_string())?;
+                if self.inner.epoch != Epoch::MAX {
+                    container = container.at(self.inner.epoch)?;
+                }
+                *now = At { turn: pool.turn, value: Open::new(container) };
+            }
+        }
+        Ok(now.clone())
+    }
+
+    fn with<T>(&self, ask: impl FnMut(&Open) -> Result<T>) -> Result<T> {
+        self.system().ask(|| self.current(), ask)
+    }
+}
+
+impl ContainerService for SharedContainer {
+    fn uuid(&self) -> ContainerId {
+        self.inner.uuid
+    }
+
+    fn label(&self) -> String {
+        self.inner.now.lock().value.container.label()
+    }
+
+    fn props(&self) -> &[u8] {
+        &self.inner.props
+    }
+
+    fn checksums(&self) -> Checksums {
+        self.inner.checksums
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    fn check_open(&self) -> Result<()> {
+        self.system().check_open()
+    }
+
+    fn route(&self) -> Arc<dyn Route> {
+        match &self.tx {
+            Some(tx) => Arc::<InTransaction>::clone(tx),
+            None => Arc::new(self.clone()),
+        }
+    }
+
+    fn survey(&self) -> Arc<dyn Survey> {
+        Arc::new(self.clone())
+    }
+
+    fn set_label(&self, label: &str) -> Result<()> {
+        self.with(|open| open.container.set_label(label))
+    }
+
+    fn attributes(&self) -> Result<Arc<dyn AttributeService>> {
+        // Refused here if there are none.
+        self.with(|open| open.container.attributes().map(drop))?;
+        let container = self.clone();
+        let open = move || {
+            let At { turn, value } = container.current()?;
+            Ok(At { turn, value: value.container.attributes()? })
+        };
+        Ok(Arc::new(SharedAttributes { system: Arc::clone(self.inner.pool.system()), open: Box::new(open) }))
+    }
+
+    fn alloc_oids(&self, count: u64) -> Result<u64> {
+        self.with(|open| open.container.alloc_oids(count))
+    }
+
+    fn snapshot_create(&self, name: Option<&str>) -> Result<Snapshot> {
+        self.with(|open| open.container.snapshot_create(name))
+    }
+
+    fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        self.with(|open| open.container.snapshots())
+    }
+
+    fn snapshot_destroy(&self, first: Epoch, last: Epoch) -> Result<usize> {
+        self.with(|open| open.container.snapshot_destroy(first, last))
+    }
+
+    fn rollback(&self, to: Epoch) -> Result<()> {
+        self.with(|open| open.container.rollback(to))
+    }
+
+    fn aggregate(&self) -> Result<u64> {
+        self.with(|open| open.container.aggregate())
+    }
+
+    fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>> {
+        let then = self.with(|open| open.container.at(epoch))?;
+        Ok(Arc::new(Self::new(self.inner.pool.clone(), then)))
+    }
+
+    fn transaction(&self, durability: Durability) -> Result<Transaction> {
+        let At { turn, value } = self.current()?;
+        let tx = value.container.transaction(durability)?;
+        let system = Arc::clone(self.inner.pool.system());
+        let tx = Arc::new(InTransaction { system, turn, route: tx.container.route(), end: tx.end });
+        let container = Self { tx: Some(Arc::clone(&tx)), ..self.clone() };
+        Ok(Transaction { container: Arc::new(container), end: tx })
+    }
+}
+
+impl Route for SharedContainer {
+    fn targets(&self) -> u32 {
+        self.inner.targets
+    }
+
+    fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        self.with(|open| open.route.update(target, request))
+    }
+
+    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
+        self.with(|open| open.route.fetch(target, request, iods))
+    }
+
+    fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
+        self.with(|open| open.route.query(target, request))
+    }
+
+    fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        self.with(|open| open.route.punch(target, request))
+    }
+
+    fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
+        self.with(|open| open.route.list(target, request))
+    }
+
+    fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
+        self.with(|open| open.route.list_pairs(target, request))
+    }
+}
+
+impl Survey for SharedContainer {
+    fn objects(&self, target: TargetIdx, request: &Objects<'_>) -> Result<ListedObjects> {
+        self.with(|open| open.survey.objects(target, request))
+    }
+
+    fn diff(&self, target: TargetIdx, request: &Diff<'_>) -> Result<Differences> {
+        self.with(|open| open.survey.diff(target, request))
+    }
+
+    fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked> {
+        self.with(|open| open.survey.check(target, request))
+    }
+
+    fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted> {
+        self.with(|open| open.survey.count(target, request))
+    }
+}
+
+/// A transaction of one turn: it does not outlive that.
+#[derive(Debug)]
+struct InTransaction {
+    system: Arc<SharedSystem>,
+    turn: u64,
+    route: Arc<dyn Route>,
+    end: Arc<dyn TransactionEnd>,
+}
+
+impl InTransaction {
+    /// Looks whether its system is gone, for those that come later.
+    fn noticed<T>(&self, result: Result<T>) -> Result<T> {
+        self.system.check_open()?;
+        if let Err(error) = &result
+            && (error.nothing_happened || error.der == Der::TxUncertain)
+        {
+            self.system.suspect(self.turn);
+        }
+        result
+    }
+}
+
+impl Route for InTransaction {
+    fn targets(&self) -> u32 {
+        self.route.targets()
+    }
+
+    fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        self.noticed(self.route.update(target, request))
+    }
+
+    fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
+        self.noticed(self.route.fetch(target, request, iods))
+    }
+
+    fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
+        self.noticed(self.route.query(target, request))
+    }
+
+    fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        self.noticed(self.route.punch(target, request))
+    }
+
+    fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
+        self.noticed(self.route.list(target, request))
+    }
+
+    fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
+        self.noticed(self.route.list_pairs(target, request))
+    }
+}
+
+impl TransactionEnd for InTransaction {
+    fn commit(&self) -> Result<()> {
+        self.noticed(self.end.commit())
+    }
+
+    fn abort(&self) -> Result<()> {
+        self.noticed(self.end.abort())
+    }
+}

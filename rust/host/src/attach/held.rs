@@ -1,0 +1,69 @@
+//! A system that this process holds, and lets others use.
+
+use super::host;
+use crate::Host;
+use daos_client::{PoolService, Result, SystemService, SystemSpace};
+use daos_embed::{Owner, System};
+use daos_locks::Mutex;
+use daos_net::unix::Bound;
+use daos_types::PoolId;
+use std::sync::Arc;
+
+/// The system and what serves it. Its pools are those of the system itself: who holds it pays nothing for the others.
+#[derive(Debug)]
+pub(crate) struct Held {
+    system: Arc<System>,
+    host: Mutex<Option<Host>>,
+    owner: Owner,
+}
+
+impl Held {
+    pub(crate) fn new(system: Arc<System>, bound: Option<&Bound>) -> Result<Self> {
+        let host = bound.map(|bound| host(Arc::clone(&system), bound)).transpose()?;
+        Ok(Self { system, host: Mutex::new(host), owner: Owner::here() })
+    }
+}
+
+impl SystemService for Held {
+    fn targets(&self) -> u32 {
+        self.system.targets()
+    }
+
+    fn space(&self) -> Result<SystemSpace> {
+        SystemService::space(&*self.system)
+    }
+
+    fn close(&self) -> Result<()> {
+        if !self.owner.is_forked() {
+            // Guests are told to go; they wait at the socket until the directory is free.
+            let host = self.host.lock().take();
+            drop(host);
+        }
+        self.system.close()
+    }
+
+    fn pools(&self) -> Result<Vec<(PoolId, String)>> {
+        self.system.pools()
+    }
+
+    fn pool_create(self: Arc<Self>, label: &str, props: &[u8]) -> Result<Arc<dyn PoolService>> {
+        SystemService::pool_create(Arc::clone(&self.system), label, props)
+    }
+
+    fn pool_open(self: Arc<Self>, name: &str) -> Result<Arc<dyn PoolService>> {
+        SystemService::pool_open(Arc::clone(&self.system), name)
+    }
+
+    fn pool_destroy(&self, name: &str) -> Result<()> {
+        self.system.pool_destroy(name)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.owner.is_forked() {
+            // The parent's threads and connections stay the parent's.
+            std::mem::forget(self.host.try_lock().and_then(|mut host| host.take()));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A system that another process holds, until this one does.
+
+use super::pool::SharedPool;
+use super::{CHANGE, Entered, enter};
+use daos_client::{Error, PoolService, Result, SystemService, SystemSpace};
+use daos_embed::{Options, Owner};
+use daos_locks::Mutex;
+use daos_types::{Der, PoolId};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often one call goes on after its system was lost.
+const ATTEMPTS_MAX: usize = 4;
+
+/// The system, whoever holds it.
+#[derive(Debug)]
+pub(super) struct SharedSystem {
+    path: PathBuf,
+    options: Options,
+    owner: Owner,
+    targets: u32,
+    /// Counts the changes of who holds it; odd, somebody suspects that another is due.
+    turn: AtomicU64,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    /// Of which turn it is: even.
+    turn: u64,
+    /// `None` once it is closed.
+    system: Option<Arc<dyn SystemService>>,
+}
+
+/// Something of a system at one turn.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub(super) turn: u64,
+    pub(super) value: T,
+}
+
+impl SharedSystem {
+    pub(super) fn new(path: &Path, options: &Options, system: Arc<dyn SystemService>) -> Self {
+        Self {
+            path: path.to_owned(),
+            // It is there by now; its size is the holder's affair.
+            options: Options { create: false, size: None, ..options.clone() },
+            owner: Owner::here(),
+            targets: system.targets(),
+            turn: AtomicU64::new(0),
+            now: Mutex::new(Now { turn: 0, system: Some(system) }),
+        }
+    }
+
+    /// Refuses what cannot be used any more, for the price of two loads.
+    pub(super) fn check_open(&self) -> Result<()> {
+        self.owner.check()?;
+        if self.turn() == CLOSED { Err(closed()) } else { Ok(()) }
+    }
+
+    /// The turn; what is of another one has to be opened again.
+    pub(super) fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Acquire)
+    }
+
+    /// The system as it is now.
+    pub(super) fn current(&self) -> Result<At<Arc<dyn SystemService>>> {
+        self.owner.check()?;
+        let mut now = self.now.lock();
+        let Some(system) = now.system.clone() else { return Err(closed()) };
+        if self.turn() == now.turn {
+            return Ok(At { turn: now.turn, value: system });
+        }
+        // Somebody suspects that its holder is gone. Others wait here until that is clear.
+        let mut value = system;
+        if value.pools().is_err_and(|error| is_lost(&error)) {
+            value = match enter(&self.path, &self.options, CHANGE)? {
+                Entered::Holder(system) => system,
+                Entered::Guest(system) => system,
+            };
+            now.turn += 2;
+            now.system = Some(Arc::clone(&value));
+        }
+        self.turn.store(now.turn, Ordering::Release);
+        Ok(At { turn: now.turn, value })
+    }
+
+    /// Takes note that the holder of a turn did not answer.
+    pub(super) fn suspect(&self, turn: u64) {
+        // Where it is not that turn any more, somebody has looked already.
+        let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Asks something that is opened by `open` for each turn; goes on with the next where nothing was begun.
+    pub(super) fn ask<S, T>(
+        &self,
+        open: impl Fn() -> Result<At<S>>,
+        mut ask: impl FnMut(&S) -> Result<T>,
+    ) -> Result<T> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let at = open()?;
+            match ask(&at.value) {
+                Err(error) if is_lost(&error) => {
+                    self.suspect(at.turn);
+                    if !error.nothing_happened || attempts >= ATTEMPTS_MAX {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn with<T>(&self, ask: impl FnMut(&Arc<dyn SystemService>) -> Result<T>) -> Result<T> {
+        self.ask(|| self.current(), ask)
+    }
+}
+
+/// The turn of what is closed.
+const CLOSED: u64 = u64::MAX - 1;
+
+fn closed() -> Error {
+    Error::new(Der::NoHdl, "the system is closed").hint("open it again")
+}
+
+/// Whether nobody answered.
+pub(super) fn is_lost(error: &Error) -> bool {
+    matches!(error.der, Der::Unreach | Der::TxUncertain)
+}
+
+impl SystemService for SharedSystem {
+    fn targets(&self) -> u32 {
+        self.targets
+    }
+
+    fn space(&self) -> Result<SystemSpace> {
+        self.with(|system| system.space())
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.owner.is_forked() {
+            return Ok(());
+        }
+        let mut now = self.now.lock();
+        self.turn.store(CLOSED, Ordering::Release);
+        now.turn = CLOSED;
+        // Where this process became the holder, all ends here; where it is a guest, only what it has.
+        now.system.take().map_or(Ok(()), |system| system.close())
+    }
+
+    fn pools(&self) -> Result<Vec<(PoolId, String)>> {
+        self.with(|system| system.pools())
+    }
+
+    fn pool_create(self: Arc<Self>, label: &str, props: &[u8]) -> Result<Arc<dyn PoolService>> {
+        let made = self.with(|system| Arc::clone(system).pool_create(label, props))?;
+        Ok(Arc::new(SharedPool::new(self, made)))
+    }
+
+    fn pool_open(self: Arc<Self>, name: &str) -> Result<Arc<dyn PoolService>> {
+        let opened = self.with(|system| Arc::clone(system).pool_open(name))?;
+        Ok(Arc::new(SharedPool::new(self, opened)))
+    }
+
+    fn pool_destroy(&self, name: &str) -> Result<()> {
+        self.with(|system| system.pool_destroy(name))
+    }
+}
+
+impl Drop for SharedSystem {
+    fn drop(&mut self) {
+        if self.owner.is_forked() {
+            std::mem::forget(self.now.try_lock().and_then(|mut now| now.system.take()));
+        }
+    }
+}

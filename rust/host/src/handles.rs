@@ -1,0 +1,121 @@
+//! Open handles: what a number in a request's header stands for.
+
+use daos_client::{ContainerService, PoolService, Route, Survey, TransactionEnd};
+use daos_locks::Mutex;
+use daos_types::{ContainerId, limits};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Handles of pools and containers that are kept at once; a few hundred bytes each.
+pub(crate) const HANDLES_MAX: usize = 65_536;
+/// Transactions that are open at once: each may hold megabytes.
+pub(crate) const TRANSACTIONS_MAX: usize = 4_096;
+/// How long a transaction is kept. What it reads is kept no longer either.
+const TRANSACTION_LIFE: Duration = Duration::from_secs(limits::TX_LIFE_S_MAX);
+
+/// What requests with a handle may reach.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// The container; of no other may be asked.
+    pub cont: ContainerId,
+    /// The way to its objects.
+    pub route: Arc<dyn Route>,
+    /// The way to what it holds as a whole; none in a transaction.
+    pub survey: Option<Arc<dyn Survey>>,
+}
+
+/// What a handle stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Open {
+    Pool(Arc<dyn PoolService>),
+    Container { container: Arc<dyn ContainerService>, granted: Granted },
+    Transaction { granted: Granted, end: Arc<dyn TransactionEnd> },
+}
+
+/// The handles of a host.
+#[derive(Debug, Default)]
+pub struct Handles {
+    /// Keys that nobody else knows make its numbers: none can be guessed.
+    numbers: RandomState,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Counts up with each use and each new one.
+    turn: u64,
+    open: HashMap<u64, (Open, u64)>,
+    transactions: HashMap<u64, (Open, Instant)>,
+}
+
+impl Handles {
+    /// Keeps what was opened; its number.
+    pub(crate) fn insert(&self, open: Open) -> u64 {
+        let mut table = self.table.lock();
+        if table.open.len() >= HANDLES_MAX {
+            // Who still needs it opens it again.
+            let oldest = table.open.iter().min_by_key(|(_, (_, used))| *used).map(|(number, _)| *number);
+            oldest.and_then(|number| table.open.remove(&number));
+        }
+        let number = self.fresh(&mut table);
+        let turn = table.turn;
+        table.open.insert(number, (open, turn));
+        number
+    }
+
+    /// Keeps a transaction; its number. `None` where there are too many.
+    pub(crate) fn insert_transaction(&self, open: Open, now: Instant) -> Option<u64> {
+        let mut table = self.table.lock();
+        if table.transactions.len() >= TRANSACTIONS_MAX {
+            table.transactions.retain(|_, (_, begun)| now.duration_since(*begun) <= TRANSACTION_LIFE);
+        }
+        if table.transactions.len() >= TRANSACTIONS_MAX {
+            return None;
+        }
+        let number = self.fresh(&mut table);
+        table.transactions.insert(number, (open, now));
+        Some(number)
+    }
+
+    /// A number that is not in use.
+    fn fresh(&self, table: &mut Table) -> u64 {
+        loop {
+            table.turn += 1;
+            let number = self.numbers.hash_one(table.turn);
+            let taken = table.open.contains_key(&number) || table.transactions.contains_key(&number);
+            if number != 0 && !taken {
+                return number;
+            }
+        }
+    }
+
+    /// What a number stands for.
+    pub(crate) fn get(&self, number: u64) -> Option<Open> {
+        let mut table = self.table.lock();
+        table.turn += 1;
+        let turn = table.turn;
+        if let Some((open, used)) = table.open.get_mut(&number) {
+            *used = turn;
+            return Some(open.clone());
+        }
+        table.transactions.get(&number).map(|(open, _)| open.clone())
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&self) {
+        let mut table = self.table.lock();
+        let gone = (std::mem::take(&mut table.open), std::mem::take(&mut table.transactions));
+        drop(table);
+        // What they hold goes outside of the lock.
+        drop(gone);
+    }
+
+    /// Forgets a transaction.
+    pub(crate) fn remove_transaction(&self, number: u64) {
+        let gone = self.table.lock().transactions.remove(&number);
+        // Its draft goes outside of the lock.
+        drop(gone);
+    }
+}

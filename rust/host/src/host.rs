@@ -1,0 +1,78 @@
+//! A system with endpoints.
+
+use crate::handles::Handles;
+use crate::service::{HostService, Shared};
+use crate::workers::Workers;
+use daos_client::{Error, Result, SystemService};
+use daos_locks::Mutex;
+use daos_net::serving::Identity;
+use daos_net::{Limits, Listening, Service, Transport};
+use daos_types::Rank;
+use std::sync::Arc;
+
+/// Who a host is to those who come.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// The system's name: 1 to 15 letters, digits, `-`, `_`, `.`.
+    pub system: String,
+    /// Its rank there.
+    pub rank: Rank,
+    /// Another number after each start, at least 1.
+    pub incarnation: u64,
+    /// Bounds of its connections.
+    pub limits: Limits,
+}
+
+/// A system that others reach. Dropping it ends its endpoints and closes nothing: the system goes on.
+#[derive(Debug)]
+pub struct Host {
+    shared: Arc<Shared>,
+    options: HostOptions,
+    endpoints: Mutex<Vec<Box<dyn Listening>>>,
+}
+
+impl Host {
+    /// A host of a system, without endpoints yet.
+    pub fn new(system: Arc<dyn SystemService>, options: HostOptions) -> Self {
+        let shared = Arc::new(Shared { system, handles: Handles::default(), workers: Workers::default() });
+        Self { shared, options, endpoints: Mutex::default() }
+    }
+
+    /// Serves at one more address; where that is.
+    pub fn listen(&self, transport: &dyn Transport, address: &str) -> Result<String> {
+        self.listen_with(|me, limits, service| transport.listen(address, me, limits, service))
+    }
+
+    /// Serves at what `begin` begins to listen to; where that is.
+    pub fn listen_with(
+        &self,
+        begin: impl FnOnce(Identity, Limits, Box<dyn Service>) -> daos_net::Result<Box<dyn Listening>>,
+    ) -> Result<String> {
+        let HostOptions { system, rank, incarnation, limits } = self.options.clone();
+        let me = Identity { system, rank, incarnation };
+        let service = Box::new(HostService::new(Arc::clone(&self.shared)));
+        let listening = begin(me, limits, service)
+            .map_err(|error| Error::new(error.der, error.message).hint(error.hint))?;
+        let at = listening.address();
+        self.endpoints.lock().push(listening);
+        Ok(at)
+    }
+
+    /// Forgets all handles, as if others had taken their place: their owners open again what they need.
+    pub fn forget_handles(&self) {
+        self.shared.handles.clear();
+    }
+
+    /// Ends its endpoints: clients are told, what is under way is answered first or was never begun.
+    pub fn end(&self) {
+        let endpoints = std::mem::take(&mut *self.endpoints.lock());
+        drop(endpoints);
+        self.shared.workers.end();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,183 @@
+//! What an endpoint does with the requests that come: data at once, control by workers, and one wait for the log for all
+//! that came together.
+
+use crate::control;
+use crate::handles::{Granted, Handles, Open};
+use crate::serve::{Answer, Refused, Request, serve};
+use crate::workers::Workers;
+use daos_client::SystemService;
+use daos_embed::{Debt, collect};
+use daos_net::frame::Refusal;
+use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
+use daos_types::{Der, ShardIdx, TargetIdx};
+use daos_wire::{CONTROL, Opcode, decode_control, decode_done, encode_done, encode_handle};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Answers that are held back at most before they are waited for.
+const OWED_MAX: usize = 256;
+
+/// What all endpoints of a host share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) system: Arc<dyn SystemService>,
+    pub(crate) handles: Handles,
+    pub(crate) workers: Workers,
+}
+
+/// What serves one endpoint. Called by one thread.
+#[derive(Debug)]
+pub(crate) struct HostService {
+    shared: Arc<Shared>,
+    owed: Vec<Owed>,
+}
+
+/// An answer that may not be sent before what it depends on is safe.
+#[derive(Debug)]
+struct Owed {
+    ticket: Ticket,
+    debt: Debt,
+    answer: Result<Answer, Refused>,
+}
+
+impl HostService {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, owed: Vec::new() }
+    }
+
+    /// Sends what is owed, once it may be believed.
+    fn settle(&mut self, replies: &Replies) {
+        // The last one depends on most: who waits for it first finds the others done.
+        let safe: Vec<_> = self.owed.iter().rev().map(|owed| owed.debt.settle()).collect();
+        for (owed, safe) in self.owed.drain(..).zip(safe.into_iter().rev()) {
+            let answer = match safe {
+                Ok(()) => owed.answer,
+                Err(error) => Err(Refused::Failed(error)),
+            };
+            replies.send(owed.ticket, to_frame(answer));
+        }
+    }
+
+    fn data(&self, request: &Incoming) -> Result<Answer, Refused> {
+        let opcode =
+            Opcode::from_number(request.opcode).ok_or(Refused::Unknown { opcode: request.opcode })?;
+        let open = self.shared.handles.get(request.handle).ok_or(NO_HANDLE)?;
+        let payloads: Vec<&[u8]> = request.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
+        let asked = Request {
+            durability: request.durability,
+            answer_len_max: request.reply_max as usize,
+            body: &request.body,
+            payloads: &payloads,
+        };
+        let done = || decode_done(asked.body, asked.payloads).map_err(Refused::Message);
+        let target = TargetIdx(request.target);
+        match (opcode, open) {
+            (Opcode::TxBegin, Open::Container { container, .. }) => {
+                done()?;
+                let tx = container.transaction(request.durability).map_err(Refused::Failed)?;
+                let granted =
+                    Granted { cont: tx.container.uuid(), route: tx.container.route(), survey: None };
+                let open = Open::Transaction { granted, end: tx.end };
+                let handle = self.shared.handles.insert_transaction(open, Instant::now());
+                handle.map(|handle| Answer::of(encode_handle(handle))).ok_or(TOO_MANY)
+            }
+            (Opcode::TxCommit | Opcode::TxAbort, Open::Transaction { end, .. }) => {
+                done()?;
+                let ended = if opcode == Opcode::TxCommit { end.commit() } else { end.abort() };
+                self.shared.handles.remove_transaction(request.handle);
+                ended.map(|()| Answer::of(encode_done())).map_err(Refused::Failed)
+            }
+            (_, Open::Container { granted, .. } | Open::Transaction { granted, .. }) => {
+                serve(&granted, target, opcode, &asked)
+            }
+            (_, Open::Pool(_)) => Err(WRONG_HANDLE),
+        }
+    }
+
+    /// Has a worker answer.
+    fn control(&self, request: &Incoming, replies: &Replies) {
+        let mut pending = Pending { ticket: Some(request.ticket), replies: replies.clone() };
+        let asked = match decode_control(&request.body) {
+            Ok(asked) => asked,
+            Err(error) => return pending.answer(Err(Refused::Message(error))),
+        };
+        let (shared, handle, max) = (Arc::clone(&self.shared), request.handle, request.reply_max as usize);
+        let work = move || {
+            let answer = control::answer(&shared.system, &shared.handles, handle, asked);
+            let answer = answer.and_then(|body| {
+                let len = body.len();
+                if len > max {
+                    Err(Refused::TooLong { len, max })
+                } else {
+                    Ok(Answer { body, payloads: Vec::new() })
+                }
+            });
+            pending.answer(answer);
+        };
+        // What is not taken is answered by being dropped.
+        let _ = self.shared.workers.run(work);
+    }
+}
+
+pub(crate) const NO_HANDLE: Refused =
+    Refused::Denied { der: Der::NoHdl, message: "there is no such handle here" };
+pub(crate) const WRONG_HANDLE: Refused =
+    Refused::Denied { der: Der::Inval, message: "the handle is of something else" };
+const TOO_MANY: Refused = Refused::Denied { der: Der::Busy, message: "too many transactions are open" };
+
+impl Service for HostService {
+    fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
+        if request.opcode == CONTROL {
+            return self.control(&request, replies);
+        }
+        let (answer, debt) = collect(|| self.data(&request));
+        self.owed.push(Owed { ticket: request.ticket, debt, answer });
+        if self.owed.len() >= OWED_MAX {
+            self.settle(replies);
+        }
+    }
+
+    fn rest(&mut self, _: Moment, replies: &Replies) {
+        self.settle(replies);
+    }
+}
+
+/// A request that will be answered, whatever happens to who works on it.
+struct Pending {
+    ticket: Option<Ticket>,
+    replies: Replies,
+}
+
+impl Pending {
+    fn answer(&mut self, answer: Result<Answer, Refused>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.replies.send(ticket, to_frame(answer));
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let lost =
+            daos_client::Error::new(Der::TxUncertain, "the request was given up: its outcome is unknown");
+        self.answer(Err(Refused::Failed(lost.hint("read before you write again"))));
+    }
+}
+
+fn to_frame(answer: Result<Answer, Refused>) -> daos_net::Answer {
+    match answer {
+        Ok(Answer { body, payloads }) => {
+            let bulk = |bytes| Bulk { shard: ShardIdx(0), bytes };
+            let payloads = payloads.into_iter().map(bulk).collect();
+            daos_net::Answer::Reply { map_version: 1, body, payloads }
+        }
+        Err(refused) => {
+            let room = match &refused {
+                Refused::TooLong { len, .. } => *len as u64,
+                _ => 0,
+            };
+            let told = Refusal::new(refused.der(), refused.to_string()).hint(refused.hint());
+            daos_net::Answer::Refused(Refusal { nothing_happened: refused.is_before(), room, ..told })
+        }
+    }
+}

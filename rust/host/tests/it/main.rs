@@ -1,0 +1,57 @@
+//! Systems that others reach, over each provider.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod messages;
+mod remote;
+
+use daos_client::{RemoteSystem, SystemService};
+use daos_embed::{Options, System};
+use daos_host::{Host, HostOptions};
+use daos_net::frame::{Hello, SessionId};
+use daos_net::mem::{Faults, Mem};
+use daos_net::tcp::Tcp;
+use daos_net::unix::Unix;
+use daos_net::{Endpoint, Limits, Transport};
+use daos_types::{Durability, Rank};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A system, its host, and the same system as others reach it.
+pub(crate) struct Served {
+    pub(crate) system: Arc<dyn SystemService>,
+    pub(crate) host: Host,
+}
+
+pub(crate) fn serve(transport: &Arc<dyn Transport>, address: &str, targets: u32) -> Served {
+    let system = System::in_memory(&Options { targets, ..Options::default() }).unwrap();
+    let limits = Limits::default();
+    let options = HostOptions { system: "test".to_owned(), rank: Rank(0), incarnation: 5, limits };
+    let host = Host::new(system, options);
+    let at = host.listen(&**transport, address).unwrap();
+    let hello = Hello {
+        versions: (1, 1),
+        rank: Some(Rank(0)),
+        incarnation: 5,
+        session: SessionId([9; 16]),
+        frame_bytes: limits.frame_bytes,
+        requests: 64,
+        idle_ms: limits.idle_ms,
+        system: "test".to_owned(),
+    };
+    let endpoint = Arc::new(Endpoint::new(Arc::clone(transport), &at, limits, hello, 7));
+    let system = RemoteSystem::connect(endpoint, None, Duration::from_secs(20), Durability::Synced).unwrap();
+    Served { system, host }
+}
+
+/// One over each provider whose threads are real; control requests are answered by others.
+pub(crate) fn served(targets: u32) -> Vec<Served> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("daos-host-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name).display().to_string();
+    let mem: Arc<dyn Transport> =
+        Arc::new(Mem::new(3, Faults { delay_us: (5, 50), ..Faults::default() }).for_threads());
+    let tcp: Arc<dyn Transport> = Arc::new(Tcp::default());
+    let unix: Arc<dyn Transport> = Arc::new(Unix::default());
+    vec![serve(&mem, "here", targets), serve(&tcp, "127.0.0.1:0", targets), serve(&unix, &path, targets)]
+}

@@ -1,0 +1,258 @@
+//! Systems, pools, containers and their objects over a network: as they are in one process.
+
+use crate::{Served, served};
+use daos_client::{ContainerObjects as _, ContainerService, NewContainer};
+use daos_types::{
+    ChecksumKind, Checksums, Cond, Der, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType, Punched,
+    ScrubChange, ScrubMode, TargetIdx,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const TARGETS: u32 = 3;
+
+/// A container whose data is summed by its clients, reached as others reach it.
+fn container(served: &Served) -> Arc<dyn ContainerService> {
+    let pool = Arc::clone(&served.system).pool_create("tank", b"\x80").unwrap();
+    let checksums =
+        Checksums { kind: Some(ChecksumKind::Crc32), piece_size: 32 << 10, server_verifies: true };
+    let new = NewContainer { label: "c", props: b"\x80", checksums, scrub_disabled: false };
+    pool.container_create(&new).unwrap()
+}
+
+fn oid(kind: ObjectType, number: u64) -> ObjectId {
+    ObjectId::generate(kind, 1, TARGETS as u16, 0, number)
+}
+
+#[test]
+fn a_key_value_store_is_the_map_that_was_put() {
+    for served in served(TARGETS) {
+        let kv = container(&served).kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        let mut model = BTreeMap::new();
+        for number in 0..60_u32 {
+            let value = vec![number as u8; [0, 10, 4_000, 5_000, 70_000, 300_000][number as usize % 6]];
+            let key = format!("key {number}").into_bytes();
+            kv.put(&key, &value, Cond::NONE).unwrap();
+            model.insert(key, value);
+        }
+        for number in (0..60_u32).step_by(7) {
+            let key = format!("key {number}").into_bytes();
+            kv.remove(&key, Cond::PUNCH).unwrap();
+            assert_eq!(kv.remove(&key, Cond::PUNCH).unwrap_err().der, Der::Nonexist);
+            model.remove(&key);
+        }
+        assert_eq!(kv.put(b"key 1", b"again", Cond::DKEY_INSERT).unwrap_err().der, Der::Exist);
+        for (key, value) in &model {
+            let mut found = Vec::new();
+            assert!(kv.get(key, Cond::NONE, &mut found).unwrap());
+            assert!(found == *value, "{}", String::from_utf8_lossy(key));
+        }
+        assert!(!kv.get(b"key 0", Cond::NONE, &mut Vec::new()).unwrap());
+        let (mut listed, mut anchor) = (BTreeMap::new(), None);
+        loop {
+            let page = kv.list_pairs(anchor.as_deref(), 9, false).unwrap();
+            for (key, value) in page.keys.iter().zip(page.values.iter()) {
+                assert!(listed.insert(key.to_vec(), value.to_vec()).is_none());
+            }
+            anchor = page.anchor;
+            if anchor.is_none() {
+                break;
+            }
+        }
+        assert!(listed == model);
+    }
+}
+
+#[test]
+fn arrays_and_objects_are_what_was_written() {
+    for served in served(TARGETS) {
+        let container = container(&served);
+        let array = container.array_create(oid(ObjectType::Array, 2), 8, Some(1_000)).unwrap();
+        let mut model = vec![b'.'; 80_000];
+        for (start, count) in [(0, 5_000), (4_990, 20), (7_003, 1), (9_000, 1_000), (123, 4_321)] {
+            let data: Vec<u8> = (0..count * 8).map(|at| (at * 7 + start) as u8).collect();
+            array.write(start as u64, &data).unwrap();
+            model[start * 8..(start + count) * 8].copy_from_slice(&data);
+        }
+        array.punch(2_000, 500).unwrap();
+        model[16_000..20_000].fill(b'.');
+        model[5_010 * 8..7_003 * 8].fill(b'.');
+        assert_eq!(array.size().unwrap(), 10_000);
+        let mut read = vec![0; 80_000];
+        array.read(0, &mut read, Some(&[b'.'; 8])).unwrap();
+        assert!(read == model);
+
+        let object = container.object(oid(ObjectType::MultiHashed, 3)).unwrap();
+        let long = vec![5; 200_000];
+        let iods = [Iod::new(b"a", IodValue::Single(b"short")), Iod::new(b"b", IodValue::Single(&long))];
+        for dkey in [b"one".as_slice(), b"two", b"three"] {
+            object.update(dkey, &iods, Cond::NONE).unwrap();
+        }
+        object.punch(Punched::Akeys(b"two", &[b"b"]), Cond::NONE).unwrap();
+        let (mut short, mut found) = (Vec::new(), Vec::new());
+        let mut wanted = [
+            FetchIod::new(b"a", FetchValue::Single(&mut short)),
+            FetchIod::new(b"b", FetchValue::Single(&mut found)),
+        ];
+        object.fetch(b"three", &mut wanted, Cond::NONE).unwrap();
+        assert_eq!((short.as_slice(), found == long), (&b"short"[..], true));
+        assert_eq!(object.list_dkeys(None, 10, false).unwrap().keys.len(), 3);
+        assert_eq!(object.list_akeys(b"two", None, 10, false).unwrap().keys, [b"a"]);
+        let page = container.objects(None, 10).unwrap();
+        assert_eq!((page.oids.len(), page.next), (2, None));
+        for target in 0..TARGETS {
+            assert_eq!(container.check(TargetIdx(target), None, 1 << 20).unwrap().damaged, []);
+        }
+    }
+}
+
+#[test]
+fn pools_and_containers_are_what_they_are_for_their_holder() {
+    for served in served(TARGETS) {
+        let system = &served.system;
+        assert_eq!(system.targets(), TARGETS);
+        assert!(system.space().unwrap().free > 0);
+        let pool = Arc::clone(system).pool_create("tank", b"props").unwrap();
+        assert_eq!(Arc::clone(system).pool_create("tank", b"").unwrap_err().der, Der::Exist);
+        assert_eq!(Arc::clone(system).pool_open("other").unwrap_err().der, Der::Nonexist);
+        assert_eq!((pool.label(), pool.props()), ("tank".to_owned(), &b"props"[..]));
+        let timed = ScrubChange { mode: Some(ScrubMode::Timed), freq_s: Some(77), thresh: None };
+        pool.change(Some("lake"), timed).unwrap();
+        assert_eq!(pool.label(), "lake");
+        let settings = pool.scrub_status().unwrap().settings;
+        assert_eq!((settings.mode, settings.freq_s), (ScrubMode::Timed, 77));
+        assert_eq!(system.pools().unwrap(), [(pool.uuid(), "lake".to_owned())]);
+
+        let plain = |label| NewContainer {
+            label,
+            props: b"p",
+            checksums: Checksums::default(),
+            scrub_disabled: false,
+        };
+        let one = pool.container_create(&plain("one")).unwrap();
+        assert_eq!(pool.container_create(&plain("one")).unwrap_err().der, Der::Exist);
+        one.set_label("uno").unwrap();
+        assert_eq!(pool.containers().unwrap(), [(one.uuid(), "uno".to_owned())]);
+        assert_eq!(pool.container_open(&one.uuid().to_string()).unwrap().label(), "uno");
+        let (first, second) = (one.alloc_oids(5).unwrap(), one.alloc_oids(1).unwrap());
+        assert!(second >= first + 5);
+
+        for attributes in [pool.attributes().unwrap(), one.attributes().unwrap()] {
+            attributes.set(&[("a", b"1"), ("b", &[7; 3_000])]).unwrap();
+            assert_eq!(attributes.names().unwrap(), ["a", "b"]);
+            assert_eq!(attributes.get(&["b", "x"]).unwrap(), [Some(vec![7; 3_000]), None]);
+            assert_eq!(attributes.remove(&["a", "x"]).unwrap(), 1);
+            assert_eq!(attributes.set(&[("", b"")]).unwrap_err().der, Der::Inval);
+        }
+
+        let kv = one.kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        kv.put(b"k", b"before", Cond::NONE).unwrap();
+        let snapshot = one.snapshot_create(Some("then")).unwrap();
+        assert_eq!(one.snapshot_create(Some("then")).unwrap_err().der, Der::Exist);
+        kv.put(b"k", b"after", Cond::NONE).unwrap();
+        let then = one.at(snapshot.epoch).unwrap();
+        let mut found = Vec::new();
+        assert!(then.kv(oid(ObjectType::KvHashed, 1)).unwrap().get(b"k", Cond::NONE, &mut found).unwrap());
+        assert_eq!(found, b"before");
+        assert_eq!(then.set_label("x").unwrap_err().der, Der::NoPerm);
+        assert_eq!(one.snapshots().unwrap(), std::slice::from_ref(&snapshot));
+        assert_eq!(one.diff(snapshot.epoch, None, 10).unwrap().differences.len(), 1);
+        one.rollback(snapshot.epoch).unwrap();
+        assert_eq!(one.snapshot_destroy(snapshot.epoch, snapshot.epoch).unwrap(), 1);
+        assert_eq!(one.at(snapshot.epoch).unwrap_err().der, Der::Nonexist);
+        one.aggregate().unwrap();
+        found.clear();
+        assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
+        assert_eq!(found, b"before");
+
+        pool.container_destroy("uno").unwrap();
+        assert_eq!(kv.put(b"k", b"v", Cond::NONE).unwrap_err().der, Der::Nonexist);
+        assert_eq!(one.alloc_oids(1).unwrap_err().der, Der::ContNonexist);
+        system.pool_destroy("lake").unwrap();
+        assert_eq!(pool.containers().unwrap_err().der, Der::Nonexist);
+    }
+}
+
+#[test]
+fn transactions_are_all_or_nothing_and_see_their_own_writes() {
+    for served in served(TARGETS) {
+        let container = container(&served);
+        let (oid, durability) = (oid(ObjectType::KvHashed, 1), container.durability());
+        let kv = container.kv(oid).unwrap();
+        let get = |kv: &daos_client::Kv<dyn daos_client::Route>, key: &[u8]| {
+            let mut found = Vec::new();
+            kv.get(key, Cond::NONE, &mut found).unwrap().then_some(found)
+        };
+        kv.put(b"a", b"1", Cond::NONE).unwrap();
+        let tx = container.transaction(durability).unwrap();
+        let inside = tx.container.kv(oid).unwrap();
+        for number in 0..20_u8 {
+            inside.put(&[number], b"new", Cond::NONE).unwrap();
+        }
+        assert_eq!(get(&inside, b"a"), Some(b"1".to_vec()));
+        assert_eq!((get(&inside, &[3]), get(&kv, &[3])), (Some(b"new".to_vec()), None));
+        assert_eq!(inside.list_pairs(None, 100, false).unwrap().keys.len(), 21);
+        tx.end.commit().unwrap();
+        assert_eq!(get(&kv, &[3]), Some(b"new".to_vec()));
+        assert_eq!(tx.end.commit().unwrap_err().der, Der::Already);
+
+        let (one, other) =
+            (container.transaction(durability).unwrap(), container.transaction(durability).unwrap());
+        for tx in [&one, &other] {
+            let inside = tx.container.kv(oid).unwrap();
+            let value = get(&inside, b"a").unwrap();
+            inside.put(b"a", &[&value[..], b"+"].concat(), Cond::NONE).unwrap();
+        }
+        one.end.commit().unwrap();
+        assert_eq!(other.end.commit().unwrap_err().der, Der::TxRestart);
+        assert_eq!(get(&kv, b"a"), Some(b"1+".to_vec()));
+
+        let given_up = container.transaction(durability).unwrap();
+        given_up.container.kv(oid).unwrap().remove(b"a", Cond::NONE).unwrap();
+        given_up.end.abort().unwrap();
+        assert_eq!(get(&kv, b"a"), Some(b"1+".to_vec()));
+        // What is in no transaction has no part in one.
+        assert!(tx.container.kv(oid).unwrap().get(b"a", Cond::NONE, &mut Vec::new()).is_err());
+    }
+}
+
+#[test]
+fn handles_that_the_holder_has_forgotten_are_opened_again() {
+    for served in served(TARGETS) {
+        let container = container(&served);
+        let kv = container.kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        kv.put(b"k", b"v", Cond::NONE).unwrap();
+        let tx = container.transaction(container.durability()).unwrap();
+        let inside = tx.container.kv(kv.oid()).unwrap();
+        inside.put(b"k", b"w", Cond::NONE).unwrap();
+        served.host.forget_handles();
+        let mut found = Vec::new();
+        assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
+        served.host.forget_handles();
+        kv.put(b"k", b"again", Cond::NONE).unwrap();
+        served.host.forget_handles();
+        container.alloc_oids(1).unwrap();
+        // A transaction is not: what it was about to do is gone.
+        assert_eq!(inside.put(b"l", b"w", Cond::NONE).unwrap_err().der, Der::TxRestart);
+        assert_eq!(tx.end.commit().unwrap_err().der, Der::NoPerm);
+        found.clear();
+        assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
+        assert_eq!(found, b"again");
+    }
+}
+
+#[test]
+fn a_holder_that_is_gone_is_told() {
+    let mut all = served(TARGETS);
+    let served = all.remove(1);
+    let kv = container(&served).kv(oid(ObjectType::KvHashed, 1)).unwrap();
+    kv.put(b"k", b"v", Cond::NONE).unwrap();
+    served.host.end();
+    for _ in 0..3 {
+        let error = kv.put(b"k", b"w", Cond::NONE).unwrap_err();
+        // It said goodbye before, or while the change was on its way.
+        assert!(matches!(error.der, Der::Unreach | Der::TxUncertain), "{error:?}");
+    }
+    let error = kv.get(b"k", Cond::NONE, &mut Vec::new()).unwrap_err();
+    assert_eq!((error.der, error.nothing_happened), (Der::Unreach, true));
+}

@@ -1,0 +1,327 @@
+//! Sockets of the system. A client's calls drive theirs themselves; a server is one thread that waits for readiness.
+
+use crate::Moment;
+use crate::error::{NetError, Result};
+use crate::hub::{Hub, Wish};
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::service::{Replies, Service};
+use crate::serving::Identity;
+use crate::transport::Listening;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// No wait is longer than this, whatever it waits for.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// Connections that are accepted before those that are there get their turn.
+const ACCEPTED_MAX: usize = 64;
+/// Events that are taken at once.
+const EVENTS_MAX: usize = 256;
+/// Milliseconds in which nothing is accepted after that failed: descriptors may have run out.
+const ACCEPT_PAUSE_MS: u32 = 100;
+/// The peer is gone, or will say nothing more where it is not listened to.
+const GONE: epoll::EventFlags =
+    epoll::EventFlags::HUP.union(epoll::EventFlags::ERR).union(epoll::EventFlags::RDHUP);
+const LISTENER: u64 = u64::MAX;
+const WAKE: u64 = u64::MAX - 1;
+
+/// The time by which connections count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    started: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Clock {
+    pub(crate) fn now(self) -> Moment {
+        Moment::default().after(self.started.elapsed())
+    }
+}
+
+/// The process in which something was made. A child that was forked has copies of it, and must not end what is its parent's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker(u32);
+
+impl Maker {
+    pub(crate) fn here() -> Self {
+        Self(std::process::id())
+    }
+
+    /// Whether this is that process. A system call: for what is rare.
+    pub(crate) fn is_here(self) -> bool {
+        self.0 == std::process::id()
+    }
+}
+
+/// A socket that is connected.
+pub(crate) trait Stream: AsFd + Debug + Send + Sync + 'static {
+    /// Makes it one that does not wait, neither for data nor to gather some.
+    fn prepare(&self) -> io::Result<()>;
+
+    fn read_some(&self, into: &mut [u8]) -> io::Result<usize>;
+
+    fn write_some(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    fn end(&self, how: Shutdown) -> io::Result<()>;
+}
+
+/// A socket to which others connect.
+pub(crate) trait Listener: AsFd + Debug + Send + 'static {
+    type Stream: Stream;
+
+    /// The next connection; `None` for one of somebody who is not let in. It does not wait.
+    fn next(&self) -> io::Result<Option<Self::Stream>>;
+}
+
+fn timespec(time: Duration) -> Timespec {
+    let time = time.min(WAIT_MAX);
+    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) }
+}
+
+/// A socket. A process that writes to one whose peer is gone must ignore SIGPIPE, as Rust's and Python's do.
+#[derive(Debug)]
+pub(crate) struct SocketLink<S> {
+    stream: Arc<S>,
+    maker: Maker,
+    time: Clock,
+}
+
+impl<S: Stream> SocketLink<S> {
+    pub(crate) fn new(stream: Arc<S>, time: Clock) -> io::Result<Self> {
+        stream.prepare()?;
+        Ok(Self { stream, maker: Maker::here(), time })
+    }
+}
+
+impl<S: Stream> Link for SocketLink<S> {
+    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read_some(into)
+    }
+
+    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.write_some(parts)
+    }
+
+    fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, readable);
+        flags.set(PollFlags::OUT, writable);
+        let time = timespec(until.since(self.now()));
+        match poll(&mut [PollFd::new(&*self.stream, flags)], Some(&time)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.time.now()
+    }
+
+    fn finish(&self) {
+        // A socket that is gone already has nothing to finish; likewise below.
+        if self.maker.is_here() {
+            let _ = self.stream.end(Shutdown::Write);
+        }
+    }
+
+    fn close(&self) {
+        if self.maker.is_here() {
+            let _ = self.stream.end(Shutdown::Both);
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.maker.is_here()
+    }
+}
+
+/// A server on a socket, driven by whoever calls [`SocketServer::step`].
+#[derive(Debug)]
+pub(crate) struct SocketServer<L: Listener> {
+    time: Clock,
+    listener: L,
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    stop: Arc<AtomicBool>,
+    hub: Hub,
+    replies: Replies,
+    watched: BTreeMap<u64, (Arc<L::Stream>, epoll::EventFlags)>,
+    /// Nothing is accepted until then.
+    paused: Option<Moment>,
+}
+
+impl<L: Listener> SocketServer<L> {
+    /// A server at a socket that listens; it does nothing yet.
+    pub(crate) fn new(
+        time: Clock,
+        listener: L,
+        me: Identity,
+        limits: Limits,
+        service: Box<dyn Service>,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        let waker = wake.clone();
+        let replies = Replies::new(move || notify(&waker));
+        let hub = Hub::new(me, limits, service, replies.clone());
+        let (watched, stop) = (BTreeMap::new(), Arc::new(AtomicBool::new(false)));
+        Ok(Self { time, listener, epoll, wake, stop, hub, replies, watched, paused: None })
+    }
+
+    /// Serves on a thread of its own until the answer is dropped.
+    pub(crate) fn start(mut self, address: String) -> Result<Box<dyn Listening>> {
+        let (stop, wake) = (self.stop.clone(), self.wake.clone());
+        let run = move || while self.step() {};
+        let thread = thread::Builder::new().name("daos-net".to_owned()).spawn(run);
+        let thread = thread.map_err(|error| NetError::broken("starting the server's thread", &error))?;
+        Ok(Box::new(Running { address, maker: Maker::here(), stop, wake, thread: Some(thread) }))
+    }
+
+    /// Waits until something happens, a second at most, and does what there is to do; false when it was stopped.
+    fn step(&mut self) -> bool {
+        let more = self.hub.settle(self.time.now());
+        self.carry_out_wishes();
+        if self.stop.load(Ordering::Acquire) {
+            self.hub.end(self.time.now());
+            return false;
+        }
+        let now = self.time.now();
+        self.resume(now);
+        let idle = !more && self.replies.arm();
+        let until = self.paused.unwrap_or(Moment::MAX).min(self.hub.next_time());
+        let time = if idle { until.since(now) } else { Duration::ZERO };
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        let buffer = rustix::buffer::spare_capacity(&mut events);
+        // Nothing but an interruption fails here; then there are no events.
+        let _ = epoll::wait(&self.epoll, buffer, Some(&timespec(time)));
+        let now = self.time.now();
+        for event in events {
+            let (flags, data) = (event.flags, event.data);
+            match data.u64() {
+                LISTENER => self.accept(now),
+                WAKE => drop(rustix::io::read(&*self.wake, &mut [0; 8])),
+                // Told whether one asks for it or not, and again and again: also of one whose request waits for room.
+                number if flags.intersects(GONE) => {
+                    self.hub.hung_up(number);
+                }
+                number => self.hub.ready(now, number),
+            }
+        }
+        true
+    }
+
+    fn accept(&mut self, now: Moment) {
+        for _ in 0..ACCEPTED_MAX {
+            match self.listener.next() {
+                Ok(Some(stream)) => self.welcome(now, Arc::new(stream)),
+                // Nobody whom it lets in.
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The client was gone before.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => {
+                    self.paused = Some(now.after_ms(ACCEPT_PAUSE_MS));
+                    self.watch_listener(epoll::EventFlags::empty());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, now: Moment) {
+        if self.paused.take_if(|until| now >= *until).is_some() {
+            self.watch_listener(epoll::EventFlags::IN);
+        }
+    }
+
+    fn watch_listener(&self, flags: epoll::EventFlags) {
+        // It is watched since the beginning, so this cannot fail.
+        let _ = epoll::modify(&self.epoll, &self.listener, epoll::EventData::new_u64(LISTENER), flags);
+    }
+
+    fn welcome(&mut self, now: Moment, stream: Arc<L::Stream>) {
+        let Ok(link) = SocketLink::new(stream.clone(), self.time) else { return };
+        let Some(number) = self.hub.accept(now, Box::new(link)) else { return };
+        let flags = epoll::EventFlags::IN;
+        // Where it cannot be watched, its time will end it.
+        let _ = epoll::add(&self.epoll, &*stream, epoll::EventData::new_u64(number), flags);
+        self.watched.insert(number, (stream, flags));
+    }
+
+    fn carry_out_wishes(&mut self) {
+        for (number, wish) in self.hub.wishes() {
+            match wish {
+                Wish::Gone => {
+                    if let Some((stream, _)) = self.watched.remove(&number) {
+                        let _ = epoll::delete(&self.epoll, &*stream);
+                    }
+                }
+                Wish::Watch { readable, writable } => {
+                    let mut flags = epoll::EventFlags::empty();
+                    flags.set(epoll::EventFlags::IN, readable);
+                    flags.set(epoll::EventFlags::OUT, writable);
+                    // Of what is not read the end is not seen otherwise, and it would keep its place in the line.
+                    flags.set(epoll::EventFlags::RDHUP, !readable);
+                    if let Some((stream, watched)) = self.watched.get_mut(&number)
+                        && std::mem::replace(watched, flags) != flags
+                    {
+                        let _ =
+                            epoll::modify(&self.epoll, &*stream, epoll::EventData::new_u64(number), flags);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn notify(wake: &OwnedFd) {
+    // A counter that is full wakes as well.
+    let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
+}
+
+/// A server with a thread of its own.
+#[derive(Debug)]
+struct Running {
+    address: String,
+    maker: Maker,
+    stop: Arc<AtomicBool>,
+    wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listening for Running {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.maker.is_here() {
+            // The thread is the parent's; here is nobody to wait for.
+            std::mem::forget(self.thread.take());
+            return;
+        }
+        self.stop.store(true, Ordering::Release);
+        notify(&self.wake);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the service was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}

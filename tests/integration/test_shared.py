@@ -1,0 +1,303 @@
+"""Embedded systems that several processes use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+import daos
+import daos.aio
+from tests.forking import in_child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TIMEOUT_S = 60
+
+WRITER = """
+import sys, daos
+pool = daos.open(sys.argv[1])
+kv = pool.container("c", create=True).kv("k", create=True)
+print("up", flush=True)
+for number in range(1_000_000):
+    key = f"{sys.argv[2]}{number}"
+    try:
+        kv[key] = b"v"
+    except daos.UncertainError:
+        print("unknown", key, flush=True)
+    else:
+        print("told", key, flush=True)
+"""
+
+
+@contextmanager
+def running(source: str, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program of another process; it is killed at the end."""
+    command = [sys.executable, "-c", source, *args]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def lines(process: subprocess.Popen[str]) -> list[str]:
+    """Return what is left of what it printed, but for a line that was cut short."""
+    assert process.stdout is not None
+    text = process.stdout.read()
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+HOLDER = """
+import sys, daos
+pool = daos.open(sys.argv[1], durability="synced")
+cont = pool.container("c", create=True)
+kv = cont.kv("k", create=True)
+kv["from"] = b"holder"
+print("up", flush=True)
+sys.stdin.readline()
+pool.close()
+print("closed", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_another_process_works_as_the_holder_does(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")), daos.open(tmp_path / "s") as pool:
+        assert pool.system.targets == 1
+        assert pool.system.space().free > 0
+        assert [listed.label for listed in pool.system.pools()] == ["default"]
+        cont = pool.container("c")
+        kv = cont.kv("k")
+        assert kv["from"] == b"holder"
+        kv.put_many({f"key {number}": bytes([number]) * (number * 1000) for number in range(100)})
+        assert len(kv) == 101
+        assert kv["key 99"] == bytes([99]) * 99_000
+        with pytest.raises(daos.KeyNotFoundError):
+            kv["none"]
+        with cont.transaction() as tx:
+            inside = tx.kv("k")
+            inside["t"] = inside["from"] + b" and guest"
+            assert "t" not in kv
+        assert kv["t"] == b"holder and guest"
+        array = cont.array("a", create=True)
+        array[1000:2000] = range(1000)
+        assert array.size == 2000
+        assert array[999:1003].tolist() == [0, 0, 1, 2]
+        snapshot = cont.snapshot("before")
+        kv["from"] = b"guest"
+        assert cont.at("before").kv("k")["from"] == b"holder"
+        assert cont.snapshots() == [snapshot]
+        assert len(list(cont.diff("before"))) == 1
+        pool.attributes["owner"] = b"me"
+        cont.attributes["kind"] = b"test"
+        assert (dict(pool.attributes), dict(cont.attributes)) == ({"owner": b"me"}, {"kind": b"test"})
+        pool.set_properties({"scrub": "timed"})
+        assert pool.properties["scrub"] == "timed"
+        cont.set_properties({"label": "d"})
+        assert [listed.label for listed in pool.containers()] == ["d"]
+        assert cont.check().damaged == ()
+        assert cont.stat().objects > 0
+        cont.rollback("before")
+        assert kv["from"] == b"holder"
+        cont.aggregate()
+        pool.destroy_container("d")
+        with pytest.raises(daos.NotFoundError):
+            kv.get("from")
+
+
+def test_who_stays_goes_on_when_the_holder_closes(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
+        cont = pool.container("c")
+        kv = cont.kv("k")
+        snapshot = cont.snapshot("before")
+        then = cont.at(snapshot).kv("k")
+        kv["mine"] = b"1"
+        holder.communicate("\n", timeout=TIMEOUT_S)
+        assert kv["mine"] == b"1"
+        kv["mine"] = b"2"
+        assert (then["from"], "mine" in then) == (b"holder", False)
+        assert cont.attributes.get("x") is None
+        # This process has the files by now.
+        child = subprocess.run(
+            [sys.executable, "-c", WRITER.replace("1_000_000", "1"), tmp_path / "s", "c"], check=True
+        )
+        assert child.returncode == 0
+        assert kv["c0"] == b"v"
+
+
+@pytest.mark.parametrize("killed", [1, 2])
+def test_nothing_that_was_told_is_lost_when_holders_are_killed(tmp_path: Path, killed: int) -> None:
+    path = str(tmp_path / "s")
+    told: set[str] = set()
+    with running(WRITER, path, "a") as first, running(WRITER, path, "b") as second, running(WRITER, path, "c") as third:
+        unknown = 0
+        for process in (first, second)[:killed]:
+            time.sleep(0.5)
+            process.kill()
+            # The rest of what it said is there to be read.
+            printed = [line.split() for line in lines(process)]
+            told |= {key for what, key in printed if what == "told"}
+            unknown += sum(what == "unknown" for what, _ in printed)
+        time.sleep(0.5)
+        left = (second, third)[killed - 1 :]
+        for process in left:
+            process.kill()
+        ends = [[line.split() for line in lines(process)] for process in left]
+        for printed in ends:
+            keys = {key for what, key in printed if what == "told"}
+            assert len(keys) > 100, "it went on"
+            told |= keys
+            unknown += sum(what == "unknown" for what, _ in printed)
+    # A change under way when its holder was killed: at most one for each process and kill.
+    assert unknown <= killed * 2 + 1
+    with daos.open(path, create=False) as pool:
+        kv = pool.container("c").kv("k")
+        assert told <= set(kv)
+
+
+def test_a_transaction_under_way_ends_with_its_holder_and_is_run_again(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
+        cont = pool.container("c")
+        tx = cont.transaction()
+        kv = tx.kv("k")
+        kv["a"] = b"1"
+        holder.kill()
+        holder.wait()
+        with pytest.raises(daos.ConflictError):
+            kv["b"] = b"1"
+        with pytest.raises(daos.DaosError):
+            tx.commit()
+        assert "a" not in cont.kv("k")
+
+        def change(tx: daos.Transaction) -> None:
+            tx.kv("k")["a"] = b"2"
+
+        cont.run(change)
+        assert cont.kv("k")["a"] == b"2"
+
+
+def test_a_transaction_that_begins_when_its_holder_has_gone_is_run_again(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
+        cont = pool.container("c")
+        holder.kill()
+        holder.wait()
+
+        def change(tx: daos.Transaction) -> None:
+            tx.kv("k")["a"] = b"2"
+
+        cont.run(change, deadline=30)
+        assert cont.kv("k")["a"] == b"2"
+
+
+def test_a_child_opens_what_its_parent_has_open(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s") as pool:
+        kv = pool.container("c", create=True).kv("k", create=True)
+        kv["a"] = b"1"
+
+        def child() -> None:
+            with pytest.raises(daos.ForkedError):
+                kv.get("a")
+            with daos.open(tmp_path / "s") as own:
+                mine = own.container("c").kv("k")
+                assert mine["a"] == b"1"
+                mine["b"] = b"2"
+
+                def grandchild() -> None:
+                    with pytest.raises(daos.ForkedError):
+                        mine.get("a")
+                    with daos.open(tmp_path / "s") as third:
+                        third.container("c").kv("k")["c"] = b"3"
+
+                assert in_child(grandchild) == 0
+                assert mine["c"] == b"3"
+
+        assert in_child(child) == 0
+        assert dict(kv.items()) == {"a": b"1", "b": b"2", "c": b"3"}
+
+
+def test_a_process_may_open_it_twice(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s") as one, daos.open(tmp_path / "s") as other:
+        one.container("c", create=True).kv("k", create=True)["a"] = b"1"
+        kv = other.container("c").kv("k")
+        assert kv["a"] == b"1"
+        one.close()
+        kv["a"] = b"2"
+        assert kv["a"] == b"2"
+    with pytest.raises(daos.ClosedError):
+        kv.get("a")
+
+
+def test_who_does_not_share_has_it_alone(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s", share=False), pytest.raises(daos.BusyError) as caught:
+        daos.open(tmp_path / "s")
+    assert caught.value.context["pid"] == os.getpid()
+    with daos.open(tmp_path / "s"), pytest.raises(daos.BusyError):
+        daos.open(tmp_path / "s", share=False)
+    with daos.open(tmp_path / "s"), pytest.raises(daos.BusyError, match="size"):
+        daos.open(tmp_path / "s", size="1GiB")
+
+
+def test_what_a_dead_holder_left_behind_is_no_obstacle(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")) as holder:
+        holder.kill()
+        holder.wait()
+        assert (tmp_path / "s" / "socket").exists()
+    with daos.open(tmp_path / "s", share=False):
+        assert not (tmp_path / "s" / "socket").exists()
+
+
+def test_the_socket_is_for_its_user_alone_and_goes_with_the_holder(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s"):
+        assert (tmp_path / "s" / "socket").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["lock", "store", "system"]
+
+
+def test_a_path_may_be_longer_than_an_address(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 100) / ("y" * 100)
+    with daos.open(path) as one, daos.open(path) as other:
+        one.container("c", create=True)
+        assert [listed.label for listed in other.containers()] == ["c"]
+
+
+def test_a_holder_that_stands_still_is_waited_for(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
+        kv = pool.container("c").kv("k")
+        holder.send_signal(signal.SIGSTOP)
+        pid = os.fork()
+        if not pid:
+            time.sleep(1)
+            os.kill(holder.pid, signal.SIGCONT)
+            os._exit(0)
+        begun = time.monotonic()
+        kv["a"] = b"1"
+        assert time.monotonic() - begun > 0.5
+        os.waitpid(pid, 0)
+        assert kv["a"] == b"1"
+
+
+def test_awaitable_guests(tmp_path: Path) -> None:
+    async def main(holder: subprocess.Popen[str]) -> None:
+        async with daos.aio.open(tmp_path / "s") as pool:
+            cont = await pool.container("c")
+            kv = await cont.kv("k")
+            await kv.put_many({f"{number}": b"v" for number in range(50)})
+            holder.kill()
+            holder.wait()
+            assert await kv.get("7") == b"v"
+            await kv.put("8", b"w")
+            assert await kv.get("8") == b"w"
+
+    with running(HOLDER, str(tmp_path / "s")) as holder:
+        asyncio.run(asyncio.wait_for(main(holder), TIMEOUT_S))
