@@ -92,14 +92,18 @@ def put_steps(synced: int, buffered: int, *, quick: bool) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def event_steps(synced: int, gets: int) -> tuple[Step, ...]:
-    """Return puts and gets from an event loop, one, some and many at once; one by one, there are as many hand-overs."""
+def event_steps(synced: int, gets: int, *, quick: bool) -> tuple[Step, ...]:
+    """Return puts and gets from an event loop, one, some and many at once; the quick ones are those with targets."""
     ours = STORES[:1]
     steps = []
     for depth in DEPTHS:
+        # One by one there are as many hand-overs.
+        count = gets if depth > 1 else gets // 4
         steps.append(Step("aio_put", synced * min(depth, 16), SYNCED, depth=depth, systems=ours))
-        steps.append(Step("aio_put", gets if depth > 1 else gets // 4, BUFFERED, depth=depth, systems=ours))
-        steps.append(Step("aio_get", gets if depth > 1 else gets // 4, depth=depth, systems=ours))
+        if not quick:
+            steps.append(Step("aio_put", count, BUFFERED, depth=depth, systems=ours))
+        if not quick or depth == max(DEPTHS):
+            steps.append(Step("aio_get", count, depth=depth, systems=ours))
     return tuple(steps)
 
 
@@ -142,7 +146,11 @@ def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
     synced, buffered = (512, 10_000) if quick else (4_096, 50_000)
     reads = (Step("get", gets), *(() if quick else (Step("get_view", gets),)), Step("scan", 0))
     stages = [
-        Stage(10_000, UNLIMITED_S, (*reads, *put_steps(synced, buffered, quick=quick), *event_steps(synced, gets))),
+        Stage(
+            10_000,
+            UNLIMITED_S,
+            (*reads, *put_steps(synced, buffered, quick=quick), *event_steps(synced, gets, quick=quick)),
+        ),
         # Between the others, and without a target of its own.
         *(() if quick else (Stage(100_000, UNLIMITED_S, reads),)),
         Stage(1_000_000, 1.0 if quick else UNLIMITED_S, big_steps(synced, gets, 200_000)),
