@@ -110,7 +110,10 @@ impl<R: Route + ?Sized> Kv<R> {
         let sum = OneSum::of(self.checksums, value);
         let iods = [Self::iod(value, &sum)];
         let of = self.of(shard);
-        self.route.update(target, &Update { of, dkey: key, iods: &iods, cond, durability: self.durability })
+        self.route.update(
+            target,
+            &Update { of, dkey: key, iods: &iods, cond, durability: self.durability, origin: None },
+        )
     }
 
     /// Stores several values, made durable together; of a key that comes twice the later value stays. Not atomic: at a failure, some
@@ -122,7 +125,17 @@ impl<R: Route + ?Sized> Kv<R> {
             items.iter().zip(&sums).map(|((_, value), sum)| [Self::iod(value, sum)]).collect();
         self.route.update_all(&mut items.iter().zip(&iods).map(|((key, _), iods)| {
             let (shard, target) = self.layout.of_dkey(key);
-            (target, Update { of: self.of(shard), dkey: key, iods, cond, durability: self.durability })
+            (
+                target,
+                Update {
+                    of: self.of(shard),
+                    dkey: key,
+                    iods,
+                    cond,
+                    durability: self.durability,
+                    origin: None,
+                },
+            )
         }))
     }
 
@@ -144,7 +157,10 @@ impl<R: Route + ?Sized> Kv<R> {
         self.check_writable()?;
         let (shard, target) = self.layout.of_dkey(key);
         let what = Punched::Dkey(key);
-        self.route.punch(target, &Punch { of: self.of(shard), what, cond, durability: self.durability })
+        self.route.punch(
+            target,
+            &Punch { of: self.of(shard), what, cond, durability: self.durability, origin: None },
+        )
     }
 
     /// Removes everything.
@@ -156,6 +172,7 @@ impl<R: Route + ?Sized> Kv<R> {
                 what: Punched::Object,
                 cond: Cond::NONE,
                 durability: self.durability,
+                origin: None,
             };
             self.route.punch(target, &request)
         })

@@ -67,7 +67,8 @@ impl<R: Route + ?Sized> Object<R> {
         let (shard, target) = self.layout.of_dkey(dkey);
         let send = |iods: &[Iod<'_>]| {
             let of = self.of(shard);
-            self.route.update(target, &Update { of, dkey, iods, cond, durability: self.durability })
+            self.route
+                .update(target, &Update { of, dkey, iods, cond, durability: self.durability, origin: None })
         };
         if self.checksums.kind.is_none() {
             return send(iods);
@@ -95,7 +96,7 @@ impl<R: Route + ?Sized> Object<R> {
             let of = self.of(shard);
             let (iods, others) = rest.split_at(iods.len());
             rest = others;
-            (target, Update { of, dkey, iods, cond: Cond::NONE, durability: self.durability })
+            (target, Update { of, dkey, iods, cond: Cond::NONE, durability: self.durability, origin: None })
         }))
     }
 
@@ -116,7 +117,7 @@ impl<R: Route + ?Sized> Object<R> {
         self.writable()?;
         let punch = |(shard, target): (ShardIdx, TargetIdx)| {
             let of = self.of(shard);
-            self.route.punch(target, &Punch { of, what, cond, durability: self.durability })
+            self.route.punch(target, &Punch { of, what, cond, durability: self.durability, origin: None })
         };
         match what {
             Punched::Dkey(dkey) | Punched::Akeys(dkey, _) => punch(self.layout.of_dkey(dkey)),
@@ -153,7 +154,8 @@ impl<R: Route + ?Sized> Object<R> {
                     let vouches = nth + 1 == dkeys.len();
                     let durability = if vouches { self.durability } else { Durability::Buffered };
                     let (of, what) = (self.of(place.0), Punched::Dkey(dkey));
-                    self.route.punch(place.1, &Punch { of, what, cond: Cond::NONE, durability })?;
+                    self.route
+                        .punch(place.1, &Punch { of, what, cond: Cond::NONE, durability, origin: None })?;
                 }
                 anchor = page.anchor;
                 if last || anchor.is_none() {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::kv;
-use daos_types::{Durability, FetchIod, KeyFound, TargetIdx};
+use daos_types::{Durability, FetchIod, KeyFound, Origin, TargetIdx};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
     Objects, Punch, Query, Update,
@@ -116,5 +116,5 @@ pub trait Transact: Route {
     }
 
     /// Commits a draft, all or nothing. `Der::TxRestart`: another changed what it read, and nothing happened.
-    fn commit(&self, draft: Self::Draft, durability: Durability) -> Result<()>;
+    fn commit(&self, draft: Self::Draft, durability: Durability, origin: Option<Origin>) -> Result<()>;
 }

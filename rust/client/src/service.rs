@@ -10,8 +10,8 @@ use crate::route::{Route, Survey};
 use crate::survey::{self, DiffPage, ObjectPage};
 use daos_placement::{ClassError, ObjectClass};
 use daos_types::{
-    Checksums, ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, PoolId, ScrubChange, ScrubStatus,
-    Snapshot, TargetIdx,
+    Checksums, ContainerId, Der, Durability, Epoch, ObjectId, ObjectType, Origin, PoolId, ScrubChange,
+    ScrubStatus, Snapshot, TargetIdx,
 };
 use daos_wire::{Check, Checked, Count, Counted};
 use std::fmt::Debug;
@@ -37,6 +37,10 @@ pub trait SystemService: Debug + Send + Sync {
 
     /// How its bytes are used.
     fn space(&self) -> Result<SystemSpace>;
+
+    /// What became of a change, for good: where it has not happened, it never will. `Der::TxUncertain`: too much has happened
+    /// since.
+    fn settle(&self, origin: Origin) -> Result<bool>;
 
     /// Ends every handle; closing again does nothing.
     fn close(&self) -> Result<()>;
@@ -190,7 +194,12 @@ pub struct Transaction {
 pub trait TransactionEnd: Debug + Send + Sync {
     /// Commits it, all or nothing; then it takes no more operations. `Der::TxRestart`: another changed what it read, and nothing
     /// happened.
-    fn commit(&self) -> Result<()>;
+    fn commit(&self) -> Result<()> {
+        self.commit_once(None)
+    }
+
+    /// The same, as a change of which can be asked later whether it happened.
+    fn commit_once(&self, origin: Option<Origin>) -> Result<()>;
 
     /// Gives it up: nothing of it happens. Also the end of one that failed.
     fn abort(&self) -> Result<()>;

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::route::{Route, Transact};
 use crate::service::TransactionEnd;
 use daos_locks::Mutex;
-use daos_types::{Der, Durability, FetchIod, KeyFound, TargetIdx};
+use daos_types::{Der, Durability, FetchIod, KeyFound, Origin, TargetIdx};
 use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, Query, Update};
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl<R: Transact> TxRoute<R> {
 }
 
 impl<R: Transact> TransactionEnd for TxRoute<R> {
-    fn commit(&self) -> Result<()> {
+    fn commit_once(&self, origin: Option<Origin>) -> Result<()> {
         self.base.check()?;
         let mut state = self.state.lock();
         match &*state {
@@ -77,7 +77,7 @@ impl<R: Transact> TransactionEnd for TxRoute<R> {
         }
         // An unknown outcome is no commit either.
         if let State::Open(draft) = std::mem::replace(&mut *state, State::Failed) {
-            self.base.commit(draft, self.durability)?;
+            self.base.commit(draft, self.durability, origin)?;
         }
         *state = State::Committed;
         Ok(())

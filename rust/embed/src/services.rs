@@ -8,7 +8,9 @@ use daos_client::{
     AttributeService, ContainerService, NewContainer, PoolService, Result, Route, Survey, SystemService,
     SystemSpace, Transaction,
 };
-use daos_types::{Checksums, ContainerId, Durability, Epoch, PoolId, ScrubChange, ScrubStatus, Snapshot};
+use daos_types::{
+    Checksums, ContainerId, Durability, Epoch, Origin, PoolId, ScrubChange, ScrubStatus, Snapshot,
+};
 use std::sync::Arc;
 
 impl SystemService for System {
@@ -19,6 +21,10 @@ impl SystemService for System {
     fn space(&self) -> Result<SystemSpace> {
         let space = System::space(self)?;
         Ok(SystemSpace { total: space.total, free: space.free, used: space.used, reserved: space.reserved })
+    }
+
+    fn settle(&self, origin: Origin) -> Result<bool> {
+        System::settle(self, origin)
     }
 
     fn close(&self) -> Result<()> {

@@ -9,9 +9,10 @@ use crate::route::{EmbeddedRoute, Guard, told};
 use crate::scrub::Scrubber;
 use crate::tables::{self, Row};
 use daos_client::{Error, Result};
+use daos_engine::target::{once, settle};
 use daos_engine::{HybridClock, Target, WallClock};
 use daos_locks::Mutex;
-use daos_types::{Checksums, Der, Durability, PoolId, TargetIdx};
+use daos_types::{Checksums, Der, Durability, Epoch, Origin, PoolId, TargetIdx, limits};
 use daos_vos::media::{FileMedia, Media, MemoryMedia};
 use daos_vos::{Rows, Space, Store, StoreOptions, VosError};
 use std::collections::HashMap;
@@ -52,6 +53,10 @@ impl Default for Options {
     }
 }
 
+/// Epochs count in sixteenths of a nanosecond.
+const EPOCHS_A_SECOND: u64 = 16 * 1_000_000_000;
+/// Rows that one record removes.
+const FORGOTTEN_AT_ONCE: usize = 1_024;
 /// The row that keeps the system's size.
 const SIZE_ROW: &[u8] = b"size";
 /// Less has no room for the log, the indexes and what is kept back for deletes.
@@ -187,6 +192,7 @@ impl System {
             directory: Mutex::new(directory),
         });
         system.remove_orphans()?;
+        system.forget_done()?;
         system.settle_size(options.size)?;
         let epochs = Arc::clone(&system.guard.epochs);
         store.set_relief(Relief::new(&store, Arc::clone(&system.clock), Arc::clone(&epochs)));
@@ -247,6 +253,39 @@ impl System {
             if self.row(&tables::pool_name(&pool.0))?.is_none() {
                 self.guard.store.shard_destroy(num).map_err(told)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What became of a change that others sent, for good: where it has not happened, it never will. Durable at return.
+    pub fn settle(&self, origin: Origin) -> Result<bool> {
+        let _open = self.guard.enter()?;
+        let store = &self.guard.store;
+        let (seen, happened) = settle(store, &self.clock, origin);
+        store.wait(seen.0, Durability::Synced).map_err(told)?;
+        happened.map_err(told)
+    }
+
+    /// Forgets what became of changes that nobody will send again.
+    fn forget_done(&self) -> Result<()> {
+        let store = &self.guard.store;
+        let now = self.clock.next();
+        let old = |at: Epoch| now.0.saturating_sub(at.0) > limits::RETRY_WINDOW_S * EPOCHS_A_SECOND;
+        let mut gone = Vec::new();
+        for (name, row) in self.rows(once::DONE)? {
+            if old(once::done_at(&row).map_err(told)?) {
+                gone.push(name);
+            }
+        }
+        for names in gone.chunks(FORGOTTEN_AT_ONCE) {
+            let commit = || {
+                let mut tx = store.begin()?;
+                for name in names {
+                    tx.set_service_row(&[once::DONE, name].concat(), None)?;
+                }
+                tx.commit().map(drop)
+            };
+            store.with_room(commit).map_err(told)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::pool::Container;
 use crate::route::{EmbeddedRoute, told};
 use daos_client::{ContainerObjects as _, Error, Result, Route, Transact, Transaction, TxRoute};
 use daos_engine::target::{Draft, Target};
-use daos_types::{Der, Durability, Epoch, FetchIod, KeyFound, TargetIdx, limits};
+use daos_types::{Der, Durability, Epoch, FetchIod, KeyFound, Origin, TargetIdx, limits};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, Update};
 use std::sync::Arc;
 use std::time::Instant;
@@ -108,10 +108,10 @@ impl Transact for EmbeddedRoute {
         self.draft(draft, at, request.durability, |target, draft| target.draft_list(at, draft, request))
     }
 
-    fn commit(&self, draft: OpenDraft, durability: Durability) -> Result<()> {
+    fn commit(&self, draft: OpenDraft, durability: Durability, origin: Option<Origin>) -> Result<()> {
         let _open = self.guard.enter()?;
         check_life(&draft.epoch)?;
         let first = self.target(TargetIdx(0))?;
-        self.reply(first, durability, Target::commit(&self.targets, draft.draft))
+        self.reply(first, durability, Target::commit(&self.targets, draft.draft, origin))
     }
 }

@@ -6,7 +6,7 @@ use crate::service::{NO_HANDLE, WRONG_HANDLE};
 use daos_client::{
     AttributeService, ContainerService, Error, NewContainer, PoolService, Result, SystemService,
 };
-use daos_types::{ChecksumKind, Checksums, Der, Epoch, ScrubChange, ScrubMode};
+use daos_types::{ChecksumKind, Checksums, Der, Epoch, Origin, ScrubChange, ScrubMode};
 use daos_wire::control::{
     ContainerReply, Control, Named, PoolReply, ScrubReply, SpaceReply, Summing, TargetPlace,
 };
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(crate) fn answer(
     system: &Arc<dyn SystemService>,
     handles: &Handles,
-    handle: u64,
+    (session, handle): ([u8; 16], u64),
     request: Control,
 ) -> std::result::Result<Vec<u8>, Refused> {
     let to = At { system, handles, handle };
@@ -29,6 +29,7 @@ pub(crate) fn answer(
             let daos_client::SystemSpace { total, free, used, reserved } = space;
             told(encode_control(&SpaceReply { total, free, used, reserved }))
         }
+        Control::ChangeSettle { sequence } => say(system.settle(Origin { session, sequence })),
         Control::PoolList => say(system
             .pools()
             .map(|pools| pools.into_iter().map(|(uuid, label)| named(uuid.0, label)).collect::<Vec<_>>())),

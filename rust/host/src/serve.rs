@@ -4,10 +4,10 @@
 
 use crate::handles::Granted;
 use daos_client::Error;
-use daos_types::{ContainerId, Der, Durability, TargetIdx};
+use daos_types::{ContainerId, Der, Durability, Origin, TargetIdx};
 use daos_wire::{
-    Check, Count, Diff, Encoded, List, Opcode, Query, ReadFetch, ReadObjects, ReadPunch, ReadUpdate,
-    WireError, encode_done, encode_found,
+    Check, Count, Diff, Encoded, List, Opcode, Punch, Query, ReadFetch, ReadObjects, ReadPunch, ReadUpdate,
+    Update, WireError, encode_done, encode_found,
 };
 
 /// A request that is there as a whole.
@@ -15,6 +15,8 @@ use daos_wire::{
 pub struct Request<'a> {
     /// What the answer promises.
     pub durability: Durability,
+    /// Which change it is, where it may come again.
+    pub origin: Option<Origin>,
     /// Bytes that the answer may have, body and payloads.
     pub answer_len_max: usize,
     /// The body.
@@ -131,7 +133,7 @@ fn try_serve(
     opcode: Opcode,
     request: &Request<'_>,
 ) -> Result<Result<Answer, Refused>, WireError> {
-    let Request { durability, body, payloads, answer_len_max } = *request;
+    let Request { durability, origin, body, payloads, answer_len_max } = *request;
     let route = &granted.route;
     let done = |()| Ok(Answer::of(encode_done()));
     Ok(match opcode {
@@ -139,12 +141,12 @@ fn try_serve(
             let update = ReadUpdate::decode(durability, body, payloads)?;
             update.with(|update| {
                 granted.may_change(update.of.cont)?;
-                answered(route.update(target, update), done)
+                answered(route.update(target, &Update { origin, ..*update }), done)
             })
         }
         Opcode::Punch => {
             let punch = ReadPunch::decode(durability, body, payloads)?;
-            let punch = punch.request();
+            let punch = Punch { origin, ..punch.request() };
             granted.may_change(punch.of.cont).and_then(|()| answered(route.punch(target, &punch), done))
         }
         Opcode::Fetch => {

@@ -9,7 +9,7 @@ use daos_client::SystemService;
 use daos_embed::{Debt, collect};
 use daos_net::frame::Refusal;
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
-use daos_types::{Der, ShardIdx, TargetIdx};
+use daos_types::{Der, Origin, ShardIdx, TargetIdx};
 use daos_wire::{CONTROL, Opcode, decode_control, decode_done, encode_done, encode_handle};
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,6 +65,7 @@ impl HostService {
         let payloads: Vec<&[u8]> = request.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
         let asked = Request {
             durability: request.durability,
+            origin: origin(request),
             answer_len_max: request.reply_max as usize,
             body: &request.body,
             payloads: &payloads,
@@ -83,7 +84,8 @@ impl HostService {
             }
             (Opcode::TxCommit | Opcode::TxAbort, Open::Transaction { end, .. }) => {
                 done()?;
-                let ended = if opcode == Opcode::TxCommit { end.commit() } else { end.abort() };
+                let ended =
+                    if opcode == Opcode::TxCommit { end.commit_once(asked.origin) } else { end.abort() };
                 self.shared.handles.remove_transaction(request.handle);
                 ended.map(|()| Answer::of(encode_done())).map_err(Refused::Failed)
             }
@@ -101,9 +103,10 @@ impl HostService {
             Ok(asked) => asked,
             Err(error) => return pending.answer(Err(Refused::Message(error))),
         };
+        let session = request.session.0;
         let (shared, handle, max) = (Arc::clone(&self.shared), request.handle, request.reply_max as usize);
         let work = move || {
-            let answer = control::answer(&shared.system, &shared.handles, handle, asked);
+            let answer = control::answer(&shared.system, &shared.handles, (session, handle), asked);
             let answer = answer.and_then(|body| {
                 let len = body.len();
                 if len > max {
@@ -117,6 +120,12 @@ impl HostService {
         // What is not taken is answered by being dropped.
         let _ = self.shared.workers.run(work);
     }
+}
+
+/// Which change a request is.
+fn origin(request: &Incoming) -> Option<Origin> {
+    let Incoming { session, sequence, .. } = request;
+    (*sequence != 0).then_some(Origin { session: session.0, sequence: *sequence })
 }
 
 pub(crate) const NO_HANDLE: Refused =

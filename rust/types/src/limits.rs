@@ -19,3 +19,6 @@ pub const TX_BYTES_MAX: usize = 256 << 20;
 pub const TX_LIFE_S_MAX: u64 = 60;
 /// Bytes of a snapshot's name (DAOS: 128).
 pub const SNAPSHOT_NAME_LEN_MAX: usize = 128;
+
+/// How long it is known, after a restart, what became of a change that is sent again, in seconds.
+pub const RETRY_WINDOW_S: u64 = 600;

@@ -23,6 +23,11 @@ pub enum Control {
     SystemTargets,
     /// How the bytes of the system are used: [`SpaceReply`].
     SystemSpace,
+    /// Whether a change of this session happened; where it has not, it never will: `bool`.
+    ChangeSettle {
+        /// Which.
+        sequence: u64,
+    },
     /// The pools: `Vec<Named>`.
     PoolList,
     /// Makes a pool and opens it: [`PoolReply`].
@@ -231,6 +236,7 @@ impl Control {
             self,
             Self::SystemTargets
                 | Self::SystemSpace
+                | Self::ChangeSettle { .. }
                 | Self::PoolList
                 | Self::PoolConnect { .. }
                 | Self::PoolScrubStatus

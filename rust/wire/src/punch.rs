@@ -3,7 +3,7 @@
 use crate::decoder::Decoder;
 use crate::encoder::{Encoded, Encoder};
 use crate::{ShardRef, WireError};
-use daos_types::{Cond, Durability, Punched};
+use daos_types::{Cond, Durability, Origin, Punched};
 
 /// A punch.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub struct Punch<'a> {
     pub cond: Cond,
     /// What the reply promises.
     pub durability: Durability,
+    /// Which change it is, where it may be sent again; it travels in the frame's header.
+    pub origin: Option<Origin>,
 }
 
 const OBJECT: u8 = 0;
@@ -76,6 +78,6 @@ impl<'a> ReadPunch<'a> {
             DKEY => Punched::Dkey(self.dkey),
             _ => Punched::Akeys(self.dkey, &self.akeys),
         };
-        Punch { of: self.of, what, cond: self.cond, durability: self.durability }
+        Punch { of: self.of, what, cond: self.cond, durability: self.durability, origin: None }
     }
 }

@@ -55,6 +55,7 @@ pub(crate) fn update(long: usize) -> Owned {
         iods: &iods,
         cond: Cond::PER_AKEY,
         durability: Durability::Interval,
+        origin: None,
     };
     Owned::of(update.encode())
 }
@@ -62,7 +63,7 @@ pub(crate) fn update(long: usize) -> Owned {
 pub(crate) fn punches() -> Vec<Owned> {
     let (of, durability) = (shard(), Durability::Buffered);
     [Punched::Object, Punched::Dkey(b"d"), Punched::Akeys(b"d", &[b"a", b"b"])]
-        .map(|what| Owned::of(Punch { of, what, cond: Cond::PUNCH, durability }.encode()))
+        .map(|what| Owned::of(Punch { of, what, cond: Cond::PUNCH, durability, origin: None }.encode()))
         .to_vec()
 }
 
@@ -212,6 +213,7 @@ pub(crate) fn controls() -> Vec<Control> {
     vec![
         Control::SystemTargets,
         Control::SystemSpace,
+        Control::ChangeSettle { sequence: 9 },
         Control::PoolList,
         Control::PoolCreate { label: text(), props: bytes() },
         Control::PoolConnect { pool: text() },

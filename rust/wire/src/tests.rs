@@ -143,7 +143,7 @@ fn a_reply_without_room_tells_how_long_it_is() {
 fn what_is_too_long_is_not_encoded() {
     let key = vec![0; 65_537];
     let (of, durability) = (samples::shard(), Durability::Synced);
-    let update = Update { of, dkey: &key, iods: &[], cond: Cond::NONE, durability };
+    let update = Update { of, dkey: &key, iods: &[], cond: Cond::NONE, durability, origin: None };
     let error = update.encode().unwrap_err();
     assert_eq!(error.der(), daos_types::Der::Key2big);
     assert_eq!(error.to_string(), "bytes of a key: 65537, at most 65536");
@@ -248,7 +248,7 @@ proptest! {
         }).collect();
         let mut of = samples::shard();
         of.oid = UnitOid { oid: ObjectId { hi: oid[0], lo: oid[1] }, shard: ShardIdx(cond as u32) };
-        let update = Update { of, dkey: &dkey, iods: &iods, cond: Cond(cond), durability: Durability::Interval };
+        let update = Update { of, dkey: &dkey, iods: &iods, cond: Cond(cond), durability: Durability::Interval, origin: None };
         let message = Owned::of(update.encode());
         let (again, told) = update_again(&message).unwrap();
         prop_assert_eq!(again, message);

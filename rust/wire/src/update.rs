@@ -4,7 +4,7 @@ use crate::decoder::Decoder;
 use crate::encoder::{Encoded, Encoder};
 use crate::{ShardRef, WireError};
 use daos_types::checksum::PIECE_SIZE_MAX;
-use daos_types::{Checksums, Cond, Durability, Extent, Iod, IodSums, IodValue};
+use daos_types::{Checksums, Cond, Durability, Extent, Iod, IodSums, IodValue, Origin};
 use std::ops::Range;
 
 /// An update of one dkey.
@@ -20,6 +20,8 @@ pub struct Update<'a> {
     pub cond: Cond,
     /// What the reply promises.
     pub durability: Durability,
+    /// Which change it is, where it may be sent again; it travels in the frame's header.
+    pub origin: Option<Origin>,
 }
 
 const SINGLE: u8 = 0;
@@ -151,6 +153,6 @@ impl<'a> ReadUpdate<'a> {
             })
             .collect();
         let Self { of, dkey, cond, durability, .. } = *self;
-        run(&Update { of, dkey, iods: &iods, cond, durability })
+        run(&Update { of, dkey, iods: &iods, cond, durability, origin: None })
     }
 }

@@ -6,8 +6,6 @@ use daos_net::{Call, Endpoint, NetError, Outcome, Receive, Reply};
 use daos_types::{Der, Durability};
 use daos_wire::{CONTROL, Control, Encoded, WireError, decode_control, encode_control};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Room for what a reply says beside its data.
@@ -16,12 +14,10 @@ pub(super) const REPLY_ROOM: usize = 64 << 10;
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Who asks: the same for all connections of a client.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Asker {
     /// How long a call may take.
     pub(super) timeout: Duration,
-    /// The number of the session's next change.
-    sequence: Arc<AtomicU64>,
 }
 
 /// What a request says beside its message.
@@ -30,6 +26,8 @@ pub(super) struct About {
     pub(super) opcode: u16,
     /// A lost reply is an unknown outcome.
     pub(super) changes: bool,
+    /// Which change of the session it is; 0 where it is not sent again.
+    pub(super) sequence: u64,
     pub(super) durability: Durability,
     pub(super) handle: u64,
     pub(super) target: u32,
@@ -38,7 +36,7 @@ pub(super) struct About {
 
 impl Asker {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, sequence: Arc::new(AtomicU64::new(1)) }
+        Self { timeout }
     }
 
     /// Sends a request, and once more where the reply needed more room than it was given.
@@ -49,39 +47,14 @@ impl Asker {
         message: &Encoded<'_>,
         into: &mut dyn Receive,
     ) -> std::result::Result<(), NetError> {
-        let asked = self.call(endpoint, about, self.timeout, message, into);
+        let asked = call(endpoint, about, self.timeout, message, into);
         match asked {
             Err(NetError { room: room @ 1.., .. }) if !about.changes => {
                 let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(REPLY_ROOM);
-                self.call(endpoint, &About { reply_max: room, ..*about }, self.timeout, message, into)
+                call(endpoint, &About { reply_max: room, ..*about }, self.timeout, message, into)
             }
             asked => asked,
         }
-    }
-
-    fn call(
-        &self,
-        endpoint: &Endpoint,
-        about: &About,
-        timeout: Duration,
-        message: &Encoded<'_>,
-        into: &mut dyn Receive,
-    ) -> std::result::Result<(), NetError> {
-        let payloads: Vec<Payload<'_>> = message.payloads.iter().map(|bytes| Payload::new(bytes)).collect();
-        let sequence = if about.changes { self.sequence.fetch_add(1, Ordering::Relaxed) } else { 0 };
-        let call = Call {
-            opcode: about.opcode,
-            durability: about.durability,
-            map_version: 0,
-            handle: about.handle,
-            sequence,
-            target: about.target,
-            reply_max: u32::try_from(about.reply_max).unwrap_or(u32::MAX),
-            timeout,
-            body: &message.body,
-            payloads: &payloads,
-        };
-        endpoint.call(&call, into)
     }
 
     /// A control request with a handle, 0 for none.
@@ -97,6 +70,7 @@ impl Asker {
         let about = About {
             opcode: CONTROL,
             changes,
+            sequence: 0,
             durability: Durability::Synced,
             handle,
             target: 0,
@@ -105,11 +79,33 @@ impl Asker {
         };
         let timeout = if request.is_long() { LONG.max(self.timeout) } else { self.timeout };
         let mut reply = Reply::default();
-        self.call(endpoint, &about, timeout, &message, &mut reply)
-            .map_err(|error| Failed::of(error, changes))?;
+        call(endpoint, &about, timeout, &message, &mut reply).map_err(|error| Failed::of(error, changes))?;
         let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
         decode_control(body).map_err(|error| Failed::sure(not_understood(changes, &error)))
     }
+}
+
+fn call(
+    endpoint: &Endpoint,
+    about: &About,
+    timeout: Duration,
+    message: &Encoded<'_>,
+    into: &mut dyn Receive,
+) -> std::result::Result<(), NetError> {
+    let payloads: Vec<Payload<'_>> = message.payloads.iter().map(|bytes| Payload::new(bytes)).collect();
+    let call = Call {
+        opcode: about.opcode,
+        durability: about.durability,
+        map_version: 0,
+        handle: about.handle,
+        sequence: about.sequence,
+        target: about.target,
+        reply_max: u32::try_from(about.reply_max).unwrap_or(u32::MAX),
+        timeout,
+        body: &message.body,
+        payloads: &payloads,
+    };
+    endpoint.call(&call, into)
 }
 
 /// A request that brought no reply.

@@ -71,7 +71,7 @@ impl RemoteContainer {
             handle: Mutex::new(reply.handle),
         });
         let by: Arc<dyn Opened> = Arc::<OpenedContainer>::clone(&opened);
-        let asker = pool.opened.system.asker.clone();
+        let asker = pool.opened.system.asker;
         let base = Arc::new(RemoteRoute::new(pool.targets.clone(), by, asker));
         Ok(Self {
             opened,

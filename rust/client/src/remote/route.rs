@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::route::{Route, Survey, Transact};
 use daos_net::frame::Place;
 use daos_net::{Endpoint, NetError, Receive, Reply};
-use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, TargetIdx};
+use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, Origin, TargetIdx};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, List, ListedKeys, ListedObjects,
     ListedPairs, Objects, Opcode, Punch, Query, ReadFetchReply, Update, WireError, decode_done, decode_found,
@@ -43,6 +43,26 @@ pub struct RemoteDraft {
     route: Option<(RemoteTarget, Asker)>,
 }
 
+/// What is asked, beside its message.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    opcode: Opcode,
+    durability: Durability,
+    reply_max: usize,
+    origin: Option<Origin>,
+}
+
+impl Asked {
+    fn new(opcode: Opcode, durability: Durability, reply_max: usize) -> Self {
+        Self { opcode, durability, reply_max, origin: None }
+    }
+
+    /// As a change that may be sent again.
+    fn of(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
+}
+
 impl RemoteRoute {
     pub(super) fn new(targets: Vec<RemoteTarget>, opened: Arc<dyn Opened>, asker: Asker) -> Self {
         Self { targets, opened, asker }
@@ -58,16 +78,25 @@ impl RemoteRoute {
         &self,
         draft: Option<&RemoteDraft>,
         target: TargetIdx,
-        (opcode, durability, reply_max): (Opcode, Durability, usize),
+        asked: Asked,
         message: &Encoded<'_>,
         into: &mut dyn Receive,
     ) -> Result<()> {
         let RemoteTarget { endpoint, index } = self.target(target)?;
+        let Asked { opcode, durability, reply_max, origin } = asked;
+        let sequence = origin.map_or(0, |origin| origin.sequence);
         // What a draft would change has not happened if its reply is lost: nothing is uncertain but a commit.
         let changes = opcode.changes() && (draft.is_none() || opcode == Opcode::TxCommit);
         let mut ask = |handle| {
-            let about =
-                About { opcode: opcode as u16, changes, durability, handle, target: *index, reply_max };
+            let about = About {
+                opcode: opcode as u16,
+                changes,
+                sequence,
+                durability,
+                handle,
+                target: *index,
+                reply_max,
+            };
             self.asker.ask(endpoint, &about, message, into).map_err(|error| Failed::of(error, changes))
         };
         let Some(draft) = draft else { return with_handle(&*self.opened, ask) };
@@ -86,20 +115,20 @@ impl RemoteRoute {
         &self,
         draft: Option<&RemoteDraft>,
         target: TargetIdx,
-        about: (Opcode, Durability, usize),
+        asked: Asked,
         message: std::result::Result<Encoded<'_>, WireError>,
         decode: impl FnOnce(&[u8], &[&[u8]]) -> std::result::Result<T, WireError>,
     ) -> Result<T> {
         let message = message.map_err(|error| unsaid(&error))?;
         let mut reply = Reply::default();
-        self.ask(draft, target, about, &message, &mut reply)?;
+        self.ask(draft, target, asked, &message, &mut reply)?;
         let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
-        decode(&reply.body, &payloads).map_err(|error| not_understood(about.0.changes(), &error))
+        decode(&reply.body, &payloads).map_err(|error| not_understood(asked.opcode.changes(), &error))
     }
 
     fn update_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        let about = (Opcode::Update, request.durability, REPLY_ROOM);
-        self.get(draft, target, about, request.encode(), decode_done)
+        let asked = Asked::new(Opcode::Update, request.durability, REPLY_ROOM).of(request.origin);
+        self.get(draft, target, asked, request.encode(), decode_done)
     }
 
     fn fetch_by(
@@ -116,7 +145,8 @@ impl RemoteRoute {
         });
         let room = buffers.fold(REPLY_ROOM, usize::saturating_add);
         let mut fetched = Fetched { iods, body: Vec::new(), lens: Vec::new() };
-        self.ask(draft, target, (Opcode::Fetch, request.durability, room), &message, &mut fetched)?;
+        let asked = Asked::new(Opcode::Fetch, request.durability, room);
+        self.ask(draft, target, asked, &message, &mut fetched)?;
         let Fetched { iods, body, lens } = fetched;
         let reply =
             ReadFetchReply::decode(&body, &lens, iods).map_err(|error| not_understood(false, &error))?;
@@ -130,13 +160,13 @@ impl RemoteRoute {
         target: TargetIdx,
         request: &Query<'_>,
     ) -> Result<Option<KeyFound>> {
-        let about = (Opcode::Query, request.durability, REPLY_ROOM);
-        self.get(draft, target, about, request.encode(), decode_found)
+        let asked = Asked::new(Opcode::Query, request.durability, REPLY_ROOM);
+        self.get(draft, target, asked, request.encode(), decode_found)
     }
 
     fn punch_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        let about = (Opcode::Punch, request.durability, REPLY_ROOM);
-        self.get(draft, target, about, request.encode(), decode_done)
+        let asked = Asked::new(Opcode::Punch, request.durability, REPLY_ROOM).of(request.origin);
+        self.get(draft, target, asked, request.encode(), decode_done)
     }
 
     fn list_by(
@@ -146,8 +176,8 @@ impl RemoteRoute {
         request: &List<'_>,
     ) -> Result<ListedKeys> {
         let room = page_room(request.count_max, request.bytes_max);
-        let about = (Opcode::List, request.durability, room);
-        self.get(draft, target, about, request.encode(), ListedKeys::decode)
+        let asked = Asked::new(Opcode::List, request.durability, room);
+        self.get(draft, target, asked, request.encode(), ListedKeys::decode)
     }
 }
 
@@ -169,6 +199,7 @@ impl Drop for RemoteDraft {
         let about = About {
             opcode: Opcode::TxAbort as u16,
             changes: false,
+            sequence: 0,
             durability: Durability::Buffered,
             handle: self.handle,
             target: index,
@@ -240,30 +271,34 @@ impl Route for RemoteRoute {
     }
 
     fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
-        let about = (Opcode::ListPairs, request.durability, page_room(request.count_max, request.bytes_max));
-        self.get(None, target, about, request.encode(), read_pairs)
+        let asked = Asked::new(
+            Opcode::ListPairs,
+            request.durability,
+            page_room(request.count_max, request.bytes_max),
+        );
+        self.get(None, target, asked, request.encode(), read_pairs)
     }
 }
 
 impl Survey for RemoteRoute {
     fn objects(&self, target: TargetIdx, request: &Objects<'_>) -> Result<ListedObjects> {
-        let about = (Opcode::Objects, request.durability, page_room(request.count_max, usize::MAX));
-        self.get(None, target, about, request.encode(), ListedObjects::decode)
+        let asked = Asked::new(Opcode::Objects, request.durability, page_room(request.count_max, usize::MAX));
+        self.get(None, target, asked, request.encode(), ListedObjects::decode)
     }
 
     fn diff(&self, target: TargetIdx, request: &Diff<'_>) -> Result<Differences> {
-        let about = (Opcode::Diff, request.durability, REPLY_ROOM);
-        self.get(None, target, about, request.encode(), Differences::decode)
+        let asked = Asked::new(Opcode::Diff, request.durability, REPLY_ROOM);
+        self.get(None, target, asked, request.encode(), Differences::decode)
     }
 
     fn check(&self, target: TargetIdx, request: &Check<'_>) -> Result<Checked> {
-        let about = (Opcode::Check, request.durability, REPLY_ROOM);
-        self.get(None, target, about, request.encode(), Checked::decode)
+        let asked = Asked::new(Opcode::Check, request.durability, REPLY_ROOM);
+        self.get(None, target, asked, request.encode(), Checked::decode)
     }
 
     fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted> {
-        let about = (Opcode::Count, request.durability, REPLY_ROOM);
-        self.get(None, target, about, request.encode(), Counted::decode)
+        let asked = Asked::new(Opcode::Count, request.durability, REPLY_ROOM);
+        self.get(None, target, asked, request.encode(), Counted::decode)
     }
 }
 
@@ -276,14 +311,14 @@ impl Transact for RemoteRoute {
 
     fn begin(&self, durability: Durability) -> Result<RemoteDraft> {
         let first = TargetIdx(0);
-        let about = (Opcode::TxBegin, durability, REPLY_ROOM);
-        let handle = self.get(None, first, about, Ok(encode_done()), decode_handle).map_err(|error| {
+        let asked = Asked::new(Opcode::TxBegin, durability, REPLY_ROOM);
+        let handle = self.get(None, first, asked, Ok(encode_done()), decode_handle).map_err(|error| {
             match error.der {
                 Der::Unreach => gone(&error),
                 _ => error,
             }
         })?;
-        Ok(RemoteDraft { handle, route: Some((self.target(first)?.clone(), self.asker.clone())) })
+        Ok(RemoteDraft { handle, route: Some((self.target(first)?.clone(), self.asker)) })
     }
 
     fn draft_update(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Update<'_>) -> Result<()> {
@@ -328,14 +363,18 @@ impl Transact for RemoteRoute {
         target: TargetIdx,
         request: &List<'_>,
     ) -> Result<ListedPairs> {
-        let about = (Opcode::ListPairs, request.durability, page_room(request.count_max, request.bytes_max));
-        self.get(Some(draft), target, about, request.encode(), read_pairs)
+        let asked = Asked::new(
+            Opcode::ListPairs,
+            request.durability,
+            page_room(request.count_max, request.bytes_max),
+        );
+        self.get(Some(draft), target, asked, request.encode(), read_pairs)
     }
 
-    fn commit(&self, mut draft: RemoteDraft, durability: Durability) -> Result<()> {
+    fn commit(&self, mut draft: RemoteDraft, durability: Durability, origin: Option<Origin>) -> Result<()> {
         // However it ends, there is nothing to give up.
         draft.route = None;
-        let about = (Opcode::TxCommit, durability, REPLY_ROOM);
-        self.get(Some(&draft), TargetIdx(0), about, Ok(encode_done()), decode_done)
+        let asked = Asked::new(Opcode::TxCommit, durability, REPLY_ROOM).of(origin);
+        self.get(Some(&draft), TargetIdx(0), asked, Ok(encode_done()), decode_done)
     }
 }

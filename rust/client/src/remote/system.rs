@@ -5,7 +5,7 @@ use super::pool::RemotePool;
 use crate::error::{Error, Result};
 use crate::service::{PoolService, SystemService, SystemSpace};
 use daos_net::Endpoint;
-use daos_types::{Durability, PoolId};
+use daos_types::{Durability, Origin, PoolId};
 use daos_wire::Control;
 use daos_wire::control::{Named, PoolReply, SpaceReply};
 use serde::de::DeserializeOwned;
@@ -68,6 +68,10 @@ impl SystemService for RemoteSystem {
     fn space(&self) -> Result<SystemSpace> {
         let SpaceReply { total, free, used, reserved } = self.control(&Control::SystemSpace)?;
         Ok(SystemSpace { total, free, used, reserved })
+    }
+
+    fn settle(&self, origin: Origin) -> Result<bool> {
+        self.control(&Control::ChangeSettle { sequence: origin.sequence })
     }
 
     fn close(&self) -> Result<()> {

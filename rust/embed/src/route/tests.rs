@@ -325,8 +325,14 @@ fn how_a_container_sums_is_kept_and_what_is_impossible_refused() {
     for sums in [&[0; 3][..], &[0; 5], &[]] {
         let sums = daos_types::IodSums { by, bytes: sums };
         let iods = [Iod { sums, ..Iod::new(b"0", IodValue::Single(b"value")) }];
-        let request =
-            Update { of, dkey: b"k", iods: &iods, cond: Cond::NONE, durability: Durability::Buffered };
+        let request = Update {
+            of,
+            dkey: b"k",
+            iods: &iods,
+            cond: Cond::NONE,
+            durability: Durability::Buffered,
+            origin: None,
+        };
         assert_eq!(target.update(&request).1.unwrap_err().der(), Der::Inval);
         assert_eq!(target.update_all(&[request, request]).1.unwrap_err().der(), Der::Inval);
     }

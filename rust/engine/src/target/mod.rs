@@ -3,6 +3,7 @@
 //! Every method answers with the log position that its reply depends on; whoever sends the reply waits for that with
 //! [`Target::gate`] first, also where the reply is an error.
 
+pub mod once;
 mod ops;
 mod transaction;
 
@@ -10,7 +11,7 @@ pub use transaction::Draft;
 
 use crate::clock::HybridClock;
 use daos_locks::RwLock;
-use daos_types::{Cond, ContainerId, Durability, Epoch, Version};
+use daos_types::{Cond, ContainerId, Durability, Epoch, Origin, Version};
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, View, VosError};
 use daos_wire::ShardRef;
 use std::collections::BTreeMap;
@@ -93,6 +94,13 @@ impl Target {
     fn now(&self) -> Version {
         Version::new(self.clock.next(), 1)
     }
+}
+
+/// What became of a change of a session, for good: where it has not happened, it never will. Durable with the position answered.
+pub fn settle(store: &Store, clock: &HybridClock, origin: Origin) -> Outcome<bool> {
+    let mut seen = Seen::default();
+    let result = store.with_room(|| once::settle(store, origin, clock.next(), &mut seen));
+    (seen, result)
 }
 
 /// The version of a read as of an epoch.

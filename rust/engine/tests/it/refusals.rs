@@ -17,8 +17,9 @@ fn a_refusal_waits_for_the_change_that_refused_it() {
     let of = ShardRef { cont: CONTAINER, oid };
     let durability = Durability::Synced;
     let iods = [Iod::new(b"0", IodValue::Single(b"v"))];
-    let update = |cond| target.update(&Update { of, dkey: b"k", iods: &iods, cond, durability });
-    let punch = |cond| target.punch(&Punch { of, what: Punched::Dkey(b"k"), cond, durability });
+    let update =
+        |cond| target.update(&Update { of, dkey: b"k", iods: &iods, cond, durability, origin: None });
+    let punch = |cond| target.punch(&Punch { of, what: Punched::Dkey(b"k"), cond, durability, origin: None });
     let (written, done) = update(Cond::NONE);
     done.unwrap();
     let (seen, refused) = update(Cond::DKEY_INSERT);
@@ -41,7 +42,10 @@ fn a_commit_sees_what_is_set_aside_for_a_merge() {
     let durability = Durability::Buffered;
     let put = |dkey: &[u8], value: &[u8]| {
         let iods = [Iod::new(b"0", IodValue::Single(value))];
-        target.update(&Update { of, dkey, iods: &iods, cond: Cond::NONE, durability }).1.unwrap();
+        target
+            .update(&Update { of, dkey, iods: &iods, cond: Cond::NONE, durability, origin: None })
+            .1
+            .unwrap();
     };
     put(b"k", b"old");
     world.store.merge_all().unwrap();
@@ -52,7 +56,7 @@ fn a_commit_sees_what_is_set_aside_for_a_merge() {
     target.draft_fetch(TargetIdx(0), &mut draft, &request, &mut iods).1.unwrap();
     assert_eq!((value.as_slice(), epoch > Epoch::ZERO), (&b"old"[..], true));
     let iods = [Iod::new(b"0", IodValue::Single(b"mine"))];
-    let update = Update { of, dkey: b"other", iods: &iods, cond: Cond::NONE, durability };
+    let update = Update { of, dkey: b"other", iods: &iods, cond: Cond::NONE, durability, origin: None };
     target.draft_update(TargetIdx(0), &mut draft, &update).1.unwrap();
     // What comes in between fills the memtable, which is set aside; nothing newer is in the next one.
     let mut number = 0_u8;
@@ -60,6 +64,6 @@ fn a_commit_sees_what_is_set_aside_for_a_merge() {
         number += 1;
         put(b"k", &[number]);
     }
-    let committed = Target::commit(&world.targets, draft).1;
+    let committed = Target::commit(&world.targets, draft, None).1;
     assert!(matches!(committed, Err(VosError::Conflict)), "{committed:?}");
 }

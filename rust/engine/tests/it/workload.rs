@@ -7,7 +7,7 @@ use daos_types::{
     KeyQuery, ObjectId, ObjectType, PoolId, Punched, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_vos::media::MemoryMedia;
-use daos_vos::{Store, StoreOptions, VosError};
+use daos_vos::{ShardNum, Store, StoreOptions, VosError};
 use daos_wire::{Fetch, List, Punch, Query, ShardRef, Update};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -79,6 +79,8 @@ impl WallClock for Still {
 /// A pool of two targets.
 pub struct World {
     pub store: Arc<Store>,
+    pub clock: Arc<HybridClock>,
+    media: Arc<MemoryMedia>,
     pub targets: Vec<Target>,
 }
 
@@ -94,7 +96,8 @@ impl World {
     }
 
     pub fn with(options: StoreOptions) -> Self {
-        let store = Arc::new(Store::create(Arc::new(MemoryMedia::new()), [7; 16], options).unwrap());
+        let media = Arc::new(MemoryMedia::new());
+        let store = Arc::new(Store::create(media.clone(), [7; 16], options).unwrap());
         let clock = Arc::new(HybridClock::new(Arc::new(Still), Epoch::ZERO));
         let shards: Vec<_> =
             (0..2).map(|at| store.shard_create(PoolId([1; 16]), TargetIdx(at)).unwrap()).collect();
@@ -103,8 +106,27 @@ impl World {
             tx.cont_open(*shard, CONTAINER).unwrap();
         }
         tx.commit().unwrap();
+        Self::over(media, store, clock, shards)
+    }
+
+    fn over(
+        media: Arc<MemoryMedia>,
+        store: Arc<Store>,
+        clock: Arc<HybridClock>,
+        shards: Vec<ShardNum>,
+    ) -> Self {
         let target = |shard| Target::new(Arc::clone(&store), shard, Arc::clone(&clock));
-        Self { targets: shards.into_iter().map(target).collect(), store }
+        Self { targets: shards.into_iter().map(target).collect(), store, clock, media }
+    }
+
+    /// The same pool when its process has died and another one has opened it.
+    pub fn crash(self) -> Self {
+        let Self { media, store, targets, .. } = self;
+        drop((store, targets));
+        let store = Arc::new(Store::open(media.clone(), [7; 16], StoreOptions::default()).unwrap().0);
+        let clock = Arc::new(HybridClock::new(Arc::new(Still), store.epoch_ceiling()));
+        let shards = store.shard_list().unwrap().into_iter().map(|(num, ..)| num).collect();
+        Self::over(media, store, clock, shards)
     }
 
     pub fn begin(&self) -> (Epoch, Draft) {
@@ -125,7 +147,7 @@ impl World {
     }
 
     pub fn commit(&self, draft: Draft) -> Result<(), VosError> {
-        Target::commit(&self.targets, draft).1
+        Target::commit(&self.targets, draft, None).1
     }
 
     /// Does an operation; its answer as text, which says all of it.
@@ -146,7 +168,8 @@ impl World {
     ) -> Result<String, VosError> {
         let (of, at, target) = self.place(object);
         let dkey = key(object, dkey);
-        let request = Update { of, dkey: &dkey, iods: &[iod], cond, durability: Durability::Buffered };
+        let request =
+            Update { of, dkey: &dkey, iods: &[iod], cond, durability: Durability::Buffered, origin: None };
         done(match by {
             By::Draft(draft) => target.draft_update(at, draft, &request),
             By::Itself => target.update(&request),
@@ -155,7 +178,7 @@ impl World {
 
     fn punch(&self, object: u8, what: Punched<'_>, cond: Cond, by: &mut By<'_>) -> Result<String, VosError> {
         let (of, at, target) = self.place(object);
-        let request = Punch { of, what, cond, durability: Durability::Buffered };
+        let request = Punch { of, what, cond, durability: Durability::Buffered, origin: None };
         done(match by {
             By::Draft(draft) => target.draft_punch(at, draft, &request),
             By::Itself => target.punch(&request),

@@ -2,9 +2,14 @@
 
 use super::pool::{SharedAttributes, SharedPool};
 use super::shared::{At, SharedSystem};
-use daos_client::{AttributeService, ContainerService, Result, Route, Survey, Transaction, TransactionEnd};
+use daos_client::{
+    AttributeService, ContainerService, Error, Result, Route, Survey, SystemService as _, Transaction,
+    TransactionEnd,
+};
 use daos_locks::Mutex;
-use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, Snapshot, TargetIdx};
+use daos_types::{
+    Checksums, ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, Origin, Snapshot, TargetIdx,
+};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
     Objects, Punch, Query, Update,
@@ -86,6 +91,11 @@ impl SharedContainer {
 
     fn with<T>(&self, ask: impl FnMut(&Open) -> Result<T>) -> Result<T> {
         self.system().ask(|| self.current(), ask)
+    }
+
+    /// The same of a change that says which it is.
+    fn once(&self, ask: impl FnMut(&Open) -> Result<()>) -> Result<()> {
+        self.system().ask_once(|| self.current(), ask)
     }
 }
 
@@ -189,7 +199,8 @@ impl Route for SharedContainer {
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        self.with(|open| open.route.update(target, request))
+        let request = Update { origin: Some(self.system().next_origin()), ..*request };
+        self.once(|open| open.route.update(target, &request))
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
@@ -201,7 +212,8 @@ impl Route for SharedContainer {
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        self.with(|open| open.route.punch(target, request))
+        let request = Punch { origin: Some(self.system().next_origin()), ..*request };
+        self.once(|open| open.route.punch(target, &request))
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
@@ -284,8 +296,21 @@ impl Route for InTransaction {
 }
 
 impl TransactionEnd for InTransaction {
-    fn commit(&self) -> Result<()> {
-        self.noticed(self.end.commit())
+    fn commit_once(&self, _: Option<Origin>) -> Result<()> {
+        let origin = self.system.next_origin();
+        let committed = self.noticed(self.end.commit_once(Some(origin)));
+        match committed {
+            Err(unknown) if unknown.der == Der::TxUncertain => match self.system.settle(origin) {
+                Ok(true) => Ok(()),
+                Ok(false) => {
+                    let message =
+                        "the holder of the system was lost before the commit; nothing of it happened";
+                    Err(Error::new(Der::TxRestart, message).hint("run all of it again"))
+                }
+                Err(_) => Err(unknown),
+            },
+            committed => committed,
+        }
     }
 
     fn abort(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use daos_client::{PoolService, Result, SystemService, SystemSpace};
 use daos_embed::{Owner, System};
 use daos_locks::Mutex;
 use daos_net::unix::Bound;
-use daos_types::PoolId;
+use daos_types::{Origin, PoolId};
 use std::sync::Arc;
 
 /// The system and what serves it. Its pools are those of the system itself: who holds it pays nothing for the others.
@@ -31,6 +31,10 @@ impl SystemService for Held {
 
     fn space(&self) -> Result<SystemSpace> {
         SystemService::space(&*self.system)
+    }
+
+    fn settle(&self, origin: Origin) -> Result<bool> {
+        self.system.settle(origin)
     }
 
     fn close(&self) -> Result<()> {

@@ -33,7 +33,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the system in a directory: holds it, and lets others in, or else asks the process that does.
 pub fn open_shared(path: &Path, options: &Options) -> Result<Arc<dyn SystemService>> {
-    match enter(path, options, ALONE)? {
+    let session = session();
+    match enter(path, options, session, ALONE)? {
         Entered::Holder(system) => Ok(system),
         Entered::Guest(system) => {
             if options.size.is_some() {
@@ -41,7 +42,7 @@ pub fn open_shared(path: &Path, options: &Options) -> Result<Arc<dyn SystemServi
                     format!("the size of {} can be set by the process that holds it", path.display());
                 return Err(Error::new(Der::Busy, message).hint("close it there first, or leave size out"));
             }
-            Ok(Arc::new(SharedSystem::new(path, options, system)))
+            Ok(Arc::new(SharedSystem::new(path, options, session, system)))
         }
     }
 }
@@ -55,7 +56,7 @@ pub(crate) enum Entered {
 }
 
 /// Becomes the holder, or a guest of whoever is. A directory that is held while nobody listens is busy after `alone`.
-pub(crate) fn enter(path: &Path, options: &Options, alone: Duration) -> Result<Entered> {
+pub(crate) fn enter(path: &Path, options: &Options, session: SessionId, alone: Duration) -> Result<Entered> {
     let begun = Instant::now();
     let mut unheard = begun;
     loop {
@@ -72,7 +73,7 @@ pub(crate) fn enter(path: &Path, options: &Options, alone: Duration) -> Result<E
             Err(error) if error.der == Der::Busy => error,
             Err(error) => return Err(error),
         };
-        match attach(path, options) {
+        match attach(path, options, session) {
             Ok(system) => return Ok(Entered::Guest(system)),
             // It listens and has nothing to say: it recovers, or closes, or stands still.
             Err(Attach::Silent) => unheard = Instant::now(),
@@ -96,7 +97,11 @@ enum Attach {
     Refused(Error),
 }
 
-fn attach(path: &Path, options: &Options) -> std::result::Result<Arc<RemoteSystem>, Attach> {
+fn attach(
+    path: &Path,
+    options: &Options,
+    session: SessionId,
+) -> std::result::Result<Arc<RemoteSystem>, Attach> {
     let socket = System::socket_path(path);
     if !socket.exists() {
         return Err(Attach::Nobody);
@@ -106,7 +111,7 @@ fn attach(path: &Path, options: &Options) -> std::result::Result<Arc<RemoteSyste
         versions: (1, 1),
         rank: Some(Rank(0)),
         incarnation: 0,
-        session: session(),
+        session,
         frame_bytes: limits.frame_bytes,
         requests: limits.window_requests,
         idle_ms: limits.idle_ms,

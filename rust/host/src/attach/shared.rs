@@ -1,14 +1,16 @@
 //! A system that another process holds, until this one does.
 
 use super::pool::SharedPool;
-use super::{CHANGE, Entered, enter};
+use super::{CALL, CHANGE, Entered, enter};
 use daos_client::{Error, PoolService, Result, SystemService, SystemSpace};
 use daos_embed::{Options, Owner};
 use daos_locks::Mutex;
-use daos_types::{Der, PoolId};
+use daos_net::frame::SessionId;
+use daos_types::{Der, Origin, PoolId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// How often one call goes on after its system was lost.
 const ATTEMPTS_MAX: usize = 4;
@@ -19,6 +21,10 @@ pub(super) struct SharedSystem {
     path: PathBuf,
     options: Options,
     owner: Owner,
+    /// Whose changes these are, whoever holds the system.
+    session: SessionId,
+    /// The number of the next one.
+    sequence: AtomicU64,
     targets: u32,
     /// Counts the changes of who holds it; odd, somebody suspects that another is due.
     turn: AtomicU64,
@@ -41,12 +47,19 @@ pub(super) struct At<T> {
 }
 
 impl SharedSystem {
-    pub(super) fn new(path: &Path, options: &Options, system: Arc<dyn SystemService>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        options: &Options,
+        session: SessionId,
+        system: Arc<dyn SystemService>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             // It is there by now; its size is the holder's affair.
             options: Options { create: false, size: None, ..options.clone() },
             owner: Owner::here(),
+            session,
+            sequence: AtomicU64::new(1),
             targets: system.targets(),
             turn: AtomicU64::new(0),
             now: Mutex::new(Now { turn: 0, system: Some(system) }),
@@ -75,7 +88,7 @@ impl SharedSystem {
         // Somebody suspects that its holder is gone. Others wait here until that is clear.
         let mut value = system;
         if value.pools().is_err_and(|error| is_lost(&error)) {
-            value = match enter(&self.path, &self.options, CHANGE)? {
+            value = match enter(&self.path, &self.options, self.session, CHANGE)? {
                 Entered::Holder(system) => system,
                 Entered::Guest(system) => system,
             };
@@ -90,6 +103,11 @@ impl SharedSystem {
     pub(super) fn suspect(&self, turn: u64) {
         // Where it is not that turn any more, somebody has looked already.
         let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// An origin for the next change.
+    pub(super) fn next_origin(&self) -> Origin {
+        Origin { session: self.session.0, sequence: self.sequence.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Asks something that is opened by `open` for each turn; goes on with the next where nothing was begun.
@@ -110,6 +128,29 @@ impl SharedSystem {
                     }
                 }
                 result => return result,
+            }
+        }
+    }
+
+    /// The same of a change with an origin: where its outcome is unknown it is sent again, and happens once. It stays unknown
+    /// unless that succeeds: what was sent before may still be on its way.
+    pub(super) fn ask_once<S>(
+        &self,
+        open: impl Fn() -> Result<At<S>>,
+        mut ask: impl FnMut(&S) -> Result<()>,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        let mut unknown = None;
+        loop {
+            match self.ask(&open, &mut ask) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let goes_on = error.der == Der::TxUncertain && begun.elapsed() < CALL;
+                    let first = unknown.get_or_insert(error);
+                    if !goes_on || first.der != Der::TxUncertain {
+                        return Err(first.clone());
+                    }
+                }
             }
         }
     }
@@ -138,6 +179,10 @@ impl SystemService for SharedSystem {
 
     fn space(&self) -> Result<SystemSpace> {
         self.with(|system| system.space())
+    }
+
+    fn settle(&self, origin: Origin) -> Result<bool> {
+        self.with(|system| system.settle(origin))
     }
 
     fn close(&self) -> Result<()> {

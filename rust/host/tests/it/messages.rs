@@ -52,7 +52,7 @@ fn send_with(
     answer_len_max: usize,
 ) -> Result<Answer, Refused> {
     let Encoded { body, payloads } = message;
-    let request = Request { durability: Durability::Synced, answer_len_max, body, payloads };
+    let request = Request { durability: Durability::Synced, origin: None, answer_len_max, body, payloads };
     serve(&world.granted, TARGET, opcode, &request)
 }
 
@@ -61,7 +61,7 @@ fn payloads(answer: &Answer) -> Vec<&[u8]> {
 }
 
 fn put(world: &World, of: ShardRef, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<(), Refused> {
-    let update = Update { of, dkey, iods, cond, durability: Durability::Synced };
+    let update = Update { of, dkey, iods, cond, durability: Durability::Synced, origin: None };
     let answer = send(world, Opcode::Update, &update.encode().unwrap())?;
     decode_done(&answer.body, &payloads(&answer)).unwrap();
     Ok(())
@@ -132,7 +132,9 @@ fn what_is_sent_is_stored_and_comes_back() {
     assert_eq!((found.dkey, found.recx.map(Extent::end)), (Some(7), Some(7_000)));
 
     let durability = Durability::Synced;
-    let punch = Punch { of, what: Punched::Dkey(&dkey), cond: Cond::PUNCH, durability }.encode().unwrap();
+    let punch = Punch { of, what: Punched::Dkey(&dkey), cond: Cond::PUNCH, durability, origin: None }
+        .encode()
+        .unwrap();
     let answer = send(&world, Opcode::Punch, &punch).unwrap();
     decode_done(&answer.body, &payloads(&answer)).unwrap();
     assert_eq!(send(&world, Opcode::Punch, &punch).unwrap_err().der(), Der::Nonexist);
@@ -211,7 +213,14 @@ fn what_cannot_be_answered_is_refused_and_changes_nothing() {
     assert_eq!(fetched(len + 200).unwrap(), long);
 
     let iods = [Iod::new(b"0", IodValue::Single(b"other"))];
-    let update = Update { of, dkey: b"k", iods: &iods, cond: Cond::NONE, durability: Durability::Synced };
+    let update = Update {
+        of,
+        dkey: b"k",
+        iods: &iods,
+        cond: Cond::NONE,
+        durability: Durability::Synced,
+        origin: None,
+    };
     let whole = update.encode().unwrap();
     let stranger = ShardRef { cont: ContainerId([9; 16]), ..of };
     let refused = put(&world, stranger, b"k", &iods, Cond::NONE).unwrap_err();
@@ -219,7 +228,8 @@ fn what_cannot_be_answered_is_refused_and_changes_nothing() {
     let count =
         Count { cont: of.cont, from: None, budget: 1, durability: Durability::Synced }.encode().unwrap();
     let Encoded { body, payloads } = &count;
-    let request = Request { durability: Durability::Synced, answer_len_max: ROOM, body, payloads };
+    let request =
+        Request { durability: Durability::Synced, origin: None, answer_len_max: ROOM, body, payloads };
     let inside = Granted { survey: None, ..world.granted.clone() };
     let refused = serve(&inside, TARGET, Opcode::Count, &request).unwrap_err();
     assert_eq!(refused.der(), Der::Notsupported, "not a part of transactions");

@@ -1,6 +1,6 @@
 //! `update`.
 
-use super::super::{Outcome, Target, check_cond};
+use super::super::{Outcome, Target, check_cond, once};
 use daos_types::Cond;
 use daos_vos::{Seen, VosError, verify_update};
 use daos_wire::Update;
@@ -23,12 +23,16 @@ impl Target {
         verify_update(request.of.oid.oid, request.dkey, request.iods)?;
         let staged = self.store.stage(self.shard, request.iods)?;
         let mut tx = self.store.begin()?;
+        if once::was_done(&self.store, request.origin, seen)? {
+            return Ok(());
+        }
         let of = self.object(request.of, seen)?;
         let version = self.now();
         let Update { dkey, iods, cond, .. } = *request;
         let result = tx.update_staged(self.shard, of, version, dkey, iods, cond, staged.as_ref());
         *seen = seen.and(tx.seen());
         result?;
+        once::note(&mut tx, request.origin, version.epoch)?;
         let committed = tx.commit();
         let refused = committed.as_ref().is_err_and(VosError::says_nothing_was_logged);
         if let Some(staged) = staged.filter(|_| !refused) {

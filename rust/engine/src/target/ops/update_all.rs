@@ -85,7 +85,7 @@ fn pair<'a>(request: &Update<'a>) -> Option<Pair<'a>> {
     let is_kv = request.of.oid.oid.object_type().is_some_and(daos_types::ObjectType::is_kv);
     match request.iods {
         [Iod { akey: KV_AKEY, value: IodValue::Single(value), sums, .. }]
-            if is_kv && request.cond == Cond::NONE =>
+            if is_kv && request.cond == Cond::NONE && request.origin.is_none() =>
         {
             Some(Pair { key: request.dkey, value, sums: *sums })
         }

@@ -7,8 +7,8 @@
 mod step;
 
 use super::ops::{fetch, update};
-use super::{Outcome, Target, check_cond};
-use daos_types::{Cond, Epoch, FetchIod, KeyFound, TargetIdx, Version, limits};
+use super::{Outcome, Target, check_cond, once};
+use daos_types::{Cond, Epoch, FetchIod, KeyFound, Origin, TargetIdx, Version, limits};
 use daos_vos::{KeysOf, ListRange, Seen, Trace, VosError, verify_update};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, ShardRef, Update};
 use step::{Asked, OwnedFetch, OwnedIod, OwnedPunched, Step, digest, is_refusal};
@@ -238,21 +238,29 @@ impl Target {
     /// Commits a transaction over targets of one store, all or nothing. What the answer depends on is to be waited for, as ever.
     ///
     /// One that changes nothing never conflicts: what it read was all there at its epoch.
-    pub fn commit(targets: &[Self], mut draft: Draft) -> Outcome<()> {
+    pub fn commit(targets: &[Self], mut draft: Draft, origin: Option<Origin>) -> Outcome<()> {
         let mut seen = Seen::default();
         let result = match targets.first() {
             Some(first) if draft.is_changed => {
-                first.store.with_room(|| Self::try_commit(targets, &mut draft, &mut seen))
+                first.store.with_room(|| Self::try_commit(targets, &mut draft, origin, &mut seen))
             }
             _ => Ok(()),
         };
         (seen, result)
     }
 
-    fn try_commit(targets: &[Self], draft: &mut Draft, seen: &mut Seen) -> Result<(), VosError> {
+    fn try_commit(
+        targets: &[Self],
+        draft: &mut Draft,
+        origin: Option<Origin>,
+        seen: &mut Seen,
+    ) -> Result<(), VosError> {
         let Some(first) = targets.first() else { return Ok(()) };
         let read_at = draft.changes.epoch();
         let mut tx = first.store.begin()?;
+        if once::was_done(&first.store, origin, seen)? {
+            return Ok(());
+        }
         tx.assume_newest();
         let epoch = first.now().epoch;
         let target = |step: &Step| targets.get(step.target).ok_or(VosError::NotFound { what: "target" });
@@ -276,6 +284,7 @@ impl Target {
                 Err(error) => return Err(error),
             }
         }
+        once::note(&mut tx, origin, epoch)?;
         let committed = tx.commit();
         let is_refused = committed.as_ref().is_err_and(VosError::says_nothing_was_logged);
         let staged = draft.steps.iter_mut().filter_map(|step| match &mut step.asked {

@@ -1,0 +1,10 @@
+//! Where a change comes from, so that it happens once however often it is sent.
+
+/// A change of a session. Sent again with the same origin, it is the same change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Who changes: a client, over all its connections.
+    pub session: [u8; 16],
+    /// Which of its changes, from 1; each has another.
+    pub sequence: u64,
+}
