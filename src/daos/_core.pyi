@@ -18,6 +18,7 @@ __all__ = [
     "Attributes",
     "Container",
     "Embedded",
+    "Engine",
     "EventQueue",
     "Object",
     "Pool",
@@ -73,12 +74,66 @@ class Embedded:
             CorruptionError: It is damaged.
             AccessError: No permission.
         """
+    @staticmethod
+    def connect(address: str, *, system: str, durability: int, timeout_s: float) -> Embedded:
+        """Reach the system that an engine serves over TCP. Nothing protects what is said: for tests on one machine.
+
+        Args:
+            address: `ip:port` of the engine's control endpoint.
+            system: The system's name.
+            durability: As `open`, of changes by this client.
+            timeout_s: How long a call may take.
+
+        Raises:
+            UnavailableError: Nobody answers there.
+            InvalidError: The address is none, or another system answers (`DER.PROTO`, `DER.INVAL`).
+        """
     def space(self) -> tuple[int, int, int, int]: ...
     def close(self) -> None: ...
     def pool_create(self, label: str, props: bytes) -> Pool: ...
     def pool_open(self, label_or_uuid: str) -> Pool: ...
     def pool_destroy(self, label_or_uuid: str) -> None: ...
     def pools(self) -> list[tuple[str, str]]: ...
+
+@final
+class Engine:
+    """A system of this process that others reach over TCP, a thread and port for each target.
+
+    Nothing protects what is said: for tests on one machine.
+    """
+
+    @property
+    def address(self) -> str:
+        """`ip:port` of the control endpoint."""
+    @staticmethod
+    def start(
+        path: str,
+        *,
+        create: bool,
+        targets: int,
+        durability: int,
+        listen: str,
+        system: str,
+        rank: int,
+        incarnation: int,
+    ) -> Engine:
+        """Open a system, or make it, and serve it at `listen`, `ip:port`; its targets follow, port by port, if not 0.
+
+        Args:
+            path: The directory; `:memory:` keeps everything in memory.
+            create: Make it if it is not there; else `DER.NONEXIST`.
+            targets: The number of targets of a new system.
+            durability: Of changes by this process; clients say what theirs promise.
+            listen: Where; port 0 is any.
+            system: Its name, 1 to 15 letters, digits, `-`, `_`, `.`.
+            rank: Its rank there.
+            incarnation: Another number after each start, at least 1.
+
+        Raises:
+            DaosError: As `Embedded.open`; `DER.ADDRNOTAVAIL` and its like where nothing can listen there.
+        """
+    def close(self) -> None:
+        """End the endpoints and close the system; closing again is no error."""
 
 @final
 class Pool:

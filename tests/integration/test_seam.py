@@ -1,6 +1,7 @@
 """What the SDK relies on at the seam, asked of the fake that its tests use and of the native module alike.
 
-Of the native module twice: of a system that is held, and of one that another handle holds and this one reaches.
+Of the native module three times: of a system that is held, of one that another handle holds and this one reaches, and
+of one that an engine serves over TCP.
 
 A fake that answers differently would make those tests worthless; a native module that does would break the SDK.
 """
@@ -9,16 +10,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daos.client import _seam, system
+from daos.client import _seam
 from daos.client._names import ObjectId, ObjectType
 from daos.errors import (
     DER,
@@ -31,38 +31,11 @@ from daos.errors import (
     InvalidError,
     NotFoundError,
 )
-from tests.fake_core import FakeDisk
+from tests.integration.conftest import Open
 
 HASHED = ObjectId.make(ObjectType.KV_HASHED, 1, 1)
 INTEGERS = ObjectId.make(ObjectType.KV_UINT64, 1, 2)
 LISTED_AT_ONCE = 3
-
-
-class Open(Protocol):
-    """Opens the system of a test."""
-
-    def __call__(self, *, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore: ...
-
-
-@pytest.fixture(params=["fake", "native", "guest"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Return a function that opens the system of this test, made on first use."""
-    open_core = FakeDisk().open if request.param == "fake" else system._open_core
-    shares = request.param == "guest"
-    holders: list[_seam.EmbeddedCore] = []
-
-    def open_it(*, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore:
-        def one() -> _seam.EmbeddedCore:
-            path = str(tmp_path / "x.daos")
-            return open_core(path, create=create, targets=targets, durability=0, share=shares)
-
-        if shares and not holders:
-            holders.append(one())
-        return one()
-
-    yield open_it
-    for holder in holders:
-        holder.close()
 
 
 @pytest.fixture

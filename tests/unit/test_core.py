@@ -21,6 +21,7 @@ NAMES = [
     "Attributes",
     "Container",
     "Embedded",
+    "Engine",
     "EventQueue",
     "KV",
     "Object",

@@ -1,11 +1,9 @@
 //! Control requests, answered by the system that this process has.
 
-use crate::handles::{Granted, Handles, Open};
+use crate::handles::{Granted, Open};
 use crate::serve::Refused;
-use crate::service::{NO_HANDLE, WRONG_HANDLE};
-use daos_client::{
-    AttributeService, ContainerService, Error, NewContainer, PoolService, Result, SystemService,
-};
+use crate::service::{NO_HANDLE, Shared, WRONG_HANDLE};
+use daos_client::{AttributeService, ContainerService, Error, NewContainer, PoolService, Result};
 use daos_types::{ChecksumKind, Checksums, Der, Epoch, Origin, ScrubChange, ScrubMode};
 use daos_wire::control::{
     ContainerReply, Control, Named, PoolReply, ScrubReply, SpaceReply, Summing, TargetPlace,
@@ -16,12 +14,12 @@ use std::sync::Arc;
 
 /// Carries a request out; the body of its reply.
 pub(crate) fn answer(
-    system: &Arc<dyn SystemService>,
-    handles: &Handles,
+    shared: &Shared,
     (session, handle): ([u8; 16], u64),
     request: Control,
 ) -> std::result::Result<Vec<u8>, Refused> {
-    let to = At { system, handles, handle };
+    let system = &shared.system;
+    let to = At { shared, handle };
     match request {
         Control::SystemTargets => told(encode_control(&system.targets())),
         Control::SystemSpace => {
@@ -111,14 +109,13 @@ pub(crate) fn answer(
 
 /// Where a request goes.
 struct At<'a> {
-    system: &'a Arc<dyn SystemService>,
-    handles: &'a Handles,
+    shared: &'a Shared,
     handle: u64,
 }
 
 impl At<'_> {
     fn open(&self) -> std::result::Result<Open, Refused> {
-        self.handles.get(self.handle).ok_or(NO_HANDLE)
+        self.shared.handles.get(self.handle).ok_or(NO_HANDLE)
     }
 
     fn pool(&self) -> std::result::Result<Arc<dyn PoolService>, Refused> {
@@ -145,8 +142,10 @@ impl At<'_> {
     }
 
     fn pool_reply(&self, pool: Arc<dyn PoolService>) -> PoolReply {
-        let targets = (0..self.system.targets())
-            .map(|index| TargetPlace { rank: 0, index, address: String::new() })
+        let places = self.shared.places.lock();
+        let address = |index: u32| places.get(index as usize).cloned().unwrap_or_default();
+        let targets = (0..self.shared.system.targets())
+            .map(|index| TargetPlace { rank: self.shared.rank, index, address: address(index) })
             .collect();
         PoolReply {
             uuid: ByteArray::new(pool.uuid().0),
@@ -154,7 +153,7 @@ impl At<'_> {
             props: pool.props().to_vec().into(),
             map_version: 1,
             targets,
-            handle: self.handles.insert(Open::Pool(pool)),
+            handle: self.shared.handles.insert(Open::Pool(pool)),
         }
     }
 
@@ -167,7 +166,7 @@ impl At<'_> {
             label: container.label(),
             props: container.props().to_vec().into(),
             checksums: Summing { kind: kind.map_or(0, |kind| kind as u8), piece_size, server_verifies },
-            handle: self.handles.insert(Open::Container { container, granted }),
+            handle: self.shared.handles.insert(Open::Container { container, granted }),
         }
     }
 }

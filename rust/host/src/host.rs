@@ -34,23 +34,42 @@ pub struct Host {
 impl Host {
     /// A host of a system, without endpoints yet.
     pub fn new(system: Arc<dyn SystemService>, options: HostOptions) -> Self {
-        let shared = Arc::new(Shared { system, handles: Handles::default(), workers: Workers::default() });
+        let shared = Arc::new(Shared {
+            rank: options.rank.0,
+            system,
+            handles: Handles::default(),
+            workers: Workers::default(),
+            places: Mutex::default(),
+        });
         Self { shared, options, endpoints: Mutex::default() }
     }
 
     /// Serves at one more address; where that is.
     pub fn listen(&self, transport: &dyn Transport, address: &str) -> Result<String> {
-        self.listen_with(|me, limits, service| transport.listen(address, me, limits, service))
+        self.listen_with(None, |me, limits, service| transport.listen(address, me, limits, service))
+    }
+
+    /// Serves each target at an address of its own, with a thread of its own: `address` tells the place of each.
+    pub fn listen_targets(&self, transport: &dyn Transport, address: impl Fn(u32) -> String) -> Result<()> {
+        let mut places = Vec::new();
+        for index in 0..self.shared.system.targets() {
+            places.push(self.listen_with(Some(index), |me, limits, service| {
+                transport.listen(&address(index), me, limits, service)
+            })?);
+        }
+        *self.shared.places.lock() = places;
+        Ok(())
     }
 
     /// Serves at what `begin` begins to listen to; where that is.
-    pub fn listen_with(
+    pub(crate) fn listen_with(
         &self,
+        only: Option<u32>,
         begin: impl FnOnce(Identity, Limits, Box<dyn Service>) -> daos_net::Result<Box<dyn Listening>>,
     ) -> Result<String> {
         let HostOptions { system, rank, incarnation, limits } = self.options.clone();
         let me = Identity { system, rank, incarnation };
-        let service = Box::new(HostService::new(Arc::clone(&self.shared)));
+        let service = Box::new(HostService::new(Arc::clone(&self.shared), only));
         let listening = begin(me, limits, service)
             .map_err(|error| Error::new(error.der, error.message).hint(error.hint))?;
         let at = listening.address();

@@ -7,6 +7,7 @@ use crate::serve::{Answer, Refused, Request, serve};
 use crate::workers::Workers;
 use daos_client::SystemService;
 use daos_embed::{Debt, collect};
+use daos_locks::Mutex;
 use daos_net::frame::Refusal;
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
 use daos_types::{Der, Origin, ShardIdx, TargetIdx};
@@ -20,15 +21,20 @@ const OWED_MAX: usize = 256;
 /// What all endpoints of a host share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) rank: u32,
     pub(crate) system: Arc<dyn SystemService>,
     pub(crate) handles: Handles,
     pub(crate) workers: Workers,
+    /// Where each target has an endpoint of its own; none where one serves all.
+    pub(crate) places: Mutex<Vec<String>>,
 }
 
 /// What serves one endpoint. Called by one thread.
 #[derive(Debug)]
 pub(crate) struct HostService {
     shared: Arc<Shared>,
+    /// The only target that is served here; all, where there is none.
+    only: Option<u32>,
     owed: Vec<Owed>,
 }
 
@@ -41,8 +47,8 @@ struct Owed {
 }
 
 impl HostService {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, owed: Vec::new() }
+    pub(crate) fn new(shared: Arc<Shared>, only: Option<u32>) -> Self {
+        Self { shared, only, owed: Vec::new() }
     }
 
     /// Sends what is owed, once it may be believed.
@@ -61,6 +67,9 @@ impl HostService {
     fn data(&self, request: &Incoming) -> Result<Answer, Refused> {
         let opcode =
             Opcode::from_number(request.opcode).ok_or(Refused::Unknown { opcode: request.opcode })?;
+        if self.only.is_some_and(|only| only != request.target) {
+            return Err(WRONG_TARGET);
+        }
         let open = self.shared.handles.get(request.handle).ok_or(NO_HANDLE)?;
         let payloads: Vec<&[u8]> = request.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
         let asked = Request {
@@ -106,7 +115,7 @@ impl HostService {
         let session = request.session.0;
         let (shared, handle, max) = (Arc::clone(&self.shared), request.handle, request.reply_max as usize);
         let work = move || {
-            let answer = control::answer(&shared.system, &shared.handles, (session, handle), asked);
+            let answer = control::answer(&shared, (session, handle), asked);
             let answer = answer.and_then(|body| {
                 let len = body.len();
                 if len > max {
@@ -132,6 +141,8 @@ pub(crate) const NO_HANDLE: Refused =
     Refused::Denied { der: Der::NoHdl, message: "there is no such handle here" };
 pub(crate) const WRONG_HANDLE: Refused =
     Refused::Denied { der: Der::Inval, message: "the handle is of something else" };
+const WRONG_TARGET: Refused =
+    Refused::Denied { der: Der::BadTarget, message: "the endpoint is of another target" };
 const TOO_MANY: Refused = Refused::Denied { der: Der::Busy, message: "too many transactions are open" };
 
 impl Service for HostService {

@@ -4,12 +4,13 @@ use crate::errors::OrRaise;
 use crate::pool::Pool;
 use daos_client::{Result, SystemService};
 use daos_embed::{Options, System};
-use daos_host::open_shared;
+use daos_host::{connect_tcp, open_shared};
 use daos_types::Durability;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One system, opened by this process alone.
 #[pyclass(frozen, module = "daos._core")]
@@ -34,8 +35,7 @@ impl Embedded {
         memtable_bytes: Option<usize>,
         share: bool,
     ) -> PyResult<Self> {
-        let durability = Durability::from_number(durability)
-            .ok_or_else(|| PyValueError::new_err("durability is 0 (buffered), 1 (interval) or 2 (synced)"))?;
+        let durability = durability_of(durability)?;
         let options =
             Options { create, targets, durability, memtable_bytes_max: memtable_bytes, cache_bytes, size };
         let open = || -> Result<Arc<dyn SystemService>> {
@@ -46,6 +46,24 @@ impl Embedded {
             })
         };
         Ok(Self { system: py.detach(open).or_raise(py)? })
+    }
+
+    /// The system that an engine at an address serves. Nothing protects what is said: for tests on one machine.
+    #[staticmethod]
+    #[pyo3(signature = (address, *, system, durability, timeout_s))]
+    fn connect(
+        py: Python<'_>,
+        address: &str,
+        system: &str,
+        durability: u8,
+        timeout_s: f64,
+    ) -> PyResult<Self> {
+        let durability = durability_of(durability)?;
+        let timeout = Duration::try_from_secs_f64(timeout_s)
+            .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
+        let connect =
+            || -> Result<Arc<dyn SystemService>> { Ok(connect_tcp(address, system, durability, timeout)?) };
+        Ok(Self { system: py.detach(connect).or_raise(py)? })
     }
 
     /// The number of its targets.
@@ -85,4 +103,10 @@ impl Embedded {
         let pools = py.detach(|| self.system.pools()).or_raise(py)?;
         Ok(pools.into_iter().map(|(uuid, label)| (uuid.to_string(), label)).collect())
     }
+}
+
+/// A durability by its number.
+pub(crate) fn durability_of(number: u8) -> PyResult<Durability> {
+    Durability::from_number(number)
+        .ok_or_else(|| PyValueError::new_err("durability is 0 (buffered), 1 (interval) or 2 (synced)"))
 }

@@ -9,6 +9,7 @@ mod attributes;
 mod buffer;
 mod container;
 mod embedded;
+mod engine;
 mod errors;
 mod event_queue;
 mod facts;
@@ -39,6 +40,8 @@ mod _core {
     use super::container::Container;
     #[pymodule_export]
     use super::embedded::Embedded;
+    #[pymodule_export]
+    use super::engine::Engine;
     #[pymodule_export]
     use super::event_queue::EventQueue;
     #[pymodule_export]

@@ -6,6 +6,8 @@ use daos_net::{Call, Endpoint, NetError, Outcome, Receive, Reply};
 use daos_types::{Der, Durability};
 use daos_wire::{CONTROL, Control, Encoded, WireError, decode_control, encode_control};
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Room for what a reply says beside its data.
@@ -14,10 +16,12 @@ pub(super) const REPLY_ROOM: usize = 64 << 10;
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// Who asks: the same for all connections of a client.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Asker {
     /// How long a call may take.
     pub(super) timeout: Duration,
+    /// Nothing is asked any more.
+    closed: Arc<AtomicBool>,
 }
 
 /// What a request says beside its message.
@@ -36,7 +40,20 @@ pub(super) struct About {
 
 impl Asker {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout }
+        Self { timeout, closed: Arc::default() }
+    }
+
+    /// Refuses to ask once it is closed.
+    pub(super) fn check_open(&self) -> std::result::Result<(), NetError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(NetError::before(Der::NoHdl, "the system is closed").hint("open it again"));
+        }
+        Ok(())
+    }
+
+    /// From here on nothing is asked.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Sends a request, and once more where the reply needed more room than it was given.
@@ -47,14 +64,39 @@ impl Asker {
         message: &Encoded<'_>,
         into: &mut dyn Receive,
     ) -> std::result::Result<(), NetError> {
-        let asked = call(endpoint, about, self.timeout, message, into);
+        let asked = self.call(endpoint, about, self.timeout, message, into);
         match asked {
             Err(NetError { room: room @ 1.., .. }) if !about.changes => {
                 let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(REPLY_ROOM);
-                call(endpoint, &About { reply_max: room, ..*about }, self.timeout, message, into)
+                self.call(endpoint, &About { reply_max: room, ..*about }, self.timeout, message, into)
             }
             asked => asked,
         }
+    }
+
+    fn call(
+        &self,
+        endpoint: &Endpoint,
+        about: &About,
+        timeout: Duration,
+        message: &Encoded<'_>,
+        into: &mut dyn Receive,
+    ) -> std::result::Result<(), NetError> {
+        self.check_open()?;
+        let payloads: Vec<Payload<'_>> = message.payloads.iter().map(|bytes| Payload::new(bytes)).collect();
+        let call = Call {
+            opcode: about.opcode,
+            durability: about.durability,
+            map_version: 0,
+            handle: about.handle,
+            sequence: about.sequence,
+            target: about.target,
+            reply_max: u32::try_from(about.reply_max).unwrap_or(u32::MAX),
+            timeout,
+            body: &message.body,
+            payloads: &payloads,
+        };
+        endpoint.call(&call, into)
     }
 
     /// A control request with a handle, 0 for none.
@@ -79,33 +121,11 @@ impl Asker {
         };
         let timeout = if request.is_long() { LONG.max(self.timeout) } else { self.timeout };
         let mut reply = Reply::default();
-        call(endpoint, &about, timeout, &message, &mut reply).map_err(|error| Failed::of(error, changes))?;
+        self.call(endpoint, &about, timeout, &message, &mut reply)
+            .map_err(|error| Failed::of(error, changes))?;
         let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
         decode_control(body).map_err(|error| Failed::sure(not_understood(changes, &error)))
     }
-}
-
-fn call(
-    endpoint: &Endpoint,
-    about: &About,
-    timeout: Duration,
-    message: &Encoded<'_>,
-    into: &mut dyn Receive,
-) -> std::result::Result<(), NetError> {
-    let payloads: Vec<Payload<'_>> = message.payloads.iter().map(|bytes| Payload::new(bytes)).collect();
-    let call = Call {
-        opcode: about.opcode,
-        durability: about.durability,
-        map_version: 0,
-        handle: about.handle,
-        sequence: about.sequence,
-        target: about.target,
-        reply_max: u32::try_from(about.reply_max).unwrap_or(u32::MAX),
-        timeout,
-        body: &message.body,
-        payloads: &payloads,
-    };
-    endpoint.call(&call, into)
 }
 
 /// A request that brought no reply.

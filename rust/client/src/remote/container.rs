@@ -1,6 +1,6 @@
 //! A container that another process has.
 
-use super::call::{Opened, with_handle};
+use super::call::{Opened, told, with_handle};
 use super::pool::{OpenedPool, RemoteAttributes, RemotePool};
 use super::route::RemoteRoute;
 use super::system::{RemoteSystem, unfit};
@@ -71,7 +71,7 @@ impl RemoteContainer {
             handle: Mutex::new(reply.handle),
         });
         let by: Arc<dyn Opened> = Arc::<OpenedContainer>::clone(&opened);
-        let asker = pool.opened.system.asker;
+        let asker = pool.opened.system.asker.clone();
         let base = Arc::new(RemoteRoute::new(pool.targets.clone(), by, asker));
         Ok(Self {
             opened,
@@ -129,7 +129,7 @@ impl ContainerService for RemoteContainer {
     }
 
     fn check_open(&self) -> Result<()> {
-        Ok(())
+        self.system().asker.check_open().map_err(|error| told(error, false))
     }
 
     fn route(&self) -> Arc<dyn Route> {

@@ -60,12 +60,9 @@ impl RemotePool {
     pub(super) fn new(system: Arc<RemoteSystem>, reply: PoolReply) -> Result<Self> {
         let mut targets = Vec::with_capacity(reply.targets.len());
         for place in &reply.targets {
-            let endpoint = match (&system.places, place.address.as_str()) {
-                (_, "") => Arc::clone(&system.first),
-                (Some(places), address) => places.endpoint(place.rank, address)?,
-                (None, address) => {
-                    return Err(unfit(format!("a target at {address}, of which nothing is known")));
-                }
+            let endpoint = match place.address.as_str() {
+                "" => Arc::clone(&system.first),
+                address => system.places.endpoint(place.rank, address),
             };
             targets.push(RemoteTarget { endpoint, index: place.index });
         }

@@ -318,7 +318,7 @@ impl Transact for RemoteRoute {
                 _ => error,
             }
         })?;
-        Ok(RemoteDraft { handle, route: Some((self.target(first)?.clone(), self.asker)) })
+        Ok(RemoteDraft { handle, route: Some((self.target(first)?.clone(), self.asker.clone())) })
     }
 
     fn draft_update(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Update<'_>) -> Result<()> {

@@ -4,40 +4,70 @@ use super::call::{Asker, Failed};
 use super::pool::RemotePool;
 use crate::error::{Error, Result};
 use crate::service::{PoolService, SystemService, SystemSpace};
-use daos_net::Endpoint;
-use daos_types::{Durability, Origin, PoolId};
+use daos_locks::Mutex;
+use daos_net::frame::Hello;
+use daos_net::{Endpoint, Limits, Transport};
+use daos_types::{Durability, Origin, PoolId, Rank};
 use daos_wire::Control;
 use daos_wire::control::{Named, PoolReply, SpaceReply};
 use serde::de::DeserializeOwned;
-use std::fmt::Debug;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where endpoints are: told by those who know how to reach an address.
-pub trait Places: Debug + Send + Sync {
-    /// The endpoint at an address of an engine.
-    fn endpoint(&self, rank: u32, address: &str) -> Result<Arc<Endpoint>>;
+/// Who a client is and whom it means: how it opens connections to the engines of a system.
+#[derive(Debug)]
+pub struct Places {
+    transport: Arc<dyn Transport>,
+    limits: Limits,
+    hello: Hello,
+    /// Opened, by rank and address.
+    known: Mutex<HashMap<(u32, String), Arc<Endpoint>>>,
+}
+
+impl Places {
+    /// Connections by a provider, each with these first words.
+    pub fn new(transport: Arc<dyn Transport>, limits: Limits, hello: Hello) -> Self {
+        Self { transport, limits, hello, known: Mutex::default() }
+    }
+
+    /// The endpoint at an address of an engine, opened when it is used; the same for all that ask for it.
+    pub(super) fn endpoint(&self, rank: u32, address: &str) -> Arc<Endpoint> {
+        let mut known = self.known.lock();
+        let endpoint =
+            known.entry((rank, address.to_owned())).or_insert_with(|| self.open(Some(rank), address));
+        Arc::clone(endpoint)
+    }
+
+    fn open(&self, rank: Option<u32>, address: &str) -> Arc<Endpoint> {
+        let hello = Hello { rank: rank.map(Rank), ..self.hello.clone() };
+        // Attempts of clients to connect again are spread by who they are.
+        let [a, b, c, d, e, f, g, h, ..] = hello.session.0;
+        let chance = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        Arc::new(Endpoint::new(Arc::clone(&self.transport), address, self.limits, hello, chance))
+    }
 }
 
 /// A system that another process has. Closing it closes nothing there.
 #[derive(Debug)]
 pub struct RemoteSystem {
     pub(super) first: Arc<Endpoint>,
-    pub(super) places: Option<Arc<dyn Places>>,
+    pub(super) places: Places,
     pub(super) asker: Asker,
     pub(super) durability: Durability,
     targets: u32,
 }
 
 impl RemoteSystem {
-    /// The system that answers at an endpoint: its control requests go there, its targets are there or at `places`. A call takes
-    /// no longer than `timeout`; changes are so durable when they return.
+    /// The system that answers at an address: its control requests go there, its targets are where it says. A call takes no
+    /// longer than `timeout`; changes are so durable when they return.
     pub fn connect(
-        first: Arc<Endpoint>,
-        places: Option<Arc<dyn Places>>,
+        places: Places,
+        address: &str,
         timeout: Duration,
         durability: Durability,
     ) -> Result<Arc<Self>> {
+        let first = places.open(places.hello.rank.map(|rank| rank.0), address);
         let asker = Asker::new(timeout);
         let told: u32 = asker.control(&first, 0, &Control::SystemTargets).map_err(|failed| failed.error)?;
         Ok(Arc::new(Self { first, places, asker, durability, targets: told }))
@@ -75,6 +105,7 @@ impl SystemService for RemoteSystem {
     }
 
     fn close(&self) -> Result<()> {
+        self.asker.close();
         Ok(())
     }
 

@@ -6,16 +6,16 @@ mod held;
 mod pool;
 mod shared;
 
+use crate::connect::new_session;
 use crate::{Host, HostOptions};
-use daos_client::{Error, RemoteSystem, Result, SystemService};
+use daos_client::{Error, Places, RemoteSystem, Result, SystemService};
 use daos_embed::{Options, System};
+use daos_net::Limits;
 use daos_net::frame::{Hello, SessionId};
 use daos_net::unix::{Bound, Unix};
-use daos_net::{Endpoint, Limits};
 use daos_types::{Der, Rank};
 use held::Held;
 use shared::SharedSystem;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the system in a directory: holds it, and lets others in, or else asks the process that does.
 pub fn open_shared(path: &Path, options: &Options) -> Result<Arc<dyn SystemService>> {
-    let session = session();
+    let session = new_session();
     match enter(path, options, session, ALONE)? {
         Entered::Holder(system) => Ok(system),
         Entered::Guest(system) => {
@@ -118,18 +118,16 @@ fn attach(
         system: NAME.to_owned(),
     };
     let address = socket.display().to_string();
-    let endpoint = Endpoint::new(Arc::new(Unix::default()), &address, limits, hello, 0);
-    RemoteSystem::connect(Arc::new(endpoint), None, CALL, options.durability).map_err(|error| {
-        match error.der {
-            Der::Unreach | Der::NoHdl => {
-                if socket.exists() {
-                    Attach::Silent
-                } else {
-                    Attach::Nobody
-                }
+    let places = Places::new(Arc::new(Unix::default()), limits, hello);
+    RemoteSystem::connect(places, &address, CALL, options.durability).map_err(|error| match error.der {
+        Der::Unreach | Der::NoHdl => {
+            if socket.exists() {
+                Attach::Silent
+            } else {
+                Attach::Nobody
             }
-            _ => Attach::Refused(error),
         }
+        _ => Attach::Refused(error),
     })
 }
 
@@ -137,7 +135,7 @@ fn attach(
 pub(crate) fn host(system: Arc<System>, bound: &Bound) -> Result<Host> {
     let options = HostOptions { system: NAME.to_owned(), rank: Rank(0), incarnation: 1, limits: limits() };
     let host = Host::new(system, options);
-    host.listen_with(|me, limits, service| Unix::default().serve(bound, me, limits, service))?;
+    host.listen_with(None, |me, limits, service| Unix::default().serve(bound, me, limits, service))?;
     Ok(host)
 }
 
@@ -149,14 +147,4 @@ fn limits() -> Limits {
         bytes_max: 6 << 30,
         ..Limits::default()
     }
-}
-
-/// Another one each time.
-fn session() -> SessionId {
-    let numbers = RandomState::new();
-    let (high, low) = (numbers.hash_one(std::process::id()), numbers.hash_one(Instant::now()));
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&high.to_le_bytes());
-    id[8..].copy_from_slice(&low.to_le_bytes());
-    SessionId(id)
 }

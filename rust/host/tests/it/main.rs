@@ -4,14 +4,14 @@
 mod messages;
 mod remote;
 
-use daos_client::{RemoteSystem, SystemService};
+use daos_client::{Places, RemoteSystem, SystemService};
 use daos_embed::{Options, System};
 use daos_host::{Host, HostOptions};
 use daos_net::frame::{Hello, SessionId};
 use daos_net::mem::{Faults, Mem};
 use daos_net::tcp::Tcp;
 use daos_net::unix::Unix;
-use daos_net::{Endpoint, Limits, Transport};
+use daos_net::{Limits, Transport};
 use daos_types::{Durability, Rank};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,15 +23,18 @@ pub(crate) struct Served {
     pub(crate) host: Host,
 }
 
-pub(crate) fn serve(transport: &Arc<dyn Transport>, address: &str, targets: u32) -> Served {
+pub(crate) fn serve(transport: &Arc<dyn Transport>, address: &str, targets: u32, apart: bool) -> Served {
     let system = System::in_memory(&Options { targets, ..Options::default() }).unwrap();
     let limits = Limits::default();
-    let options = HostOptions { system: "test".to_owned(), rank: Rank(0), incarnation: 5, limits };
+    let options = HostOptions { system: "test".to_owned(), rank: Rank(3), incarnation: 5, limits };
     let host = Host::new(system, options);
     let at = host.listen(&**transport, address).unwrap();
+    if apart {
+        host.listen_targets(&**transport, |_| address.to_owned()).unwrap();
+    }
     let hello = Hello {
         versions: (1, 1),
-        rank: Some(Rank(0)),
+        rank: None,
         incarnation: 5,
         session: SessionId([9; 16]),
         frame_bytes: limits.frame_bytes,
@@ -39,8 +42,8 @@ pub(crate) fn serve(transport: &Arc<dyn Transport>, address: &str, targets: u32)
         idle_ms: limits.idle_ms,
         system: "test".to_owned(),
     };
-    let endpoint = Arc::new(Endpoint::new(Arc::clone(transport), &at, limits, hello, 7));
-    let system = RemoteSystem::connect(endpoint, None, Duration::from_secs(20), Durability::Synced).unwrap();
+    let places = Places::new(Arc::clone(transport), limits, hello);
+    let system = RemoteSystem::connect(places, &at, Duration::from_secs(20), Durability::Synced).unwrap();
     Served { system, host }
 }
 
@@ -53,5 +56,11 @@ pub(crate) fn served(targets: u32) -> Vec<Served> {
         Arc::new(Mem::new(3, Faults { delay_us: (5, 50), ..Faults::default() }).for_threads());
     let tcp: Arc<dyn Transport> = Arc::new(Tcp::default());
     let unix: Arc<dyn Transport> = Arc::new(Unix::default());
-    vec![serve(&mem, "here", targets), serve(&tcp, "127.0.0.1:0", targets), serve(&unix, &path, targets)]
+    vec![
+        serve(&mem, "here", targets, false),
+        serve(&tcp, "127.0.0.1:0", targets, false),
+        serve(&unix, &path, targets, false),
+        // A thread and a port for each target.
+        serve(&tcp, "127.0.0.1:0", targets, true),
+    ]
 }

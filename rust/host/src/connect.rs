@@ -1,0 +1,42 @@
+//! Clients of systems that engines serve.
+
+use daos_client::{Places, RemoteSystem, Result};
+use daos_net::Limits;
+use daos_net::frame::{Hello, SessionId};
+use daos_net::tcp::Tcp;
+use daos_types::Durability;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The system of a name whose engine answers at an address, over TCP.
+pub fn connect_tcp(
+    address: &str,
+    system: &str,
+    durability: Durability,
+    timeout: Duration,
+) -> Result<Arc<RemoteSystem>> {
+    let limits = Limits::default();
+    let hello = Hello {
+        versions: (1, 1),
+        rank: None,
+        incarnation: 0,
+        session: new_session(),
+        frame_bytes: limits.frame_bytes,
+        requests: limits.window_requests,
+        idle_ms: limits.idle_ms,
+        system: system.to_owned(),
+    };
+    let places = Places::new(Arc::new(Tcp::default()), limits, hello);
+    RemoteSystem::connect(places, address, timeout, durability)
+}
+
+/// Another one each time.
+pub(crate) fn new_session() -> SessionId {
+    let numbers = RandomState::new();
+    let (high, low) = (numbers.hash_one(std::process::id()), numbers.hash_one(Instant::now()));
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&high.to_le_bytes());
+    id[8..].copy_from_slice(&low.to_le_bytes());
+    SessionId(id)
+}

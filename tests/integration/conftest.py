@@ -1,0 +1,71 @@
+"""Ways to open the system of a test at the seam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from daos import _core
+from daos.client import system
+from tests.fake_core import FakeDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from daos.client import _seam
+
+
+class Open(Protocol):
+    """Opens the system of a test."""
+
+    def __call__(self, *, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore: ...
+
+
+@pytest.fixture(params=["fake", "native", "guest", "served"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Return a function that opens the system of this test, made on first use."""
+    if request.param == "served":
+        yield from serving(tmp_path)
+        return
+    open_core = FakeDisk().open if request.param == "fake" else system._open_core
+    shares = request.param == "guest"
+    holders: list[_seam.EmbeddedCore] = []
+
+    def open_it(*, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore:
+        def one() -> _seam.EmbeddedCore:
+            path = str(tmp_path / "x.daos")
+            return open_core(path, create=create, targets=targets, durability=0, share=shares)
+
+        if shares and not holders:
+            holders.append(one())
+        return one()
+
+    yield open_it
+    for holder in holders:
+        holder.close()
+
+
+def serving(tmp_path: Path) -> Iterator[Open]:
+    """Return a function that connects to an engine of this process, which is started by its first call."""
+    engines: list[_core.Engine] = []
+
+    def open_it(*, create: bool = True, targets: int = 1) -> _seam.EmbeddedCore:
+        if not engines:
+            engine = _core.Engine.start(
+                str(tmp_path / "x.daos"),
+                create=create,
+                targets=targets,
+                durability=0,
+                listen="127.0.0.1:0",
+                system="test",
+                rank=0,
+                incarnation=1,
+            )
+            engines.append(engine)
+        return _core.Embedded.connect(engines[0].address, system="test", durability=0, timeout_s=30)
+
+    yield open_it
+    for engine in engines:
+        engine.close()
