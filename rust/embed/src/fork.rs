@@ -46,7 +46,7 @@ impl Owner {
         }
         let message = format!("this handle belongs to process {}; a forked child cannot use it", self.pid);
         let mut error = Error::new(Der::NoHdl, message)
-            .hint("open the system in the process that uses it, after the parent has closed it");
+            .hint("open the system again in this process; it is shared unless it was opened with share=False");
         error.holder_pid = Some(self.pid);
         error.forked = true;
         Err(error)

@@ -165,7 +165,7 @@ class Home:
             raise ForkedError(
                 f"this handle belongs to process {self._pid}; a forked child cannot use it",
                 code=DER.NO_HDL,
-                hint="open the system in the process that uses it, after the parent has closed it",
+                hint="open the system again in this process; it is shared unless it was opened with share=False",
                 context={"pid": self._pid},
             ) from None
         last, queue = self._last
