@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benches.peers import RAW, STORES
+from benches.peers import GUEST, RAW, STORES
 from benches.peers.base import Durability
 from benches.peers.cells import SYSTEMS as ARRAYS
 
@@ -92,6 +92,18 @@ def put_steps(synced: int, buffered: int, *, quick: bool) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def guest_steps(synced: int, gets: int) -> tuple[Step, ...]:
+    """Return what a process does on a store that another one holds."""
+    guest = (GUEST,)
+    return (
+        Step("get", gets, systems=guest),
+        Step("scan", 0, systems=guest),
+        Step("put", synced, SYNCED, systems=guest),
+        Step("put", gets, BUFFERED, systems=guest),
+        Step("put_many", synced * 16, SYNCED, systems=guest),
+    )
+
+
 def event_steps(synced: int, gets: int, *, quick: bool) -> tuple[Step, ...]:
     """Return puts and gets from an event loop, one, some and many at once; the quick ones are those with targets."""
     ours = STORES[:1]
@@ -145,11 +157,12 @@ def embedded(*, quick: bool, huge: bool) -> tuple[Stage, ...]:
     gets = 20_000 if quick else 100_000
     synced, buffered = (512, 10_000) if quick else (4_096, 50_000)
     reads = (Step("get", gets), *(() if quick else (Step("get_view", gets),)), Step("scan", 0))
+    guests = () if quick else guest_steps(synced, gets)
     stages = [
         Stage(
             10_000,
             UNLIMITED_S,
-            (*reads, *put_steps(synced, buffered, quick=quick), *event_steps(synced, gets, quick=quick)),
+            (*reads, *put_steps(synced, buffered, quick=quick), *event_steps(synced, gets, quick=quick), *guests),
         ),
         # Between the others, and without a target of its own.
         *(() if quick else (Stage(100_000, UNLIMITED_S, reads),)),

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 OURS = "daos"
 STORES = (OURS, "sqlite", "lmdb", "rocksdb")
 """Systems that can do all workloads."""
+GUEST = "guest"
+"""Ours again, through another process that holds the store of `OURS`."""
 RAW = ("raw", "raw_append")
 """Bare files: they can only put."""
 _MODULES = {
     "daos": "benches.peers.embedded",
+    "guest": "benches.peers.guest",
     "sqlite": "benches.peers.sqlite",
     "lmdb": "benches.peers.lightning",
     "rocksdb": "benches.peers.rocks",
