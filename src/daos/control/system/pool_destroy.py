@@ -1,0 +1,85 @@
+"""Requests about pools that exist: destroy one, and what its service tells of it."""
+
+from __future__ import annotations
+
+from daos.control.outbox import Rank
+from daos.control.outcomes import Pending
+from daos.control.replicated import Command
+from daos.control.system.effects import PrepareDestroy
+from daos.control.system.state import OPERATION_TICKS_MAX, PoolState, SystemState
+from daos.errors import BusyError, ExistsError, InvalidError
+from daos.model.labels import check_label
+
+
+class PoolDestroy(Command[SystemState], frozen=True, kw_only=True, tag="pool_destroy"):
+    """Delete a pool.
+
+    Attributes:
+        pool: Its uuid or label.
+        force: Also with open handles, and if its service does not answer.
+        recursive: Also with containers.
+    """
+
+    pool: str
+    force: bool = False
+    recursive: bool = False
+
+    def run(self, state: SystemState) -> Pending:
+        """Ask its service."""
+        pool = state.find_pool(self.pool)
+        if pool.state is not PoolState.READY or pool.deadline:
+            word = "destroying" if pool.state is PoolState.READY else pool.state.lower()
+            raise BusyError(f'the pool "{self.pool}" is {word}')
+        state.outbox.check_room()
+        pool.deadline, pool.force = state.time + OPERATION_TICKS_MAX, self.force
+        effect = PrepareDestroy(subject=pool.uuid, force=self.force, recursive=self.recursive)
+        state.outbox.put(effect, pool.services, anyone=True)
+        return Pending(f"pool {pool.uuid}")
+
+
+class PoolRelabel(Command[SystemState], frozen=True, kw_only=True, tag="pool_relabel"):
+    """Give a pool another label. The system keeps the labels, so that no two pools have the same.
+
+    Attributes:
+        pool: Its uuid or label.
+        label: The new one; that which it has changes nothing.
+    """
+
+    pool: str
+    label: str
+
+    def run(self, state: SystemState) -> None:
+        """Change it."""
+        pool = state.find_pool(self.pool)
+        label = check_label(self.label, "pool")
+        if state.labels.get(label, pool.uuid) != pool.uuid:
+            raise ExistsError(f'pool label "{label}" already exists in the system', hint="choose another")
+        if pool.state is not PoolState.READY:
+            raise BusyError(f'the pool "{self.pool}" is {pool.state.lower()}')
+        if pool.label is not None:
+            del state.labels[pool.label]
+        pool.label = label
+        state.labels[label] = pool.uuid
+
+
+class PoolMoved(Command[SystemState], frozen=True, kw_only=True, tag="pool_moved"):
+    """A pool's service tells its ranks, and those that it runs on.
+
+    Attributes:
+        pool: Its uuid.
+        ranks: All that have, or may have, something of it.
+        services: Where its service runs.
+    """
+
+    pool: str
+    ranks: tuple[Rank, ...]
+    services: tuple[Rank, ...]
+
+    def run(self, state: SystemState) -> None:
+        """Take note of it. A pool that is being destroyed is left as it is."""
+        pool = state.find_pool(self.pool)
+        unknown = [rank for rank in (*self.ranks, *self.services) if rank not in state.members]
+        if unknown or not self.services:
+            raise InvalidError(f"a pool on ranks {list(self.ranks)} with its service on {list(self.services)}")
+        if pool.state is PoolState.READY:
+            pool.ranks, pool.services = list(self.ranks), list(self.services)
