@@ -141,7 +141,8 @@ class Driver(Generic[E]):
         work = self._state.outbox.works.get(event.work)
         if work is None:
             return []
-        final = {rank: int(code) for rank, code in event.failed.items() if code not in TRANSIENT}
+        passing = TRANSIENT - work.effect.final
+        final = {rank: int(code) for rank, code in event.failed.items() if code not in passing}
         if work.effect.stubborn:
             final = {}
         return [Propose(Confirm(work=event.work, done=event.done, failed=final))] if event.done or final else []

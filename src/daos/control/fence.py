@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -16,19 +18,20 @@ class Fence(msgspec.Struct):
     floor: int = 0
     last: dict[str, int] = msgspec.field(default_factory=dict)
 
-    def admit(self, subject: str, number: int, floor: int) -> bool:
+    def admit(self, subjects: Iterable[str], number: int, floor: int) -> bool:
         """Tell whether an effect may be carried out, and keep that it was.
 
         The same effect may be admitted again: carrying it out twice changes nothing.
 
         Args:
-            subject: The effect's.
+            subjects: The effect's.
             number: The effect's.
             floor: What the leader told with it.
         """
-        if number < max(self.floor, self.last.get(subject, 0)):
+        named = tuple(subjects)
+        if number < max(self.floor, *(self.last.get(subject, 0) for subject in named)):
             return False
-        self.last[subject] = number
+        self.last.update(dict.fromkeys(named, number))
         if floor > self.floor:
             self.floor = floor
             self.last = {name: kept for name, kept in self.last.items() if kept >= floor}

@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from daos.errors import BusyError
+from daos.errors import DER, BusyError
 
 WORKS_MAX = 16_384
 """Effects that are under way at once; more are refused, so that a snapshot stays some megabytes."""
@@ -21,10 +21,17 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         subject: Uuid of the pool, container or handle that it changes: later effects on it replace earlier ones.
         stubborn: Whether no failure is final: it is carried out again until it is done.
+        final: Failures that are final for this effect, though for others they pass.
     """
 
     stubborn: ClassVar[bool] = False
+    final: ClassVar[frozenset[DER]] = frozenset()
     subject: str
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All that it changes: a rank does not carry it out behind a later effect on one of them."""
+        return (self.subject,)
 
 
 E = TypeVar("E", bound=Effect)

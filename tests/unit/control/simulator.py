@@ -216,7 +216,7 @@ class Simulator(Generic[E]):
         host = self.hosts[rank]
         if not host.alive or host.incarnation != incarnation:
             return  # the connection was to another process
-        if not host.fence.admit(action.effect.subject, action.work, action.floors[rank]):
+        if not host.fence.admit(action.effect.subjects, action.work, action.floors[rank]):
             return
         if self.random.random() < self.faults.bad_rank:
             failed: DER | None = self.random.choice((DER.NOSPACE, DER.BUSY, DER.TIMEDOUT, DER.IO))

@@ -199,7 +199,7 @@ def test_names_of_commands_and_effects_stay() -> None:
     commands = {command.__struct_config__.tag for command in tags(SYSTEM.commands)}
     assert commands == {
         *("clear_exclude", "confirm", "delete_attributes", "erase_system", "exclude_ranks", "expire", "join"),
-        *("mark_dead", "pool_create", "pool_destroy", "pool_moved", "pool_relabel", "report_member"),
+        *("mark_dead", "pool_create", "pool_destroy", "pool_replicas", "pool_relabel", "report_member"),
         *("set_attributes", "set_properties", "start_ranks", "stop_ranks"),
     }
 
@@ -331,7 +331,7 @@ def test_a_fence_lets_no_late_effect_through(data: st.DataObject) -> None:
             sent.append((effect.subject, number, box.floors((0,))[0]))
         elif sent and step == "deliver":
             subject, number, floor = data.draw(st.sampled_from(sent))
-            if fence.admit(subject, number, floor):
+            if fence.admit((subject,), number, floor):
                 assert number >= newest.get(subject, 0)
                 newest[subject] = number
         elif step == "confirm" and box.works:

@@ -25,7 +25,7 @@ from daos.control.system.effects import (
 from daos.control.system.engines import EraseSystem, StartRanks, StopRanks
 from daos.control.system.members import ClearExclude, ExcludeRanks, Join, Joined, MarkDead, ReportMember
 from daos.control.system.pool_create import PoolCreate
-from daos.control.system.pool_destroy import PoolDestroy, PoolMoved, PoolRelabel
+from daos.control.system.pool_destroy import PoolDestroy, PoolRelabel, PoolReplicas
 from daos.control.system.service import SYSTEM
 from daos.control.system.settings import DeleteAttributes, SetAttributes, SetProperties
 from daos.control.system.state import OPERATION_TICKS_MAX, PoolCreated, RankResults, SystemState
@@ -330,8 +330,9 @@ def test_destroying_asks_the_pool() -> None:
     assert isinstance(work.effect, PrepareDestroy)
     assert (work.anyone, work.effect.force, work.effect.recursive) == (True, False, True)
     assert system.refused(PoolDestroy(pool="tank")).code is DER.BUSY
-    system.finish(PrepareDestroy, {0: DER.NO_PERM})
-    assert system.outcomes[asked].code == DER.NO_PERM
+    system.finish(PrepareDestroy, {0: DER.EXIST})
+    assert system.outcomes[asked].code == DER.EXIST
+    assert system.outcomes[asked].message == "cannot destroy a pool with existing containers"
     assert list(system.works(ResumePool)), "it may have refused handles by then"
     asked = system.ask(PoolDestroy(pool="tank"))
     system.finish(PrepareDestroy)
@@ -375,10 +376,10 @@ def test_labels_are_unique() -> None:
 def test_a_pool_tells_where_it_is() -> None:
     system = System(4)
     system.made(1, ranks=(0, 1))
-    system.ok(PoolMoved(pool=uuid(1), ranks=(0, 1, 2), services=(2,)))
-    assert (system.state.pools[uuid(1)].ranks, system.state.pools[uuid(1)].services) == ([0, 1, 2], [2])
-    assert system.refused(PoolMoved(pool=uuid(1), ranks=(9,), services=(0,))).code is DER.INVAL
-    assert system.refused(PoolMoved(pool=uuid(1), ranks=(0,), services=())).code is DER.INVAL
+    system.ok(PoolReplicas(pool=uuid(1), services=(1,)))
+    assert (system.state.pools[uuid(1)].ranks, system.state.pools[uuid(1)].services) == ([0, 1], [1])
+    assert system.refused(PoolReplicas(pool=uuid(1), services=(2,))).code is DER.INVAL
+    assert system.refused(PoolReplicas(pool=uuid(1), services=())).code is DER.INVAL
 
 
 # Engines

@@ -73,7 +73,7 @@ class Engines:
             if (rank, pool) not in self.services:
                 return DER.NOTREPLICA
             if pool in self.busy and not effect.force:
-                return DER.NO_PERM
+                return DER.BUSY
         return None
 
     def create(self, number: int, label: str | None = None, count: int | None = None) -> PoolCreate:
@@ -106,7 +106,7 @@ def story(engines: Engines) -> None:
     assert sim.outcome(first).code == 0
     assert sim.outcome(again).code == DER.EXIST
     assert sim.outcome(second).code == 0
-    assert sim.outcome(refused).code == DER.NO_PERM
+    assert sim.outcome(refused).code == DER.BUSY
     assert sim.outcome(destroyed).code == 0
     assert set(engines.state.pools) == {uuid(3)}
 

@@ -186,6 +186,7 @@ def test_defaults() -> None:
     assert DEFAULT_CONTAINER_ACL.lines() == ("A::OWNER@:rwdtTaAo", "A:G:GROUP@:rwtT")
 
 
+KINDS = {"O": "OWNER@", "G": "GROUP@", "E": "EVERYONE@"}
 NAMES = st.sampled_from(["a@", "b@", "c@"])
 ENTRIES = st.builds(
     lambda kind, name, bits: Ace.parse(f"A:{'G' if kind in 'gG' else ''}:{KINDS.get(kind, name)}:{letters(bits)}"),
@@ -193,7 +194,6 @@ ENTRIES = st.builds(
     NAMES,
     st.integers(0, 511).map(Permission),
 )
-KINDS = {"O": "OWNER@", "G": "GROUP@", "E": "EVERYONE@"}
 
 
 @given(

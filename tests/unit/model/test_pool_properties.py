@@ -13,11 +13,25 @@ def test_defaults() -> None:
     values = pool_properties({}, domains=2)
     assert set(values) == set(POOL_PROPERTIES)
     assert values == {
-        **{"space_rb": 5, "self_heal": "exclude;rebuild", "reclaim": "lazy", "ec_cell_sz": 131072},
-        **{"data_thresh": 4096, "rd_fac": 1, "ec_pda": 1, "rp_pda": 4294967295, "scrub": "off"},
-        **{"scrub_freq": 604800, "scrub_thresh": 0, "svc_rf": 2, "perf_domain": "root", "checkpoint": "timed"},
-        **{"checkpoint_freq": 5, "checkpoint_thresh": 50, "reintegration": "data_sync"},
-        **{"svc_ops_enabled": 1, "svc_ops_entry_age": 300},
+        "space_rb": 5,
+        "self_heal": "exclude;rebuild",
+        "reclaim": "lazy",
+        "ec_cell_sz": 131072,
+        "data_thresh": 4096,
+        "rd_fac": 1,
+        "ec_pda": 1,
+        "rp_pda": 4294967295,
+        "scrub": "off",
+        "scrub_freq": 604800,
+        "scrub_thresh": 0,
+        "svc_rf": 2,
+        "perf_domain": "root",
+        "checkpoint": "timed",
+        "checkpoint_freq": 5,
+        "checkpoint_thresh": 50,
+        "reintegration": "data_sync",
+        "svc_ops_enabled": 1,
+        "svc_ops_entry_age": 300,
     }
     assert [pool_properties({}, domains=domains)["rd_fac"] for domains in (1, 4, 9)] == [0, 3, 3]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import msgspec
 
 from daos.control.outbox import Effect, Rank, Work
+from daos.errors import DER
 from daos.model.members import MemberState
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class PrepareDestroy(SystemEffect, frozen=True, kw_only=True, tag="prepare_destr
         recursive: Whether containers may go with it.
     """
 
+    final: ClassVar[frozenset[DER]] = frozenset({DER.BUSY})
     force: bool
     recursive: bool
 

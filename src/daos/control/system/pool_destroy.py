@@ -62,24 +62,24 @@ class PoolRelabel(Command[SystemState], frozen=True, kw_only=True, tag="pool_rel
         state.labels[label] = pool.uuid
 
 
-class PoolMoved(Command[SystemState], frozen=True, kw_only=True, tag="pool_moved"):
-    """A pool's service tells its ranks, and those that it runs on.
+class PoolReplicas(Command[SystemState], frozen=True, kw_only=True, tag="pool_replicas"):
+    """A pool's service tells where it runs.
 
     Attributes:
         pool: Its uuid.
-        ranks: All that have, or may have, something of it.
-        services: Where its service runs.
+        services: The ranks of its service, of those of the pool.
     """
 
     pool: str
-    ranks: tuple[Rank, ...]
     services: tuple[Rank, ...]
 
     def run(self, state: SystemState) -> None:
-        """Take note of it. A pool that is being destroyed is left as it is."""
+        """Take note of it. A pool that is being made or destroyed is left as it is."""
         pool = state.find_pool(self.pool)
-        unknown = [rank for rank in (*self.ranks, *self.services) if rank not in state.members]
-        if unknown or not self.services:
-            raise InvalidError(f"a pool on ranks {list(self.ranks)} with its service on {list(self.services)}")
+        if not self.services or not set(self.services) <= set(pool.ranks):
+            raise InvalidError(
+                f"the service of a pool on ranks {pool.ranks} cannot be on {list(self.services)}",
+                hint="it runs on ranks of its pool",
+            )
         if pool.state is PoolState.READY:
-            pool.ranks, pool.services = list(self.ranks), list(self.services)
+            pool.services = list(self.services)

@@ -10,7 +10,7 @@ from daos.control.system.engines import EraseSystem, StartRanks, StopRanks
 from daos.control.system.expire import Expire
 from daos.control.system.members import ClearExclude, ExcludeRanks, Join, MarkDead, ReportMember
 from daos.control.system.pool_create import PoolCreate
-from daos.control.system.pool_destroy import PoolDestroy, PoolMoved, PoolRelabel
+from daos.control.system.pool_destroy import PoolDestroy, PoolRelabel, PoolReplicas
 from daos.control.system.settings import DeleteAttributes, SetAttributes, SetProperties
 from daos.control.system.state import SystemState
 
@@ -26,7 +26,7 @@ AnyCommand: TypeAlias = (
     | PoolCreate
     | PoolDestroy
     | PoolRelabel
-    | PoolMoved
+    | PoolReplicas
     | SetAttributes
     | DeleteAttributes
     | SetProperties

@@ -274,7 +274,15 @@ class SystemState(State[AnyEffect], kw_only=True):
 
     def refuse_destroy(self, uuid: str, rank: Rank, code: int) -> None:
         """The pool's service says no."""
-        self.keep_pool(uuid, error_from_der(code, "the pool is in use", context={"rank": rank}))
+        if code == DER.EXIST:
+            error = error_from_der(
+                code, "cannot destroy a pool with existing containers", "with --recursive they go too", {"rank": rank}
+            )
+        else:
+            error = error_from_der(
+                code, "the pool's service refuses", "open handles go with --force, or by evicting them", {"rank": rank}
+            )
+        self.keep_pool(uuid, error)
 
     def keep_pool(self, uuid: str, error: DaosError) -> None:
         """Give up destroying a pool."""
