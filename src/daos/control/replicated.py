@@ -62,6 +62,19 @@ class State(AnyState, Generic[E], kw_only=True):
 
     outbox: Outbox[E] = msgspec.field(default_factory=Outbox)
 
+    def check(self) -> None:
+        """Compare the effects: a rank has one of a subject at most, as its fence would refuse the earlier for ever.
+
+        Raises:
+            AssertionError: There are two.
+        """
+        seen: set[tuple[str, Rank]] = set()
+        for work in self.outbox.works.values():
+            new = {(subject, rank) for subject in work.effect.subjects for rank in work.ranks}
+            if new & seen:
+                raise AssertionError(f"two effects for {min(new & seen)}")
+            seen |= new
+
     def progressed(self, work: Work[E]) -> None:
         """Take notice of ranks that have done, or failed to do, their part of an effect.
 

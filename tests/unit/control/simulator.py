@@ -82,6 +82,7 @@ class Simulator(Generic[E]):
         self.clients: dict[RequestId, Client] = {}
         self.first: dict[RequestId, Outcome] = {}
         self.steps = 0
+        self.driven = START
         self.kill_at: frozenset[int] = frozenset()
         self.leader = 0
         self.driver = Driver(self.replicas[0].state)
@@ -101,43 +102,30 @@ class Simulator(Generic[E]):
             self.later(what, self.random.randrange(20 * SECOND))
 
     def run(self, seconds: float) -> None:
+        """Let time pass: to the next message, or to when the driver asks to be woken, or once a second."""
         end = self.now + int(seconds * SECOND)
         while self.now < end:
-            if self.queue and self.queue[0][0] <= end:
+            wake = min(self.driver.wake_at() or end, self.driven + SECOND, end)
+            if self.queue and self.queue[0][0] <= wake:
                 at, _, what = heapq.heappop(self.queue)
                 self.now = max(self.now, at)
                 what()
+                self._mishaps()
             else:
-                self.now = end
-            self._mishaps()
+                self.now = max(self.now + 1, wake)
             self.drive()
 
     def drive(self, event: Event = None) -> None:
-        """Let the leader's driver act; wake it when it asks to be, and once a second."""
-        replica = self.replicas[self.leader]
-        if replica.index < len(self.log):
+        """Let the leader's driver act, once it has applied all there is."""
+        if self.replicas[self.leader].index < len(self.log):
             return
-        wake = self.driver.wake_at()
-        if (
-            event is None
-            and wake is not None
-            and wake > self.now
-            and self.driven == (replica.index, self.now // SECOND)
-        ):
-            return
-        self.driven = (replica.index, self.now // SECOND)
+        self.driven = self.now
         for action in self.driver.on(self.now, event):
             self.step()
             if isinstance(action, Propose):
                 self.propose(action.command)
             else:
                 self._carry(action)
-        wake = self.driver.wake_at()
-        if wake is not None:
-            self.later(lambda: None, max(wake - self.now, 1))
-        self.later(lambda: None, SECOND)
-
-    driven = (-1, -1)
 
     def step(self) -> None:
         """Count the places at which a leader may die."""
@@ -160,19 +148,20 @@ class Simulator(Generic[E]):
 
     def catch_up(self, number: int, replica: Replica[State[E]]) -> None:
         while replica.index < len(self.log):
-            before = stable(replica.state)
+            before = stable(replica.state) if number == self.leader else None
             applied = replica.apply(replica.index + 1, self.log[replica.index])
-            replica.state.check()
+            if number == self.leader:
+                replica.state.check()
             for answer in applied.answers:
                 self._answer(number, answer, before, replica)
         if self.random.random() < 0.1:
             self.snapshots[number] = replica.snapshot()
 
-    def _answer(self, number: int, answer: Answer, before: bytes, replica: Replica[State[E]]) -> None:
+    def _answer(self, number: int, answer: Answer, before: bytes | None, replica: Replica[State[E]]) -> None:
         # Whoever answers says the same, and what is refused at once has changed nothing.
         first = self.first.setdefault(answer.request, answer.outcome)
         assert first == answer.outcome, (answer, first)
-        if answer.outcome.code and replica.state.outcomes.kept.get(_key(answer.request)) is None:
+        if before is not None and answer.outcome.code and replica.state.outcomes.kept.get(_key(answer.request)) is None:
             assert stable(replica.state) == before
         if number == self.leader:
             self.send(lambda: self._answered(answer))

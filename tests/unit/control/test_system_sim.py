@@ -126,8 +126,8 @@ def test_faults(seed: int) -> None:
         lost=0.1,
         doubled=0.2,
         delay=(1 + seed % 3) * SECOND,
-        kill_leader=0.02,
-        kill_rank=0.001 * (seed % 4),
+        kill_leader=0.04,
+        kill_rank=0.004 * (seed % 4),
         bad_rank=0.05 * (seed % 2),
     )
     engines = Engines(seed, faults)

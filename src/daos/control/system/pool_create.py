@@ -46,6 +46,8 @@ class PoolCreate(Command[SystemState], frozen=True, kw_only=True, tag="pool_crea
         earlier = state.pools.get(self.uuid)
         if earlier is not None:
             return self._again(earlier)
+        if any(work.effect.subject == self.uuid for work in state.outbox.works.values()):
+            raise BusyError(f"ranks still have to delete a pool {self.uuid}", hint="draw another uuid")
         if self.label is not None and check_label(self.label, "pool") in state.labels:
             raise ExistsError(f'pool label "{self.label}" already exists in the system', hint="choose another")
         state.outbox.check_room()

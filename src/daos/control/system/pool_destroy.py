@@ -33,6 +33,8 @@ class PoolDestroy(Command[SystemState], frozen=True, kw_only=True, tag="pool_des
         state.outbox.check_room()
         pool.deadline, pool.force = state.time + OPERATION_TICKS_MAX, self.force
         effect = PrepareDestroy(subject=pool.uuid, force=self.force, recursive=self.recursive)
+        # An earlier resuming that has not arrived yet has nothing to resume any more.
+        state.outbox.cancel(pool.uuid)
         state.outbox.put(effect, pool.services, anyone=True)
         return Pending(f"pool {pool.uuid}")
 

@@ -353,6 +353,7 @@ class SystemState(State[AnyEffect], kw_only=True):
         Raises:
             AssertionError: They contradict each other.
         """
+        super().check()
         labels = {pool.label: pool.uuid for pool in self.pools.values() if pool.label is not None}
         if labels != self.labels:
             raise AssertionError(f"labels {self.labels} of pools {labels}")
