@@ -17,7 +17,7 @@ from daos.control.replicated import AnyCommand, Applied, Confirm, Replica, encod
 from daos.control.system.effects import CreateShards, PushMembers
 from daos.control.system.members import Join, Joined, MarkDead
 from daos.control.system.service import SYSTEM
-from daos.control.system.settings import SetAttributes
+from daos.control.system.settings import DeleteAttributes, SetAttributes
 from daos.control.system.state import SystemState
 from daos.errors import DER, BusyError, CorruptionError, ExistsError, InternalError, InvalidError
 from daos.model.members import MemberState
@@ -87,6 +87,16 @@ def test_a_refusal_is_an_outcome_too() -> None:
     with pytest.raises(ExistsError, match="rank 0 has other storage") as caught:
         refused.answers[0].outcome.check()
     assert caught.value.hint
+
+
+def test_what_was_refused_stays_refused() -> None:
+    log = Log()
+    request = RequestId("me", T + 99)
+    delete = DeleteAttributes(names=("a",))
+    refused = log.apply(delete, request)
+    log.ask(attribute("x"))
+    assert log.apply(delete, request).answers == refused.answers
+    assert log.state.attributes == {"a": "x"}
 
 
 def test_an_id_stands_for_one_request() -> None:
@@ -313,6 +323,19 @@ def test_one_of_several_is_enough() -> None:
     assert work.ranks == []
     assert box.works == {}
     assert box.confirm(number, (0,), {}) is None
+
+
+def test_a_create_that_comes_behind_the_destroy() -> None:
+    fence = Fence()
+    assert fence.admit(("pool",), 5, 5)
+    assert fence.admit(("other",), 6, 5)
+    assert fence.admit(("pool",), 7, 5)
+    assert fence.admit(("pool",), 7, 5), "again changes nothing"
+    assert not fence.admit(("pool",), 5, 5)
+    assert not fence.admit(("new", "pool"), 6, 5), "one subject is enough"
+    assert fence.admit(("third",), 9, 9)
+    assert (fence.floor, fence.last) == (9, {"third": 9}), "what is below the floor is refused without being kept"
+    assert not fence.admit(("pool",), 8, 5)
 
 
 @given(st.data())
