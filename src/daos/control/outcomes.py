@@ -13,6 +13,8 @@ SECOND = 16_000_000_000
 """Ticks of a stamp of the hybrid logical clock in a second."""
 KEPT_MAX = 4096
 """Outcomes that a state keeps: some megabytes, where each has its message."""
+KEPT_BYTES_MAX = 16 << 20
+"""Of their results and messages: they are in each snapshot of the service."""
 KEPT_TICKS_MAX = 300 * SECOND
 """How long an outcome is kept (DAOS: `svc_ops_entry_age`)."""
 AHEAD_TICKS_MAX = 60 * SECOND
@@ -50,6 +52,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint: str | None = None
     context: Facts = {}
     result: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes by which the limit of the table is counted."""
+        return len(self.result) + len(self.message)
 
     @classmethod
     def done(cls, result: msgspec.Struct | None = None) -> Outcome:
@@ -119,6 +126,7 @@ class Outcomes(msgspec.Struct):
         floor: The largest stamp that was forgotten.
         kept: By client and stamp.
         order: A heap of the stamps of `kept`.
+        size: Bytes of what is kept.
         pending: Operation to the request that it answers.
         answers: Of the command that is being applied; taken off when it has been.
     """
@@ -126,6 +134,7 @@ class Outcomes(msgspec.Struct):
     floor: int = 0
     kept: dict[str, Kept] = msgspec.field(default_factory=dict)
     order: list[tuple[int, str]] = msgspec.field(default_factory=list)
+    size: int = 0
     pending: dict[str, RequestId] = msgspec.field(default_factory=dict)
     answers: list[Answer] = msgspec.field(default_factory=list)
 
@@ -169,11 +178,17 @@ class Outcomes(msgspec.Struct):
             self.kept[key] = Kept(request, digest, None)
         else:
             self.kept[key] = Kept(request, digest, outcome)
+            self.size += outcome.size
             self.answers.append(Answer(request, outcome))
         heapq.heappush(self.order, (request.stamp, key))
-        while len(self.order) > KEPT_MAX or self.order[0][0] <= time - KEPT_TICKS_MAX:
-            self.floor, forgotten = heapq.heappop(self.order)
-            del self.kept[forgotten]
+        while (
+            len(self.order) > KEPT_MAX
+            or (self.size > KEPT_BYTES_MAX and len(self.order) > 1)
+            or self.order[0][0] <= time - KEPT_TICKS_MAX
+        ):
+            self.floor, oldest = heapq.heappop(self.order)
+            forgotten = self.kept.pop(oldest).outcome
+            self.size -= 0 if forgotten is None else forgotten.size
 
     def finish(self, operation: str, outcome: Outcome) -> None:
         """End an operation: answer the request that began it, if a request did."""
@@ -184,6 +199,7 @@ class Outcomes(msgspec.Struct):
         kept = self.kept.get(_key(request))
         if kept is not None:
             kept.outcome = outcome
+            self.size += outcome.size
 
 
 def _key(request: RequestId) -> str:

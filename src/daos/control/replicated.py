@@ -13,6 +13,10 @@ from daos.control.outbox import E, Outbox, Rank, Work
 from daos.control.outcomes import Answer, Outcome, Outcomes, Pending, RequestId
 from daos.errors import DER, CorruptionError, DaosError, InternalError, InvalidError
 
+ENTRY_BYTES_MAX = 1 << 20
+"""Of a log entry: more would hold up heartbeats on a slow network."""
+CLIENT_LEN_MAX = 64
+
 S = TypeVar("S", bound="AnyState")
 
 
@@ -178,11 +182,23 @@ def encode_entry(form: Form[S], time: int, command: AnyCommand, request: Request
         time: The leader's, a stamp of its hybrid logical clock.
         command: What is to happen.
         request: Whose it is; None for the leader's own.
+
+    Raises:
+        InvalidError: `DER.INVAL`: the client has no name, or a long one; `DER.REC2BIG`: the command is too long.
     """
     client, stamp = ("", 0) if request is None else (request.client, request.stamp)
-    return msgspec.msgpack.encode(
+    if request is not None and not 1 <= len(client) <= CLIENT_LEN_MAX:
+        raise InvalidError("a request has the uuid of its client", hint=f"1 to {CLIENT_LEN_MAX} characters")
+    entry = msgspec.msgpack.encode(
         _Entry(form.version, time, client, stamp, msgspec.Raw(msgspec.msgpack.encode(command)))
     )
+    if len(entry) > ENTRY_BYTES_MAX:
+        raise InvalidError(
+            f"a request of {len(entry)} bytes is too long, the most is {ENTRY_BYTES_MAX}",
+            code=DER.REC2BIG,
+            hint="do it in several requests",
+        )
+    return entry
 
 
 class Replica(Generic[S]):

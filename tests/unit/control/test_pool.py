@@ -196,8 +196,13 @@ def test_properties() -> None:
     assert (pool.state.properties["self_heal"], pool.state.properties["scrub"]) == ("exclude;rebuild", "lazy")
     assert pool.refused(SetProperties(properties={"scrub": "off", "svc_rf": 1})).code is DER.NO_PERM
     assert pool.state.properties["scrub"] == "lazy"
-    pool.ok(SetLabel(label="other"))
-    assert pool.state.label == "other"
+
+
+def test_labels_come_from_the_system() -> None:
+    pool = PoolService()
+    pool.ok(SetLabel(work=7, label="new"))
+    pool.ok(SetLabel(work=5, label="late"))
+    assert pool.state.label == "new"
 
 
 def test_attributes(monkeypatch: pytest.MonkeyPatch) -> None:

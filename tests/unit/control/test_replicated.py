@@ -122,6 +122,26 @@ def test_what_was_forgotten_is_uncertain() -> None:
     assert len(log.state.outcomes.kept) == 1
 
 
+def test_the_table_has_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daos.control.outcomes.KEPT_BYTES_MAX", 100)
+    log = Log()
+    for _ in range(20):
+        log.ask(DeleteAttributes(names=("x",)))
+    message = len('unable to find system attribute with key "x"')
+    assert (len(log.state.outcomes.kept), log.state.outcomes.size) == (100 // message, 100 // message * message)
+    log.ask(DeleteAttributes(names=("x" * 200,)))
+    assert len(log.state.outcomes.kept) == 1, "the newest is kept whatever its size"
+
+
+def test_requests_that_are_no_entries() -> None:
+    for client in ("", "c" * 65):
+        with pytest.raises(InvalidError, match="uuid of its client"):
+            encode_entry(SYSTEM, T, attribute("x"), RequestId(client, T))
+    with pytest.raises(InvalidError, match="too long") as caught:
+        encode_entry(SYSTEM, T, attribute("x" * (1 << 20)))
+    assert caught.value.code is DER.REC2BIG
+
+
 def test_a_clock_that_is_ahead_is_refused() -> None:
     log = Log()
     assert log.apply(attribute("x"), RequestId("me", T + AHEAD_TICKS_MAX)).answers[0].outcome.code == 0

@@ -17,6 +17,7 @@ from daos.control.system.effects import (
     PrepareDestroy,
     PrepareShutdown,
     PushMembers,
+    RelabelPool,
     ResumePool,
     StartEngines,
     StartService,
@@ -371,6 +372,12 @@ def test_labels_are_unique() -> None:
     system.ok(PoolRelabel(pool="a", label="b"))
     system.ok(PoolRelabel(pool=uuid(2), label="a"))
     assert [pool.uuid for pool in queries.pools(system.state)] == [uuid(2), uuid(1)]
+    system.ok(PoolRelabel(pool=uuid(2), label="c"))
+    told = [work.effect for work in system.state.outbox.works.values() if isinstance(work.effect, RelabelPool)]
+    assert [(effect.subject, effect.label) for effect in told] == [(f"{uuid(1)}/label", "b"), (f"{uuid(2)}/label", "c")]
+    system.ask(PoolDestroy(pool="b"))
+    system.finish(PrepareDestroy)
+    assert len(system.works(RelabelPool)) == 1
 
 
 def test_a_pool_tells_where_it_is() -> None:

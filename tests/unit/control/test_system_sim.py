@@ -12,7 +12,7 @@ from daos.control.outcomes import SECOND
 from daos.control.system.effects import CreateShards, DestroyShards, PrepareDestroy, StartService
 from daos.control.system.members import Join
 from daos.control.system.pool_create import PoolCreate
-from daos.control.system.pool_destroy import PoolDestroy
+from daos.control.system.pool_destroy import PoolDestroy, PoolRelabel
 from daos.control.system.service import SYSTEM
 from daos.control.system.state import PoolState, SystemState
 from daos.errors import DER
@@ -139,6 +139,8 @@ def test_faults(seed: int) -> None:
         if choice < 0.6:
             made += 1
             sim.ask(engines.create(made, f"label{made % 4}", sim.random.choice((None, 2, 3))))
+        elif made and choice < 0.75:
+            sim.ask(PoolRelabel(pool=uuid(sim.random.randrange(1, made + 1)), label=f"label{made}"))
         elif made:
             pool = uuid(sim.random.randrange(1, made + 1))
             if sim.random.random() < 0.3:

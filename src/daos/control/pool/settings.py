@@ -28,15 +28,17 @@ class SetLabel(Command[PoolState], frozen=True, kw_only=True, tag="set_label"):
     """The system service has given the pool another label.
 
     Attributes:
+        work: The number of its effect; an earlier one than the newest that was seen comes late.
         label: The new one.
     """
 
-    label: str | None
+    work: int
+    label: str
 
     def run(self, state: PoolState) -> None:
         """Take note of it."""
-        state.check_created()
-        state.label = self.label
+        if self.work >= state.labelled:
+            state.labelled, state.label = self.work, self.label
 
 
 class SetAttributes(Command[PoolState], frozen=True, kw_only=True, tag="set_attributes"):

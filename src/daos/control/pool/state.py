@@ -142,6 +142,7 @@ class PoolState(State[AnyEffect], kw_only=True):
         group: Its owner's group, `group@`.
         frozen: Whether it is about to be destroyed, and refuses handles and containers.
         asked: The number of the newest effect of the system service that froze or resumed it.
+        labelled: The number of the newest effect of the system service that gave it a label.
         alive: Ranks to the newest incarnations that have joined.
         gone: Ranks that are dead and were not excluded, with their incarnations.
         handles: Open handles.
@@ -161,6 +162,7 @@ class PoolState(State[AnyEffect], kw_only=True):
     group: str = ""
     frozen: bool = False
     asked: int = 0
+    labelled: int = 0
     alive: dict[Rank, int] = msgspec.field(default_factory=dict)
     gone: dict[Rank, int] = msgspec.field(default_factory=dict)
     handles: dict[str, Handle] = msgspec.field(default_factory=dict)

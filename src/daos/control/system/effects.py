@@ -124,6 +124,18 @@ class ResumePool(SystemEffect, frozen=True, kw_only=True, tag="resume_pool"):
     stubborn: ClassVar[bool] = True
 
 
+class RelabelPool(SystemEffect, frozen=True, kw_only=True, tag="relabel_pool"):
+    """Tell the leader of a pool's service the pool's label.
+
+    Attributes:
+        subject: The pool's label: its uuid and `/label`.
+        label: The new one.
+    """
+
+    stubborn: ClassVar[bool] = True
+    label: str
+
+
 class DestroyShards(SystemEffect, frozen=True, kw_only=True, tag="destroy_shards"):
     """Stop and delete a pool's service replica and shards.
 
@@ -205,6 +217,7 @@ AnyEffect: TypeAlias = (
     | StartService
     | PrepareDestroy
     | ResumePool
+    | RelabelPool
     | DestroyShards
     | PushMembers
     | PrepareShutdown

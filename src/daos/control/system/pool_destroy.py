@@ -5,7 +5,7 @@ from __future__ import annotations
 from daos.control.outbox import Rank
 from daos.control.outcomes import Pending
 from daos.control.replicated import Command
-from daos.control.system.effects import PrepareDestroy
+from daos.control.system.effects import PrepareDestroy, RelabelPool
 from daos.control.system.state import OPERATION_TICKS_MAX, PoolState, SystemState
 from daos.errors import BusyError, ExistsError, InvalidError
 from daos.model.labels import check_label
@@ -58,10 +58,16 @@ class PoolRelabel(Command[SystemState], frozen=True, kw_only=True, tag="pool_rel
             raise ExistsError(f'pool label "{label}" already exists in the system', hint="choose another")
         if pool.state is not PoolState.READY:
             raise BusyError(f'the pool "{self.pool}" is {pool.state.lower()}')
+        if label == pool.label:
+            return
+        state.outbox.check_room()
         if pool.label is not None:
             del state.labels[pool.label]
         pool.label = label
         state.labels[label] = pool.uuid
+        subject = f"{pool.uuid}/label"
+        state.outbox.cancel(subject)
+        state.outbox.put(RelabelPool(subject=subject, label=label), pool.services, anyone=True)
 
 
 class PoolReplicas(Command[SystemState], frozen=True, kw_only=True, tag="pool_replicas"):

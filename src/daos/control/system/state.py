@@ -299,6 +299,7 @@ class SystemState(State[AnyEffect], kw_only=True):
             del self.labels[pool.label]
         pool.state, pool.label, pool.deadline, pool.start = PoolState.DESTROYING, None, 0, None
         self.outbox.cancel(uuid)
+        self.outbox.cancel(f"{uuid}/label")
         everybody = dict.fromkeys([*pool.ranks, *pool.services])
         self.outbox.put(effects.DestroyShards(subject=uuid, tiers=pool.tiers), everybody)
         self.settle_destroy(uuid)
