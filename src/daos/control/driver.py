@@ -152,6 +152,7 @@ class Driver(Generic[E]):
         for number in [number for number in self._flights if number not in works]:
             del self._flights[number]
         actions: list[Action] = []
+        floors: dict[Rank, int] = {}
         for number, work in works.items():
             flight = self._flights.setdefault(number, _Flight(0, now))
             if now < flight.at:
@@ -163,7 +164,8 @@ class Driver(Generic[E]):
                 continue
             flight.at = now + min(AGAIN_TICKS_MIN << min(flight.attempts, 8), AGAIN_TICKS_MAX)
             flight.attempts += 1
-            actions.append(Carry(number, work.effect, ranks, self._state.outbox.floors(ranks)))
+            floors = floors or self._state.outbox.floors()
+            actions.append(Carry(number, work.effect, ranks, {rank: floors[rank] for rank in ranks}))
         return actions
 
     def _timed(self, now: int) -> list[Action]:

@@ -115,11 +115,11 @@ class Outbox(msgspec.Struct, Generic[E]):
                 if not work.ranks:
                     del self.works[number]
 
-    def floors(self, ranks: Iterable[Rank]) -> dict[Rank, int]:
-        """Return, for each rank, the number below which nothing is left for it."""
-        floors = dict.fromkeys(ranks, self.next)
+    def floors(self) -> dict[Rank, int]:
+        """Return, for each rank that has something to do, the number below which nothing is left for it."""
+        floors: dict[Rank, int] = {}
+        # Numbers grow, and dicts keep the order: the first that names a rank is its lowest.
         for number, work in self.works.items():
             for rank in work.ranks:
-                if number < floors.get(rank, 0):
-                    floors[rank] = number
+                floors.setdefault(rank, number)
         return floors
