@@ -38,12 +38,19 @@ class PoolService:
     """The service of a pool of Alice's and her group's, on some ranks of two targets."""
 
     def __init__(
-        self, ranks: int = 4, *, acl: tuple[str, ...] = ("A::OWNER@:rwd", "A:G:GROUP@:rw"), rd_fac: int = 1
+        self,
+        ranks: int = 4,
+        *,
+        acl: tuple[str, ...] = ("A::OWNER@:rwd", "A:G:GROUP@:rw"),
+        rd_fac: int = 1,
+        created: bool = True,
     ) -> None:
         self.replica = Replica(POOL)
         self.time = self.stamp = T
         self.outcomes: dict[int, Outcome] = {}
         self.handles = 9
+        if not created:
+            return
         self.ok(
             CreatePool(
                 uuid=uuid(1),

@@ -224,20 +224,6 @@ def test_a_defect_stops_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
         log.ask(attribute("x"))
 
 
-def test_names_of_commands_and_effects_stay() -> None:
-    """They are in logs and snapshots: add to this list, take nothing from it."""
-    commands = {command.__struct_config__.tag for command in tags(SYSTEM.commands)}
-    assert commands == {
-        *("clear_exclude", "confirm", "delete_attributes", "erase_system", "exclude_ranks", "expire", "join"),
-        *("mark_dead", "pool_create", "pool_destroy", "pool_replicas", "pool_relabel", "report_member"),
-        *("set_attributes", "set_properties", "start_ranks", "stop_ranks"),
-    }
-
-
-def tags(union: object) -> list[type[msgspec.Struct]]:
-    return [getattr(member, "__origin__", member) for member in getattr(union, "__args__", ())]
-
-
 # The driver
 
 

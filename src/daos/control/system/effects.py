@@ -72,7 +72,7 @@ class StartService(SystemEffect, frozen=True, kw_only=True, tag="start_service")
         services: All ranks of the service.
         ranks: Its ranks.
         properties: All of its properties.
-        acl: Its access list, an entry a line; None for the default.
+        acl: Its access list, an entry a line.
         owner: Its owner, `user@`.
         group: Its owner's group, `group@`.
     """
@@ -81,7 +81,7 @@ class StartService(SystemEffect, frozen=True, kw_only=True, tag="start_service")
     services: tuple[Rank, ...]
     ranks: tuple[PoolRank, ...]
     properties: dict[str, str | int]
-    acl: tuple[str, ...] | None
+    acl: tuple[str, ...]
     owner: str
     group: str
 
