@@ -75,6 +75,8 @@ def test_a_container_is_taken_back(*, late: bool) -> None:
         ({"properties": {"compression": "lz4"}}, DER.NOTSUPPORTED),
         ({"acl": ("x",)}, DER.INVAL),
         ({"owner": "a@b"}, DER.INVAL),
+        ({"owner": "bob"}, DER.NO_PERM),
+        ({"group": "admins"}, DER.NO_PERM),
         ({"handle": uuid(77)}, DER.NO_HDL),
         ({"handle": ""}, DER.INVAL),
     ],
@@ -106,6 +108,15 @@ def test_no_rank_is_there() -> None:
     assert pool.refused(ContainerCreate(handle=handle, uuid=uuid(101))).code is DER.RF
     pool.ok(ContainerDestroy(handle=handle, container=uuid(100)))
     assert pool.state.containers == {}
+
+
+def test_owners() -> None:
+    pool = PoolService()
+    bob = pool.connect(BOB)
+    pool.container(bob, 100, owner="bob", group="users")
+    pool.container("", 101, owner="carol", group="carols")
+    owners = [(each.owner, each.group) for each in queries.containers(pool.state)]
+    assert owners == [("bob@", "users@"), ("carol@", "carols@")]
 
 
 # Who may do what

@@ -34,8 +34,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
         layout: Who owns the objects in it.
         properties: Names with words or numbers; what is not given has its default, or is the pool's.
         acl: Its access list, an entry a line; None for the default.
-        owner: `user@`; empty for the caller.
-        group: `group@`; empty for the caller's.
+        owner: `user@`; empty for the caller, and nobody else unless an administrator asks.
+        group: `group@`; empty for the caller's, or another that he is in.
     """
 
     handle: str = ""
@@ -51,9 +51,7 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
         """Have its shards made."""
         state.check_created()
         state.require(self.handle, Permission.c, "create containers")
-        caller = state.handles[self.handle].credential if self.handle else None
-        owner, group = (caller.user, caller.group) if caller else ("", "")
-        owner, group = check_principal(self.owner or owner), check_principal(self.group or group)
+        owner, group = self._owner(state)
         if not is_uuid(self.uuid) or self.uuid != self.uuid.lower():
             raise InvalidError(f'"{self.uuid}" is no uuid of a container', hint="a uuid in lower case")
         if self.uuid in state.containers:
@@ -88,6 +86,18 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
             state.labels[self.label] = self.uuid
         state.outbox.put(shards_of(container), ranks)
         return Pending(f"create {self.uuid}")
+
+    def _owner(self, state: PoolState) -> tuple[str, str]:
+        """Return whose it is to be."""
+        if not self.handle:
+            return check_principal(self.owner), check_principal(self.group)
+        caller = state.handles[self.handle].credential
+        owner, group = check_principal(self.owner or caller.user), check_principal(self.group or caller.group)
+        if owner != caller.user or group not in (caller.group, *caller.groups):
+            raise AccessError(
+                f"{caller.user} cannot make a container of {owner} and {group}", hint="make it, then set its owner"
+            )
+        return owner, group
 
 
 class ContainerDestroy(Command[PoolState], frozen=True, kw_only=True, tag="container_destroy"):
