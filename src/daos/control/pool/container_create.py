@@ -1,0 +1,134 @@
+"""Requests that make and delete a container."""
+
+from __future__ import annotations
+
+import msgspec
+
+from daos.control.outcomes import Pending
+from daos.control.pool.state import (
+    OPERATION_TICKS_MAX,
+    Container,
+    ContainerState,
+    PoolState,
+    no_container,
+    shards_of,
+)
+from daos.control.replicated import Command
+from daos.errors import DER, AccessError, BusyError, ExistsError, InvalidError, UnavailableError
+from daos.model.acl import DEFAULT_CONTAINER_ACL, Acl, Permission, check_principal
+from daos.model.labels import check_label, is_uuid
+from daos.model.properties import ALIASES, container_properties
+
+CONTAINERS_MAX = 65_536
+"""Containers of a pool: a snapshot of its service stays some tens of megabytes."""
+LAYOUTS = ("unknown", "POSIX", "HDF5", "PYTHON", "SPARK", "DATABASE", "ROOT", "SEISMIC", "METEO")
+
+
+class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="container_create"):
+    """Make a container.
+
+    Attributes:
+        handle: Of the pool; empty for an administrator, who names an owner.
+        uuid: The container's, drawn by the client.
+        label: Its label, unique in the pool.
+        layout: Who owns the objects in it.
+        properties: Names with words or numbers; what is not given has its default, or is the pool's.
+        acl: Its access list, an entry a line; None for the default.
+        owner: `user@`; empty for the caller, and nobody else unless an administrator asks.
+        group: `group@`; empty for the caller's, or another that he is in.
+    """
+
+    handle: str = ""
+    uuid: str
+    label: str | None = None
+    layout: str = "unknown"
+    properties: dict[str, str | int] = {}
+    acl: tuple[str, ...] | None = None
+    owner: str = ""
+    group: str = ""
+
+    def run(self, state: PoolState) -> Pending:
+        """Have its shards made."""
+        state.check_created()
+        state.require(self.handle, Permission.c, "create containers")
+        owner, group = self._owner(state)
+        if not is_uuid(self.uuid) or self.uuid != self.uuid.lower():
+            raise InvalidError(f'"{self.uuid}" is no uuid of a container', hint="a uuid in lower case")
+        if self.uuid in state.containers:
+            raise ExistsError(f"there is a container {self.uuid}")
+        if self.label is not None and check_label(self.label, "container") in state.labels:
+            raise ExistsError(f'there is a container "{self.label}"', hint="open it, or choose another label")
+        if self.layout not in LAYOUTS:
+            raise InvalidError(f'invalid type "{self.layout}"', hint=f"one of: {', '.join(LAYOUTS)}")
+        if len(state.containers) >= CONTAINERS_MAX:
+            raise InvalidError(f"a pool has at most {CONTAINERS_MAX} containers", code=DER.OVERFLOW)
+        given = {ALIASES.get(name, name) for name in self.properties}
+        inherited = {name: state.properties[name] for name in ("rd_fac", "ec_cell_sz") if name not in given}
+        properties = container_properties({**self.properties, **inherited}, domains=state.map.domains())
+        acl = DEFAULT_CONTAINER_ACL if self.acl is None else Acl.parse(self.acl)
+        state.outbox.check_room()
+        ranks = state.map.in_use()
+        if not ranks:
+            raise UnavailableError("no rank of the pool is in use", code=DER.RF)
+        container = Container(
+            uuid=self.uuid,
+            label=self.label,
+            state=ContainerState.CREATING,
+            properties=msgspec.structs.replace(properties, layout=self.layout),
+            acl=acl.lines(),
+            owner=owner,
+            group=group,
+            created=state.time,
+            deadline=state.time + OPERATION_TICKS_MAX,
+        )
+        state.containers[self.uuid] = container
+        if self.label is not None:
+            state.labels[self.label] = self.uuid
+        state.outbox.put(shards_of(container), ranks)
+        return Pending(f"create {self.uuid}")
+
+    def _owner(self, state: PoolState) -> tuple[str, str]:
+        """Return whose it is to be."""
+        if not self.handle:
+            return check_principal(self.owner), check_principal(self.group)
+        caller = state.handles[self.handle].credential
+        owner, group = check_principal(self.owner or caller.user), check_principal(self.group or caller.group)
+        if owner != caller.user or group not in (caller.group, *caller.groups):
+            raise AccessError(
+                f"{caller.user} cannot make a container of {owner} and {group}", hint="make it, then set its owner"
+            )
+        return owner, group
+
+
+class ContainerDestroy(Command[PoolState], frozen=True, kw_only=True, tag="container_destroy"):
+    """Delete a container.
+
+    Attributes:
+        handle: Of the pool; empty for an administrator.
+        container: Its label or uuid.
+        force: Also if it is open.
+    """
+
+    handle: str = ""
+    container: str
+    force: bool = False
+
+    def run(self, state: PoolState) -> Pending | None:
+        """Close its handles and have its shards deleted.
+
+        It takes `d` in the container's access list, or in the pool's.
+        """
+        state.check_created()
+        container = state.container_of(self.container)
+        if self.handle:
+            handle = state.handle_of(self.handle)
+            if not state.visible(container, handle.credential) and not handle.capabilities & Permission.d:
+                raise no_container(self.container)
+            rights = state.rights(container, handle.credential)
+            if not (rights | handle.capabilities) & Permission.d or not handle.capabilities & Permission.w:
+                raise AccessError(f'no permission to destroy the container "{self.container}"')
+        handles = [each for each in state.container_handles.values() if each.container == container.uuid]
+        if handles and not self.force:
+            raise BusyError(f"the container is open {len(handles)} times", hint="with --force its handles are evicted")
+        state.destroy_container(container)
+        return Pending(f"destroy {container.uuid}") if container.uuid in state.containers else None

@@ -1,0 +1,122 @@
+"""Requests that change properties, attributes and the access list of the pool."""
+
+from __future__ import annotations
+
+from daos.control.attributes import delete_attributes, set_attributes
+from daos.control.pool.state import PoolState
+from daos.control.replicated import Command
+from daos.model.acl import Acl, Permission, Principal
+from daos.model.pool_properties import pool_property_changes
+
+
+class SetProperties(Command[PoolState], frozen=True, kw_only=True, tag="set_properties"):
+    """An administrator changes properties. The label is the system service's.
+
+    Attributes:
+        properties: Names with words or numbers.
+    """
+
+    properties: dict[str, str | int]
+
+    def run(self, state: PoolState) -> None:
+        """Change all of them."""
+        state.check_created()
+        state.properties.update(pool_property_changes(self.properties))
+
+
+class SetLabel(Command[PoolState], frozen=True, kw_only=True, tag="set_label"):
+    """The system service has given the pool another label.
+
+    Attributes:
+        work: The number of its effect; an earlier one than the newest that was seen comes late.
+        label: The new one.
+    """
+
+    work: int
+    label: str
+
+    def run(self, state: PoolState) -> None:
+        """Take note of it."""
+        if self.work >= state.labelled:
+            state.labelled, state.label = self.work, self.label
+
+
+class SetAttributes(Command[PoolState], frozen=True, kw_only=True, tag="set_attributes"):
+    """Set attributes of the pool.
+
+    Attributes:
+        handle: Of the pool; empty for an administrator.
+        attributes: Name to value.
+    """
+
+    handle: str = ""
+    attributes: dict[str, bytes]
+
+    def run(self, state: PoolState) -> None:
+        """Set all of them."""
+        state.check_created()
+        state.require(self.handle, Permission.w, "set attributes")
+        set_attributes(state.attributes, self.attributes)
+
+
+class DeleteAttributes(Command[PoolState], frozen=True, kw_only=True, tag="delete_attributes"):
+    """Delete attributes of the pool.
+
+    Attributes:
+        handle: Of the pool; empty for an administrator.
+        names: Which; those that are not there are passed over.
+    """
+
+    handle: str = ""
+    names: tuple[str, ...]
+
+    def run(self, state: PoolState) -> None:
+        """Delete all of them."""
+        state.check_created()
+        state.require(self.handle, Permission.w, "delete attributes")
+        delete_attributes(state.attributes, self.names)
+
+
+class OverwriteAcl(Command[PoolState], frozen=True, kw_only=True, tag="overwrite_acl"):
+    """An administrator replaces the access list. Open handles keep what they allow.
+
+    Attributes:
+        entries: An entry a line; none lets nobody connect.
+    """
+
+    entries: tuple[str, ...]
+
+    def run(self, state: PoolState) -> None:
+        """Replace it."""
+        state.check_created()
+        state.acl = Acl.parse(self.entries).lines()
+
+
+class UpdateAcl(Command[PoolState], frozen=True, kw_only=True, tag="update_acl"):
+    """An administrator adds or replaces entries of the access list.
+
+    Attributes:
+        entries: An entry a line.
+    """
+
+    entries: tuple[str, ...]
+
+    def run(self, state: PoolState) -> None:
+        """Merge them in."""
+        state.check_created()
+        state.acl = Acl.parse(state.acl).merged(Acl.parse(self.entries)).lines()
+
+
+class DeleteAclEntry(Command[PoolState], frozen=True, kw_only=True, tag="delete_acl_entry"):
+    """An administrator takes an entry out of the access list.
+
+    Attributes:
+        principal: Whose: `u:NAME@`, `g:NAME@`, or a special name.
+    """
+
+    principal: str
+
+    def run(self, state: PoolState) -> None:
+        """Take it out."""
+        state.check_created()
+        state.acl = Acl.parse(state.acl).without(Principal.parse(self.principal)).lines()
