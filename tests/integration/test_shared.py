@@ -167,6 +167,31 @@ def test_nothing_that_was_told_is_lost_when_holders_are_killed(tmp_path: Path, k
         assert told <= set(kv)
 
 
+MANY = """
+import sys, daos
+pool = daos.open(sys.argv[1])
+kv = pool.container("c", create=True).kv("k", create=True)
+print("up", flush=True)
+for number in range(1_000_000):
+    kv.put_many({f"{sys.argv[2]}{number}-{nth}": b"v" for nth in range(100)})
+    print(number, flush=True)
+"""
+
+
+def test_many_puts_in_one_call_happen_once_though_their_holder_dies(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with running(MANY, path, "a") as first, running(MANY, path, "b") as second:
+        time.sleep(0.5)
+        first.kill()
+        time.sleep(0.7)
+        second.kill()
+        told = int(lines(second)[-1])
+    with daos.open(path, create=False) as pool:
+        keys = set(pool.container("c").kv("k"))
+    assert {f"b{number}-{nth}" for number in range(told + 1) for nth in range(100)} <= keys
+    assert told > 10
+
+
 def test_a_transaction_under_way_ends_with_its_holder_and_is_run_again(tmp_path: Path) -> None:
     with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
         cont = pool.container("c")

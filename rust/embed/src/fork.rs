@@ -45,8 +45,9 @@ impl Owner {
             return Ok(());
         }
         let message = format!("this handle belongs to process {}; a forked child cannot use it", self.pid);
-        let mut error = Error::new(Der::NoHdl, message)
-            .hint("open the system again in this process; it is shared unless it was opened with share=False");
+        let mut error = Error::new(Der::NoHdl, message).hint(
+            "open the system again in this process; it is shared unless it was opened with share=False",
+        );
         error.holder_pid = Some(self.pid);
         error.forked = true;
         Err(error)

@@ -90,12 +90,6 @@ impl Endpoint {
     ///
     /// After a failure to connect nothing is tried for a while: until then calls fail at once, with the time after which to try again.
     pub fn call(&self, call: &Call<'_>, into: &mut dyn Receive) -> Result<()> {
-        if !self.maker.is_here() {
-            // Before any lock: nobody may be there to let go of it.
-            let message =
-                format!("the connection to {} belongs to the process that forked this one", self.address);
-            return Err(NetError::before(Der::NoHdl, message).hint("connect again in this process"));
-        }
         let deadline = self.transport.now().after(call.timeout);
         let left = || deadline.since(self.transport.now());
         let channel = self.channel(left())?;
@@ -110,6 +104,12 @@ impl Endpoint {
 
     /// The connection, opened if need be.
     pub fn channel(&self, timeout: Duration) -> Result<Arc<Channel>> {
+        if !self.maker.is_here() {
+            // Before any lock: nobody may be there to let go of it.
+            let message =
+                format!("the connection to {} belongs to the process that forked this one", self.address);
+            return Err(NetError::before(Der::NoHdl, message).hint("connect again in this process"));
+        }
         let deadline = self.transport.now().after(timeout);
         let mut state = self.state.lock();
         loop {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use daos_net::frame::Payload;
-use daos_net::{Call, Endpoint, NetError, Outcome, Receive, Reply};
+use daos_net::{Call, Channel, Endpoint, NetError, Outcome, Receive, Reply, Sent};
 use daos_types::{Der, Durability};
 use daos_wire::{CONTROL, Control, Encoded, WireError, decode_control, encode_control};
 use serde::de::DeserializeOwned;
@@ -36,6 +36,27 @@ pub(super) struct About {
     pub(super) handle: u64,
     pub(super) target: u32,
     pub(super) reply_max: usize,
+}
+
+fn payloads<'a>(message: &Encoded<'a>) -> Vec<Payload<'a>> {
+    message.payloads.iter().map(|bytes| Payload::new(bytes)).collect()
+}
+
+impl About {
+    fn call<'a>(&self, message: &'a Encoded<'_>, payloads: &'a [Payload<'a>], timeout: Duration) -> Call<'a> {
+        Call {
+            opcode: self.opcode,
+            durability: self.durability,
+            map_version: 0,
+            handle: self.handle,
+            sequence: self.sequence,
+            target: self.target,
+            reply_max: u32::try_from(self.reply_max).unwrap_or(u32::MAX),
+            timeout,
+            body: &message.body,
+            payloads,
+        }
+    }
 }
 
 impl Asker {
@@ -83,20 +104,20 @@ impl Asker {
         into: &mut dyn Receive,
     ) -> std::result::Result<(), NetError> {
         self.check_open()?;
-        let payloads: Vec<Payload<'_>> = message.payloads.iter().map(|bytes| Payload::new(bytes)).collect();
-        let call = Call {
-            opcode: about.opcode,
-            durability: about.durability,
-            map_version: 0,
-            handle: about.handle,
-            sequence: about.sequence,
-            target: about.target,
-            reply_max: u32::try_from(about.reply_max).unwrap_or(u32::MAX),
-            timeout,
-            body: &message.body,
-            payloads: &payloads,
-        };
-        endpoint.call(&call, into)
+        let payloads = payloads(message);
+        endpoint.call(&about.call(message, &payloads, timeout), into)
+    }
+
+    /// Sends a request that others follow at once; the reply is asked for later.
+    pub(super) fn send<'c>(
+        &self,
+        channel: &'c Channel,
+        about: &About,
+        message: &Encoded<'_>,
+    ) -> std::result::Result<Sent<'c>, NetError> {
+        self.check_open()?;
+        let payloads = payloads(message);
+        channel.send_soon(&about.call(message, &payloads, self.timeout))
     }
 
     /// A control request with a handle, 0 for none.

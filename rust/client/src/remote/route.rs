@@ -1,10 +1,10 @@
 //! The way to targets of other processes: data requests as messages.
 
-use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, unsaid, with_handle};
+use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, told, unsaid, with_handle};
 use crate::error::{Error, Result};
 use crate::route::{Route, Survey, Transact};
 use daos_net::frame::Place;
-use daos_net::{Endpoint, NetError, Receive, Reply};
+use daos_net::{Channel, Endpoint, NetError, Outcome, Receive, Reply};
 use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, Origin, TargetIdx};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, List, ListedKeys, ListedObjects,
@@ -13,6 +13,8 @@ use daos_wire::{
 };
 use std::sync::Arc;
 
+/// Updates that are under way at once for one caller: half of what a connection takes.
+const TOGETHER_MAX: usize = 64;
 /// Of a page, for each element beside its bytes: lengths, and a sum.
 const ELEMENT_ROOM: usize = 96;
 /// Elements of a page of which nothing else bounds the bytes.
@@ -124,6 +126,43 @@ impl RemoteRoute {
         self.ask(draft, target, asked, &message, &mut reply)?;
         let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
         decode(&reply.body, &payloads).map_err(|error| not_understood(asked.opcode.changes(), &error))
+    }
+
+    /// Sends all before the reply to the first is waited for: the other end makes them durable together.
+    fn update_together(&self, requests: &[(TargetIdx, Update<'_>)]) -> Result<()> {
+        let handle = self.opened.handle();
+        let reach = |(target, _): &(TargetIdx, _)| {
+            let target = self.target(*target)?;
+            let channel = target.endpoint.channel(self.asker.timeout);
+            Ok((target.index, channel.map_err(|error| told(error, false))?))
+        };
+        let ways: Vec<(u32, Arc<Channel>)> = requests.iter().map(reach).collect::<Result<_>>()?;
+        let mut sent = Vec::with_capacity(requests.len());
+        for ((index, channel), (_, request)) in ways.iter().zip(requests) {
+            let message = request.encode().map_err(|error| unsaid(&error))?;
+            let about = About {
+                opcode: Opcode::Update as u16,
+                changes: true,
+                sequence: request.origin.map_or(0, |origin| origin.sequence),
+                durability: request.durability,
+                handle,
+                target: *index,
+                reply_max: REPLY_ROOM,
+            };
+            sent.push(self.asker.send(channel, &about, &message));
+        }
+        let mut failed = None;
+        for (((_, channel), (target, request)), sent) in ways.iter().zip(requests).zip(sent) {
+            let mut reply = Reply::default();
+            let outcome = match sent.and_then(|sent| channel.receive(sent, &mut reply)) {
+                Ok(()) => decode_done(&reply.body, &[]).map_err(|error| not_understood(true, &error)),
+                // One by one, where that may help: the connection or the handle is another by then.
+                Err(error) if error.outcome == Outcome::Nothing => self.update(*target, request),
+                Err(error) => Err(told(error, true)),
+            };
+            failed = failed.or(outcome.err());
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     fn update_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Update<'_>) -> Result<()> {
@@ -252,6 +291,16 @@ impl Route for RemoteRoute {
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
         self.update_by(None, target, request)
+    }
+
+    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
+        loop {
+            let some: Vec<_> = (&mut *requests).take(TOGETHER_MAX).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.update_together(&some)?;
+        }
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {

@@ -16,6 +16,9 @@ use daos_wire::{
 };
 use std::sync::Arc;
 
+/// Updates that are sent together, and together once more where their outcome is unknown.
+const TOGETHER_MAX: usize = 64;
+
 /// An open container, whoever holds the system. It is the way to its objects as well.
 #[derive(Debug, Clone)]
 pub(super) struct SharedContainer {
@@ -201,6 +204,22 @@ impl Route for SharedContainer {
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
         let request = Update { origin: Some(self.system().next_origin()), ..*request };
         self.once(|open| open.route.update(target, &request))
+    }
+
+    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
+        loop {
+            // No more at once than are known to have been done.
+            let some: Vec<_> = (&mut *requests)
+                .take(TOGETHER_MAX)
+                .map(|(target, request)| {
+                    (target, Update { origin: Some(self.system().next_origin()), ..request })
+                })
+                .collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.once(|open| open.route.update_all(&mut some.iter().copied()))?;
+        }
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
