@@ -1,0 +1,7 @@
+//! Groups of replicas, under all that can go wrong.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+mod disk;
+mod sim;
+mod stored;
+mod world;
