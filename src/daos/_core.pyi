@@ -22,6 +22,7 @@ __all__ = [
     "EventQueue",
     "Object",
     "Pool",
+    "Rdb",
     "Transaction",
     "build_info",
     "crc32c",
@@ -263,6 +264,118 @@ class Object:
     def query(
         self, greatest: bool, dkey: bytes | None, akey: bytes | None, akey_extreme: bool, records: bool
     ) -> tuple[int | None, int | None, tuple[int, int] | None, int] | None: ...
+
+@final
+class Rdb:
+    """A replica of a group that agrees on commands, in a directory of its own: `docs/internals/consensus.md`.
+
+    Requests return a number at once; what became of them, and all that the group agreed on, comes by `drain`, in order.
+    All calls are safe from several threads; a forked child is refused with `ForkedError`.
+    """
+
+    @staticmethod
+    def create(
+        path: str,
+        *,
+        group: bytes,
+        rank: int,
+        replicas: list[int],
+        state: bytes,
+        listen: str,
+        system: str,
+        tick_ms: int = 100,
+    ) -> Rdb:
+        """Make a replica of a new group; durable at return.
+
+        Args:
+            path: Its directory, made where there is none.
+            group: 16 bytes, the same at all replicas.
+            rank: The replica's.
+            replicas: The ranks of all of them, the same at each; each makes its own, of generation 1.
+            state: What the application begins with, the same at all; at most 32 MiB.
+            listen: `ip:port`, to be reached by the others.
+            system: The system's name, 1 to 15 characters.
+            tick_ms: Elections come after 10 to 20 of these, heartbeats after 2; the same at all replicas.
+
+        Raises:
+            ExistsError: There is a replica in the directory.
+            BusyError: The directory is open.
+            InvalidError: An argument is out of range, or `rank` is not among `replicas`.
+        """
+    @staticmethod
+    def join(
+        path: str, *, group: bytes, rank: int, generation: int, listen: str, system: str, tick_ms: int = 100
+    ) -> Rdb:
+        """Make a replica that is told everything once the leader has added it; durable at return.
+
+        Args:
+            path: Its directory.
+            group: 16 bytes.
+            rank: The replica's.
+            generation: 1 for a rank without an earlier replica; one more each time that its storage was lost.
+            listen: `ip:port`.
+            system: The system's name.
+            tick_ms: As at the others.
+
+        Raises:
+            ExistsError: There is a replica in the directory.
+        """
+    @staticmethod
+    def open(path: str, *, group: bytes, listen: str, system: str) -> Rdb:
+        """Open the replica of a directory.
+
+        Raises:
+            NotFoundError: There is none.
+            CorruptionError: Its storage is damaged: it must not take part; `join` anew with the next generation.
+            BusyError: The directory is open.
+        """
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+    def set_peer(self, rank: int, address: str) -> None:
+        """Say where another rank is to be found, from now on."""
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when there is something to drain; it lives as long as this."""
+    def drain(self) -> list[tuple[str, tuple[object, ...]]]:
+        """Return what was told since the last call, in order; waits for nothing.
+
+        What, with its facts:
+            install: (index, term, state): the application's state is this one now.
+            command: (index, term, command): agreed on.
+            members: (index, voters, learners), each a list of (rank, generation).
+            role: (term, leader or None, leads); it leads when all that was agreed on before has been told.
+            snapshot_wanted: (index,): call `snapshot` with the state after this entry or a later one.
+            stopped: (why,): it takes part no more.
+            committed: (number, index, term): a request was agreed on, for ever.
+            read: (number, index): what is read from the state now holds all that was acknowledged before the request.
+            refused: (number, exception): `UncertainError`: it may still be agreed on; any other: nothing happened.
+        """
+    def propose(self, command: bytes, *, timeout_s: float) -> int:
+        """Have a command of 1 byte to 1 MiB agreed on.
+
+        Returns:
+            The number of the request; `committed` or `refused` follow within the time.
+
+        Raises:
+            BusyError: Too much waits already.
+            ClosedError: The replica is closed, or stopped.
+        """
+    def read_barrier(self, *, timeout_s: float) -> int:
+        """Ask from where on the state holds all that was acknowledged so far; `read` or `refused` follow."""
+    def add_replica(self, rank: int, generation: int, *, timeout_s: float) -> int:
+        """Have a replica join: a learner, and a voter once it has caught up; `committed` or `refused` follow."""
+    def remove_replica(self, rank: int, generation: int, *, timeout_s: float) -> int:
+        """Have a replica leave; `committed` or `refused` follow."""
+    def snapshot(self, index: int, state: bytes) -> None:
+        """Give the state after the entry `index`, at most 32 MiB, so that entries up to it need not be kept."""
+    def status(self) -> dict[str, object]:
+        """Return how it stands.
+
+        `rank`, `generation`, `term`, `leader`, `leads`, `applied`, the `first` and `last` entry kept, `voters`,
+        `learners`, and why it `stopped`.
+        """
+    def close(self) -> None:
+        """End it; what waits is refused with `UncertainError`. Doing so twice changes nothing."""
 
 @final
 class EventQueue:

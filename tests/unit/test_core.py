@@ -26,6 +26,7 @@ NAMES = [
     "KV",
     "Object",
     "Pool",
+    "Rdb",
     "Transaction",
     "build_info",
     "crc32c",

@@ -40,6 +40,12 @@ pub enum ConsensusError {
     /// The group was closed, or stopped after a failure.
     #[error("the replica stopped: {0}")]
     Stopped(String),
+    /// It was closed by its user.
+    #[error("the replica is closed")]
+    Closed,
+    /// A child process used what its parent opened.
+    #[error("this replica belongs to process {0}; a forked child cannot use it")]
+    Forked(u32),
     /// The store failed.
     #[error("{why}")]
     Store {
@@ -66,6 +72,7 @@ impl ConsensusError {
             Self::Busy => Der::Busy,
             Self::Uncertain(_) => Der::TxUncertain,
             Self::Stopped(_) => Der::Shutdown,
+            Self::Closed | Self::Forked(_) => Der::NoHdl,
             Self::Store { der, .. } => *der,
         }
     }

@@ -51,3 +51,44 @@ fn messages() {
         true
     });
 }
+
+#[test]
+fn requests_with_several_messages() {
+    let one = |message: &Vec<u8>| {
+        let mut body = vec![7; 16];
+        crate::bytes::put_counted(&mut body, message);
+        body
+    };
+    let all: Vec<u8> = corpus().iter().flat_map(one).collect();
+    fuzz("consensus request", &[one(&corpus()[0]), all], &unsealed, |bytes| {
+        let Some(messages) = crate::network::decode(bytes) else { return false };
+        let mut again = Vec::new();
+        for (group, message) in messages {
+            again.extend_from_slice(&group.0);
+            crate::bytes::put_counted(&mut again, &message.encode());
+        }
+        assert_eq!(again, bytes);
+        true
+    });
+}
+
+#[test]
+fn heads_of_stored_replicas() {
+    let saved = crate::Saved::first(id(1), Members::of([id(1), id(2)]), Vec::new());
+    let head = crate::record::Head {
+        me: saved.me,
+        tick_ms: 100,
+        hard: saved.hard,
+        start: saved.start,
+        last: 9,
+        snapshot: (1, 1),
+        members: saved.snapshot.members,
+        pieces: 1,
+        snapshot_bytes: 5,
+    };
+    fuzz("consensus head", &[head.encode()], &unsealed, |bytes| {
+        let Some(head) = crate::record::Head::decode(bytes) else { return false };
+        assert_eq!(head.encode(), bytes);
+        true
+    });
+}

@@ -185,6 +185,7 @@ impl Group {
             Event::Change { token, change } => self.propose(token, Ask::Change(change)),
             Event::Read { token } => self.read(token),
             Event::Durable(number) => self.on_durable(number),
+            Event::Fail(why) => self.stop(why),
             Event::Snapshot { index, data } => self.on_snapshot(index, data),
         }
     }

@@ -30,3 +30,15 @@ pub const HEARTBEAT_TICKS: usize = 2;
 pub const SNAPSHOT_TICKS: u32 = 40;
 /// Ticks made up for at once where a driver was late: more would only repeat elections.
 pub const CATCH_UP_TICKS: u64 = 10;
+/// Messages and requests that a node has not looked at yet.
+pub const INBOX_MAX: usize = 16 << 10;
+/// Bytes of them.
+pub const INBOX_BYTES_MAX: usize = 128 << 20;
+/// Bytes that an application was told and has not taken: one that takes nothing any more must not fill the memory.
+pub const TOLD_BYTES_MAX: usize = 128 << 20;
+/// Messages that wait to be sent to one rank; more are lost.
+pub const OUTBOX_MAX: usize = 4096;
+/// Bytes of them.
+pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
+/// Bytes of messages that travel in one frame, but for its last message.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;

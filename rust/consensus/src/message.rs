@@ -49,6 +49,12 @@ impl Message {
         self.to
     }
 
+    /// About how many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        let entries: usize = self.raft.get_entries().iter().map(|entry| entry.data.len() + 16).sum();
+        128 + entries + self.raft.get_snapshot().data.len()
+    }
+
     /// Whether it brings a whole state.
     pub fn is_snapshot(&self) -> bool {
         self.raft.get_msg_type() == MessageType::MsgSnapshot

@@ -17,6 +17,8 @@ mod kv;
 mod lent;
 mod object;
 mod pool;
+#[cfg(feature = "server")]
+mod rdb;
 mod transaction;
 
 use pyo3::prelude::*;
@@ -52,6 +54,9 @@ mod _core {
     use super::object::Object;
     #[pymodule_export]
     use super::pool::Pool;
+    #[cfg(feature = "server")]
+    #[pymodule_export]
+    use super::rdb::Rdb;
     #[pymodule_export]
     use super::transaction::Transaction;
 }

@@ -3,6 +3,7 @@
 use crate::entry::{Entry, Snapshot};
 use crate::error::{ConsensusError, Result};
 use crate::ids::{Change, Members, ReplicaId};
+use crate::limits;
 use crate::message::Message;
 
 /// Which request an answer is for: any number that the caller does not use twice at a time.
@@ -65,6 +66,22 @@ impl Saved {
         Self { me, tick_ms: TICK_MS, hard, snapshot: Snapshot::default(), start: (0, 0), entries: Vec::new() }
     }
 
+    /// The same with other ticks; refuses a first state that is none.
+    pub fn ticking(self, tick_ms: u32) -> Result<Self> {
+        let wrong = |why: &str| Err(ConsensusError::Invalid(why.to_owned()));
+        let Members { voters, .. } = &self.snapshot.members;
+        if !(1..=10_000).contains(&tick_ms) {
+            return wrong("a tick has 1 to 10000 milliseconds");
+        }
+        if self.snapshot.index > 0 && !voters.contains(&self.me) {
+            return wrong("the replica is not among those of its group");
+        }
+        if voters.len() > limits::REPLICAS_MAX || self.snapshot.data.len() > limits::SNAPSHOT_BYTES_MAX {
+            return wrong("a group has at most 32 replicas, and begins with a state of at most 32 MiB");
+        }
+        Ok(Self { tick_ms, ..self })
+    }
+
     /// Refuses what no replica can have stored.
     pub(crate) fn check(&self) -> Result<()> {
         let (start, last) = (self.start.0, self.start.0 + self.entries.len() as u64);
@@ -115,6 +132,8 @@ pub enum Event {
     },
     /// All writes up to this number survive a power cut.
     Durable(u64),
+    /// It must not go on, for this reason.
+    Fail(String),
     /// The application's state after an entry.
     Snapshot {
         /// The entry, one that was given out.

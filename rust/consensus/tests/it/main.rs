@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod disk;
+mod nodes;
 mod sim;
 mod stored;
 mod world;
