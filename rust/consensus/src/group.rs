@@ -149,8 +149,11 @@ impl Group {
         (log.start.0 + 1, log.last())
     }
 
-    /// When it wants to be told the time.
+    /// When it wants to be told the time: never, where it takes part no more.
     pub fn next_time(&self) -> Moment {
+        if self.stopped.is_some() {
+            return Moment::MAX;
+        }
         Moment(self.ticked.0.saturating_add(self.tick_us))
     }
 
@@ -466,3 +469,6 @@ fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     word ^ (word >> 31)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 use crate::world::id;
 use daos_consensus::{
-    Answer, Change, ConsensusError, GroupId, Members, NetPeers, Node, Output, Receiver, Replica, ReplicaId,
-    Saved, Seed, Told, Vault,
+    Answer, Change, ConsensusError, GroupId, Members, Message, NetPeers, Node, Output, Peers, Receiver,
+    Replica, ReplicaId, Saved, Seed, Told, Vault,
 };
 use daos_net::frame::{Hello, SessionId};
 use daos_net::mem::{Faults, Mem};
@@ -12,6 +12,7 @@ use daos_net::tcp::Tcp;
 use daos_net::{Limits, Listening, Transport};
 use daos_types::Rank;
 use daos_vos::media::MemoryMedia;
+use daos_vos::media::faulty::{Call, Fault, Faulty};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -242,4 +243,48 @@ fn without_a_majority_a_request_ends_uncertain_in_its_time() {
     let answer = all[0].wait(token);
     assert!(matches!(answer, Answer::Refused(ConsensusError::Uncertain(_))), "{answer:?}");
     assert!(asked.elapsed() < 5 * SECOND);
+}
+
+/// Sends to nobody.
+#[derive(Debug)]
+struct Alone;
+
+impl Peers for Alone {
+    fn send(&self, _: GroupId, _: Message) {}
+}
+
+#[test]
+fn what_could_not_be_stored_is_not_acknowledged() {
+    let memory = MemoryMedia::new();
+    let faulty = Arc::new(Faulty::new(Arc::new(memory.clone())));
+    let vault = Vault::create(Arc::clone(&faulty) as _, IDENTITY).unwrap();
+    let node = Node::start(vault, Arc::new(Alone), Seed(1)).unwrap();
+    let first = quick(Saved::first(id(0, 1), Members::of([id(0, 1)]), Vec::new()));
+    let replica = node.create(GROUP, &first, || {}).unwrap();
+    until("it leads", || replica.status().role.leads);
+    replica.take();
+    faulty.set(&[Fault::Fail { call: Call::Write, nth: 0, always: true }]);
+    let token = replica.propose(b"lost", 5 * SECOND).unwrap();
+    let mut told = Vec::new();
+    until("an answer", || {
+        told.extend(replica.take());
+        told.iter().any(|told| matches!(told, Told::Answer(of, _) if *of == token))
+    });
+    let uncertain = |answer: &Answer| matches!(answer, Answer::Refused(ConsensusError::Uncertain(_)));
+    assert!(told.iter().all(|told| !matches!(told, Told::Output(Output::Command { .. }))), "{told:?}");
+    assert!(
+        told.iter().any(|told| matches!(told, Told::Answer(of, answer) if *of == token && uncertain(answer))),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|told| matches!(told, Told::Output(Output::Stopped(_)))));
+    assert!(matches!(replica.propose(b"more", SECOND), Err(ConsensusError::Stopped(_))));
+    drop((replica, node));
+
+    let vault = Vault::open(Arc::new(memory), IDENTITY).unwrap();
+    let node = Node::start(vault, Arc::new(Alone), Seed(2)).unwrap();
+    let replica = node.open(GROUP, || {}).unwrap();
+    until("it leads again", || replica.status().role.leads);
+    assert!(matches!(node.open(GROUP, || {}), Err(ConsensusError::Exists)));
+    drop(replica);
+    until("it can be opened again", || node.open(GROUP, || {}).is_ok());
 }

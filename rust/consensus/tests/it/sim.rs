@@ -231,6 +231,23 @@ fn a_minority_neither_leads_nor_answers() {
 }
 
 #[test]
+fn a_leader_whose_disk_is_slow_neither_acknowledges_nor_answers_reads_too_early() {
+    let mut world = World::new(6, 3);
+    world.run(5 * SECOND);
+    let leader = world.leader().unwrap();
+    world.stalled = Some(leader);
+    world.propose(leader);
+    world.run(SECOND / 2);
+    // The others have stored it: it is agreed on. Only this replica cannot say so yet.
+    world.read(leader);
+    world.run(SECOND / 2);
+    assert_eq!((world.answers, world.reads), (0, 0));
+    world.stalled = None;
+    world.run(SECOND);
+    assert_eq!((world.answers, world.reads), (1, 1));
+}
+
+#[test]
 fn who_comes_back_after_a_cut_disturbs_nobody() {
     let mut world = World::new(3, 3);
     world.run(5 * SECOND);

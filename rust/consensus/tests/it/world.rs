@@ -81,6 +81,8 @@ pub struct World {
     pub snapshots_installed: u64,
     leaders: BTreeMap<u64, ReplicaId>,
     pub members: (u64, Members),
+    /// Whose disk does not answer.
+    pub stalled: Option<ReplicaId>,
     /// A planted mistake: writes are called durable before they are.
     pub lies: bool,
 }
@@ -104,6 +106,7 @@ impl World {
             snapshots_installed: 0,
             leaders: BTreeMap::new(),
             members: (1, members.clone()),
+            stalled: None,
             lies: false,
         };
         for me in members.voters.clone() {
@@ -198,6 +201,9 @@ impl World {
 
     pub fn sync(&mut self, me: ReplicaId) {
         let Some(replica) = self.replicas.get_mut(&me) else { return };
+        if self.stalled == Some(me) {
+            return;
+        }
         let mut last = 0;
         for write in replica.pending.drain(..) {
             store(&mut replica.disk, &write);

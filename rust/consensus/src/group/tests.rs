@@ -1,0 +1,85 @@
+//! What a single replica must do, by the word.
+
+use super::*;
+use crate::ids::Members;
+use daos_types::Rank;
+use raft::eraftpb;
+
+fn id(rank: u32) -> ReplicaId {
+    ReplicaId { generation: 1, rank: Rank(rank) }
+}
+
+fn asks_for_vote(from: u32, term: u64) -> Event {
+    let mut raft = eraftpb::Message::default();
+    raft.set_msg_type(MessageType::MsgRequestVote);
+    (raft.from, raft.to, raft.term) = (id(from).number(), id(0).number(), term);
+    (raft.index, raft.log_term) = (9, 1);
+    Event::Message(Message::of(raft).unwrap())
+}
+
+/// What it answers to a request for a vote, once its writes are durable; these are added to what is stored.
+fn vote(group: &mut Group, saved: &mut Saved, from: u32, term: u64) -> Vec<bool> {
+    let effects = group.on(Moment(1), asks_for_vote(from, term));
+    assert!(effects.sends.iter().all(|message| !message.is_vote()), "a vote is told before it is stored");
+    let mut last = 0;
+    for write in effects.writes {
+        assert!(write.entries.is_empty() && write.snapshot.is_none());
+        saved.hard = write.hard;
+        last = write.number;
+    }
+    let sends = group.on(Moment(1), Event::Durable(last)).sends;
+    let votes = effects.sends.iter().chain(&sends).filter(|message| message.is_vote());
+    votes.map(|message| !message.raft.reject).collect()
+}
+
+#[test]
+fn a_vote_is_given_once_a_term_and_kept_over_a_crash() {
+    let mut saved = Saved::first(id(0), Members::of([id(0), id(1), id(2)]), Vec::new());
+    let mut group = Group::new(Moment(1), Seed(1), &saved).unwrap();
+    assert_eq!(vote(&mut group, &mut saved, 1, 5), [true]);
+    let mut again = Group::new(Moment(1), Seed(2), &saved).unwrap();
+    assert_eq!(again.raw.raft.vote, id(1).number());
+    let refused = again.on(Moment(1), asks_for_vote(2, 5));
+    assert!(refused.writes.iter().all(|write| write.hard.vote == id(1).number()));
+    assert!(refused.sends.iter().all(|message| message.raft.reject));
+    assert_eq!(vote(&mut again, &mut saved, 2, 6), [true]);
+}
+
+#[test]
+fn what_contradicts_its_state_stops_it_and_nothing_else() {
+    let saved = Saved::first(id(0), Members::of([id(0), id(1)]), Vec::new());
+    let mut group = Group::new(Moment(1), Seed(1), &saved).unwrap();
+    let mut raft = eraftpb::Message::default();
+    raft.set_msg_type(MessageType::MsgHeartbeat);
+    (raft.from, raft.to, raft.term, raft.commit) = (id(1).number(), id(0).number(), 3, 7);
+    let effects = group.on(Moment(1), Event::Message(Message::of(raft).unwrap()));
+    assert!(matches!(&effects.outputs[..], [Output::Stopped(why)] if why.contains("entry 7")), "{effects:?}");
+    assert!(effects.writes.is_empty() && effects.sends.is_empty());
+    assert_eq!(group.next_time(), Moment::MAX);
+    let effects = group.on(Moment(2), Event::Propose { token: Token(4), command: vec![1] });
+    let refused = |answer: &Answer| matches!(answer, Answer::Refused(ConsensusError::Stopped(_)));
+    assert!(matches!(&effects.answers[..], [(Token(4), answer)] if refused(answer)));
+}
+
+#[test]
+fn what_no_replica_can_have_stored_is_refused() {
+    let sound = Saved::first(id(0), Members::of([id(0)]), Vec::new());
+    let broken = [
+        Saved { hard: Hard { commit: 9, ..sound.hard }, ..sound.clone() },
+        Saved { hard: Hard { commit: 0, ..sound.hard }, ..sound.clone() },
+        Saved { start: (2, 1), ..sound.clone() },
+        Saved { start: (1, 2), ..sound.clone() },
+        Saved { entries: vec![Entry { index: 3, term: 1, kind: EntryKind::Empty }], ..sound.clone() },
+        Saved { entries: vec![Entry { index: 2, term: 2, kind: EntryKind::Empty }], ..sound.clone() },
+        Saved {
+            snapshot: Snapshot { members: Members::default(), ..sound.snapshot.clone() },
+            ..sound.clone()
+        },
+        Saved { tick_ms: 0, ..sound.clone() },
+    ];
+    assert!(Group::new(Moment(1), Seed(1), &sound).is_ok());
+    for saved in broken {
+        let error = Group::new(Moment(1), Seed(1), &saved).unwrap_err();
+        assert!(matches!(error, ConsensusError::Damaged(_)), "{saved:?}");
+    }
+}
