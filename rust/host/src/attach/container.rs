@@ -54,8 +54,9 @@ impl Open {
 }
 
 impl SharedContainer {
-    pub(super) fn new(pool: SharedPool, opened: Arc<dyn ContainerService>) -> Self {
-        let open = Open::new(opened);
+    pub(super) fn new(pool: SharedPool, opened: At<Arc<dyn ContainerService>>) -> Self {
+        let At { turn, value } = opened;
+        let open = Open::new(value);
         let opened = &open.container;
         let inner = Inner {
             uuid: opened.uuid(),
@@ -64,8 +65,7 @@ impl SharedContainer {
             epoch: opened.epoch(),
             durability: opened.durability(),
             targets: open.route.targets(),
-            // If it was opened one turn earlier, that shows with its first use.
-            now: Mutex::new(At { turn: pool.system().turn() & !1, value: open }),
+            now: Mutex::new(At { turn, value: open }),
             pool,
         };
         Self { inner: Arc::new(inner), tx: None }
@@ -150,10 +150,7 @@ impl ContainerService for SharedContainer {
         // Refused here if there are none.
         self.with(|open| open.container.attributes().map(drop))?;
         let container = self.clone();
-        let open = move || {
-            let At { turn, value } = container.current()?;
-            Ok(At { turn, value: value.container.attributes()? })
-        };
+        let open = move || container.current()?.then(|open| open.container.attributes());
         Ok(Arc::new(SharedAttributes { system: Arc::clone(self.inner.pool.system()), open: Box::new(open) }))
     }
 
@@ -182,7 +179,8 @@ impl ContainerService for SharedContainer {
     }
 
     fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>> {
-        let then = self.with(|open| open.container.at(epoch))?;
+        let now = || self.current().map(At::with_turn);
+        let then = self.system().ask(now, |at| at.then(|open| open.container.at(epoch)))?;
         Ok(Arc::new(Self::new(self.inner.pool.clone(), then)))
     }
 

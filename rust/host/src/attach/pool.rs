@@ -21,11 +21,9 @@ struct Inner {
 }
 
 impl SharedPool {
-    pub(super) fn new(system: Arc<SharedSystem>, opened: Arc<dyn PoolService>) -> Self {
-        let (uuid, props) = (opened.uuid(), opened.props().to_vec());
-        // If it was opened one turn earlier, that shows with its first use.
-        let now = Mutex::new(At { turn: system.turn() & !1, value: opened });
-        Self(Arc::new(Inner { system, uuid, props, now }))
+    pub(super) fn new(system: Arc<SharedSystem>, opened: At<Arc<dyn PoolService>>) -> Self {
+        let (uuid, props) = (opened.value.uuid(), opened.value.props().to_vec());
+        Self(Arc::new(Inner { system, uuid, props, now: Mutex::new(opened) }))
     }
 
     pub(super) fn system(&self) -> &Arc<SharedSystem> {
@@ -48,6 +46,14 @@ impl SharedPool {
 
     fn with<T>(&self, ask: impl FnMut(&Arc<dyn PoolService>) -> Result<T>) -> Result<T> {
         self.0.system.ask(|| self.current(), ask)
+    }
+
+    /// A container, and the turn that it is of.
+    fn open(
+        &self,
+        open: impl Fn(&dyn PoolService) -> Result<Arc<dyn ContainerService>>,
+    ) -> Result<At<Arc<dyn ContainerService>>> {
+        self.0.system.ask(|| self.current().map(At::with_turn), |at| at.then(|pool| open(&**pool)))
     }
 }
 
@@ -74,20 +80,17 @@ impl PoolService for SharedPool {
 
     fn attributes(&self) -> Result<Arc<dyn AttributeService>> {
         let pool = self.clone();
-        let open = move || {
-            let At { turn, value } = pool.current()?;
-            Ok(At { turn, value: value.attributes()? })
-        };
+        let open = move || pool.current()?.then(|pool| pool.attributes());
         Ok(Arc::new(SharedAttributes { system: Arc::clone(&self.0.system), open: Box::new(open) }))
     }
 
     fn container_create(&self, new: &NewContainer<'_>) -> Result<Arc<dyn ContainerService>> {
-        let made = self.with(|pool| pool.container_create(new))?;
+        let made = self.open(|pool| pool.container_create(new))?;
         Ok(Arc::new(SharedContainer::new(self.clone(), made)))
     }
 
     fn container_open(&self, name: &str) -> Result<Arc<dyn ContainerService>> {
-        let opened = self.with(|pool| pool.container_open(name))?;
+        let opened = self.open(|pool| pool.container_open(name))?;
         Ok(Arc::new(SharedContainer::new(self.clone(), opened)))
     }
 

@@ -46,6 +46,18 @@ pub(super) struct At<T> {
     pub(super) value: T,
 }
 
+impl<T> At<T> {
+    /// For who has to know of which turn it is.
+    pub(super) fn with_turn(self) -> At<Self> {
+        At { turn: self.turn, value: self }
+    }
+
+    /// What comes of it, of the same turn.
+    pub(super) fn then<U>(&self, make: impl FnOnce(&T) -> Result<U>) -> Result<At<U>> {
+        Ok(At { turn: self.turn, value: make(&self.value)? })
+    }
+}
+
 impl SharedSystem {
     pub(super) fn new(
         path: &Path,
@@ -101,6 +113,9 @@ impl SharedSystem {
 
     /// Takes note that the holder of a turn did not answer.
     pub(super) fn suspect(&self, turn: u64) {
+        if turn == CLOSED || turn % 2 == 1 {
+            return;
+        }
         // Where it is not that turn any more, somebody has looked already.
         let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -119,10 +134,14 @@ impl SharedSystem {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let at = open()?;
-            match ask(&at.value) {
+            let (turn, result) = match open() {
+                Ok(at) => (at.turn, ask(&at.value)),
+                // The holder may go while something is opened again.
+                Err(error) => (self.turn(), Err(error)),
+            };
+            match result {
                 Err(error) if is_lost(&error) => {
-                    self.suspect(at.turn);
+                    self.suspect(turn);
                     if !error.nothing_happened || attempts >= ATTEMPTS_MAX {
                         return Err(error);
                     }
@@ -140,23 +159,28 @@ impl SharedSystem {
         mut ask: impl FnMut(&S) -> Result<()>,
     ) -> Result<()> {
         let begun = Instant::now();
-        let mut unknown = None;
-        loop {
-            match self.ask(&open, &mut ask) {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    let goes_on = error.der == Der::TxUncertain && begun.elapsed() < CALL;
-                    let first = unknown.get_or_insert(error);
-                    if !goes_on || first.der != Der::TxUncertain {
-                        return Err(first.clone());
-                    }
-                }
+        let mut first: Option<Error> = None;
+        for attempt in 1.. {
+            let Err(error) = self.ask(&open, &mut ask) else { break };
+            let goes_on = error.der == Der::TxUncertain && begun.elapsed() < CALL && attempt < ATTEMPTS_MAX;
+            let told = first.get_or_insert(error);
+            if !goes_on || told.der != Der::TxUncertain {
+                return Err(told.clone());
             }
         }
+        Ok(())
     }
 
     fn with<T>(&self, ask: impl FnMut(&Arc<dyn SystemService>) -> Result<T>) -> Result<T> {
         self.ask(|| self.current(), ask)
+    }
+
+    /// A pool, and the turn that it is of.
+    fn open(
+        &self,
+        open: impl Fn(Arc<dyn SystemService>) -> Result<Arc<dyn PoolService>>,
+    ) -> Result<At<Arc<dyn PoolService>>> {
+        self.ask(|| self.current().map(At::with_turn), |at| at.then(|system| open(Arc::clone(system))))
     }
 }
 
@@ -201,12 +225,12 @@ impl SystemService for SharedSystem {
     }
 
     fn pool_create(self: Arc<Self>, label: &str, props: &[u8]) -> Result<Arc<dyn PoolService>> {
-        let made = self.with(|system| Arc::clone(system).pool_create(label, props))?;
+        let made = self.open(|system| system.pool_create(label, props))?;
         Ok(Arc::new(SharedPool::new(self, made)))
     }
 
     fn pool_open(self: Arc<Self>, name: &str) -> Result<Arc<dyn PoolService>> {
-        let opened = self.with(|system| Arc::clone(system).pool_open(name))?;
+        let opened = self.open(|system| system.pool_open(name))?;
         Ok(Arc::new(SharedPool::new(self, opened)))
     }
 
