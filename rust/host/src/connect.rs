@@ -1,6 +1,6 @@
 //! Clients of systems that engines serve.
 
-use daos_client::{Places, RemoteSystem, Result};
+use daos_client::{Places, RemoteSystem, Result, ServiceOptions};
 use daos_net::Limits;
 use daos_net::frame::{Hello, SessionId};
 use daos_net::tcp::Tcp;
@@ -16,6 +16,20 @@ pub fn connect_tcp(
     durability: Durability,
     timeout: Duration,
 ) -> Result<Arc<RemoteSystem>> {
+    RemoteSystem::connect(places(system), address, timeout, durability)
+}
+
+/// A pool of the system of a name, by its service.
+pub fn connect_service(
+    system: &str,
+    options: ServiceOptions,
+    durability: Durability,
+    timeout: Duration,
+) -> Result<Arc<RemoteSystem>> {
+    RemoteSystem::connect_service(places(system), options, timeout, durability)
+}
+
+fn places(system: &str) -> Places {
     let limits = Limits::default();
     let hello = Hello {
         versions: (1, 1),
@@ -27,8 +41,7 @@ pub fn connect_tcp(
         idle_ms: limits.idle_ms,
         system: system.to_owned(),
     };
-    let places = Places::new(Arc::new(Tcp::default()), limits, hello);
-    RemoteSystem::connect(places, address, timeout, durability)
+    Places::new(Arc::new(Tcp::default()), limits, hello)
 }
 
 /// Another one each time.

@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use super::embedded::Embedded;
     #[pymodule_export]
-    use super::engine::Engine;
+    use super::engine::{Engine, Messenger};
     #[pymodule_export]
     use super::event_queue::EventQueue;
     #[pymodule_export]
