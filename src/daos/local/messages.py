@@ -1,0 +1,149 @@
+"""What a server and its engines say to each other: the bodies of the methods in docs/internals/daemons.md."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from daos.control.outbox import Rank
+from daos.control.outcomes import RequestId
+from daos.model.members import MemberState
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body of the local channel."""
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """Method `ready`, of an engine: it serves.
+
+    Attributes:
+        pid: Its process.
+        incarnation: Stamp of the start of the process.
+        uuid: Of its storage, from the superblock.
+        rank: That it had; None for one that never joined.
+        uri: Its control address, `ip:port`.
+        targets: The addresses of its targets, in their order.
+        capacity: Bytes of tier 0 and tier 1 that pools may have.
+        domain: Its fault domain, from the top down.
+    """
+
+    pid: int
+    incarnation: int
+    uuid: str
+    rank: Rank | None = None
+    uri: str
+    targets: tuple[str, ...]
+    capacity: tuple[int, int]
+    domain: tuple[str, ...]
+
+
+class Placed(Message, frozen=True, kw_only=True):
+    """The answer to `ready`: the engine is in the system.
+
+    Attributes:
+        rank: Its rank.
+        system: The system's name.
+    """
+
+    rank: Rank
+    system: str
+
+
+class MemberEntry(Message, frozen=True, kw_only=True):
+    """A rank of the system, as engines know it.
+
+    Attributes:
+        rank: Its number.
+        uri: Its control address, `ip:port`.
+        targets: The addresses of its targets.
+        state: Where it is in its life.
+        incarnation: Stamp of the start of its process.
+        domain: Its fault domain, from the top down.
+    """
+
+    rank: Rank
+    uri: str
+    targets: tuple[str, ...]
+    state: MemberState
+    incarnation: int
+    domain: tuple[str, ...]
+
+
+class Members(Message, frozen=True, kw_only=True):
+    """Method `members`, of the server: the system map. An engine keeps the highest version.
+
+    Attributes:
+        version: Of the map.
+        members: All ranks, by number.
+    """
+
+    version: int
+    members: tuple[MemberEntry, ...]
+
+
+class Carry(Message, frozen=True, kw_only=True):
+    """Method `carry`, of the server: an effect of the system service, for this rank.
+
+    Attributes:
+        number: The effect's.
+        floor: What the rank's fence is told with it.
+        effect: Msgpack of `daos.control.system.effects.AnyEffect`.
+    """
+
+    number: int
+    floor: int
+    effect: bytes
+
+
+class PoolRequest(Message, frozen=True, kw_only=True):
+    """Method `pool_request`, of the server: what an administrator asks of a pool's service. The answer is `bytes`.
+
+    Attributes:
+        pool: The pool's uuid.
+        request: Whose it is, for a command; None for a query.
+        kind: `command`: the answer is the result's msgpack, empty for none; `query`: the answer's msgpack.
+        name: The command's tag, or the query's name.
+        arguments: Msgpack of the command with its tag, or of the query's arguments by name.
+    """
+
+    pool: str
+    request: RequestId | None = None
+    kind: Literal["command", "query"]
+    name: str
+    arguments: bytes
+
+
+class Space(Message, frozen=True, kw_only=True):
+    """The answer to `space`: per tier, bytes of each target.
+
+    Attributes:
+        total: Tier to the bytes of each target.
+        free: Of these, what is free.
+    """
+
+    total: tuple[tuple[int, ...], ...]
+    free: tuple[tuple[int, ...], ...]
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """Method `event`, of an engine: something that an administrator should know.
+
+    Attributes:
+        id: Its name, such as `pool_rebuild_started`.
+        message: For people.
+        rank: Where; None for the sender's.
+        pool: Of which pool.
+        container: Of which container.
+        object: Of which object.
+        time: Nanoseconds since 1970; 0 for now.
+    """
+
+    id: str
+    message: str
+    rank: Rank | None = None
+    pool: str = ""
+    container: str = ""
+    object: str = ""
+    time: int = 0

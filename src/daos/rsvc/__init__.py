@@ -1,0 +1,7 @@
+"""What hosts a replica of a replicated service: the log, the state, the leader's driver, and the fence of a rank."""
+
+from daos.rsvc.clock import Clock
+from daos.rsvc.fence import RankFence
+from daos.rsvc.host import Log, NotLeaderError, ServiceHost
+
+__all__ = ["Clock", "Log", "NotLeaderError", "RankFence", "ServiceHost"]

@@ -1,0 +1,135 @@
+"""The fences of a rank, kept in files; what an effect changes is entered by one effect at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import msgspec
+
+from daos.control.fence import Fence
+from daos.errors import DER, CorruptionError, InvalidError, StaleError, UnavailableError
+from daos.rsvc.files import sync_directory, write_durably
+
+VERSION = 1
+_NAME = re.compile(r"[a-z0-9-]{1,64}")
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    """A fence's file."""
+
+    version: int
+    service: str
+    fence: Fence
+
+
+class RankFence:
+    """The fences of one rank against late effects, one a service.
+
+    Args:
+        directory: Where their files are; it is made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._fences: dict[str, Fence] = {}
+        self._writing: dict[str, asyncio.Lock] = {}
+        self._entered: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def entered(self, service: str, subjects: Iterable[str], number: int, floor: int) -> AsyncIterator[None]:
+        """Hold off other effects on the same subjects while this one is carried out.
+
+        Args:
+            service: `system`, or a pool's uuid.
+            subjects: The effect's.
+            number: The effect's.
+            floor: What the leader told with it.
+
+        Raises:
+            StaleError: `DER.STALE`: a later effect on a subject was there before.
+            DaosError: As `admit`.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            for subject in sorted(set(subjects)):  # one order for all, so that nobody waits in a circle
+                await stack.enter_async_context(self._alone(service, subject))
+            if not await self.admit(service, subjects, number, floor):
+                raise StaleError(f"effect {number} of service {service} comes too late", context={"number": number})
+            yield
+
+    async def admit(self, service: str, subjects: Iterable[str], number: int, floor: int) -> bool:
+        """Tell whether an effect may be carried out; when it may, that is durable at return.
+
+        Raises:
+            CorruptionError: `DER.DF_INVAL`: the fence's file is damaged.
+            InvalidError: `DER.DF_INCOMPT`: a newer release wrote it.
+            UnavailableError: `DER.IO`: it cannot be written.
+        """
+        named = tuple(subjects)
+        async with self._writing.setdefault(service, asyncio.Lock()):
+            known = await asyncio.to_thread(self._load, service)
+            trial = Fence(known.floor, dict(known.last))
+            if not trial.admit(named, number, floor):
+                return False
+            if trial != known:
+                path = self._path(service)
+                data = msgspec.msgpack.encode(_Stored(VERSION, service, trial))
+                try:
+                    await asyncio.to_thread(write_durably, path, data)
+                except OSError as error:
+                    raise UnavailableError(f"cannot write {path}: {error.strerror}", code=DER.IO) from None
+                self._fences[service] = trial
+            return True
+
+    async def forget(self, service: str) -> None:
+        """Delete the fence of a service that is gone from this rank."""
+        async with self._writing.setdefault(service, asyncio.Lock()):
+            self._fences.pop(service, None)
+            self._path(service).unlink(missing_ok=True)
+            await asyncio.to_thread(sync_directory, self._directory)
+        self._writing.pop(service, None)
+
+    def _path(self, service: str) -> Path:
+        if not _NAME.fullmatch(service):
+            raise InvalidError(f"{service!r} is no name of a service")
+        return self._directory / f"fence.{service}"
+
+    def _load(self, service: str) -> Fence:
+        known = self._fences.get(service)
+        if known is not None:
+            return known
+        path = self._path(service)
+        try:
+            found = msgspec.msgpack.decode(path.read_bytes(), type=_Stored)
+        except FileNotFoundError:
+            return Fence()
+        except OSError as error:
+            raise UnavailableError(f"cannot read {path}: {error.strerror}", code=DER.IO) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptionError(f"the fence {path}: {error}", code=DER.DF_INVAL) from None
+        if found.version > VERSION:
+            raise InvalidError(
+                f"the fence {path} has version {found.version}, this release knows {VERSION}",
+                code=DER.DF_INCOMPT,
+                hint="use the release that wrote it, or a later one",
+            )
+        if found.service != service:
+            raise CorruptionError(f"{path} is the fence of service {found.service}", code=DER.DF_INVAL)
+        return self._fences.setdefault(service, found.fence)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, service: str, subject: str) -> AsyncIterator[None]:
+        key = (service, subject)
+        lock, waiting = self._entered.get(key, (asyncio.Lock(), 0))
+        self._entered[key] = (lock, waiting + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, waiting = self._entered.pop(key)
+            if waiting > 1:
+                self._entered[key] = (lock, waiting - 1)

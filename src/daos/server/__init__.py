@@ -1,0 +1,1 @@
+"""The daemon `daos_server`: storage, engines, the system service, the management API."""

@@ -1,0 +1,105 @@
+"""A rank's fence in files: durable before the effect, damaged ones refused, one effect on a subject at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from daos import errors
+from daos.rsvc import RankFence
+from daos.rsvc import fence as module
+
+POOL = "6b0ac2f5-7a4f-4e3c-8a76-1a3d5b9c0001"
+T = TypeVar("T")
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    async def limited() -> T:
+        async with asyncio.timeout(20):
+            return await work
+
+    return asyncio.run(limited())
+
+
+def test_it_survives_the_process(tmp_path: Path) -> None:
+    assert run(RankFence(tmp_path / "f").admit("system", [POOL], 7, 3))
+    again = RankFence(tmp_path / "f")
+    assert not run(again.admit("system", [POOL], 6, 3))
+    assert not run(again.admit("system", ["other"], 2, 0))
+    assert run(again.admit("system", [POOL], 7, 3))
+    assert run(again.admit(POOL, [POOL], 1, 0))
+    run(again.forget(POOL))
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["fence.system"]
+
+
+def test_what_cannot_be_written_is_not_admitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fence = RankFence(tmp_path)
+    assert run(fence.admit("system", [POOL], 1, 0))
+
+    def fail(path: Path, data: bytes) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_durably", fail)
+        with pytest.raises(errors.UnavailableError, match="Input/output"):
+            run(fence.admit("system", [POOL], 9, 5))
+        assert run(fence.admit("system", [POOL], 1, 0))  # it is known, and needs no writing
+    assert run(fence.admit("system", [POOL], 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", errors.CorruptionError),
+        (b"\xc1", errors.CorruptionError),
+        (msgspec.msgpack.encode([1, "other", {"floor": 0, "last": {}}]), errors.CorruptionError),
+        (msgspec.msgpack.encode([2, "system", {"floor": 0, "last": {}}]), errors.InvalidError),
+    ],
+)
+def test_a_damaged_file_is_refused_and_kept(tmp_path: Path, data: bytes, error: type[errors.DaosError]) -> None:
+    path = tmp_path / "fence.system"
+    path.write_bytes(data)
+    with pytest.raises(error):
+        run(RankFence(tmp_path).admit("system", [POOL], 1, 0))
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("name", ["", "../system", "a/b", "A", "x" * 65])
+def test_no_name_leaves_the_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(errors.InvalidError):
+        run(RankFence(tmp_path).admit(name, [POOL], 1, 0))
+
+
+def test_effects_on_a_subject_wait_for_each_other(tmp_path: Path) -> None:
+    fence, order = RankFence(tmp_path), list[str]()
+
+    async def effect(name: str, subjects: list[str], number: int, gate: asyncio.Event) -> None:
+        async with fence.entered("system", subjects, number, 0):
+            order.append(f"{name} begins")
+            await gate.wait()
+            order.append(f"{name} ends")
+
+    async def main() -> None:
+        gates = [asyncio.Event() for _ in range(3)]
+        slow = asyncio.create_task(effect("slow", ["a", "b"], 1, gates[0]))
+        while "slow begins" not in order:
+            await asyncio.sleep(0)
+        later = asyncio.create_task(effect("later", ["b", "a"], 2, gates[1]))
+        gates[2].set()
+        await effect("other", ["c"], 3, gates[2])
+        assert order == ["slow begins", "other begins", "other ends"]
+        gates[0].set()
+        gates[1].set()
+        await slow
+        await later
+        assert order[3:] == ["slow ends", "later begins", "later ends"]
+        with pytest.raises(errors.StaleError):
+            await effect("slow", ["a", "b"], 1, gates[0])
+        assert fence._entered == {}
+
+    run(main())
