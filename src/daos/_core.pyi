@@ -98,6 +98,7 @@ class Embedded:
         engines: dict[int, str],
         replicas: list[int],
         credential: bytes,
+        access: int,
         durability: int,
         timeout_s: float,
     ) -> Embedded:
@@ -109,6 +110,7 @@ class Embedded:
             engines: Ranks to `ip:port` of their control endpoints.
             replicas: The ranks of the pool's service.
             credential: Who asks, as the agent has signed it.
+            access: How pool and containers are asked for: 1 to read, 2 to read and write, 4 for oneself.
             durability: As `open`, of changes by this client.
             timeout_s: How long a call may take; until then it is tried again where nobody answers.
 

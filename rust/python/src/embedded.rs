@@ -70,7 +70,7 @@ impl Embedded {
     /// A pool of a served system, by its service: to be opened by its UUID.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (pool, *, system, engines, replicas, credential, durability, timeout_s))]
+    #[pyo3(signature = (pool, *, system, engines, replicas, credential, access, durability, timeout_s))]
     fn connect_service(
         py: Python<'_>,
         pool: &str,
@@ -78,6 +78,7 @@ impl Embedded {
         engines: BTreeMap<u32, String>,
         replicas: Vec<u32>,
         credential: Vec<u8>,
+        access: u8,
         durability: u8,
         timeout_s: f64,
     ) -> PyResult<Self> {
@@ -86,7 +87,7 @@ impl Embedded {
             .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
         let connect = || -> Result<Arc<dyn SystemService>> {
             let pool = parse_uuid(pool)?;
-            let options = ServiceOptions { pool, engines, replicas, credential, draw: random_id };
+            let options = ServiceOptions { pool, engines, replicas, credential, access, draw: random_id };
             Ok(connect_service(system, options, durability, timeout)?)
         };
         Ok(Self { system: py.detach(connect).or_raise(py)? })

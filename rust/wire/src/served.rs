@@ -29,6 +29,8 @@ pub struct Served {
     pub makes: Option<Uuid>,
     /// Who connects.
     pub credential: Option<ByteBuf>,
+    /// How what is opened is asked for: 1 to read, 2 to read and write, 4 to have it for oneself.
+    pub access: u8,
     /// What is asked.
     pub request: Asked,
 }
@@ -48,7 +50,10 @@ pub enum Asked {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Service {
     /// Of an engine that refused the handle: to learn of it from the service. Nothing.
-    HandlePresent,
+    HandlePresent {
+        /// The ranks of the service.
+        replicas: Vec<u32>,
+    },
     /// Closes the handle of the pool, and all that was opened through it: nothing.
     PoolDisconnect,
     /// Closes the handle of a container: nothing.
@@ -82,7 +87,7 @@ mod tests {
         for request in [
             Asked::Control(Control::ContainerOpen { container: "c".to_owned() }),
             Asked::Control(Control::SystemTargets),
-            Asked::Service(Service::HandlePresent),
+            Asked::Service(Service::HandlePresent { replicas: vec![0, 7] }),
         ] {
             let asked = Served {
                 pool: id(1),
@@ -92,6 +97,7 @@ mod tests {
                 opens: None,
                 makes: Some(id(4)),
                 credential: Some(ByteBuf::from(vec![1, 2])),
+                access: 2,
                 request,
             };
             assert_eq!(decode_control::<Served>(&encode_control(&asked).unwrap()).unwrap(), asked);

@@ -39,6 +39,8 @@ pub struct ServiceOptions {
     pub replicas: Vec<u32>,
     /// Who asks, as the agent has signed it.
     pub credential: Vec<u8>,
+    /// How pool and containers are asked for: 1 to read, 2 to read and write, 4 for oneself.
+    pub access: u8,
     /// A UUID that nobody else has.
     pub draw: fn() -> Result<[u8; 16]>,
 }
@@ -148,6 +150,7 @@ impl Service {
             stamp: self.stamp(),
             opens: draw(opens)?,
             makes: draw(makes)?,
+            access: self.options.access,
             credential: connects.then(|| ByteBuf::from(self.options.credential.clone())),
             request,
         })
@@ -270,7 +273,8 @@ impl Service {
         at: &RemoteTarget,
     ) -> Result<()> {
         let by = self.handles.lock().get(&handle).copied().ok_or_else(closed)?;
-        let served = self.served(Some(by), Asked::Service(OfService::HandlePresent))?;
+        let present = OfService::HandlePresent { replicas: self.options.replicas.clone() };
+        let served = self.served(Some(by), Asked::Service(present))?;
         let body = encode_control(&served).map_err(|error| unsaid(&error))?;
         let endpoint = self.endpoint(places, at.rank).map_err(|error| super::call::told(error, false))?;
         let mut patience = Patience::new(asker.timeout);
