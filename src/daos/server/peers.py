@@ -13,7 +13,7 @@ import msgspec
 from daos.errors import DER, AccessError, DaosError, InternalError, UnavailableError, UncertainError, error_from_der
 from daos.local.channel import FRAME_BYTES_MAX
 from daos.mgmt.proto import daos_mgmt_pb2 as messages
-from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerStub
+from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerAsyncStub, ServerStub
 
 CHANNELS_MAX = 1024
 """Connections that are kept; those not used for the longest time are closed first."""
@@ -83,7 +83,7 @@ class GrpcPeers:
         while self._channels:
             await self._channels.popitem()[1].close()
 
-    async def _stub(self, address: str) -> ServerStub:
+    async def _stub(self, address: str) -> ServerAsyncStub:
         channel = self._channels.pop(address, None)
         if channel is None:
             channel = (
@@ -109,7 +109,7 @@ def error_of(error: grpc.aio.AioRpcError, address: str) -> DaosError:
         if name == "daos-error-bin":
             try:
                 code, message, hint, context = msgspec.msgpack.decode(
-                    value, type=tuple[int, str, str | None, dict[str, str | int]]
+                    value if isinstance(value, bytes) else b"", type=tuple[int, str, str | None, dict[str, str | int]]
                 )
             except msgspec.DecodeError:
                 break

@@ -141,10 +141,10 @@ class SystemReplica:
         directory = self._settings.control
         if directory is None:
             raise UnavailableError("a management replica needs a directory", hint="engines, or control_metadata")
-        while True:
+        log = None
+        while log is None:
             try:
                 log = await self._log_of(directory)
-                break
             except DaosError as error:
                 _log.error("the replica of the system service cannot be opened: %s", error.message)
                 await asyncio.sleep(ASK_AGAIN_S * 10)
@@ -170,7 +170,7 @@ class SystemReplica:
         except CorruptionError as error:
             aside = directory.with_name(f"{directory.name}.damaged-{int(time.time())}")
             _log.error("%s: it is put aside as %s, and the replica joins anew", error.message, aside.name)
-            directory.rename(aside)
+            await asyncio.to_thread(directory.rename, aside)
         if await self._is_first():
             return _core.Rdb.create(
                 str(directory),
