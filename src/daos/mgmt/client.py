@@ -151,7 +151,7 @@ class ManagementClient:
             except _Silent as silent:
                 maybe_done = maybe_done or silent.sent
                 await self._forget(host)
-                search.silent(host, silent.error, loop.time())
+                search.silent(host, silent.error, loop.time() if silent.sent else None)
                 if loop.time() >= end:
                     raise self._given_up(method, search, maybe_done=maybe_done) from None
             except DaosError as error:
@@ -344,11 +344,10 @@ class _Search:
         self._queue, self._asked = list(self._hosts), set()
         return pause
 
-    def silent(self, host: str, error: DaosError, now: float) -> None:
-        """Take note of a server that gave no answer; one that was there is waited for."""
+    def silent(self, host: str, error: DaosError, heard: float | None) -> None:
+        """Take note of a server that gave no answer; when it was there all the same, if it was."""
         self.errors[host] = error
-        if not isinstance(error, UnavailableError) or error.message.endswith("ended the connection"):
-            self._heard = now
+        self._heard = self._heard if heard is None else heard
 
     def told(self, host: str, error: DaosError, now: float) -> None:
         """Take note of a server that does not lead, and go where it says, once a round."""

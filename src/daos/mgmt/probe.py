@@ -14,6 +14,7 @@ import socket
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from daos.errors import DER, AccessError, DaosError, UnavailableError
@@ -69,7 +70,7 @@ async def probe(host: str, identity: Identity | None) -> Seen:
             _check_plain(host, first)
             return Seen()
         if len(first) < 4 or first[3] != _SETTINGS:  # noqa: PLR2004 -- the type is the fourth byte
-            raise _refused(host, "it ended the connection")
+            raise _refused(host, _why(identity))
         return _check_certificate(host, tls)
     except DaosError:
         raise
@@ -78,7 +79,9 @@ async def probe(host: str, identity: Identity | None) -> Seen:
     except TimeoutError:
         raise UnavailableError(f"the server at {host} does not answer", code=DER.UNREACH, hint=_HINT) from None
     except OSError as error:
-        raise _unreachable(host, error, secure=context is not None) from None
+        if isinstance(error, ConnectionResetError | BrokenPipeError) and identity is not None:
+            raise _refused(host, _why(identity)) from None
+        raise _unreachable(host, error) from None
     finally:
         if writer is not None:
             writer.transport.abort()
@@ -134,13 +137,11 @@ def split_address(host: str) -> tuple[str, int]:
 _HINT = "is daos_server running there, and is this its port?"
 
 
-def _unreachable(host: str, error: OSError, *, secure: bool) -> DaosError:
+def _unreachable(host: str, error: OSError) -> DaosError:
     if isinstance(error, ConnectionRefusedError):
         text = f"the server at {host} refused the connection"
     elif isinstance(error, socket.gaierror):
         text = f'the name of "{host}" is not known'
-    elif isinstance(error, ConnectionResetError | BrokenPipeError) and secure:
-        return _refused(host, "it ended the connection")
     else:
         name = errno.errorcode.get(error.errno or 0, "")
         text = f"the server at {host} cannot be reached ({os.strerror(error.errno) if name and error.errno else error})"
@@ -164,6 +165,24 @@ def _refused(host: str, why: str) -> DaosError:
         code=DER.BAD_CERT,
         hint="it must be valid, and signed by the CA that the servers have",
     )
+
+
+def _why(identity: Identity | None) -> str:
+    """Return why our certificate may have been refused, for a server that ended the connection without a word."""
+    from cryptography import x509
+
+    if identity is None:
+        return "there is none"
+    now = datetime.now(UTC)
+    try:
+        certificate = x509.load_pem_x509_certificate(identity.certificate)
+    except ValueError:
+        return "it is invalid"
+    if certificate.not_valid_after_utc < now:
+        return f"it is expired since {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    if certificate.not_valid_before_utc > now:
+        return f"it is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+    return "another CA may have signed it"
 
 
 _ALERTS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -143,7 +144,7 @@ def _credentials(identity: Identities) -> grpc.ServerCredentials:
 
     return grpc.dynamic_ssl_server_credentials(
         configuration(),
-        fetch,  # type: ignore[arg-type] -- None, which the stub forgets, is "as before"
+        fetch,  # type: ignore[arg-type]  # None, which the stub forgets, is "as before"
         require_client_authentication=True,
     )
 
@@ -239,7 +240,7 @@ def _generic(service: str, handlers: object, admission: _Admission) -> grpc.Gene
     methods = {}
     for method in pb.DESCRIPTOR.services_by_name[service].methods:
         decode = GetMessageClass(method.input_type).FromString
-        encode = Message.SerializeToString
+        encode = GetMessageClass(method.output_type).SerializeToString
         handler = getattr(handlers, snake(method.name))
         one = _Call(method, admission)
         if method.server_streaming:
@@ -309,7 +310,8 @@ class _Call:
         elif isinstance(error, grpc.aio.AbortError):
             raise error
         else:
-            _log.error("defect", method=self._path, exc_info=error)
+            # A text, because a logger that shows tracebacks itself may show the values of variables too.
+            _log.error("defect", method=self._path, traceback="".join(traceback.format_exception(error)))
             told = InternalError("the server failed", hint="its log tells more", context={"method": self._path})
         self._audit(request, context, told)
         metadata = ((ERROR_KEY, encode_error(told)),)
@@ -344,7 +346,7 @@ class _Call:
 
 _EFFECTS = ("StorageFormat", "SetLogMasks", "ServerCall")
 """Methods that change something and have no request id: they are about a host, and done again without harm."""
-_SUBJECTS = ("pool", "container", "machine", "label", "rank", "method")
+_SUBJECTS = ("pool", "container", "machine", "label", "rank")
 """Fields of requests that tell what they are about."""
 
 
