@@ -1,20 +1,40 @@
 """The local channel: between a server and its engines, and of the same form elsewhere; both ends ask."""
 
 from daos.local.channel import Channel, Listener, Method, connect, listen
-from daos.local.messages import Carry, Event, MemberEntry, Members, Placed, PoolRequest, Ready, Space
+from daos.local.messages import (
+    Carry,
+    Event,
+    MemberEntry,
+    Members,
+    Placed,
+    PoolAcl,
+    PoolInfo,
+    PoolRequest,
+    PoolTarget,
+    Ready,
+    Space,
+    TierSpace,
+)
+from daos.local.options import EngineOptions, EngineTier
 
 __all__ = [
     "Carry",
     "Channel",
+    "EngineOptions",
+    "EngineTier",
     "Event",
     "Listener",
     "MemberEntry",
     "Members",
     "Method",
     "Placed",
+    "PoolAcl",
+    "PoolInfo",
     "PoolRequest",
+    "PoolTarget",
     "Ready",
     "Space",
+    "TierSpace",
     "connect",
     "listen",
 ]

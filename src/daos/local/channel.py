@@ -164,6 +164,10 @@ class Channel:
             if not future.cancel() and not future.cancelled():
                 future.exception()  # one that came too late for anybody is nobody's
 
+    def end(self, why: str) -> None:
+        """End the channel without waiting for anything; what is under way fails as uncertain, with this reason."""
+        self._end(why)
+
     async def close(self) -> None:
         """End the channel; what waits fails as uncertain. Doing so twice changes nothing."""
         self._end("this end closed the channel")

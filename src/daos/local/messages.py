@@ -9,6 +9,7 @@ import msgspec
 from daos.control.outbox import Rank
 from daos.control.outcomes import RequestId
 from daos.model.members import MemberState
+from daos.model.targets import TargetState
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,11 +91,13 @@ class Carry(Message, frozen=True, kw_only=True):
         number: The effect's.
         floor: What the rank's fence is told with it.
         effect: Msgpack of `daos.control.system.effects.AnyEffect`.
+        incarnation: Of the process that it is for; another refuses it. 0 for any.
     """
 
     number: int
     floor: int
     effect: bytes
+    incarnation: int = 0
 
 
 class PoolRequest(Message, frozen=True, kw_only=True):
@@ -125,6 +128,90 @@ class Space(Message, frozen=True, kw_only=True):
 
     total: tuple[tuple[int, ...], ...]
     free: tuple[tuple[int, ...], ...]
+
+
+class TierSpace(Message, frozen=True, kw_only=True):
+    """A tier of a pool, over some targets.
+
+    Attributes:
+        media: `scm` or `nvme`.
+        total: Bytes.
+        free: Of these, what is free.
+        min: Free on the target that has the least.
+        max: Free on the target that has the most.
+        mean: Free on a target in the mean.
+    """
+
+    media: str
+    total: int
+    free: int
+    min: int
+    max: int
+    mean: int
+
+
+class PoolInfo(Message, frozen=True, kw_only=True):
+    """The answer to the query `pool`, with arguments `{"space": bool}`.
+
+    Attributes:
+        uuid: The pool's.
+        label: Its label; None for none.
+        version: Of its map.
+        leader: The rank that answers.
+        services: The ranks of its service.
+        targets: How many it has.
+        active: Of these, those that serve.
+        disabled: Of these, those that do not.
+        enabled_ranks: Ranks with targets in use.
+        disabled_ranks: Ranks without.
+        dead_ranks: Dead though not disabled.
+        degraded: Whether data of targets that are down is not restored.
+        self_heal: The pool's property.
+        tiers: Space on all targets; empty if it was not asked for.
+    """
+
+    uuid: str
+    label: str | None
+    version: int
+    leader: Rank
+    services: tuple[Rank, ...]
+    targets: int
+    active: int
+    disabled: int
+    enabled_ranks: tuple[Rank, ...]
+    disabled_ranks: tuple[Rank, ...]
+    dead_ranks: tuple[Rank, ...]
+    degraded: bool
+    self_heal: str
+    tiers: tuple[TierSpace, ...] = ()
+
+
+class PoolTarget(Message, frozen=True, kw_only=True):
+    """The answer to the query `targets`, with arguments `{"rank": int, "targets": [int]}`, is a list of these.
+
+    Attributes:
+        index: Of the target on its rank.
+        state: In the pool map.
+        tiers: Its space.
+    """
+
+    index: int
+    state: TargetState
+    tiers: tuple[TierSpace, ...] = ()
+
+
+class PoolAcl(Message, frozen=True, kw_only=True):
+    """The answer to the query `acl`, without arguments; that to `properties` is a map from name to word or number.
+
+    Attributes:
+        entries: An entry a line.
+        owner: `user@`.
+        group: `group@`.
+    """
+
+    entries: tuple[str, ...]
+    owner: str
+    group: str
 
 
 class Event(Message, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The management API: who may ask what, a server of it, and a client."""

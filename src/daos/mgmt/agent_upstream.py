@@ -1,0 +1,143 @@
+"""The servers, as an agent asks them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from daos.mgmt import methods
+from daos.mgmt.client import ManagementClient
+from daos.mgmt.identity import IdentityFiles
+from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.roles import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+AGENT_DEADLINE_S = 60.0
+"""For a request: a client waits for its agent's answer."""
+
+
+class Transport(Protocol):
+    """`transport_config` of the agent's configuration."""
+
+    @property
+    def allow_insecure(self) -> bool:
+        """Without TLS."""
+
+    @property
+    def ca_cert(self) -> str:
+        """Path of the certificates of those who sign."""
+
+    @property
+    def cert(self) -> str:
+        """Path of the agent's certificate."""
+
+    @property
+    def key(self) -> str:
+        """Path of its key."""
+
+
+class AgentConfig(Protocol):
+    """What is used of the agent's configuration."""
+
+    @property
+    def name(self) -> str:
+        """The system."""
+
+    @property
+    def access_points(self) -> Sequence[str]:
+        """Servers, `host:port` or `host`."""
+
+    @property
+    def port(self) -> int:
+        """Of servers that are given without one."""
+
+    @property
+    def transport_config(self) -> Transport:
+        """Certificates."""
+
+
+@dataclass(frozen=True)
+class FoundPool:
+    """A pool.
+
+    Attributes:
+        uuid: Its uuid.
+        services: The ranks of its service.
+    """
+
+    uuid: str
+    services: tuple[int, ...]
+
+
+class Upstream:
+    """What an agent asks of the servers.
+
+    Args:
+        client: Of the servers, with the role of an agent.
+    """
+
+    def __init__(self, client: ManagementClient) -> None:
+        self._client = client
+
+    async def attach_info(self) -> pb.AttachInfo:
+        """Return where the system is.
+
+        Raises:
+            DaosError: As `ManagementClient.ask`.
+        """
+        return await self._client.ask(methods.GET_ATTACH_INFO, pb.GetAttachInfoRequest())
+
+    async def find_pool(self, reference: str) -> FoundPool:
+        """Return the pool of a label or uuid.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`.
+            DaosError: As `ManagementClient.ask`.
+        """
+        found = await self._client.ask(methods.POOL_FIND, pb.PoolFindRequest(pool=reference))
+        return FoundPool(found.uuid, tuple(found.services))
+
+    async def evict(self, pool: str, handles: Sequence[str]) -> int:
+        """Close handles of a pool; return how many were closed. For none, nothing is asked.
+
+        Raises:
+            DaosError: As `ManagementClient.ask`.
+        """
+        if not handles:
+            return 0
+        request = pb.PoolEvictRequest(pool=pool, handles=handles)
+        return (await self._client.ask(methods.POOL_EVICT, request)).count
+
+    async def cleanup(self, machine: str) -> int:
+        """Close all handles that were opened from a machine; return how many were closed.
+
+        Raises:
+            DaosError: As `ManagementClient.ask`.
+        """
+        told = await self._client.ask(methods.SYSTEM_CLEANUP, pb.SystemCleanupRequest(machine=machine))
+        return sum(result.count for result in told.results)
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._client.close()
+
+
+def connect(config: AgentConfig) -> Upstream:
+    """Return the servers of an agent's configuration. Nothing is connected before something is asked.
+
+    Raises:
+        AccessError: `DER.NO_CERT`: its certificates cannot be read.
+    """
+    transport = config.transport_config
+    identity = None if transport.allow_insecure else IdentityFiles(transport.ca_cert, transport.cert, transport.key)
+    hosts = [with_port(host, config.port) for host in config.access_points]
+    client = ManagementClient(hosts, identity, deadline_s=AGENT_DEADLINE_S, system=config.name, role=Role.AGENT)
+    return Upstream(client)
+
+
+def with_port(host: str, port: int) -> str:
+    """Return an address with a port: its own, or the given one."""
+    bare = host.startswith("[") and host.endswith("]")
+    return host if ":" in host and not bare and host.rpartition(":")[2].isdecimal() else f"{host}:{port}"

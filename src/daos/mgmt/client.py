@@ -1,0 +1,392 @@
+"""A client of the management API: finds the server that leads, repeats what it may, and asks many hosts at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import grpc
+import grpc.aio
+
+from daos.errors import (
+    DER,
+    AccessError,
+    DaosError,
+    InternalError,
+    InvalidError,
+    TimedOutError,
+    UnavailableError,
+    UncertainError,
+)
+from daos.mgmt.methods import COLLECT_LOG, Method, Request, Response
+from daos.mgmt.probe import probe
+from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.roles import Role
+from daos.mgmt.stamps import RequestIds
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in, not_leader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from types import TracebackType
+
+    from daos.mgmt.identity import Identities
+
+DEADLINE_S = 300.0
+"""For a request with all its repetitions: more than the servers take for the longest, which are given up after 60 s."""
+SILENCE_S = 3.0
+"""How long servers are looked for while none of them is there."""
+BACKOFF_S = 0.1
+BACKOFF_S_MAX = 2.0
+FAN_OUT_MAX = 64
+"""Hosts that are asked at once."""
+PIECES_BYTES_MAX = 1 << 20
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.enable_retries", 0),  # repeated here, where it is known what may be
+    ("grpc.use_local_subchannel_pool", 1),  # a connection of one client is none of another's
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(frozen=True)
+class _Silent(Exception):  # noqa: N818 -- not an error yet: another server may answer
+    """A server that gave no answer.
+
+    Attributes:
+        error: Why.
+        sent: Whether the request may have been carried out.
+    """
+
+    error: DaosError
+    sent: bool
+
+
+class ManagementClient:
+    """The servers of a system.
+
+    Args:
+        hosts: Those that may lead, `host:port`; at least one.
+        identity: Tells certificate and key. None is insecure mode.
+        deadline_s: For each request with all its repetitions.
+        system: The system's name, which a server must have; empty for any.
+        role: In insecure mode, what it says it is.
+
+    Raises:
+        InvalidError: `DER.INVAL`: no hosts.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        identity: Identities | None,
+        *,
+        deadline_s: float = DEADLINE_S,
+        system: str = "",
+        role: Role = Role.ADMIN,
+    ) -> None:
+        if not hosts:
+            raise InvalidError("no servers given", hint="hostlist of the configuration names them")
+        self._hosts = list(dict.fromkeys(hosts))
+        self._identity = identity
+        self._deadline_s = deadline_s
+        self._role = role
+        self._metadata = ((SYSTEM_KEY, system),) if system else ()
+        self._ids = RequestIds()
+        self._leader: str | None = None
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._fan_out = asyncio.Semaphore(FAN_OUT_MAX)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The servers that may lead, as given."""
+        return list(self._hosts)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all connections."""
+        channels, self._channels = list(self._channels.values()), {}
+        for channel in channels:
+            await channel.close()
+
+    # The system
+
+    async def ask(self, method: Method[Request, Response], request: Request) -> Response:
+        """Ask the server that leads.
+
+        A request that changes something gets an id, by which it is done once however often it is sent.
+
+        Raises:
+            UnavailableError: `DER.UNREACH`: no server is there, each is named; `DER.NO_SERVICE`: none leads.
+            AccessError: `DER.BAD_CERT`: the certificates do not fit; `DER.NO_PERM`: this role may not ask it.
+            UncertainError: The time was over, and it may have been done.
+            TimedOutError: The time was over.
+            DaosError: What the server says.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._deadline_s
+        sending = type(request)()
+        sending.CopyFrom(request)
+        self._give_id(method, sending, 0)
+        search = _Search(self._hosts, self._leader, loop.time())
+        maybe_done = False
+        while True:
+            host = search.next()
+            if host is None:
+                if loop.time() + search.pause_s >= end or search.hopeless(loop.time()):
+                    raise self._given_up(method, search, maybe_done=maybe_done)
+                await asyncio.sleep(search.begin_round())
+                continue
+            try:
+                response = await self._once(host, method, sending, end)
+            except _Silent as silent:
+                maybe_done = maybe_done or silent.sent
+                await self._forget(host)
+                search.silent(host, silent.error, loop.time() if silent.sent else None)
+                if loop.time() >= end:
+                    raise self._given_up(method, search, maybe_done=maybe_done) from None
+            except DaosError as error:
+                if not_leader(error):
+                    search.told(host, error, loop.time())
+                elif error.code is DER.TX_ID_REUSED and not maybe_done and not search.renewed:
+                    # It was never sent before: the servers' clock is ahead, and it takes a later stamp.
+                    floor = error.context.get("floor")
+                    search.renewed = True
+                    search.again(host)
+                    self._give_id(method, sending, floor if isinstance(floor, int) else 0)
+                else:
+                    raise
+            else:
+                self._leader = host
+                return response
+
+    def _give_id(self, method: Method[Request, Response], request: Request, floor: int) -> None:
+        if method.changes:
+            field = request.DESCRIPTOR.fields_by_name["request"].name
+            identifier: pb.RequestId = getattr(request, field)
+            if floor or not identifier.client:
+                identifier.CopyFrom(self._ids.next(floor))
+
+    def _given_up(self, method: Method[Request, Response], search: _Search, *, maybe_done: bool) -> DaosError:
+        if maybe_done and method.changes:
+            return UncertainError(
+                f"{method.name} was sent and not answered: {search.reasons()}",
+                hint="it may be done: look before it is asked again",
+                context={"hosts": list(search.errors)},
+            )
+        return search.error()
+
+    # Hosts
+
+    async def on_host(self, host: str, method: Method[Request, Response], request: Request) -> Response:
+        """Ask one server about its host.
+
+        Raises:
+            DaosError: As `ask`.
+        """
+        end = asyncio.get_running_loop().time() + self._deadline_s
+        try:
+            async with self._fan_out:
+                return await self._once(host, method, request, end)
+        except _Silent as silent:
+            await self._forget(host)
+            raise silent.error from None
+
+    async def on_hosts(
+        self, hosts: Sequence[str], method: Method[Request, Response], request: Request
+    ) -> dict[str, Response | DaosError]:
+        """Ask many servers, each about its host; what each answers, or why it does not, in the order of the hosts."""
+
+        async def one(host: str) -> Response | DaosError:
+            try:
+                return await self.on_host(host, method, request)
+            except DaosError as error:
+                return error
+
+        names = list(dict.fromkeys(hosts))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(host)) for host in names]
+        return dict(zip(names, (task.result() for task in tasks), strict=True))
+
+    async def collect_log(self, host: str, request: pb.CollectLogRequest) -> AsyncIterator[pb.CollectLogPiece]:
+        """Yield the logs of a host, piece by piece.
+
+        Raises:
+            DaosError: As `ask`.
+        """
+        end = asyncio.get_running_loop().time() + self._deadline_s
+        try:
+            channel = await self._channel(host)
+            call = channel.unary_stream(
+                COLLECT_LOG.path, pb.CollectLogRequest.SerializeToString, pb.CollectLogPiece.FromString
+            )
+            left = max(0.001, end - asyncio.get_running_loop().time())
+            try:
+                async for piece in call(request, timeout=left, metadata=self._call_metadata()):
+                    yield piece
+            except grpc.aio.AioRpcError as error:
+                raise _translated(host, COLLECT_LOG, error) from None
+        except _Silent as silent:
+            await self._forget(host)
+            raise silent.error from None
+
+    # One call
+
+    async def _once(self, host: str, method: Method[Request, Response], request: Request, end: float) -> Response:
+        """Call once.
+
+        Raises:
+            DaosError: What the server says, or why it is not asked.
+            _Silent: It gave no answer.
+        """
+        channel = await self._channel(host)
+        call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        left = max(0.001, end - asyncio.get_running_loop().time())
+        try:
+            return await call(request, timeout=left, metadata=self._call_metadata())
+        except grpc.aio.AioRpcError as error:
+            raise _translated(host, method, error) from None
+
+    def _call_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata if self._identity is not None else (*self._metadata, (ROLE_KEY, self._role.value))
+
+    async def _channel(self, host: str) -> grpc.aio.Channel:
+        known = self._channels.get(host)
+        if known is not None:
+            return known
+        identity = None if self._identity is None else self._identity()
+        try:
+            seen = await probe(host, identity)
+        except UnavailableError as error:
+            raise _Silent(error, sent=False) from None
+        if identity is None:
+            channel = grpc.aio.insecure_channel(host, options=_OPTIONS)
+        else:
+            credentials = grpc.ssl_channel_credentials(seen.certificate, identity.key, identity.certificate)
+            options = (*_OPTIONS, ("grpc.ssl_target_name_override", seen.name))
+            channel = grpc.aio.secure_channel(host, credentials, options=options)
+        there = self._channels.setdefault(host, channel)
+        if there is not channel:
+            # Another task was first.
+            await channel.close()
+        return there
+
+    async def _forget(self, host: str) -> None:
+        if self._leader == host:
+            self._leader = None
+        channel = self._channels.pop(host, None)
+        if channel is not None:
+            await channel.close()
+
+
+def _translated(host: str, method: Method[Request, Response], error: grpc.aio.AioRpcError) -> Exception:
+    """Return what an error of gRPC's means: the server's own, or that it gave no answer."""
+    told = error_in(error.trailing_metadata())
+    if told is not None:
+        return told
+    code, text = error.code(), (error.details() or "").splitlines()
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return UnavailableError(
+            f"the server at {host} does not know {method.name}",
+            code=DER.CONTROL_INCOMPAT,
+            hint="it is of another release",
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return _Silent(TimedOutError(f"the server at {host} does not answer in time"), sent=True)
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return _Silent(UnavailableError(f"the server at {host} ended the connection", code=DER.UNREACH), sent=True)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # gRPC's own: too many calls at once, or an answer that is too long.
+        return UnavailableError(f"the server at {host} refuses: {text[0] if text else code.name}", code=DER.NO_SERVICE)
+    return InternalError(f"the server at {host} failed: {text[0] if text else code.name}")
+
+
+class _Search:
+    """Which server to ask next; pure but for the times that it is given.
+
+    Args:
+        hosts: All that may lead.
+        leader: The one that led; None if that is not known.
+        now: Seconds of a clock that does not go back.
+    """
+
+    def __init__(self, hosts: Sequence[str], leader: str | None, now: float) -> None:
+        self._hosts = hosts
+        self._began = now
+        self._heard: float | None = None
+        self._queue = list(dict.fromkeys([*([leader] if leader else []), *hosts]))
+        self._asked: set[str] = set()
+        self.pause_s = BACKOFF_S
+        self.errors: dict[str, DaosError] = {}
+        self.renewed = False
+
+    def next(self) -> str | None:
+        """Return the next server of this round; None at its end."""
+        while self._queue:
+            host = self._queue.pop(0)
+            if host not in self._asked:
+                self._asked.add(host)
+                return host
+        return None
+
+    def begin_round(self) -> float:
+        """Begin a round; return how long to wait before."""
+        pause, self.pause_s = self.pause_s, min(2 * self.pause_s, BACKOFF_S_MAX)
+        self._queue, self._asked = list(self._hosts), set()
+        return pause
+
+    def silent(self, host: str, error: DaosError, heard: float | None) -> None:
+        """Take note of a server that gave no answer; when it was there all the same, if it was."""
+        self.errors[host] = error
+        self._heard = self._heard if heard is None else heard
+
+    def told(self, host: str, error: DaosError, now: float) -> None:
+        """Take note of a server that does not lead, and go where it says, once a round."""
+        self.errors[host] = error
+        self._heard = now
+        leader = error.context.get("leader")
+        if isinstance(leader, str) and leader and leader != host:
+            self._queue.insert(0, leader)
+
+    def again(self, host: str) -> None:
+        """Ask a server once more."""
+        self._asked.discard(host)
+        self._queue.insert(0, host)
+
+    def hopeless(self, now: float) -> bool:
+        """Tell whether nobody is there for so long that it is not a matter of waiting."""
+        return self._heard is None and now - self._began >= SILENCE_S
+
+    def reasons(self) -> str:
+        """Return why each server does not do it."""
+        return "; ".join(error.message for error in self.errors.values())
+
+    def error(self) -> DaosError:
+        """Return the error of a search that found nobody."""
+        context: Mapping[str, object] = {"hosts": list(self.errors)}
+        refusals = [error for error in self.errors.values() if isinstance(error, AccessError)]
+        if refusals:
+            return refusals[0]
+        if self._heard is None:
+            first = next(iter(self.errors.values()))
+            return UnavailableError(
+                f"unable to contact the DAOS Management Service: {self.reasons()}",
+                code=DER.UNREACH,
+                hint=first.hint,
+                context=context,
+            )
+        return UnavailableError(
+            f"no server leads the system: {self.reasons()}",
+            code=DER.NO_SERVICE,
+            hint="more than half of the management replicas must be up: dmg system leader-query -N",
+            context=context,
+        )

@@ -1,0 +1,90 @@
+"""What a process shows in TLS, and whom it believes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from daos.errors import DER, AccessError
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate and its key, and the certificates of those who sign others'; all of them PEM.
+
+    Attributes:
+        ca: Who may sign a peer's certificate.
+        certificate: This process's.
+        key: Its key.
+    """
+
+    ca: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+Identities: TypeAlias = Callable[[], Identity]
+"""Tells the identity of now: asked again for each connection, so that a certificate can change under way."""
+
+
+class IdentityFiles:
+    """The identity in three files, read again when one of them has changed.
+
+    A change that cannot be read, such as one that is half done, leaves what was there before.
+
+    Args:
+        ca: Path of the certificates of those who sign.
+        certificate: Path of the certificate.
+        key: Path of its key.
+    """
+
+    def __init__(self, ca: str, certificate: str, key: str) -> None:
+        self._paths = (Path(ca), Path(certificate), Path(key))
+        self._lock = threading.Lock()  # gRPC asks from threads of its own
+        self._seen = self._stamps()
+        self._identity = self._read()
+
+    def __call__(self) -> Identity:
+        """Return the identity of now."""
+        with self._lock:
+            try:
+                stamps = self._stamps()
+                if stamps != self._seen:
+                    self._identity = self._read()
+                    self._seen = stamps
+            except AccessError:
+                # Half a change: it is looked at again for the next connection.
+                return self._identity
+            return self._identity
+
+    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
+        try:
+            stats = [path.stat() for path in self._paths]
+        except OSError as error:
+            raise _unreadable(error) from None
+        return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+    def _read(self) -> Identity:
+        contents = []
+        for path in self._paths:
+            try:
+                with path.open("rb") as file:
+                    contents.append(file.read(_PEM_BYTES_MAX))
+            except OSError as error:
+                raise _unreadable(error) from None
+        return Identity(*contents)
+
+
+_PEM_BYTES_MAX = 1 << 20
+"""Of a file: some hundred certificates."""
+
+
+def _unreadable(error: OSError) -> AccessError:
+    return AccessError(
+        f"cannot read {error.filename}: {error.strerror}",
+        code=DER.NO_CERT,
+        hint="transport_config names the certificates; daos cert init makes some",
+    )

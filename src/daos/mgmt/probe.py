@@ -1,0 +1,248 @@
+"""A look at a server before gRPC connects to it: whether it is there, what it is, and whether it takes us.
+
+gRPC tells little of a connection that fails, and checks the host's name in a certificate, where DAOS goes by the role.
+So a first connection is made by hand. It ends when the server has begun to speak HTTP/2; the certificate that it
+showed is the only one that gRPC's connection will accept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from daos.errors import DER, AccessError, DaosError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daos.mgmt.identity import Identity
+
+PROBE_S = 5.0
+"""For a connection and its handshake."""
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""The first bytes of an HTTP/2 client: the preface, and empty settings."""
+_SETTINGS, _ALERT = 4, 21
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A server that can be spoken to.
+
+    Attributes:
+        certificate: Its own, PEM; empty without TLS.
+        name: A name in it, by which gRPC looks at it.
+    """
+
+    certificate: bytes = b""
+    name: str = ""
+
+
+async def probe(host: str, identity: Identity | None) -> Seen:
+    """Look at a server.
+
+    Args:
+        host: `host:port`.
+        identity: Ours; None without TLS.
+
+    Raises:
+        UnavailableError: `DER.UNREACH`: nobody answers.
+        AccessError: `DER.BAD_CERT`, `DER.NO_PERM`: the server is none of the system's, or refuses us.
+    """
+    context = None if identity is None else client_context(identity)
+    name, port = split_address(host)
+    writer = None
+    try:
+        async with asyncio.timeout(PROBE_S):
+            reader, writer = await asyncio.open_connection(
+                name, port, ssl=context, server_hostname=name if context else None
+            )
+            writer.write(_PREFACE)
+            first = await reader.read(9)
+        tls = writer.get_extra_info("ssl_object")
+        if context is None:
+            _check_plain(host, first)
+            return Seen()
+        if len(first) < 4 or first[3] != _SETTINGS:  # noqa: PLR2004 -- the type is the fourth byte
+            raise _refused(host, _why(identity))
+        return _check_certificate(host, tls)
+    except DaosError:
+        raise
+    except ssl.SSLError as error:
+        raise _tls_error(host, error) from None
+    except TimeoutError:
+        raise UnavailableError(f"the server at {host} does not answer", code=DER.UNREACH, hint=_HINT) from None
+    except OSError as error:
+        if isinstance(error, ConnectionResetError | BrokenPipeError) and identity is not None:
+            raise _refused(host, _why(identity)) from None
+        raise _unreachable(host, error) from None
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+
+
+def client_context(identity: Identity) -> ssl.SSLContext:
+    """Return what a client of a server does TLS with.
+
+    Raises:
+        AccessError: `DER.BAD_CERT`: the identity is none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False  # by role: see the module
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(cadata=identity.ca.decode())
+        with _as_file(identity.certificate) as certificate, _as_file(identity.key) as key:
+            context.load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "no PEM"
+        raise AccessError(
+            f"the certificates cannot be used: {str(reason).lower().replace('_', ' ')}",
+            code=DER.BAD_CERT,
+            hint="certificate, key and CA of transport_config must fit each other",
+        ) from None
+    return context
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """Lend some bytes as a file, which is how `ssl` takes them. It is in memory, and gone afterwards."""
+    number = os.memfd_create("pem")
+    try:
+        os.write(number, content)
+        yield f"/proc/self/fd/{number}"
+    finally:
+        os.close(number)
+
+
+def split_address(host: str) -> tuple[str, int]:
+    """Return name and port of `host:port`, `[::1]:port`.
+
+    Raises:
+        UnavailableError: `DER.UNREACH`: it has no port.
+    """
+    name, _, port = host.rpartition(":")
+    if not name or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise UnavailableError(f'invalid address "{host}"', code=DER.UNREACH, hint="such as node1:10001")
+    return name.removeprefix("[").removesuffix("]"), int(port)
+
+
+_HINT = "is daos_server running there, and is this its port?"
+
+
+def _unreachable(host: str, error: OSError) -> DaosError:
+    if isinstance(error, ConnectionRefusedError):
+        text = f"the server at {host} refused the connection"
+    elif isinstance(error, socket.gaierror):
+        text = f'the name of "{host}" is not known'
+    else:
+        name = errno.errorcode.get(error.errno or 0, "")
+        text = f"the server at {host} cannot be reached ({os.strerror(error.errno) if name and error.errno else error})"
+    return UnavailableError(text, code=DER.UNREACH, hint=_HINT)
+
+
+def _check_plain(host: str, first: bytes) -> None:
+    if first[:1] == bytes((_ALERT,)) or not first:
+        raise AccessError(
+            f"the server at {host} speaks TLS only",
+            code=DER.NO_CERT,
+            hint="give a certificate by transport_config, without allow_insecure or --insecure",
+        )
+    if len(first) < 4 or first[3] != _SETTINGS:  # noqa: PLR2004 -- the type is the fourth byte
+        raise UnavailableError(f"what listens at {host} is no daos_server", code=DER.PROTO, hint=_HINT)
+
+
+def _refused(host: str, why: str) -> DaosError:
+    return AccessError(
+        f"the server at {host} refuses this certificate: {why}",
+        code=DER.BAD_CERT,
+        hint="it must be valid, and signed by the CA that the servers have",
+    )
+
+
+def _why(identity: Identity | None) -> str:
+    """Return why our certificate may have been refused, for a server that ended the connection without a word."""
+    from cryptography import x509
+
+    if identity is None:
+        return "there is none"
+    now = datetime.now(UTC)
+    try:
+        certificate = x509.load_pem_x509_certificate(identity.certificate)
+    except ValueError:
+        return "it is invalid"
+    if certificate.not_valid_after_utc < now:
+        return f"it is expired since {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    if certificate.not_valid_before_utc > now:
+        return f"it is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+    return "another CA may have signed it"
+
+
+_ALERTS = {
+    "CERTIFICATE_EXPIRED": "it is expired",
+    "UNKNOWN_CA": "another CA signed it",
+    "BAD_CERTIFICATE": "it is invalid",
+    "CERTIFICATE_UNKNOWN": "it is invalid",
+    "CERTIFICATE_REQUIRED": "there is none",
+    "DECRYPT_ERROR": "another CA signed it",
+    "CERTIFICATE_REVOKED": "it is revoked",
+}
+
+
+def _tls_error(host: str, error: ssl.SSLError) -> DaosError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return AccessError(
+            f"the server at {host} has a certificate that cannot be believed: {error.verify_message}",
+            code=DER.BAD_CERT,
+            hint="its CA must be that of transport_config, and the clocks must be right",
+        )
+    reason = error.reason or ""
+    for word, text in _ALERTS.items():
+        if reason.endswith(word) and "ALERT" in reason:
+            return _refused(host, text)
+    if reason in (
+        "WRONG_VERSION_NUMBER",
+        "RECORD_LAYER_FAILURE",
+        "PACKET_LENGTH_TOO_LONG",
+        "UNEXPECTED_EOF_WHILE_READING",
+    ):
+        return AccessError(
+            f"the server at {host} does not speak TLS",
+            code=DER.BAD_CERT,
+            hint="it is in insecure mode: allow_insecure in transport_config, or --insecure",
+        )
+    return UnavailableError(f"TLS with the server at {host} failed: {reason or error}", code=DER.UNREACH)
+
+
+def _check_certificate(host: str, tls: object) -> Seen:
+    """Return what the server showed, if it is a server's."""
+    if not isinstance(tls, ssl.SSLObject):
+        raise UnavailableError(f"TLS with the server at {host} failed", code=DER.UNREACH)
+    shown = tls.getpeercert() or {}
+    encoded = tls.getpeercert(binary_form=True) or b""
+    subject = dict(pair for part in _pairs(shown.get("subject")) for pair in part)
+    role = str(subject.get("commonName", ""))
+    if role != "server":
+        raise AccessError(
+            f'the certificate of {host} is of the role "{role[:64]}", not "server"',
+            code=DER.BAD_CERT,
+            hint="its server must have server.crt",
+        )
+    names = [str(value) for kind, value in _names(shown.get("subjectAltName")) if kind == "DNS"]
+    addresses = [str(value) for kind, value in _names(shown.get("subjectAltName")) if kind == "IP Address"]
+    return Seen(ssl.DER_cert_to_PEM_cert(encoded).encode(), (names or addresses or [role])[0].replace("*", "any"))
+
+
+def _pairs(subject: object) -> tuple[tuple[tuple[str, str], ...], ...]:
+    return subject if isinstance(subject, tuple) else ()
+
+
+def _names(names: object) -> tuple[tuple[str, str], ...]:
+    return names if isinstance(names, tuple) else ()

@@ -1,0 +1,491 @@
+"""A server: its engines, its replica of the system service, and what other servers ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from daos.control.outbox import Rank
+from daos.control.outcomes import Outcome, RequestId
+from daos.control.replicated import AnyCommand
+from daos.control.system import effects
+from daos.control.system.members import Join, Joined, ReportMember
+from daos.control.system.pool_destroy import PoolReplicas
+from daos.control.system.state import SystemState
+from daos.errors import DER, DaosError, InvalidError, NotFoundError, StaleError, TimedOutError, UnavailableError
+from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, listen
+from daos.model.members import MemberState
+from daos.rsvc import Clock, NotLeaderError, RankFence
+from daos.server import storage
+from daos.server.engines import COMMAND, Engine, EngineState, split_uri
+from daos.server.events import Events
+from daos.server.peers import Peers
+from daos.server.replica import AddReplica, ReplicaStatus, SystemHost, SystemReplica
+from daos.server.settings import ServerSettings
+
+ENGINE_CALL_S_MAX = 60.0
+CARRY_S_MAX = 28.0
+"""Less than what the driver waits for, so that it hears why."""
+LEADER_S_MAX = 20.0
+"""How long a leader is looked for."""
+AGAIN_S_MIN = 0.05
+AGAIN_S_MAX = 2.0
+PASSING = frozenset(
+    {
+        *(DER.UNREACH, DER.NOREPLY, DER.TIMEDOUT, DER.BUSY, DER.AGAIN, DER.SHUTDOWN, DER.NO_SERVICE, DER.NOTREPLICA),
+        *(DER.TX_UNCERTAIN, DER.CANCELED, DER.OVERLOAD_RETRY, DER.NOTLEADER),
+    }
+)
+"""Errors after which another server is asked, or the same one again."""
+FENCE = "server_fence"
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class CarryFor(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect that the server beside a rank carries out.
+
+    Attributes:
+        rank: The rank.
+        carry: The effect.
+    """
+
+    rank: Rank
+    carry: Carry
+
+
+class Submit(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of a server's own, for the leader of the system service.
+
+    Attributes:
+        request: Whose it is.
+        command: What is to happen.
+    """
+
+    request: RequestId
+    command: Join | ReportMember | PoolReplicas
+
+
+class Server:
+    """A server of the system.
+
+    Args:
+        settings: What it is to be.
+        peers: The way to others.
+        command: By which engines are started.
+        clock: Of its stamps.
+        syslog: Whether events go to syslog.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        peers: Peers,
+        *,
+        command: Sequence[str] = COMMAND,
+        clock: Clock | None = None,
+        syslog: bool = True,
+    ) -> None:
+        self.settings, self.peers = settings, peers
+        self.clock = clock or Clock()
+        self.events = Events(syslog=syslog)
+        self.engines = [Engine(engine, settings, self, command=command) for engine in settings.engines]
+        self.replica: SystemReplica | None = None
+        self.client = str(uuid.uuid4())
+        self._listener: Listener | None = None
+        self._fences: dict[int, RankFence] = {}
+        self._leader: str | None = None
+        self._effects = msgspec.msgpack.Decoder(effects.AnyEffect)
+        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._methods: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
+            "carry": self._answer_carry,
+            "replica_status": self._answer_status,
+            "replica_add": self._answer_add,
+            "submit": self._answer_submit,
+        }
+
+    async def start(self) -> None:
+        """Begin: the socket, storage that is there, the replica, the engines.
+
+        Raises:
+            BusyError: Another server runs here.
+            DaosError: The socket cannot be made, or storage is damaged.
+        """
+        if self.engines:
+            storage.make_directory(self.settings.socket_dir)
+            methods = {"ready": Method.of(Ready, self._ready), "event": Method.of(Event, self._event)}
+            self._listener = await listen(self.settings.socket, methods)
+        for engine in self.engines:
+            try:
+                engine.load()
+            except DaosError as error:
+                _log.error("engine %s: %s", engine.settings.index, error.message)
+        if self.settings.auto_format:
+            waiting = [engine for engine in self.engines if engine.state is EngineState.AWAIT_FORMAT]
+            for result in await self.format(force=False, replace=False, engines=waiting):
+                if result.error is not None:
+                    raise result.error
+        self._start_replica()
+        for engine in self.engines:
+            try:
+                await engine.start()
+            except DaosError as error:
+                _log.error("engine %s: %s", engine.settings.index, error.message)
+
+    async def close(self) -> None:
+        """End the engines, the replica and the rest."""
+        self._closed = True
+        await asyncio.gather(*(self._wind_down(engine) for engine in self.engines), return_exceptions=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.replica is not None:
+            await self.replica.close()
+        if self._listener is not None:
+            await self._listener.close()
+        await self.peers.close()
+        self.events.close()
+
+    async def _wind_down(self, engine: Engine) -> None:
+        with contextlib.suppress(DaosError):
+            await engine.call("prepare_shutdown", b"\xc0", timeout_s=5.0)
+        await engine.stop()
+
+    def _start_replica(self) -> None:
+        """Open the replica, once there is storage for it."""
+        if self.settings.number is None or self.settings.control is None:
+            return
+        if self.settings.control.parent == (self.engines[0].settings.metadata if self.engines else None) and (
+            self.engines[0].block is None
+        ):
+            return  # its directory is part of what is to be formatted
+        if self.replica is None:
+            self.replica = SystemReplica(self.settings, self.peers, self.carry, self.clock, self._replica_stopped)
+        self.replica.start()
+
+    def _replica_stopped(self, error: DaosError) -> None:
+        self.tell(Event(id="system_start_failed", message=error.message))
+
+    # What an administrator asks of this host
+
+    async def format(
+        self, *, force: bool, replace: bool, engines: Sequence[Engine] | None = None
+    ) -> list[storage.FormatResult]:
+        """Format the storage of this host's engines, then start them."""
+        results: list[storage.FormatResult] = []
+        for engine in self.engines if engines is None else engines:
+            results += await engine.format(force=force, replace=replace)
+        self._start_replica()
+        for engine in self.engines if engines is None else engines:
+            if engine.block is not None and engine.state is EngineState.STOPPED:
+                await engine.start()
+        return results
+
+    # The leader of the system service
+
+    @property
+    def host(self) -> SystemHost:
+        """This server's replica of the system service, which leads.
+
+        Raises:
+            NotLeaderError: It does not, or there is none; `context["leader"]` is the address of the server that does.
+        """
+        host = None if self.replica is None else self.replica.host
+        if host is not None and host.leads and host.failed is None:
+            return host
+        raise self.elsewhere()
+
+    def elsewhere(self) -> NotLeaderError:
+        """Return the refusal that names the leader."""
+        leader = self.leader()
+        return NotLeaderError(
+            f"{self.settings.address} does not lead the system",
+            hint="a leader is being elected" if leader is None else f"ask {leader}",
+            context={} if leader is None else {"leader": leader},
+        )
+
+    def leader(self) -> str | None:
+        """Return the address of the server that leads, as far as is known."""
+        if self.replica is not None and self.replica.host is not None:
+            return self.replica.address_of(self.replica.host.leader)
+        if self._leader is not None:
+            return self._leader
+        others = [address for address in self.settings.replicas if address != self.settings.address]
+        return others[0] if others else None
+
+    async def submit(self, command: AnyCommand, request: RequestId | None, *, timeout_s: float) -> Outcome:
+        """As the leader, have a command agreed on.
+
+        Raises:
+            NotLeaderError: With the leader's address.
+            DaosError: As `ServiceHost.submit`.
+        """
+        try:
+            return await self.host.submit(command, request, timeout_s=timeout_s)
+        except NotLeaderError:
+            raise self.elsewhere() from None
+
+    async def query(self, function: Callable[[SystemState], T], *, timeout_s: float) -> T:
+        """As the leader, return what a function makes of the state.
+
+        Raises:
+            NotLeaderError: With the leader's address.
+            DaosError: As `ServiceHost.query`.
+        """
+        try:
+            return await self.host.query(function, timeout_s=timeout_s)
+        except NotLeaderError:
+            raise self.elsewhere() from None
+
+    async def submit_anywhere(
+        self, command: Join | ReportMember | PoolReplicas, *, timeout_s: float = LEADER_S_MAX
+    ) -> Outcome:
+        """Have a command agreed on by whoever leads.
+
+        Raises:
+            TimedOutError: No leader was found in time.
+            DaosError: What refuses it.
+        """
+        request = RequestId(self.client, self.clock.now())
+        body = msgspec.msgpack.encode(Submit(request=request, command=command))
+        wait, error = AGAIN_S_MIN, None
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    order = dict.fromkeys((self._leader or self.settings.address, *self.settings.replicas))
+                    for address in order:
+                        try:
+                            return await self._submit_at(address, body, timeout_s)
+                        except DaosError as refusal:
+                            error = refusal
+                            if refusal.code not in PASSING:
+                                raise
+                            self._leader = _text(refusal.context.get("leader"))
+                            if self._leader is not None and self._leader != address:
+                                break
+                    await asyncio.sleep(wait)
+                    wait = min(wait * 2, AGAIN_S_MAX)
+        except TimeoutError:
+            why = "" if error is None else f": {error.message}"
+            raise TimedOutError(f"no leader of the system within {timeout_s:g} s{why}") from None
+
+    async def _submit_at(self, address: str, body: bytes, timeout_s: float) -> Outcome:
+        if address == self.settings.address:
+            answer = await self._answer_submit(body)
+        else:
+            answer = await self.peers.server_call(address, "submit", body, timeout_s=timeout_s)
+        self._leader = address
+        return msgspec.msgpack.decode(answer, type=Outcome)
+
+    # What engines need
+
+    async def join(self, command: Join) -> Joined:
+        """Join an engine to the system."""
+        return (await self.submit_anywhere(command)).value(Joined)
+
+    async def report(self, rank: int, incarnation: int, state: MemberState, reason: str) -> None:
+        """Tell the leader what became of an engine, until it is told or the server ends."""
+        command = ReportMember(rank=rank, incarnation=incarnation, state=state, reason=reason[:256])
+        while not self._closed:
+            try:
+                (await self.submit_anywhere(command)).check()
+            except TimedOutError as error:
+                _log.warning("rank %s: %s is not reported yet: %s", rank, state.word, error.message)
+                continue
+            except DaosError as error:
+                _log.warning("rank %s: %s was not taken: %s", rank, state.word, error.message)
+            return
+
+    def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
+        """Tell an event."""
+        self.events.tell(event, pid=pid, incarnation=incarnation)
+
+    async def _ready(self, channel: Channel, ready: Ready) -> Placed:
+        for engine in self.engines:
+            if engine.block is not None and engine.block.uuid == ready.uuid:
+                return await engine.on_ready(channel, ready)
+        raise NotFoundError(f"no engine of this host has storage {ready.uuid}")
+
+    async def _event(self, channel: Channel, event: Event) -> None:
+        engine = next((engine for engine in self.engines if engine.channel is channel), None)
+        if engine is None:
+            raise InvalidError("say ready first", code=DER.UNINIT)
+        rank = engine.rank if event.rank is None else event.rank
+        self.tell(msgspec.structs.replace(event, rank=rank), pid=channel.peer[0], incarnation=engine.incarnation)
+
+    def engine_of(self, rank: Rank) -> Engine:
+        """Return the engine of a rank.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: it is not on this host.
+        """
+        for engine in self.engines:
+            if engine.rank == rank:
+                return engine
+        raise NotFoundError(f"rank {rank} is not on {self.settings.address}", hint="dmg system query -v tells where")
+
+    async def engine_call(self, rank: Rank, method: str, body: bytes, *, timeout_s: float = ENGINE_CALL_S_MAX) -> bytes:
+        """Pass a message to an engine of this host, and return its answer.
+
+        Raises:
+            StaleError: An effect for a process of that rank that is gone.
+            DaosError: As `Engine.call`.
+        """
+        try:
+            engine = self.engine_of(rank)
+        except NotFoundError as error:
+            # Whoever asks goes by a map that is older than this; it is worth to ask again.
+            raise UnavailableError(error.message, code=DER.UNREACH, hint=error.hint) from None
+        if method == "carry":
+            wanted = _decode(body, Carry).incarnation
+            if wanted not in {0, engine.incarnation}:
+                raise StaleError(f"rank {rank} was started again since", context={"incarnation": engine.incarnation})
+        return await engine.call(method, body, timeout_s=timeout_s)
+
+    # Effects of the system service
+
+    async def carry(self, number: int, effect: effects.AnyEffect, rank: Rank, floor: int) -> None:
+        """As the leader, have a rank carry out an effect.
+
+        Raises:
+            DaosError: It did not, or it is not known.
+        """
+        state = self.host.state
+        member = state.members.get(rank)
+        if member is None:
+            raise UnavailableError(f"rank {rank} is not in the system any more", code=DER.UNREACH)
+        local = member.address == self.settings.address
+        if isinstance(effect, effects.PushMembers):
+            await self._engine_call(member.address, rank, "members", msgspec.msgpack.encode(members_of(state)))
+            return
+        encoded = msgspec.msgpack.encode(effect)
+        if effect.by_server:
+            body = CarryFor(rank=rank, carry=Carry(number=number, floor=floor, effect=encoded))
+            if local:
+                await self._carry_here(body)
+            else:
+                raw = msgspec.msgpack.encode(body)
+                await self.peers.server_call(member.address, "carry", raw, timeout_s=CARRY_S_MAX)
+            return
+        carry = Carry(number=number, floor=floor, effect=encoded, incarnation=member.incarnation)
+        await self._engine_call(member.address, rank, "carry", msgspec.msgpack.encode(carry))
+
+    async def _engine_call(self, address: str, rank: Rank, method: str, body: bytes) -> bytes:
+        return await self.engine_call_at(address, rank, method, body, timeout_s=CARRY_S_MAX)
+
+    async def engine_call_at(self, address: str, rank: Rank, method: str, body: bytes, *, timeout_s: float) -> bytes:
+        """Ask the engine of a rank, wherever it is.
+
+        Raises:
+            DaosError: As `Peers.engine_call`.
+        """
+        if address == self.settings.address:
+            return await self.engine_call(rank, method, body, timeout_s=timeout_s)
+        return await self.peers.engine_call(address, rank, method, body, timeout_s=timeout_s)
+
+    async def _carry_here(self, body: CarryFor) -> None:
+        """Carry out an effect beside an engine of this host, once it is certain that no later one was there."""
+        try:
+            effect = self._effects.decode(body.carry.effect)
+        except msgspec.DecodeError as error:
+            raise InvalidError(f"an effect that this release does not know: {error}", code=DER.PROTO) from None
+        engine = self.engine_of(body.rank)
+        async with self._fence(engine).entered("system", effect.subjects, body.carry.number, body.carry.floor):
+            if isinstance(effect, effects.PrepareShutdown):
+                await self._prepare(engine)
+            elif isinstance(effect, effects.StopEngines):
+                await engine.stop(force=effect.force)
+            elif isinstance(effect, effects.StartEngines):
+                await engine.start_and_join()
+            elif isinstance(effect, effects.EraseEngines):
+                await engine.erase()
+            else:
+                raise InvalidError(f"a server does not carry out {type(effect).__name__}")
+
+    @staticmethod
+    async def _prepare(engine: Engine) -> None:
+        try:
+            await engine.call("prepare_shutdown", b"\xc0", timeout_s=CARRY_S_MAX / 2)
+        except UnavailableError as error:
+            if error.code is not DER.UNREACH:
+                raise
+            # It does not run: there is nothing to prepare.
+
+    def _fence(self, engine: Engine) -> RankFence:
+        directory: Path = engine.settings.metadata / FENCE
+        return self._fences.setdefault(engine.settings.index, RankFence(directory))
+
+    # What other servers ask
+
+    async def server_call(self, method: str, body: bytes) -> bytes:
+        """Answer another server.
+
+        Raises:
+            InvalidError: `DER.NOSYS`: there is no such method.
+            DaosError: What the method raises.
+        """
+        answer = self._methods.get(method)
+        if answer is None:
+            raise InvalidError(f"servers do not answer {method!r}", code=DER.NOSYS)
+        return await answer(body)
+
+    async def _answer_carry(self, body: bytes) -> bytes:
+        await self._carry_here(_decode(body, CarryFor))
+        return b"\xc0"
+
+    async def _answer_status(self, body: bytes) -> bytes:
+        _decode(body, type(None))
+        status = ReplicaStatus(there=False) if self.replica is None else self.replica.status()
+        return msgspec.msgpack.encode(status)
+
+    async def _answer_add(self, body: bytes) -> bytes:
+        if self.replica is None:
+            raise self.elsewhere()
+        try:
+            await self.replica.add(_decode(body, AddReplica))
+        except NotLeaderError:
+            raise self.elsewhere() from None
+        return b"\xc0"
+
+    async def _answer_submit(self, body: bytes) -> bytes:
+        wanted = _decode(body, Submit)
+        outcome = await self.submit(wanted.command, wanted.request, timeout_s=LEADER_S_MAX)
+        return msgspec.msgpack.encode(outcome)
+
+
+def members_of(state: SystemState) -> Members:
+    """Return the system map as engines get it."""
+    entries = []
+    for member in sorted(state.members.values(), key=lambda member: member.rank):
+        control, targets = split_uri(member.uri)
+        entries.append(
+            MemberEntry(
+                rank=member.rank,
+                uri=control,
+                targets=targets,
+                state=member.state,
+                incarnation=member.incarnation,
+                domain=member.domain,
+            )
+        )
+    return Members(version=state.version, members=tuple(entries))
+
+
+def _decode(body: bytes, wanted: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(body, type=wanted)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"{wanted.__name__}: {error}") from None
+
+
+def _text(fact: object) -> str | None:
+    return fact if isinstance(fact, str) else None

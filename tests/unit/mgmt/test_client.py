@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from daos.errors import DER, DaosError, InvalidError, UnavailableError, UncertainError
+from daos.mgmt import client as client_module
+from daos.mgmt import methods
+from daos.mgmt.agent_upstream import Upstream, connect, with_port
+from daos.mgmt.client import ManagementClient, _Search
+from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.roles import Role
+from daos.model.acl import Acl
+from tests.unit.mgmt.fake_management import FakePool
+from tests.unit.mgmt.test_server import Served, run, served
+
+
+@asynccontextmanager
+async def three() -> AsyncIterator[list[Served]]:
+    """Three servers, of which the third leads; the first does not know who does, the second says the third."""
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(served()) for _ in range(3)]
+        servers[0].management.not_leading = ""
+        servers[1].management.not_leading = servers[2].address
+        yield servers
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def names(served: Served) -> list[str]:
+    return [name for name, _ in served.management.calls]
+
+
+def test_the_leader_is_found_and_kept() -> None:
+    async def test() -> None:
+        async with three() as (first, second, third):
+            # The third is not among those that the client knows.
+            async with ManagementClient([first.address, second.address], None) as client:
+                for _ in range(3):
+                    await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[1]))
+            assert (len(names(first)), len(names(second)), len(names(third))) == (1, 1, 3)
+            # Each request has its own id, and keeps it from server to server.
+            assert first.management.seen == second.management.seen == third.management.seen[:1]
+            assert len(set(third.management.seen)) == 3
+
+    run(test)
+
+
+def test_a_leader_that_moves_is_followed() -> None:
+    async def test() -> None:
+        async with three() as (first, second, third):
+            hosts = [one.address for one in (first, second, third)]
+            client = ManagementClient(hosts, None)
+            await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            third.management.not_leading = first.address
+            first.management.not_leading = None
+            await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            assert [len(names(one)) for one in (first, second, third)] == [2, 1, 2]
+            await client.close()
+
+    run(test)
+
+
+def test_while_nobody_leads_it_is_waited_until_somebody_does() -> None:
+    async def test() -> None:
+        async with served() as there:
+            there.management.not_leading = ""
+
+            async def elected() -> None:
+                if len(there.management.calls) == 3:
+                    there.management.not_leading = None
+
+            there.management.before = elected
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            assert len(there.management.calls) == 3
+            assert len(set(there.management.seen)) == 1
+
+    run(test)
+
+
+def test_nobody_leads_until_the_deadline() -> None:
+    async def test() -> None:
+        async with served() as there:
+            there.management.not_leading = ""
+            async with there.client(deadline_s=0.5) as client:
+                with pytest.raises(UnavailableError, match="no server leads the system") as error:
+                    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+                assert error.value.code is DER.NO_SERVICE
+
+    run(test)
+
+
+def test_servers_that_point_at_each_other_do_not_make_a_loop() -> None:
+    async def test() -> None:
+        async with served() as first, served() as second:
+            first.management.not_leading, second.management.not_leading = second.address, first.address
+            async with ManagementClient([first.address], None, deadline_s=0.5) as client:
+                with pytest.raises(UnavailableError, match="no server leads"):
+                    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            assert len(names(first)) < 6
+
+    run(test)
+
+
+def test_servers_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "SILENCE_S", 0.3)
+    hosts = [f"127.0.0.1:{free_port()}", "no-such-host.invalid:1"]
+
+    async def test() -> None:
+        async with ManagementClient(hosts, None) as client:
+            with pytest.raises(UnavailableError, match="unable to contact the DAOS Management Service") as error:
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            assert error.value.code is DER.UNREACH
+            assert f"the server at {hosts[0]} refused the connection" in error.value.message
+            assert hosts[1] in error.value.message
+            assert error.value.context["hosts"] == hosts
+            assert error.value.hint
+
+    started = time.monotonic()
+    run(test)
+    assert time.monotonic() - started < 20
+
+
+def test_what_is_no_server_is_told() -> None:
+    async def test() -> None:
+        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"SSH-2.0-OpenSSH_9\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+            host = f"127.0.0.1:{other.sockets[0].getsockname()[1]}"
+            async with ManagementClient([host], None, deadline_s=0.5) as client:
+                with pytest.raises(UnavailableError, match="is no daos_server"):
+                    await client.on_host(host, methods.VERSION, pb.VersionRequest())
+
+    run(test)
+
+
+@pytest.mark.parametrize("host", ["", "a", "a:", ":1", "a:x", "a:0", "a:65536"])
+def test_an_address_that_is_none(host: str) -> None:
+    async def test() -> None:
+        async with ManagementClient([host], None, deadline_s=0.2) as client:
+            with pytest.raises(UnavailableError, match="invalid address"):
+                await client.on_host(host, methods.VERSION, pb.VersionRequest())
+
+    run(test)
+
+
+def test_no_hosts() -> None:
+    with pytest.raises(InvalidError, match="no servers given"):
+        ManagementClient([], None)
+
+
+def test_a_server_that_ends_under_way_is_asked_again_with_the_same_id() -> None:
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(served())
+            second = await stack.enter_async_context(served())
+            blocked = asyncio.Event()
+
+            async def hang() -> None:
+                blocked.set()
+                await asyncio.sleep(30)
+
+            first.management.before = hang
+            async with ManagementClient([first.address, second.address], None) as client:
+                task = asyncio.create_task(client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest()))
+                await blocked.wait()
+                # Its calls are cancelled at once.
+                await first.running.stop(0)
+                await task
+            assert first.management.seen == second.management.seen
+
+    run(test)
+
+
+def test_a_change_without_an_answer_is_uncertain_a_query_is_late() -> None:
+    async def test() -> None:
+        async with served() as there:
+
+            async def hang() -> None:
+                await asyncio.sleep(30)
+
+            there.management.before = hang
+            async with there.client(deadline_s=0.3) as client:
+                with pytest.raises(UncertainError, match="was sent and not answered|time for the request is over"):
+                    await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+                with pytest.raises(DaosError) as late:
+                    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+                assert not isinstance(late.value, UncertainError)
+
+    run(test)
+
+
+def test_a_stamp_below_the_floor_is_drawn_again_for_a_request_that_was_not_sent_before() -> None:
+    async def test() -> None:
+        async with served() as there:
+            floor = 1 << 62
+
+            async def young() -> None:
+                if int(there.management.seen[-1].rpartition("/")[2]) <= floor:
+                    raise UncertainError("too old", code=DER.TX_ID_REUSED, context={"floor": floor})
+
+            there.management.before = young
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            assert there.management.seen[1].endswith(f"/{floor + 1}")
+            assert len(there.management.seen) == 2
+
+    run(test)
+
+
+def test_all_hosts_are_asked_at_once_and_each_has_its_answer() -> None:
+    async def test() -> None:
+        async with served() as first, served() as second:
+            second.server.broken = True
+            absent = f"127.0.0.1:{free_port()}"
+            async with first.client() as client:
+                hosts = [first.address, absent, second.address, first.address]
+                told = await client.on_hosts(hosts, methods.STORAGE_SCAN, pb.StorageScanRequest())
+            assert list(told) == [first.address, absent, second.address]
+            good, refused, broken = told.values()
+            assert isinstance(good, pb.StorageScanResponse)
+            assert [device.media for device in good.devices] == ["scm", "nvme", "nvme"]
+            assert isinstance(refused, UnavailableError)
+            assert isinstance(broken, UnavailableError)
+            assert broken.message == "the devices cannot be read"
+
+    run(test)
+
+
+def test_a_log_comes_in_pieces() -> None:
+    async def test() -> None:
+        async with served() as there, there.client() as client:
+            pieces = [piece async for piece in client.collect_log(there.address, pb.CollectLogRequest())]
+            assert b"".join(piece.data for piece in pieces) == b"started\nstopped\nengine\n"
+
+    run(test)
+
+
+def test_what_an_agent_asks() -> None:
+    async def test() -> None:
+        async with served() as there:
+            pool = FakePool(
+                "u" * 8,
+                "tank",
+                [0],
+                [1, 0],
+                {},
+                acl=None,
+                owner="",
+                group="",
+                services=[0, 2],
+            )
+            there.management.pools["u"] = pool
+            upstream = Upstream(ManagementClient([there.address], None, role=Role.AGENT))
+            info = await upstream.attach_info()
+            assert (info.system, [rank.rank for rank in info.ranks]) == ("daos_server", [0, 1, 2])
+            found = await upstream.find_pool("tank")
+            assert (found.uuid, found.services) == ("u" * 8, (0, 2))
+            pool.handles = 3
+            assert await upstream.evict("tank", []) == 0
+            assert pool.handles == 3
+            assert await upstream.evict("tank", ["h"]) == 3
+            pool.handles = 2
+            assert await upstream.cleanup("node1") == 2
+            await upstream.close()
+
+    run(test)
+
+
+class _Transport:
+    allow_insecure = True
+    ca_cert = cert = key = "/nowhere"
+
+
+class _Config:
+    name = "daos_server"
+    port = 10001
+    access_points = ("node1", "node2:20")
+    transport_config = _Transport()
+
+
+def test_an_agent_s_configuration() -> None:
+    client = connect(_Config())._client
+    assert client.hosts == ["node1:10001", "node2:20"]
+    assert client._role is Role.AGENT
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("a", "a:1"), ("a:2", "a:2"), ("[::1]", "[::1]:1"), ("[::1]:3", "[::1]:3"), ("10.0.0.1", "10.0.0.1:1")],
+)
+def test_ports(host: str, address: str) -> None:
+    assert with_port(host, 1) == address
+
+
+def test_rounds_of_a_search() -> None:
+    search = _Search(["a", "b"], None, 0.0)
+    assert [search.next(), search.next(), search.next()] == ["a", "b", None]
+    pauses = [search.begin_round() for _ in range(7)]
+    assert pauses[:3] == [0.1, 0.2, 0.4]
+    assert pauses[-1] == 2.0
+    known = _Search(["a", "b"], "c", 0.0)
+    assert [known.next(), known.next(), known.next(), known.next()] == ["c", "a", "b", None]
