@@ -232,7 +232,8 @@ class _Request:
             case asks.SnapshotDestroy():
                 return await self._destroy_snapshots(ask.first, ask.last)
             case asks.SnapshotRollback():
-                return await self._rollback(ask.epoch)
+                await self._rollback(ask.epoch)
+                return None
             case asks.AttributeSet() | asks.AttributeRemove() | asks.AttributeGet() | asks.AttributeList():
                 return await self._attributes(ask)
             case asks.HandlePresent():

@@ -1,4 +1,4 @@
-"""This rank's parts of pools: shards made and deleted, handles admitted and revoked, each behind its service's fence."""
+"""This rank's parts of pools: shards made and deleted, handles admitted and revoked, behind the services' fences."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Parts:
         elif isinstance(effect, effects.InstallSnapshots):
             await self.run(self.core.snapshots_set, pool, effect.container, list(effect.epochs))
 
-    async def admit(
+    async def admit(  # noqa: PLR0917 -- what an effect says, in its order
         self, pool: str, handle: str, container: str | None, rights: Permission, number: int, floor: int
     ) -> bool:
         """Admit requests by a handle; False where a later effect on it was there before: it decides.

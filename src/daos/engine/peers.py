@@ -182,7 +182,7 @@ class Ranks:
         return msgspec.convert(await here(self._parts, request), type=answer)
 
 
-async def here(parts: Parts, request: AnyPeer) -> object:  # noqa: PLR0911 -- a line for each request
+async def here(parts: Parts, request: AnyPeer) -> object:
     """Answer a request about this rank's part of a pool.
 
     Raises:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 START_S_MAX = 20.0
 """So long a new service may take until it has a leader that has created the pool; then it is asked for again."""
+POINT_AGAIN_S = 0.05
 PREFIX = "rdb-"
 _log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class PoolServices:
         clock: The process's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- made in one place
         self,
         directory: Path,
         system: str,
@@ -138,7 +139,7 @@ class PoolServices:
                     shutil.rmtree(path)
                     continue
                 # Others go on; this one is the administrator's.
-                _log.error("the service of pool %s cannot be opened: %s", pool, error.message)  # noqa: TRY400 -- a line
+                _log.error("the service of pool %s cannot be opened: %s", pool, error.message)
                 continue
             self._begin(pool, rdb)
 
@@ -150,7 +151,9 @@ class PoolServices:
         return service
 
     def _point(self) -> None:
-        """Tell the replicas where the others are."""
+        """Tell the replicas where the others are; one whose members are not told yet is looked at again."""
+        if any(not service.voters() for service in self._services.values()):
+            asyncio.get_running_loop().call_later(POINT_AGAIN_S, self._point)
         for service in self._services.values():
             wanted = {rank: member.uri for rank, member in self._members.ranks.items() if member.uri}
             for rank in service.voters():
