@@ -29,6 +29,15 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "write": Lazy("daos.cli.array_write", "Write cells of an array."),
         },
     ),
+    "cert": LazyGroup(
+        "cert",
+        "Make the certificates of a system.",
+        {
+            "init": Lazy("daos.cli.cert_init", "Make a CA, and certificates for this host."),
+            "issue": Lazy("daos.cli.cert_issue", "Issue a certificate for a host."),
+            "renew": Lazy("daos.cli.cert_renew", "Issue certificates anew that will expire."),
+        },
+    ),
     "container": LazyGroup(
         "container",
         "Work with containers, their snapshots and their attributes.",
