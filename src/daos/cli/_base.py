@@ -37,12 +37,17 @@ def _set_system(context: click.Context, _: click.Parameter, value: str | None) -
         session_of(context).system = value
 
 
+def json_option() -> click.Parameter:
+    """Return the option by which a tool prints JSON."""
+    return click.Option(
+        ["-j", "--json"], is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON object."
+    )
+
+
 def common_options() -> list[click.Parameter]:
     """Return the options that DAOS's tools take before, between and after the words of a command."""
     return [
-        click.Option(
-            ["-j", "--json"], is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON object."
-        ),
+        json_option(),
         click.Option(
             ["-S", "--system"],
             metavar="PATH",
@@ -56,11 +61,18 @@ def common_options() -> list[click.Parameter]:
 class Command(click.Command):
     """A command whose function returns a `Reply`."""
 
-    def __init__(self, name: str, callback: Callable[P, Reply], params: list[click.Parameter], text: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        callback: Callable[P, Reply],
+        params: list[click.Parameter],
+        text: str,
+        options: Callable[[], list[click.Parameter]] = common_options,
+    ) -> None:
         super().__init__(
             name,
             callback=callback,
-            params=[*params, *common_options()],
+            params=[*params, *options()],
             help=text,
             context_settings={"help_option_names": ["-h", "--help"]},
         )
@@ -71,7 +83,7 @@ class Command(click.Command):
         session = session_of(ctx)
         show(reply, session)
         if reply.error is not None:
-            click.echo(f"ERROR: daos: {reply.error}", err=True)
+            click.echo(f"ERROR: {session.tool}: {reply.error}", err=True)
             ctx.exit(1)
 
 
@@ -99,11 +111,14 @@ class LazyGroup(click.Group):
     """A group that imports a command's module when that command is run, not before."""
 
     def __init__(
-        self, name: str, text: str, lazy: Mapping[str, Lazy | LazyGroup], aliases: tuple[str, ...] = ()
+        self,
+        name: str,
+        text: str,
+        lazy: Mapping[str, Lazy | LazyGroup],
+        aliases: tuple[str, ...] = (),
+        options: Callable[[], list[click.Parameter]] = common_options,
     ) -> None:
-        super().__init__(
-            name, help=text, params=common_options(), context_settings={"help_option_names": ["-h", "--help"]}
-        )
+        super().__init__(name, help=text, params=options(), context_settings={"help_option_names": ["-h", "--help"]})
         self.lazy = lazy
         self.aliases = aliases
         self.text = text

@@ -113,32 +113,44 @@ def run(arguments: list[str], default_system: str | None) -> int:
         arguments: What follows the tool's name.
         default_system: The system of a line that names none.
     """
+    return run_tool(tool(), arguments, Session(system=default_system))
+
+
+def run_tool(group: LazyGroup, arguments: list[str], session: Session) -> int:
+    """Run a command line of a tool; return the exit status.
+
+    Args:
+        group: The tool.
+        arguments: What follows its name.
+        session: What its options say where the line does not.
+    """
     # What stands for a byte that is no UTF-8 (PEP 383), in a key that was typed or listed, is printed as that byte.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
-    session = Session(system=default_system)
     try:
-        return _run(arguments, session)
+        return _run(group, arguments, session)
     except OutputError as error:
         if sys.stdout is not None:
             # It must not complain again when Python flushes it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # A reader that had enough is told nothing.
         if not isinstance(error.error, BrokenPipeError):
-            show_error(error, as_json=False)
+            show_error(error, as_json=False, tool=session.tool)
         return 1
 
 
-def _run(arguments: list[str], session: Session) -> int:
+def _run(group: LazyGroup, arguments: list[str], session: Session) -> int:
+    name = session.tool
     try:
-        status = tool().main(arguments, prog_name="daos", standalone_mode=False, obj=session)
+        status = group.main(arguments, prog_name=name, standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as help_text:
         echo(help_text.format_message())
         return 0
     except click.Abort:
-        show_error(click.ClickException("interrupted"), as_json=session.json)
+        show_error(click.ClickException("interrupted"), as_json=session.json, tool=name)
     except (click.ClickException, DaosError, OSError) as error:
-        show_error(error, as_json=session.json or _asked_for_json(arguments))
+        as_json = session.json or _asked_for_json(arguments)
+        show_error(error, as_json=as_json, tool=name, failing=session.failing)
     else:
         return 1 if status else 0
     return 1
@@ -152,10 +164,17 @@ def _asked_for_json(arguments: list[str]) -> bool:
 
 def main() -> None:
     """Run the command line of this process, and end it."""
-    # A descriptor that is closed would be given to the next file that is opened, such as one that a command line names.
+    keep_standard_descriptors()
+    sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM")))
+
+
+def keep_standard_descriptors() -> None:
+    """Open those of the first three descriptors that are closed.
+
+    They would be given to the next files that are opened, such as one that a command line names.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM")))

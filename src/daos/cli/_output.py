@@ -34,10 +34,14 @@ class Session:
     Attributes:
         json: Print the envelope instead of text.
         system: The directory of the system.
+        tool: The tool's name.
+        failing: What was being done, for the line on standard error: `pool query failed`; empty for nothing.
     """
 
     json: bool = False
     system: str | None = None
+    tool: str = "daos"
+    failing: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,14 @@ class Reply:
         response: Makes the JSON response; None for none.
         raw: Pieces to print as they are in the place of text, made while they are printed.
         error: Set where the command has something to say and failed all the same.
+        status: The JSON status of that error.
     """
 
     lines: Iterable[str] = ()
     response: Callable[[], object] = field(default=lambda: None)
     raw: Iterable[bytes] = ()
     error: str | None = None
+    status: int = STATUS_GENERIC
 
 
 def envelope(response: object, error: str | None, status: int) -> str:
@@ -75,7 +81,7 @@ class OutputError(Exception):
 def show(reply: Reply, session: Session) -> None:
     """Print a command's reply."""
     if session.json:
-        echo(envelope(reply.response(), reply.error, STATUS_GENERIC if reply.error else 0))
+        echo(envelope(reply.response(), reply.error, reply.status if reply.error else 0))
         return
     for piece in reply.raw:
         echo(piece, nl=False)
@@ -103,14 +109,14 @@ def error_text(error: Exception) -> tuple[str, int]:
     return str(error) or type(error).__name__, STATUS_GENERIC
 
 
-def hint_of(error: Exception) -> str | None:
+def hint_of(error: Exception, tool: str = "daos") -> str | None:
     """Return what to do about an error."""
     if isinstance(error, DaosError):
         return error.hint
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         return f"{error.ctx.command_path} -h lists them; a word that begins with - goes behind --"
     if isinstance(error, click.UsageError):
-        return f"{error.ctx.command_path if error.ctx else 'daos'} -h tells what it takes"
+        return f"{error.ctx.command_path if error.ctx else tool} -h tells what it takes"
     if isinstance(error, OutputError):
         error = error.error
     return OS_HINTS.get(error.errno or 0) if isinstance(error, OSError) else None
@@ -127,13 +133,20 @@ def usage_text(error: click.ClickException) -> str:
     return error.format_message()
 
 
-def show_error(error: Exception, *, as_json: bool) -> None:
-    """Print an error: the envelope on standard output if asked for, the line on standard error always."""
+def show_error(error: Exception, *, as_json: bool, tool: str = "daos", failing: str = "") -> None:
+    """Print an error: the envelope on standard output if asked for, the line on standard error always.
+
+    Args:
+        error: The error.
+        as_json: Whether the envelope is asked for.
+        tool: The tool's name.
+        failing: What was being done, which the line begins with.
+    """
     text, status = error_text(error)
     if as_json:
         echo(envelope(None, text, status))
-    click.echo(f"ERROR: daos: {text}", err=True)
-    hint = hint_of(error)
+    click.echo(f"ERROR: {tool}: {failing + ': ' if failing else ''}{text}", err=True)
+    hint = hint_of(error, tool)
     if hint:
         click.echo(f"hint: {hint}", err=True)
 

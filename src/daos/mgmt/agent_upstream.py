@@ -13,29 +13,30 @@ from daos.mgmt.roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 AGENT_DEADLINE_S = 60.0
 """For a request: a client waits for its agent's answer."""
 
 
 class Transport(Protocol):
-    """`transport_config` of the agent's configuration."""
+    """`transport_config` of a configuration: certificates, unless it is insecure."""
 
     @property
     def allow_insecure(self) -> bool:
         """Without TLS."""
 
     @property
-    def ca_cert(self) -> str:
-        """Path of the certificates of those who sign."""
+    def ca_cert(self) -> Path:
+        """Certificates of those who sign."""
 
     @property
-    def cert(self) -> str:
-        """Path of the agent's certificate."""
+    def cert(self) -> Path:
+        """The agent's certificate."""
 
     @property
-    def key(self) -> str:
-        """Path of its key."""
+    def key(self) -> Path:
+        """Its key."""
 
 
 class AgentConfig(Protocol):
@@ -46,12 +47,8 @@ class AgentConfig(Protocol):
         """The system."""
 
     @property
-    def access_points(self) -> Sequence[str]:
-        """Servers, `host:port` or `host`."""
-
-    @property
-    def port(self) -> int:
-        """Of servers that are given without one."""
+    def replicas(self) -> Sequence[object]:
+        """Servers that may lead; as text `host:port`."""
 
     @property
     def transport_config(self) -> Transport:
@@ -132,12 +129,6 @@ def connect(config: AgentConfig) -> Upstream:
     """
     transport = config.transport_config
     identity = None if transport.allow_insecure else IdentityFiles(transport.ca_cert, transport.cert, transport.key)
-    hosts = [with_port(host, config.port) for host in config.access_points]
+    hosts = [str(host) for host in config.replicas]
     client = ManagementClient(hosts, identity, deadline_s=AGENT_DEADLINE_S, system=config.name, role=Role.AGENT)
     return Upstream(client)
-
-
-def with_port(host: str, port: int) -> str:
-    """Return an address with a port: its own, or the given one."""
-    bare = host.startswith("[") and host.endswith("]")
-    return host if ":" in host and not bare and host.rpartition(":")[2].isdecimal() else f"{host}:{port}"

@@ -38,10 +38,13 @@ class IdentityFiles:
     Args:
         ca: Path of the certificates of those who sign.
         certificate: Path of the certificate.
-        key: Path of its key.
+        key: Path of its key, which others than its owner and group may not read, and nobody but its owner write.
+
+    Raises:
+        AccessError: `DER.NO_CERT`: one of them cannot be read; `DER.BAD_CERT`: the key is open to others.
     """
 
-    def __init__(self, ca: str, certificate: str, key: str) -> None:
+    def __init__(self, ca: str | Path, certificate: str | Path, key: str | Path) -> None:
         self._paths = (Path(ca), Path(certificate), Path(key))
         self._lock = threading.Lock()  # gRPC asks from threads of its own
         self._seen = self._stamps()
@@ -65,6 +68,12 @@ class IdentityFiles:
             stats = [path.stat() for path in self._paths]
         except OSError as error:
             raise _unreadable(error) from None
+        if stats[2].st_mode & _KEY_MODE_NOT:
+            raise AccessError(
+                f"the key {self._paths[2]} has the mode {stats[2].st_mode & 0o777:04o}: others may use it",
+                code=DER.BAD_CERT,
+                hint=f"chmod 0400 {self._paths[2]}",
+            )
         return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
 
     def _read(self) -> Identity:
@@ -78,6 +87,7 @@ class IdentityFiles:
         return Identity(*contents)
 
 
+_KEY_MODE_NOT = 0o037
 _PEM_BYTES_MAX = 1 << 20
 """Of a file: some hundred certificates."""
 

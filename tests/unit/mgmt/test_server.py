@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -309,25 +310,29 @@ def test_hosts_of_peers() -> None:
     assert host_of("unix:/x") == "unix:/x"
 
 
-def test_files_are_read_again_when_they_change(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
-    names = [folder / name for name in ("ca", "crt", "key")]
+def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("ca", "crt", "key")]
 
     def write(identity: Identity) -> None:
         for path, content in zip(names, (identity.ca, identity.certificate, identity.key), strict=True):
             path.write_bytes(content)
+            path.chmod(0o600)
 
     with pytest.raises(AccessError, match="No such file") as missing:
-        IdentityFiles(*map(str, names))
+        IdentityFiles(*names)
     assert missing.value.code is DER.NO_CERT
     write(ADMIN)
-    files = IdentityFiles(*map(str, names))
+    files = IdentityFiles(*names)
     assert files() == ADMIN
     write(SERVER)
     assert files() == SERVER
     names[2].unlink()
     assert files() == SERVER
     names[2].write_bytes(b"new")
+    assert files() == SERVER, "a key that others may read is not taken"
+    names[2].chmod(0o440)
     assert files().key == b"new"
+    names[2].chmod(0o444)
+    with pytest.raises(AccessError, match="has the mode 0444: others may use it") as loose:
+        IdentityFiles(*names)
+    assert loose.value.hint == f"chmod 0400 {names[2]}"
