@@ -3,7 +3,9 @@
 from daos.local.channel import Channel, Listener, Method, connect, listen
 from daos.local.messages import (
     Carry,
+    EnginePool,
     Event,
+    LogMasks,
     MemberEntry,
     Members,
     Placed,
@@ -21,9 +23,11 @@ __all__ = [
     "Carry",
     "Channel",
     "EngineOptions",
+    "EnginePool",
     "EngineTier",
     "Event",
     "Listener",
+    "LogMasks",
     "MemberEntry",
     "Members",
     "Method",

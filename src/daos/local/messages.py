@@ -130,6 +130,34 @@ class Space(Message, frozen=True, kw_only=True):
     free: tuple[tuple[int, ...], ...]
 
 
+class EnginePool(Message, frozen=True, kw_only=True):
+    """A pool of which an engine has shards; the answer to `pools` is a list of these.
+
+    Attributes:
+        uuid: The pool's.
+        targets: Indexes of the targets that have a shard.
+        tiers: Bytes of it on each tier of the engine.
+    """
+
+    uuid: str
+    targets: tuple[int, ...]
+    tiers: tuple[int, ...]
+
+
+class LogMasks(Message, frozen=True, kw_only=True):
+    """Method `log_masks`, of the server: what an engine logs from now on. Empty for what its options say.
+
+    Attributes:
+        masks: Such as `ERR,mgmt=DEBUG`.
+        streams: Debug streams.
+        subsystems: Of which parts.
+    """
+
+    masks: str = ""
+    streams: str = ""
+    subsystems: str = ""
+
+
 class TierSpace(Message, frozen=True, kw_only=True):
     """A tier of a pool, over some targets.
 

@@ -78,7 +78,7 @@ class Engine:
         settings: What it is to be.
         server: Of its server.
         owner: Its server.
-        command: By which it is started.
+        command: By which it is started; None for `daos_engine`.
         clock: Seconds, for the rate of restarts.
     """
 
@@ -88,7 +88,7 @@ class Engine:
         server: ServerSettings,
         owner: Owner,
         *,
-        command: Sequence[str] = COMMAND,
+        command: Sequence[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
@@ -100,7 +100,8 @@ class Engine:
         self.starts = 0
         self.started_at = 0.0
         self.pid = 0
-        self._server, self._owner, self._command, self._clock = server, owner, tuple(command), clock
+        self._server, self._owner, self._clock = server, owner, clock
+        self._command = tuple(command or COMMAND)
         self._process: asyncio.subprocess.Process | None = None
         self._running: asyncio.Task[None] | None = None
         self._joining: asyncio.Task[None] | None = None

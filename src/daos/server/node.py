@@ -24,7 +24,7 @@ from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Me
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
 from daos.server import storage
-from daos.server.engines import COMMAND, Engine, EngineState, split_uri
+from daos.server.engines import Engine, EngineState, split_uri
 from daos.server.events import Events
 from daos.server.peers import Peers
 from daos.server.replica import AddReplica, ReplicaStatus, SystemHost, SystemReplica
@@ -80,7 +80,7 @@ class Server:
     Args:
         settings: What it is to be.
         peers: The way to others.
-        command: By which engines are started.
+        command: By which engines are started; None for `daos_engine`.
         clock: Of its stamps.
         syslog: Whether events go to syslog.
     """
@@ -90,7 +90,7 @@ class Server:
         settings: ServerSettings,
         peers: Peers,
         *,
-        command: Sequence[str] = COMMAND,
+        command: Sequence[str] | None = None,
         clock: Clock | None = None,
         syslog: bool = True,
     ) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 import grpc.aio
-import msgspec
 
-from daos.errors import DER, AccessError, DaosError, InternalError, UnavailableError, UncertainError, error_from_der
-from daos.local.channel import FRAME_BYTES_MAX
+from daos.errors import DER, AccessError, DaosError, InternalError, UnavailableError, UncertainError
 from daos.mgmt.proto import daos_mgmt_pb2 as messages
-from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerAsyncStub, ServerStub
+from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerStub
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in
 
 CHANNELS_MAX = 1024
 """Connections that are kept; those not used for the longest time are closed first."""
-MESSAGE_BYTES_MAX = FRAME_BYTES_MAX + (1 << 16)
 _OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -28,6 +26,9 @@ _OPTIONS = (
 )
 _NOT_SENT = ("failed to connect", "connection refused", "name resolution", "no route")
 
+
+if TYPE_CHECKING:
+    from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerAsyncStub
 
 A = TypeVar("A")
 
@@ -61,7 +62,7 @@ class GrpcPeers:
 
     def __init__(self, credentials: Callable[[], grpc.ChannelCredentials] | None, *, system: str) -> None:
         self._credentials = credentials
-        self._metadata = (("daos-system", system), ("daos-role", "server"))
+        self._metadata = ((SYSTEM_KEY, system), (ROLE_KEY, "server"))
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
 
     async def server_call(self, address: str, method: str, body: bytes, *, timeout_s: float) -> bytes:
@@ -105,15 +106,9 @@ class GrpcPeers:
 
 def error_of(error: grpc.aio.AioRpcError, address: str) -> DaosError:
     """Return what a failed call says: the other end's error, or what became of the connection."""
-    for name, value in error.trailing_metadata() or ():
-        if name == "daos-error-bin":
-            try:
-                code, message, hint, context = msgspec.msgpack.decode(
-                    value if isinstance(value, bytes) else b"", type=tuple[int, str, str | None, dict[str, str | int]]
-                )
-            except msgspec.DecodeError:
-                break
-            return error_from_der(code, message, hint, context)
+    told = error_in(error.trailing_metadata())
+    if told is not None:
+        return told
     details = error.details() or ""
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return UncertainError(f"{address} did not answer in time", code=DER.NOREPLY)

@@ -1,0 +1,1 @@
+"""The commands of `daos_server`."""
