@@ -7,6 +7,7 @@ use crate::link::Link;
 use crate::service::Service;
 use crate::serving::Identity;
 use crate::socket::{Clock, Listener, SocketLink, SocketServer, Stream};
+use crate::tls::Tls;
 use crate::transport::{Listening, Transport};
 use daos_types::Der;
 use std::io::{self, IoSlice, Read, Write};
@@ -15,9 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The provider of TCP. Addresses are `ip:port`; names are for who knows them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tcp {
     time: Clock,
+    client: Option<Arc<Tls>>,
+    server: Option<Arc<Tls>>,
+}
+
+impl Tcp {
+    /// The same under TLS: of a client's certificates its connections, of a server's those that it serves. Who does both gives both.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        let end = if tls.is_server() { &mut self.server } else { &mut self.client };
+        *end = Some(tls);
+        self
+    }
 }
 
 fn parse(address: &str) -> Result<SocketAddr> {
@@ -38,7 +51,11 @@ impl Transport for Tcp {
         // An empty time is refused by the system with a word about arguments.
         let stream =
             TcpStream::connect_timeout(&to, timeout.max(Duration::from_micros(1))).map_err(broken)?;
-        Ok(Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?))
+        let link = Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?);
+        match &self.client {
+            Some(tls) => tls.connect(link),
+            None => Ok(link),
+        }
     }
 
     fn listen(
@@ -56,7 +73,8 @@ impl Transport for Tcp {
         let listener = TcpListener::bind(at).map_err(broken)?;
         listener.set_nonblocking(true).map_err(broken)?;
         let address = listener.local_addr().map_err(broken)?.to_string();
-        SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?.start(address)
+        let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
+        server.with_tls(self.server.clone()).start(address)
     }
 
     fn now(&self) -> Moment {
