@@ -31,6 +31,15 @@ impl Tcp {
         *end = Some(tls);
         self
     }
+
+    /// What one end needs. Who has certificates for one end alone does not do without them at the other, by mistake.
+    fn needed<'t>(&self, tls: Option<&'t Arc<Tls>>, what: &str) -> Result<Option<&'t Arc<Tls>>> {
+        if tls.is_none() && (self.client.is_some() || self.server.is_some()) {
+            let message = format!("there are certificates, but none to {what} with");
+            return Err(NetError::before(Der::NoCert, message).hint("configure those of both ends"));
+        }
+        Ok(tls)
+    }
 }
 
 fn parse(address: &str) -> Result<SocketAddr> {
@@ -44,6 +53,7 @@ fn parse(address: &str) -> Result<SocketAddr> {
 impl Transport for Tcp {
     fn connect(&self, address: &str, timeout: Duration) -> Result<Box<dyn Link>> {
         let to = parse(address)?;
+        let tls = self.needed(self.client.as_ref(), "connect")?;
         let broken = |error: io::Error| {
             NetError::broken(&format!("connecting to {address}"), &error)
                 .hint("check that the server runs and is reached")
@@ -52,7 +62,7 @@ impl Transport for Tcp {
         let stream =
             TcpStream::connect_timeout(&to, timeout.max(Duration::from_micros(1))).map_err(broken)?;
         let link = Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?);
-        match &self.client {
+        match tls {
             Some(tls) => tls.connect(link),
             None => Ok(link),
         }
@@ -66,6 +76,7 @@ impl Transport for Tcp {
         service: Box<dyn Service>,
     ) -> Result<Box<dyn Listening>> {
         let at = parse(address)?;
+        let tls = self.needed(self.server.as_ref(), "serve")?;
         let broken = |error: io::Error| {
             let error = NetError::broken(&format!("listening at {address}"), &error);
             error.hint("use another port, or stop what listens there")
@@ -74,7 +85,7 @@ impl Transport for Tcp {
         listener.set_nonblocking(true).map_err(broken)?;
         let address = listener.local_addr().map_err(broken)?.to_string();
         let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
-        server.with_tls(self.server.clone()).start(address)
+        server.with_tls(tls.cloned()).start(address)
     }
 
     fn now(&self) -> Moment {

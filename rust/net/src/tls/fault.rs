@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Refused { der: Der, why: String, hint: &'static str },
     /// It does not speak TLS.
     NoTls { what: &'static str },
+    /// It is a client of ours that was given no certificates.
+    PlainClient,
     /// It ended the connection before that was agreed on.
     Ended,
     /// The connection was cut: what came last may not be all there was.
@@ -53,7 +55,7 @@ impl Fault {
             Self::Certificate { .. } => Der::BadCert,
             Self::Role { .. } => Der::NoPerm,
             Self::Refused { der, .. } => *der,
-            Self::NoTls { .. } => Der::Proto,
+            Self::NoTls { .. } | Self::PlainClient => Der::Proto,
             Self::Ended | Self::Cut => Der::Unreach,
             Self::Broken { .. } => Der::Csum,
         }
@@ -63,7 +65,7 @@ impl Fault {
         match self {
             Self::Certificate { hint, .. } | Self::Refused { hint, .. } => hint,
             Self::Role { .. } => "check the address, and which certificate was given to what runs there",
-            Self::NoTls { .. } => {
+            Self::NoTls { .. } | Self::PlainClient => {
                 "check address and port, and that both ends are configured with or without certificates"
             }
             Self::Ended => "it may be one without certificates, or have stopped: see its log",
@@ -151,6 +153,7 @@ impl fmt::Display for Fault {
             }
             Self::Refused { why, .. } => write!(f, "the peer refused the connection: {why}"),
             Self::NoTls { what } => write!(f, "the {what} does not speak TLS"),
+            Self::PlainClient => f.write_str("the client does not speak TLS"),
             Self::Ended => f.write_str("the server ended the connection before TLS was agreed on"),
             Self::Cut => f.write_str("the connection was cut"),
             Self::Broken { why } => write!(f, "what came is not what was sent: {why}"),
@@ -167,7 +170,7 @@ impl From<Fault> for io::Error {
             Fault::Role { .. } | Fault::Certificate { .. } | Fault::Refused { .. } => {
                 io::ErrorKind::PermissionDenied
             }
-            Fault::NoTls { .. } | Fault::Broken { .. } => io::ErrorKind::InvalidData,
+            Fault::NoTls { .. } | Fault::PlainClient | Fault::Broken { .. } => io::ErrorKind::InvalidData,
         };
         Self::new(kind, fault)
     }

@@ -138,10 +138,9 @@ impl TlsLink {
 
     /// It is over: the other end is told why, as far as there is a word for it.
     fn fail(&self, state: &mut State, fault: Fault) -> io::Error {
-        let plain = self.is_server && matches!(fault, Fault::NoTls { .. });
         state.fault = Some(fault.clone());
         // Where the other end is not reached any more, it is over as well.
-        if plain {
+        if fault == Fault::PlainClient {
             let _ = self.below.write(&[IoSlice::new(&to_a_plain_client())]);
         } else {
             let _ = self.hand_on(state);
@@ -166,7 +165,7 @@ impl TlsLink {
             Ok(len) => {
                 state.stage.end = len;
                 if self.is_server && !state.begun && state.stage.there().first() == Some(&FRAME_BEGINS) {
-                    return Err(self.fail(state, Fault::NoTls { what: "client" }));
+                    return Err(self.fail(state, Fault::PlainClient));
                 }
                 state.begun = true;
                 Ok(Came::Bytes)

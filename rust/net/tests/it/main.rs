@@ -4,6 +4,8 @@
 mod certs;
 mod conformance;
 mod faults;
+mod figures;
+mod tls;
 
 use daos_net::frame::{Hello, SessionId};
 use daos_net::mem::{Faults, Mem};
