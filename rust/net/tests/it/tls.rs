@@ -429,7 +429,7 @@ fn what_is_changed_on_the_way_ends_the_connection() {
             }
             vec![record]
         });
-        if nth % 2 == 0 { (flip, pass()) } else { (pass(), flip) }
+        if nth.is_multiple_of(2) { (flip, pass()) } else { (pass(), flip) }
     };
     let proxy = Proxy::before(&server.address(), ways);
     thread::scope(|scope| {
