@@ -38,8 +38,9 @@ struct State {
     fault: Option<Fault>,
     /// Its first bytes were looked at.
     begun: bool,
-    /// Nothing more will be written; told when all before has gone.
+    /// Nothing more will be written; that is said when all before has gone.
     finishing: bool,
+    said_end: bool,
     peer: Peer,
 }
 
@@ -114,6 +115,7 @@ impl TlsLink {
             fault: None,
             begun: false,
             finishing: false,
+            said_end: false,
             peer: Peer::Plain,
         };
         Self { below, is_server, state: Mutex::new(state) }
@@ -121,7 +123,20 @@ impl TlsLink {
 
     /// Hands records on as far as there is room; whether all went.
     fn hand_on(&self, state: &mut State) -> io::Result<bool> {
-        while state.tls.wants_write() {
+        loop {
+            if !state.tls.wants_write() {
+                // What is to be said first goes behind the handshake.
+                if !state.finishing || state.tls.is_handshaking() {
+                    return Ok(true);
+                }
+                if !std::mem::replace(&mut state.said_end, true) {
+                    state.tls.send_close_notify();
+                    continue;
+                }
+                state.finishing = false;
+                self.below.finish();
+                return Ok(true);
+            }
             match state.tls.write_tls(&mut Below(&*self.below)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
@@ -130,10 +145,6 @@ impl TlsLink {
                 Err(error) => return Err(error),
             }
         }
-        if std::mem::take(&mut state.finishing) {
-            self.below.finish();
-        }
-        Ok(true)
     }
 
     /// It is over: the other end is told why, as far as there is a word for it.
@@ -151,11 +162,8 @@ impl TlsLink {
     /// Reads once below; what came is looked at by [`TlsLink::digest`].
     fn draw(&self, state: &mut State) -> io::Result<Came> {
         let handshaking = state.tls.is_handshaking();
-        if state.tls.wants_write() {
-            // Answers of the handshake, and of keys that are changed.
-            // Where they do not go, what came is read all the same: it may say why.
-            let _ = self.hand_on(state);
-        }
+        // Answers of the handshake, and of keys that are changed. Where they do not go, what came is read all the same: it may say why.
+        let _ = self.hand_on(state);
         match self.below.read(state.stage.room()) {
             Ok(0) if handshaking => Err(self.fail(state, Fault::Ended)),
             Ok(0) => {
@@ -338,7 +346,6 @@ impl Link for TlsLink {
             self.below.finish();
             return;
         }
-        state.tls.send_close_notify();
         state.finishing = true;
         // What does not go now goes with the next flush.
         let _ = self.hand_on(&mut state);
@@ -352,6 +359,7 @@ impl Link for TlsLink {
         let mut state = self.state.lock();
         if state.fault.is_none() {
             // As far as there is room: the other end would take it for a cut otherwise.
+            state.said_end = true;
             state.tls.send_close_notify();
             let _ = self.hand_on(&mut state);
         }
