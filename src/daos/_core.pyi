@@ -101,6 +101,7 @@ class Embedded:
         access: int,
         durability: int,
         timeout_s: float,
+        ca: str | None = None,
     ) -> Embedded:
         """Reach a pool of a served system by its service; nothing is asked yet. Then `pool_open` opens it, by its UUID.
 
@@ -113,6 +114,7 @@ class Embedded:
             access: How pool and containers are asked for: 1 to read, 2 to read and write, 4 for oneself.
             durability: As `open`, of changes by this client.
             timeout_s: How long a call may take; until then it is tried again where nobody answers.
+            ca: Path of the CA's certificate, by which engines are known; None for no protection at all.
 
         Raises:
             NotFoundError: No replica is known.
@@ -149,6 +151,7 @@ class Engine:
         size: int | None = None,
         cache_bytes: int | None = None,
         memtable_bytes: int | None = None,
+        tls: tuple[str, str, str] | None = None,
     ) -> Engine:
         """Open a system, or make it, and serve it at `listen`, `ip:port`; its targets follow, port by port, if not 0.
 
@@ -166,6 +169,7 @@ class Engine:
             size: As `Embedded.open`, also what follows.
             cache_bytes: Bytes of memory for pages of its indexes.
             memtable_bytes: Bytes of a memtable.
+            tls: Paths of the CA's certificate, of the server's own, and of its key; None for no protection at all.
 
         Raises:
             DaosError: As `Embedded.open`; `DER.ADDRNOTAVAIL` and its like where nothing can listen there.
@@ -222,7 +226,8 @@ class Engine:
 class Messenger:
     """What asks the hosts of other engines. Threads may share it."""
 
-    def __new__(cls, *, system: str) -> Messenger: ...
+    def __new__(cls, *, system: str, tls: tuple[str, str, str] | None = None) -> Messenger:
+        """Make one of an engine of a system, with its certificate, as `Engine.start`."""
     def ask(self, rank: int, address: str, body: bytes, *, timeout_s: float) -> bytes:
         """Return what the engine of a rank answers; the GIL is released meanwhile.
 
@@ -381,6 +386,7 @@ class Rdb:
         system: str,
         tick_ms: int = 100,
         engine: Engine | None = None,
+        tls: tuple[str, str, str] | None = None,
     ) -> Rdb:
         """Make a replica of a new group; durable at return.
 
@@ -393,6 +399,7 @@ class Rdb:
             listen: `ip:port`, to be reached by the others.
             system: The system's name, 1 to 15 characters.
             engine: By whose control endpoint it is reached, in the place of `listen`; also what follows.
+            tls: As `Engine.start`.
             tick_ms: Elections come after 10 to 20 of these, heartbeats after 2; the same at all replicas.
 
         Raises:
@@ -411,6 +418,7 @@ class Rdb:
         system: str,
         tick_ms: int = 100,
         engine: Engine | None = None,
+        tls: tuple[str, str, str] | None = None,
     ) -> Rdb:
         """Make a replica that is told everything once the leader has added it; durable at return.
 
@@ -421,13 +429,23 @@ class Rdb:
             generation: 1 for a rank without an earlier replica; one more each time that its storage was lost.
             listen: `ip:port`.
             system: The system's name.
+            engine: As `create`.
+            tls: As `create`.
             tick_ms: As at the others.
 
         Raises:
             ExistsError: There is a replica in the directory.
         """
     @staticmethod
-    def open(path: str, *, group: bytes, listen: str, system: str, engine: Engine | None = None) -> Rdb:
+    def open(
+        path: str,
+        *,
+        group: bytes,
+        listen: str,
+        system: str,
+        engine: Engine | None = None,
+        tls: tuple[str, str, str] | None = None,
+    ) -> Rdb:
         """Open the replica of a directory.
 
         Raises:

@@ -7,7 +7,9 @@ use crate::message::Message;
 use crate::node::{Mailbox, Peers};
 use daos_locks::{Condvar, Mutex};
 use daos_net::frame::{Hello, Refusal};
-use daos_net::{Answer, Call, Endpoint, Incoming, Limits, Moment, Replies, Reply, Service, Transport};
+use daos_net::{
+    Answer, Call, Endpoint, Incoming, Limits, Moment, Peer, Replies, Reply, Role, Service, Transport,
+};
 use daos_types::{Der, Rank};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -163,10 +165,12 @@ impl Mailboxes {
 }
 
 fn receive(request: &Incoming, replies: &Replies, deliver: impl Fn(GroupId, Message)) {
-    let Incoming { ticket, opcode, body, payloads, map_version, .. } = request;
+    let Incoming { ticket, opcode, body, payloads, map_version, peer, .. } = request;
     let refuse = |der, why: &str| Answer::Refused(Refusal::before(der, why));
     let answer = if *opcode != OPCODE || !payloads.is_empty() {
         refuse(Der::Unreg, "only messages between replicas are taken here")
+    } else if !matches!(peer, Peer::Plain) && peer.role() != Some(Role::Server) {
+        refuse(Der::NoPerm, "only servers are replicas, with their certificate")
     } else if let Some(messages) = decode(body) {
         for (group, message) in messages {
             deliver(group, message);

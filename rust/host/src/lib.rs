@@ -12,6 +12,7 @@ mod workers;
 
 pub use attach::open_shared;
 pub use connect::{connect_service, connect_tcp};
+pub use daos_wire::SERVED;
 pub use handles::{Granted, Handles, Rights};
 pub use host::{Host, HostOptions};
 pub use messenger::{Messenger, Question, Questions};

@@ -2,6 +2,7 @@
 
 use crate::errors::OrRaise;
 use crate::pool::Pool;
+use crate::tls::of_client;
 use daos_client::{Result, ServiceOptions, SystemService};
 use daos_embed::{Options, System, parse_uuid, random_id};
 use daos_host::{connect_service, connect_tcp, open_shared};
@@ -9,7 +10,7 @@ use daos_types::Durability;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl Embedded {
     /// A pool of a served system, by its service: to be opened by its UUID.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (pool, *, system, engines, replicas, credential, access, durability, timeout_s))]
+    #[pyo3(signature = (pool, *, system, engines, replicas, credential, access, durability, timeout_s, ca = None))]
     fn connect_service(
         py: Python<'_>,
         pool: &str,
@@ -81,14 +82,16 @@ impl Embedded {
         access: u8,
         durability: u8,
         timeout_s: f64,
+        ca: Option<PathBuf>,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
         let timeout = Duration::try_from_secs_f64(timeout_s)
             .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
         let connect = || -> Result<Arc<dyn SystemService>> {
+            let transport = of_client(ca)?;
             let pool = parse_uuid(pool)?;
             let options = ServiceOptions { pool, engines, replicas, credential, access, draw: random_id };
-            Ok(connect_service(system, options, durability, timeout)?)
+            Ok(connect_service(system, options, transport, durability, timeout)?)
         };
         Ok(Self { system: py.detach(connect).or_raise(py)? })
     }

@@ -2,14 +2,14 @@
 
 use crate::embedded::durability_of;
 use crate::errors::OrRaise;
+use crate::tls::{Paths, of_server};
 use daos_client::{ContainerService, Error, Result, SystemService};
 #[cfg(feature = "server")]
 use daos_consensus::{Mailboxes, OPCODE};
 use daos_embed::{ContainerPart, Options, System, parse_uuid};
-use daos_host::{Host, HostOptions, Outside, Questions, Rights};
+use daos_host::{Host, HostOptions, Outside, Questions, Rights, SERVED};
 use daos_net::frame::Refusal;
-use daos_net::tcp::Tcp;
-use daos_net::{Answer, Incoming, Limits, Replies};
+use daos_net::{Answer, Incoming, Limits, Peer, Replies, Role};
 use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -41,6 +41,12 @@ struct Sorter {
 
 impl Outside for Sorter {
     fn request(&self, request: Incoming, replies: &Replies) {
+        // Without certificates anybody may say that he is an engine: then nobody else is on that network.
+        let of_engine = matches!(request.peer, Peer::Plain) || request.peer.role() == Some(Role::Server);
+        if request.opcode != SERVED && !of_engine {
+            let why = "only engines and servers ask this, with their certificate";
+            return replies.send(request.ticket, Answer::Refused(Refusal::before(Der::NoPerm, why)));
+        }
         #[cfg(feature = "server")]
         if request.opcode == OPCODE {
             return self.mailboxes.receive(&request, replies);
@@ -86,7 +92,7 @@ impl Engine {
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
     #[pyo3(signature = (
         path, *, create, targets, durability, listen, system, rank, incarnation, served = false, size = None,
-        cache_bytes = None, memtable_bytes = None
+        cache_bytes = None, memtable_bytes = None, tls = None
     ))]
     fn start(
         py: Python<'_>,
@@ -102,6 +108,7 @@ impl Engine {
         size: Option<u64>,
         cache_bytes: Option<usize>,
         memtable_bytes: Option<usize>,
+        tls: Option<Paths>,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
         let options =
@@ -114,6 +121,7 @@ impl Engine {
             })
             .or_raise(py)?;
         let start = || -> Result<Self> {
+            let transport = of_server(tls.as_ref())?;
             let opened = match path {
                 ":memory:" => System::in_memory(&options)?,
                 path => System::open(Path::new(path), &options)?,
@@ -132,10 +140,9 @@ impl Engine {
                 })
             });
             let host = Host::with(service, options, outside);
-            let tcp = Tcp::default();
             // Targets first: whoever reaches the control endpoint is told of them.
-            host.listen_targets(&tcp, |index| target_address(at.ip(), at.port(), index))?;
-            let address = host.listen(&tcp, listen)?;
+            host.listen_targets(&*transport, |index| target_address(at.ip(), at.port(), index))?;
+            let address = host.listen(&*transport, listen)?;
             Ok(Self {
                 system: opened,
                 host: Mutex::new(Some(host)),
@@ -315,10 +322,12 @@ pub(crate) struct Messenger(daos_host::Messenger);
 #[pymethods]
 impl Messenger {
     /// One of an engine of a system.
+    #[allow(clippy::needless_pass_by_value, reason = "Python hands it over")]
     #[new]
-    #[pyo3(signature = (*, system))]
-    fn new(system: &str) -> Self {
-        Self(daos_host::Messenger::new(Arc::new(Tcp::default()), system))
+    #[pyo3(signature = (*, system, tls = None))]
+    fn new(py: Python<'_>, system: &str, tls: Option<Paths>) -> PyResult<Self> {
+        let transport = of_server(tls.as_ref()).or_raise(py)?;
+        Ok(Self(daos_host::Messenger::new(transport, system)))
     }
 
     /// What the engine of a rank answers.

@@ -19,6 +19,7 @@ mod object;
 mod pool;
 #[cfg(feature = "server")]
 mod rdb;
+mod tls;
 mod transaction;
 
 use pyo3::prelude::*;

@@ -2,12 +2,12 @@
 
 use crate::engine::Engine;
 use crate::errors::raised;
+use crate::tls::{Paths, of_server};
 use daos_client::Error;
 use daos_consensus::{
     Answer, Change, ConsensusError, GroupId, Listen, Members, Output, Place, ReplicaId, Saved, Told,
     replica_id,
 };
-use daos_net::tcp::Tcp;
 use daos_types::{Der, Rank};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -63,12 +63,19 @@ fn first(rank: u32, replicas: &[u32], state: &[u8], tick_ms: u32) -> Result<Save
 }
 
 /// A replica that is reached through an engine of this process has no address of its own.
-fn joined(address: String, system: String, engine: Option<&Engine>) -> Listen {
+fn joined(
+    py: Python<'_>,
+    address: String,
+    system: String,
+    engine: Option<&Engine>,
+    tls: Option<&Paths>,
+) -> PyResult<Listen> {
     let place = match engine {
         Some(engine) => Place::Shared(Arc::clone(&engine.mailboxes)),
         None => Place::Own(address),
     };
-    Listen { transport: Arc::new(Tcp::default()), place, system }
+    let transport = of_server(tls).map_err(|error| raised(py, &error))?;
+    Ok(Listen { transport, place, system })
 }
 
 impl Rdb {
@@ -100,7 +107,7 @@ impl Rdb {
 impl Rdb {
     /// Makes a replica of a new group.
     #[staticmethod]
-    #[pyo3(signature = (path, *, group, rank, replicas, state, listen, system, tick_ms = 100, engine = None))]
+    #[pyo3(signature = (path, *, group, rank, replicas, state, listen, system, tick_ms = 100, engine = None, tls = None))]
     #[allow(clippy::too_many_arguments, reason = "keywords, all of them needed")]
     fn create(
         py: Python<'_>,
@@ -113,17 +120,18 @@ impl Rdb {
         system: String,
         tick_ms: u32,
         engine: Option<&Engine>,
+        tls: Option<Paths>,
     ) -> PyResult<Self> {
         let group = self::group(py, group)?;
         let first = first(rank, &replicas, state, tick_ms).map_err(|error| exception(py, &error))?;
-        let listen = joined(listen, system, engine);
+        let listen = joined(py, listen, system, engine, tls.as_ref())?;
         let made = py.detach(|| daos_consensus::Rdb::create(Path::new(path), group, &first, &listen));
         made.map(Self).map_err(|error| exception(py, &error))
     }
 
     /// Makes a replica that joins a group.
     #[staticmethod]
-    #[pyo3(signature = (path, *, group, rank, generation, listen, system, tick_ms = 100, engine = None))]
+    #[pyo3(signature = (path, *, group, rank, generation, listen, system, tick_ms = 100, engine = None, tls = None))]
     #[allow(clippy::too_many_arguments, reason = "keywords, all of them needed")]
     fn join(
         py: Python<'_>,
@@ -135,18 +143,19 @@ impl Rdb {
         system: String,
         tick_ms: u32,
         engine: Option<&Engine>,
+        tls: Option<Paths>,
     ) -> PyResult<Self> {
         let group = self::group(py, group)?;
         let first = replica_id(rank, generation).and_then(|me| Saved::joining(me).ticking(tick_ms));
         let first = first.map_err(|error| exception(py, &error))?;
-        let listen = joined(listen, system, engine);
+        let listen = joined(py, listen, system, engine, tls.as_ref())?;
         let made = py.detach(|| daos_consensus::Rdb::create(Path::new(path), group, &first, &listen));
         made.map(Self).map_err(|error| exception(py, &error))
     }
 
     /// Opens the replica of a directory.
     #[staticmethod]
-    #[pyo3(signature = (path, *, group, listen, system, engine = None))]
+    #[pyo3(signature = (path, *, group, listen, system, engine = None, tls = None))]
     fn open(
         py: Python<'_>,
         path: &str,
@@ -154,9 +163,10 @@ impl Rdb {
         listen: String,
         system: String,
         engine: Option<&Engine>,
+        tls: Option<Paths>,
     ) -> PyResult<Self> {
         let group = self::group(py, group)?;
-        let listen = joined(listen, system, engine);
+        let listen = joined(py, listen, system, engine, tls.as_ref())?;
         let opened = py.detach(|| daos_consensus::Rdb::open(Path::new(path), group, &listen));
         opened.map(Self).map_err(|error| exception(py, &error))
     }
