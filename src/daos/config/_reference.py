@@ -37,8 +37,8 @@ def _rows(kind: type[Section], prefix: str) -> Iterator[tuple[str, str, str, str
         if inner is None or reason is not None:
             yield key, _default(field), text, reason
             continue
-        wheres = {"list": "[]", "mapping": ".*"}
-        yield from _rows(inner, f"{key}{wheres.get(_holder(field), '')}.")  # type: ignore[arg-type]
+        places = {"list": "[]", "mapping": ".*"}
+        yield from _rows(inner, f"{key}{places.get(_holder(field), '')}.")  # type: ignore[arg-type]
 
 
 def _holder(field: FieldInfo) -> str:
