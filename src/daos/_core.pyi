@@ -98,6 +98,7 @@ class Embedded:
         engines: dict[int, str],
         replicas: list[int],
         credential: bytes,
+        handle: str,
         access: int,
         durability: int,
         timeout_s: float,
@@ -111,6 +112,7 @@ class Embedded:
             engines: Ranks to `ip:port` of their control endpoints.
             replicas: The ranks of the pool's service.
             credential: Who asks, as the agent has signed it.
+            handle: The UUID of the pool's handle, drawn by the caller.
             access: How pool and containers are asked for: 1 to read, 2 to read and write, 4 for oneself.
             durability: As `open`, of changes by this client.
             timeout_s: How long a call may take; until then it is tried again where nobody answers.

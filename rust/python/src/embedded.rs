@@ -71,7 +71,7 @@ impl Embedded {
     /// A pool of a served system, by its service: to be opened by its UUID.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (pool, *, system, engines, replicas, credential, access, durability, timeout_s, ca = None))]
+    #[pyo3(signature = (pool, *, system, engines, replicas, credential, handle, access, durability, timeout_s, ca = None))]
     fn connect_service(
         py: Python<'_>,
         pool: &str,
@@ -79,6 +79,7 @@ impl Embedded {
         engines: BTreeMap<u32, String>,
         replicas: Vec<u32>,
         credential: Vec<u8>,
+        handle: &str,
         access: u8,
         durability: u8,
         timeout_s: f64,
@@ -89,8 +90,9 @@ impl Embedded {
             .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
         let connect = || -> Result<Arc<dyn SystemService>> {
             let transport = of_client(ca)?;
-            let pool = parse_uuid(pool)?;
-            let options = ServiceOptions { pool, engines, replicas, credential, access, draw: random_id };
+            let (pool, handle) = (parse_uuid(pool)?, parse_uuid(handle)?);
+            let options =
+                ServiceOptions { pool, engines, replicas, credential, handle, access, draw: random_id };
             Ok(connect_service(system, options, transport, durability, timeout)?)
         };
         Ok(Self { system: py.detach(connect).or_raise(py)? })

@@ -12,6 +12,7 @@ from daos.client._stat import ContainerStat
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
+from daos.client.served import connect
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.object import Object
@@ -49,6 +50,7 @@ __all__ = [
     "Space",
     "System",
     "Transaction",
+    "connect",
     "open",
     "open_system",
 ]

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 CLIENT_S_MAX = 30.0
 """So long a request is worked at; a client that waits longer sends it again."""
 AGGREGATE_S_MAX = 3600.0
+VERIFIED_MAX = 1024
+"""Requests to connect that are known for their repetitions."""
 _REQUESTS: msgspec.msgpack.Decoder[Served] = msgspec.msgpack.Decoder(Served)
 _ASKS: msgspec.msgpack.Decoder[asks.AnyAsk] = msgspec.msgpack.Decoder(asks.AnyAsk)
 
@@ -93,6 +95,7 @@ class Clients:
 
     def __init__(self, services: PoolServices, ranks: Ranks, members: SystemMap, verifier: Verifier) -> None:
         self._services, self._ranks, self._members, self._verifier = services, ranks, members, verifier
+        self._verified: dict[tuple[bytes, int, bytes], Credential] = {}
 
     async def answer(self, body: bytes) -> bytes:
         """Return the reply to a request.
@@ -115,11 +118,18 @@ class Clients:
             return encode(ServedReply(leader=error.leader))
         return encode(ServedReply(result=encode(result)))
 
-    def verify(self, credential: bytes | None, pool: str) -> Credential:
-        """Return who connects."""
-        if credential is None:
+    def verify(self, served: Served, pool: str) -> Credential:
+        """Return who connects. A credential is good once; a request that comes again brings the same."""
+        if served.credential is None:
             raise AccessError("a pool is opened with a credential", hint="the agent of the client's host signs it")
-        return self._verifier.verify(credential, pool=pool)
+        key = (served.client, served.stamp, served.credential)
+        known = self._verified.pop(key, None)
+        if known is None:
+            known = self._verifier.verify(served.credential, pool=pool)
+        self._verified[key] = known
+        if len(self._verified) > VERIFIED_MAX:
+            del self._verified[next(iter(self._verified))]
+        return known
 
     def places(self, state: PoolState) -> list[TargetPlace]:
         """Return where the targets of a pool are, in their order."""
@@ -242,7 +252,7 @@ class _Request:
     # Opening
 
     async def _connect(self) -> PoolReply:
-        credential = self._clients.verify(self._served.credential, self._service.pool)
+        credential = self._clients.verify(self._served, self._service.pool)
         opened = _of(self._served.opens)
         await self._do(handles.Connect(handle=str(opened), credential=credential, access=self._access))
         state = self._service.state

@@ -118,6 +118,10 @@ class EngineProcess:
         options = self._options
         directory = Path(options.metadata) / "engine"
         directory.mkdir(mode=0o700, exist_ok=True)
+        tls = None
+        if options.certificates:
+            ca, certificate, key = options.certificates
+            tls = (ca, certificate, key)
         memory = sum(tier.size for tier in options.tiers if tier.storage_class == "ram")
         core = await asyncio.to_thread(
             _core.Engine.start,
@@ -132,14 +136,15 @@ class EngineProcess:
             served=True,
             size=max(sum(options.capacity), SIZE_MIN) if any(options.capacity) else None,
             cache_bytes=max(memory // 4, 16 << 20) if memory else None,
+            tls=tls,
         )
         self._core = core
         parts = Parts(core, directory)
-        ranks = Ranks(rank, parts, _core.Messenger(system=options.system), self._map)
+        ranks = Ranks(rank, parts, _core.Messenger(system=options.system, tls=tls), self._map)
         services = PoolServices(directory, options.system, core, parts, ranks, self._map, self._clock)
         self._parts, self._services = parts, services
         await services.open_all()
-        self._clients = Clients(services, ranks, self._map, verifier_of(options, self._clock))
+        self._clients = Clients(services, ranks, self._map, verifier_of(options))
         self._administrators = Administrators(services, ranks)
         asyncio.get_running_loop().add_reader(core.fileno(), self._questions)
         self._questions()

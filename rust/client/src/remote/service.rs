@@ -39,6 +39,8 @@ pub struct ServiceOptions {
     pub replicas: Vec<u32>,
     /// Who asks, as the agent has signed it.
     pub credential: Vec<u8>,
+    /// The UUID of the pool's handle.
+    pub handle: [u8; 16],
     /// How pool and containers are asked for: 1 to read, 2 to read and write, 4 for oneself.
     pub access: u8,
     /// A UUID that nobody else has.
@@ -148,7 +150,7 @@ impl Service {
             handle,
             client: ByteArray::new(self.client),
             stamp: self.stamp(),
-            opens: draw(opens)?,
+            opens: if connects { Some(ByteArray::new(self.options.handle)) } else { draw(opens)? },
             makes: draw(makes)?,
             access: self.options.access,
             credential: connects.then(|| ByteBuf::from(self.options.credential.clone())),
