@@ -37,11 +37,11 @@ def test_systemd_takes_the_units(name: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_a_unit_that_is_wrong_is_found(tmp_path: Path) -> None:
     copy = tmp_path / "daos_agent.service"
-    copy.write_text((DEPLOY / copy.name).read_text().replace("Type=notify", "Tpye=notify"))
+    copy.write_text((DEPLOY / copy.name).read_text().replace("Type=notify", "Kind=notify"))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", copy], check=False, capture_output=True, text=True, timeout=50
     )
-    assert "Tpye" in done.stdout + done.stderr
+    assert "Kind" in done.stdout + done.stderr
 
 
 def test_units_and_configurations_agree() -> None:
