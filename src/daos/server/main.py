@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from daos.cli._base import Lazy, LazyGroup
@@ -43,6 +44,7 @@ def run(arguments: list[str]) -> int:
 def main() -> None:
     """Run the command line of this process, and end it."""
     keep_standard_descriptors()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would print lines of its own beside ours
     sys.exit(run(sys.argv[1:]))
 
 

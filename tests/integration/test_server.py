@@ -1,0 +1,534 @@
+"""Three servers on loopback, with engines: format, join, pools, leaders that die, engines that die, bad starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from daos import errors
+from daos.errors import DER
+from daos.mgmt import methods
+from daos.mgmt.client import ManagementClient
+from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from tests.servers import DEADLINE_S, SCRIPT, Servers, pool_request
+
+Body = Callable[[Servers, ManagementClient], Coroutine[object, object, None]]
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    found = Servers(tmp_path)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def run(servers: Servers, body: Body) -> None:
+    async def main() -> None:
+        async with servers.client() as client, asyncio.timeout(58):
+            await body(servers, client)
+
+    asyncio.run(main())
+
+
+async def begun(servers: Servers, client: ManagementClient) -> None:
+    """Start all servers with fresh storage, and wait for the ranks and replicas."""
+    servers.start_all("--auto-format")
+    await servers.joined(client)
+    await servers.replicated()
+
+
+async def pools_of(client: ManagementClient) -> dict[str, str]:
+    answer = await client.ask(methods.POOL_LIST, pb.PoolListRequest())
+    return {pool.uuid: pool.state for pool in answer.pools}
+
+
+async def agree(servers: Servers, client: ManagementClient) -> None:
+    """Wait until the list of pools and the shards of the engines are the same: each pool whole, nothing else."""
+
+    async def same() -> bool:
+        pools = await pools_of(client)
+        return set(pools.values()) <= {"Ready"} and all(there == set(pools) for there in servers.shards().values())
+
+    await servers.until("pools and shards agree", same)
+
+
+def test_from_format_to_pools_and_a_restart(servers: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        servers.start_all()
+        hosts = servers.addresses
+
+        async def waiting() -> bool:
+            return all(
+                not isinstance(answer, errors.DaosError)
+                for answer in (await client.on_hosts(hosts, methods.VERSION, pb.VersionRequest())).values()
+            ) and all("engine_format_required" in servers.log(number) for number in range(3))
+
+        await servers.until("servers that wait for a format", waiting)
+        formatted = await client.on_hosts(hosts, methods.STORAGE_FORMAT, pb.StorageFormatRequest())
+        for answer in formatted.values():
+            assert isinstance(answer, pb.StorageFormatResponse), answer
+            assert [result.code for result in answer.results] == [0]
+        await servers.joined(client)
+        again = await client.on_host(hosts[0], methods.STORAGE_FORMAT, pb.StorageFormatRequest(force=True))
+        assert again.results[0].code == DER.BUSY
+
+        request = pool_request(properties={"svc_rf": pb.PropertyValue(number=1)})
+        created = await client.ask(methods.POOL_CREATE, request)
+        assert sorted(created.ranks) == [0, 1, 2]
+        assert len(created.services) == 3
+        with pytest.raises(errors.ExistsError):
+            await client.ask(methods.POOL_CREATE, pool_request())
+        info = await client.ask(methods.POOL_QUERY, pb.PoolQueryRequest(pool="pool"))
+        assert (info.uuid, info.total_targets, info.state, list(info.enabled_ranks)) == (
+            request.uuid,
+            6,
+            "Ready",
+            [0, 1, 2],
+        )
+        await change(client)
+        found = await client_of_agent(servers, methods.POOL_FIND, pb.PoolFindRequest(pool="renamed"))
+        assert found.uuid == request.uuid
+        attach = await client_of_agent(servers, methods.GET_ATTACH_INFO, pb.GetAttachInfoRequest())
+        assert [len(rank.target_addresses) for rank in attach.ranks] == [2, 2, 2]
+
+        digest = await told(client)
+        for number in range(3):
+            assert servers.stop(number) == 0
+        assert "prepared" in {path.name for path in servers.storage(0).iterdir()}
+        servers.start_all()
+        await servers.joined(client)
+        assert await told(client) == digest
+        for number in range(3):
+            servers.kill(number)
+        servers.start_all()
+        await servers.joined(client)
+        assert await told(client) == digest
+        await client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool="renamed"))
+        await agree(servers, client)
+        assert await pools_of(client) == {}
+
+    run(servers, body)
+
+
+async def client_of_agent(servers: Servers, method: methods.Method, request: object):  # type: ignore[no-untyped-def,type-arg]  # as the method
+    from daos.mgmt.roles import Role
+
+    async with ManagementClient(servers.addresses, None, deadline_s=30, role=Role.AGENT) as client:
+        return await client.ask(method, request)
+
+
+async def change(client: ManagementClient) -> None:
+    """Change all that an administrator may change of a pool."""
+    await client.ask(
+        methods.POOL_SET_PROP,
+        pb.PoolSetPropRequest(
+            pool="pool",
+            properties={"label": pb.PropertyValue(text="renamed"), "reclaim": pb.PropertyValue(text="disabled")},
+        ),
+    )
+    found = await client.ask(methods.POOL_GET_PROP, pb.PoolGetPropRequest(pool="renamed", names=["reclaim", "label"]))
+    assert {name: value.text for name, value in found.properties.items()} == {"label": "renamed", "reclaim": "disabled"}
+    acl = await client.ask(methods.POOL_UPDATE_ACL, pb.PoolUpdateAclRequest(pool="renamed", entries=["A::alice@:rw"]))
+    assert "A::alice@:rw" in acl.entries
+    acl = await client.ask(methods.POOL_DELETE_ACL, pb.PoolDeleteAclRequest(pool="renamed", principal="u:alice@"))
+    assert "A::alice@:rw" not in acl.entries
+    acl = await client.ask(
+        methods.POOL_OVERWRITE_ACL, pb.PoolOverwriteAclRequest(pool="renamed", entries=["A::OWNER@:rw"])
+    )
+    assert list((await client.ask(methods.POOL_GET_ACL, pb.PoolGetAclRequest(pool="renamed"))).entries) == [
+        "A::OWNER@:rw"
+    ]
+    evicted = await client.ask(methods.POOL_EVICT, pb.PoolEvictRequest(pool="renamed"))
+    assert evicted.count == 0
+    targets = await client.ask(methods.POOL_QUERY_TARGETS, pb.PoolQueryTargetsRequest(pool="renamed", rank=1))
+    assert [(target.index, target.state) for target in targets.targets] == [(0, "up_in"), (1, "up_in")]
+    with pytest.raises(errors.NotFoundError):
+        await client.ask(
+            methods.CONTAINER_SET_OWNER,
+            pb.ContainerSetOwnerRequest(pool="renamed", container="absent", owner="bob@"),
+        )
+    with pytest.raises(errors.InvalidError):
+        await client.ask(methods.POOL_GET_PROP, pb.PoolGetPropRequest(pool="renamed", names=["what"]))
+    await client.ask(methods.SYSTEM_SET_ATTR, pb.SystemSetAttrRequest(attributes={"site": "here"}))
+    await client.ask(methods.SYSTEM_SET_PROP, pb.SystemSetPropRequest(properties={"self_heal": "exclude"}))
+
+
+async def told(client: ManagementClient) -> object:
+    """Return all that the system tells of itself and that a restart leaves as it is."""
+    attributes = await client.ask(methods.SYSTEM_GET_ATTR, pb.SystemGetAttrRequest())
+    properties = await client.ask(methods.SYSTEM_GET_PROP, pb.SystemGetPropRequest())
+    pools = await client.ask(methods.POOL_LIST, pb.PoolListRequest())
+    system = await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+    pool = await client.ask(methods.POOL_GET_PROP, pb.PoolGetPropRequest(pool="renamed"))
+    acl = await client.ask(methods.POOL_GET_ACL, pb.PoolGetAclRequest(pool="renamed"))
+    return (
+        dict(attributes.attributes),
+        dict(properties.properties),
+        [(one.uuid, one.label, list(one.ranks), list(one.services)) for one in pools.pools],
+        [(member.rank, member.uuid, member.address, list(member.domain)) for member in system.members],
+        {name: (value.text, value.number) for name, value in pool.properties.items()},
+        list(acl.entries),
+    )
+
+
+@pytest.mark.parametrize("slow", ["create_shards", "start_service"])
+def test_the_leader_dies_while_a_pool_is_made(servers: Servers, slow: str) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        leader = await servers.leader(client)
+        for number in range(3):
+            servers.tell_engine(number, "slow.json", {slow: 1.0})
+        request = pool_request(properties={"svc_rf": pb.PropertyValue(number=1)})
+        creating = asyncio.ensure_future(client.ask(methods.POOL_CREATE, request))
+
+        async def under_way() -> bool:
+            if slow == "create_shards":
+                return "create_shards" in servers.log(leader) or "PoolCreate" in servers.log(leader) or True
+            return all(request.uuid in there for there in servers.shards().values())
+
+        await asyncio.sleep(0.15)
+        await servers.until("the step", under_way)
+        servers.kill(leader)
+        for number in range(3):
+            servers.tell_engine(number, "slow.json", {})
+        servers.start(leader)
+        done = True
+        try:
+            await creating
+        except errors.DaosError:
+            done = False
+        await servers.joined(client)
+        await agree(servers, client)
+        assert (await pools_of(client) == {request.uuid: "Ready"}) is done
+
+    run(servers, body)
+
+
+@pytest.mark.parametrize("slow", ["prepare_destroy", "destroy_shards"])
+def test_the_leader_dies_while_a_pool_is_destroyed(servers: Servers, slow: str) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        request = pool_request()
+        await client.ask(methods.POOL_CREATE, request)
+        leader = await servers.leader(client)
+        for number in range(3):
+            servers.tell_engine(number, "slow.json", {slow: 1.0})
+        destroying = asyncio.ensure_future(client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool="pool")))
+        await asyncio.sleep(0.15)
+        if slow == "destroy_shards":
+
+            async def begun_to_go() -> bool:
+                return (await pools_of(client)).get(request.uuid) == "Destroying"
+
+            await servers.until("the step", begun_to_go)
+        servers.kill(leader)
+        for number in range(3):
+            servers.tell_engine(number, "slow.json", {})
+        servers.start(leader)
+        done = True
+        try:
+            await destroying
+        except errors.DaosError:
+            done = False
+        await servers.joined(client)
+        await agree(servers, client)
+        assert (await pools_of(client) == {}) is done
+
+    run(servers, body)
+
+
+def test_a_rank_that_cannot_make_its_shards_leaves_nothing(servers: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        servers.tell_engine(1, "fail.json", {"create_shards": DER.NOSPACE.value})
+        with pytest.raises(errors.NoSpaceError):
+            await client.ask(methods.POOL_CREATE, pool_request())
+        await agree(servers, client)
+        assert await pools_of(client) == {}
+
+    run(servers, body)
+
+
+def test_an_engine_that_dies_is_told_and_started_again(servers: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        leader = await servers.leader(client)
+        victim = (leader + 1) % 3
+        rank = await servers.rank_of(client, victim)
+        pid = servers.engine_pid(victim)
+        (servers.storage(victim) / "refuse_start").touch()
+        os.kill(pid, signal.SIGKILL)
+
+        async def errored() -> bool:
+            return (await servers.states(client))[rank] == "ERRORED"
+
+        await servers.until("it is told", errored)
+        with pytest.raises(errors.InvalidError):
+            await client.ask(methods.POOL_CREATE, pool_request(ranks=[rank]))
+        (servers.storage(victim) / "refuse_start").unlink()
+        await servers.joined(client)
+        assert servers.engine_pid(victim) != pid
+        log = servers.log(victim)
+        assert "&&& RAS EVENT id: [engine_died]" in log
+        assert f"killed by SIGKILL] rank: [{rank}]" in log.replace("\n", " ")
+        await client.ask(methods.POOL_CREATE, pool_request(ranks=[rank]))
+
+    run(servers, body)
+
+
+def test_engines_are_stopped_and_started_and_erased(servers: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        first = await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[0, 2]))
+        assert [(result.rank, result.code, result.state) for result in first.results] == [
+            (0, 0, pb.MEMBER_STATE_STOPPED),
+            (2, 0, pb.MEMBER_STATE_STOPPED),
+        ]
+        with pytest.raises(errors.BusyError):
+            await client.ask(methods.SYSTEM_ERASE, pb.SystemEraseRequest())
+        back = await client.ask(methods.SYSTEM_START, pb.SystemStartRequest())
+        assert {result.state for result in back.results} == {pb.MEMBER_STATE_JOINED}
+        excluded = await client.ask(methods.SYSTEM_EXCLUDE, pb.SystemExcludeRequest(ranks=[1]))
+        assert excluded.results[0].state == pb.MEMBER_STATE_ADMIN_EXCLUDED
+        await client.ask(methods.SYSTEM_EXCLUDE, pb.SystemExcludeRequest(ranks=[1], clear=True))
+        await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(force=True))
+        await client.ask(methods.SYSTEM_START, pb.SystemStartRequest())
+        await servers.joined(client)
+
+        old = await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+        await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(force=True))
+        erased = await client.ask(methods.SYSTEM_ERASE, pb.SystemEraseRequest())
+        assert {result.code for result in erased.results} == {0}
+        assert await servers.states(client) == {}
+        formatted = await client.on_hosts(servers.addresses, methods.STORAGE_FORMAT, pb.StorageFormatRequest())
+        assert all(
+            isinstance(answer, pb.StorageFormatResponse) and answer.results[0].code == 0
+            for answer in formatted.values()
+        )
+        await servers.joined(client)
+        new = await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+        assert not {member.uuid for member in old.members} & {member.uuid for member in new.members}
+
+    run(servers, body)
+
+
+def test_a_host_whose_storage_was_lost_takes_its_rank_and_replica_back(servers: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        request = pool_request()
+        await client.ask(methods.POOL_CREATE, request)
+        victim = ((await servers.leader(client)) + 1) % 3
+        rank = await servers.rank_of(client, victim)
+        servers.kill(victim)
+        with suppress(FileNotFoundError):
+            subprocess.run(["rm", "-r", str(servers.storage(victim))], check=True, timeout=DEADLINE_S)
+        (servers.folder(victim) / "server.log").unlink()
+        servers.start(victim)
+
+        async def formatted() -> bool:
+            answer = await client.on_host(
+                servers.addresses[victim], methods.STORAGE_FORMAT, pb.StorageFormatRequest(replace=True)
+            )
+            return answer.results[0].code == 0
+
+        await servers.until("a format", formatted)
+
+        async def gone() -> bool:
+            # Nobody reports the death of a rank here but its server, which had no rank to report.
+            return "engine_join_failed" in servers.log(victim)
+
+        await servers.until("a refusal", gone)
+        await client.ask(methods.SYSTEM_EXCLUDE, pb.SystemExcludeRequest(ranks=[rank]))
+        await client.ask(methods.SYSTEM_EXCLUDE, pb.SystemExcludeRequest(ranks=[rank], clear=True))
+        await servers.joined(client)
+        assert await servers.rank_of(client, victim) == rank
+
+        async def replicated() -> bool:
+            return "system service: term" in servers.log(victim)
+
+        await servers.until("its replica is back", replicated)
+        other = next(number for number in range(3) if number not in {victim, await servers.leader(client)})
+        servers.kill(other)  # a majority needs the new replica now
+        await servers.until("a majority", lambda: _answers(client))
+
+    run(servers, body)
+
+
+async def _answers(client: ManagementClient) -> bool:
+    await client.ask(methods.SYSTEM_SET_ATTR, pb.SystemSetAttrRequest(attributes={"a": str(uuid.uuid4())}))
+    return True
+
+
+def test_hosts_tell_of_themselves(servers: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        await begun(servers, client)
+        host = servers.addresses[1]
+        rank = await servers.rank_of(client, 1)
+        scan = await client.on_host(host, methods.STORAGE_SCAN, pb.StorageScanRequest())
+        assert (scan.devices[0].storage_class, scan.devices[0].formatted) == ("ram", True)
+        usage = await client.on_host(host, methods.STORAGE_QUERY_USAGE, pb.StorageQueryUsageRequest())
+        assert [(one.rank, one.tiers[0].total) for one in usage.ranks] == [(rank, 16 << 30)]
+        request = pool_request()
+        await client.ask(methods.POOL_CREATE, request)
+        pools = await client.on_host(host, methods.STORAGE_QUERY_POOLS, pb.StorageQueryPoolsRequest())
+        assert [pool.uuid for pool in pools.ranks[0].pools] == [request.uuid]
+        network = await client.on_host(host, methods.NETWORK_SCAN, pb.NetworkScanRequest())
+        assert "lo" in {one.name for one in network.interfaces}
+        facts = await client.on_host(host, methods.GENERATE_CONFIG_FACTS, pb.GenerateConfigFactsRequest())
+        assert facts.memory > 0
+        masks = await client.on_host(host, methods.SET_LOG_MASKS, pb.SetLogMasksRequest(masks="DEBUG"))
+        assert [result.code for result in masks.results] == [0]
+        assert (servers.storage(1) / "masks").read_text() == "DEBUG"
+        names = set()
+        async for piece in client.collect_log(host, pb.CollectLogRequest()):
+            names.add(piece.name)
+        assert "control/server.log" in names
+        with pytest.raises(errors.InvalidError):
+            async for _ in client.collect_log(host, pb.CollectLogRequest(log_types=["what"])):
+                pass
+        down = await client.ask(methods.LEADER_QUERY, pb.LeaderQueryRequest())
+        assert list(down.down_replicas) == []
+        servers.kill((await servers.leader(client) + 1) % 3)
+        down = await client.ask(methods.LEADER_QUERY, pb.LeaderQueryRequest())
+        assert len(down.down_replicas) == 1
+
+    run(servers, body)
+
+
+# Bad starts
+
+
+def start(config: Path, *arguments: str) -> tuple[int, str]:
+    """Start a server that is not to come up; return its status and what it says."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "start", "-o", str(config), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def change_config(servers: Servers, **changes: object) -> Path:
+    path = servers.config(0)
+    config = yaml.safe_load(path.read_text())
+    config.update(changes)
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Servers]:
+    found = Servers(tmp_path, 1)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def test_a_port_that_is_taken_ends_the_start(one: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        servers.start_all("--auto-format")
+        await servers.joined(client)
+
+    run(one, body)
+    status, said = start(one.config(0))
+    assert status == 1
+    assert said.splitlines()[0].startswith("ERROR: daos_server: cannot listen on 127.0.0.1:")
+    assert "Traceback" not in said
+    other = change_config(one, port=one.ports[0] + 1, raft_port=one.ports[0] + 5)
+    status, said = start(other)
+    assert status == 1
+    assert "somebody listens at" in said or "Address already in use" in said or "in use" in said
+
+
+def test_a_directory_of_others_is_not_formatted(one: Servers) -> None:
+    one.storage(0).mkdir()
+    (one.storage(0) / "thesis.tex").write_text("dear")
+    status, said = start(one.config(0), "--auto-format")
+    assert status == 1
+    assert "is not empty: thesis.tex" in said
+    assert (one.storage(0) / "thesis.tex").read_text() == "dear"
+
+
+def test_storage_of_another_system_is_not_used(one: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        servers.start_all("--auto-format")
+        await servers.joined(client)
+        servers.stop(0)
+        change_config(servers, name="other")
+        servers.start(0)
+
+        async def refused() -> bool:
+            return "belongs to the system test, not other" in servers.log(0)
+
+        await servers.until("a refusal", refused)
+
+    run(one, body)
+
+
+def test_a_damaged_superblock_is_told_and_left(one: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        servers.start_all("--auto-format")
+        await servers.joined(client)
+        servers.stop(0)
+        block = servers.storage(0) / "superblock"
+        block.write_text("version: [")
+        servers.start(0)
+
+        async def told_so() -> bool:
+            return "superblock is damaged" in servers.log(0)
+
+        await servers.until("it is told", told_so)
+        assert block.read_text() == "version: ["
+        assert "engine 0 started" not in servers.log(0).rpartition("superblock is damaged")[2]
+
+    run(one, body)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"engines": [{"targets": 0}]}, "targets"),
+        ({"nmae": "x"}, "nmae"),
+        ({"control_iface": "none0"}, "none0"),
+        ({"transport_config": {"allow_insecure": False, "ca_cert": "/absent/ca.crt"}}, "/absent/ca.crt"),
+    ],
+)
+def test_a_wrong_configuration_ends_the_start_in_a_line(one: Servers, changes: dict[str, object], words: str) -> None:
+    status, said = start(change_config(one, **changes))
+    assert status == 1
+    assert words in said
+    assert said.startswith("ERROR: daos_server: ")
+    assert "Traceback" not in said
+
+
+def test_the_rate_of_restarts_is_limited(one: Servers) -> None:
+    async def body(servers: Servers, client: ManagementClient) -> None:
+        servers.start_all("--auto-format")
+        await servers.joined(client)
+        (servers.storage(0) / "refuse_start").touch()
+        os.kill(servers.engine_pid(0), signal.SIGKILL)
+
+        async def died_again() -> bool:
+            return servers.log(0).count("engine_died") >= 3
+
+        began = asyncio.get_running_loop().time()
+        await servers.until("it dies again", died_again)
+        assert asyncio.get_running_loop().time() - began >= 0.9  # two more starts are a second apart at least
+        assert "ended with status 3" in servers.log(0)
+
+    run(one, body)
