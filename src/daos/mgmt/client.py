@@ -27,7 +27,7 @@ from daos.mgmt.stamps import RequestIds
 from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in, not_leader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from types import TracebackType
 
     from daos.mgmt.identity import Identities
@@ -217,7 +217,7 @@ class ManagementClient:
             tasks = [group.create_task(one(host)) for host in names]
         return dict(zip(names, (task.result() for task in tasks), strict=True))
 
-    async def collect_log(self, host: str, request: pb.CollectLogRequest) -> AsyncIterator[pb.CollectLogPiece]:
+    async def collect_log(self, host: str, request: pb.CollectLogRequest) -> AsyncGenerator[pb.CollectLogPiece]:
         """Yield the logs of a host, piece by piece.
 
         Raises:
