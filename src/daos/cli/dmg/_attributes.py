@@ -7,9 +7,9 @@ import click
 from daos.cli._pairs import parse_names, parse_pairs
 from daos.errors import InvalidError
 
-PAIRS = click.Argument(["pairs"], metavar="<key:val[,key:val...]>")
-NAMES = click.Argument(["names"], metavar="<key[,key...]>", required=False)
-NAMES_NEEDED = click.Argument(["names"], metavar="<key[,key...]>")
+PAIRS = click.Argument(["pairs"], metavar="KEY:VAL[,KEY:VAL...]")
+NAMES = click.Argument(["names"], metavar="[KEY[,KEY...]]", required=False)
+NAMES_NEEDED = click.Argument(["names"], metavar="KEY[,KEY...]")
 
 
 def pairs_of(text: str, what: str) -> dict[str, str]:

@@ -101,7 +101,7 @@ def options() -> list[click.Parameter]:
 HOSTS = click.Option(["-l", "--host-list", "host_list"], metavar="HOSTS", help="Of these hosts only, node[1-3,7].")
 RANKS = click.Option(["-r", "--ranks"], metavar="RANKS", help="These ranks only, such as 0,2-5.")
 RANK_HOSTS = click.Option(["--rank-hosts"], metavar="HOSTS", help="The ranks of these hosts only, node[1-3,7].")
-POOL = click.Argument(["pool"], metavar="<pool label or UUID>")
+POOL = click.Argument(["pool"], metavar="POOL LABEL OR UUID")
 
 
 def command(name: str, *params: click.Parameter) -> Callable[[Callable[P, Reply]], Command]:

@@ -16,7 +16,7 @@ from daos.model.acl import check_principal
 @make(
     "set-owner",
     POOL,
-    click.Argument(["container"], metavar="<container label or UUID>"),
+    click.Argument(["container"], metavar="CONTAINER LABEL OR UUID"),
     click.Option(["-u", "--user"], metavar="USER", help="The new owner."),
     click.Option(["-g", "--group"], metavar="GROUP", help="The new owner group."),
 )

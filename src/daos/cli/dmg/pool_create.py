@@ -30,7 +30,7 @@ _MEMORY_OPTIONS = ("--meta-size", "--data-size", "--mem-ratio")
 
 @make(
     "create",
-    click.Argument(["label"], metavar="<pool label>"),
+    click.Argument(["label"], metavar="POOL LABEL"),
     click.Option(["-z", "--size"], metavar="SIZE", help="Of all ranks together, 100GB, or of what is free, 50%."),
     click.Option(["-t", "--tier-ratio"], metavar="RATIO", help="Percent of the size on each tier  [6,94]."),
     click.Option(["-k", "--nranks"], metavar="COUNT", help="On so many ranks."),

@@ -26,14 +26,5 @@ def command(context: click.Context, host_list: str | None) -> Reply:
     ]
     if alike:
         return Reply(lines, lambda: {"name": found[0][1].name, "version": found[0][1].version})
-    return hosts_reply(
-        context,
-        told,
-        lines,
-        lambda: {
-            "versions": [
-                {"name": answer.name, "version": answer.version, "hosts": format_hosts(hosts)}
-                for hosts, answer in found
-            ]
-        },
-    )
+    versions = [{"name": one.name, "version": one.version, "hosts": format_hosts(hosts)} for hosts, one in found]
+    return hosts_reply(context, told, lines, lambda: {"versions": versions})

@@ -58,23 +58,15 @@ def command(
         lines += ["  Devices"] if answer.devices else ["  No devices found"]
         for device in answer.devices:
             roles = f" Roles:{','.join(device.roles)}" if device.roles else ""
+            targets = f"Targets:[{' '.join(map(str, device.targets))}]"
             lines += [
                 f"    UUID:{device.uuid} [TrAddr:{device.address}]",
-                (
-                    f"      Targets:[{' '.join(map(str, device.targets))}] Rank:{device.rank} State:{device.state} "
-                    f"LED:{device.led}{roles}"
-                ),
+                f"      {targets} Rank:{device.rank} State:{device.state} LED:{device.led}{roles}",
             ]
             if device.HasField("health"):
                 lines += ["      Health Stats:", *health_lines(device.health, "        ")]
-    return hosts_reply(
-        context,
-        told,
-        lines,
-        lambda: {
-            "HostStorage": storage_json([(hosts, {"smd_info": {"devices": _json(answer)}}) for hosts, answer in found])
-        },
-    )
+    sets = [(hosts, {"smd_info": {"devices": _json(answer)}}) for hosts, answer in found]
+    return hosts_reply(context, told, lines, lambda: {"HostStorage": storage_json(sets)})
 
 
 def _json(answer: pb.StorageQueryDevicesResponse) -> list[dict[str, object]]:

@@ -41,14 +41,8 @@ def command(
                     lines.append(f"      Bytes:[{' '.join(map(format_size, pool.tiers))}]")
         if not any(one.pools for one in answer.ranks):
             lines.append("  No pools found")
-    return hosts_reply(
-        context,
-        told,
-        lines,
-        lambda: {
-            "HostStorage": storage_json([(hosts, {"smd_info": {"pools": _json(answer)}}) for hosts, answer in found])
-        },
-    )
+    sets = [(hosts, {"smd_info": {"pools": _json(answer)}}) for hosts, answer in found]
+    return hosts_reply(context, told, lines, lambda: {"HostStorage": storage_json(sets)})
 
 
 def _json(answer: pb.StorageQueryPoolsResponse) -> dict[str, object]:

@@ -34,7 +34,7 @@ def command(context: click.Context, host_list: str | None, mem_ratio: str | None
     told = telling_hosts(context, host_list, methods.STORAGE_QUERY_USAGE, pb.StorageQueryUsageRequest())
     found = groups(told.answers)
     if show_usable:
-        heads = ("Rank", "SCM-Total", "SCM-Usable", "NVMe-Total", "NVMe-Usable")
+        heads: tuple[str, ...] = ("Rank", "SCM-Total", "SCM-Usable", "NVMe-Total", "NVMe-Usable")
         ranks = sorted((rank for _, answer in found for rank in answer.ranks), key=lambda rank: rank.rank)
         rows = [_usable(rank) for rank in ranks]
     else:

@@ -57,10 +57,8 @@ def command(
     unknown = [word for word in types if word not in TYPES]
     if unknown:
         raise InvalidError(f'invalid log type "{unknown[0]}"', hint=f"some of {','.join(TYPES)}")
-    start, end = (
-        _time(start_date, log_start_time, "00:00:00", "start"),
-        _time(end_date, log_end_time, "23:59:59", "end"),
-    )
+    start = _time(start_date, log_start_time, "00:00:00", "start")
+    end = _time(end_date, log_end_time, "23:59:59", "end")
     if start is not None and end is not None and start > end:
         raise InvalidError("the start is behind the end", hint="--start-date, --end-date")
     request = pb.CollectLogRequest(
@@ -82,15 +80,12 @@ def command(
         with tarfile.open(where, "w:gz") as tar:
             tar.add(folder, arcname=folder.name)
     lines.append(f"Logs are in {where}")
+    hosts_json = {
+        host: {"files": count, "bytes": size, "missing": missing} for host, (count, size, missing) in good.items()
+    }
     return Reply(
         lines,
-        lambda: {
-            "folder": str(where),
-            "hosts": {
-                host: {"files": count, "bytes": size, "missing": missing}
-                for host, (count, size, missing) in good.items()
-            },
-        },
+        lambda: {"folder": str(where), "hosts": hosts_json},
         error=f"support collect-log failed: {'; '.join(problems)}" if problems else None,
     )
 

@@ -14,7 +14,7 @@ from daos.mgmt.proto import daos_mgmt_pb2 as pb
 
 @make(
     "cleanup",
-    click.Argument(["machine"], metavar="<machine name>"),
+    click.Argument(["machine"], metavar="MACHINE NAME"),
     click.Option(["-v", "--verbose"], is_flag=True, help="A line for each pool."),
 )
 @click.pass_context
