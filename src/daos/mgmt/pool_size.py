@@ -169,6 +169,12 @@ def plan(options: SizeOptions, joined: Sequence[RankSpace]) -> Plan:
             f"{format_size(nvme)} NVMe ({ratio:.2f}% ratio)"
         )
         return Plan((scm, nvme), title, single=nvme == 0)
+    absent = set(options.ranks or ()) - {space.rank for space in joined}
+    if absent:
+        raise InvalidError(
+            f"pool request contains invalid rank: {', '.join(map(str, sorted(absent)))}",
+            hint="dmg system query lists the ranks that are joined",
+        )
     chosen = [space for space in joined if options.ranks is None or space.rank in options.ranks]
     count = min(options.count or len(chosen), len(joined))
     if not count or not chosen:

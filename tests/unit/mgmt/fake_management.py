@@ -191,7 +191,8 @@ class FakeManagement:
         check_label(request.label, "pool")
         if any(pool.label == request.label for pool in self.pools.values()):
             raise ExistsError(f'pool label "{request.label}" already exists in the system', hint="choose another")
-        ranks = list(request.ranks) or list(self.members)[: request.count or None]
+        joined = [rank for rank, member in self.members.items() if member.state == pb.MEMBER_STATE_JOINED]
+        ranks = list(request.ranks) or joined[: request.count or None]
         absent = [rank for rank in ranks if rank not in self.members]
         if absent:
             raise InvalidError(f"pool request contains invalid rank: {absent[0]}")

@@ -19,7 +19,7 @@ from daos.cli.dmg import _settings
 from daos.errors import DaosError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
 
     from daos.cli.dmg._settings import Settings
     from daos.mgmt.client import ManagementClient
@@ -86,9 +86,13 @@ def _set_log_json(admin: Admin, _: str) -> None:
     admin.log_json = True
 
 
-def options() -> list[click.Parameter]:
-    """Return the options that `dmg` takes before, between and after the words of a command."""
-    return [
+def options(taken: Collection[str] = ()) -> list[click.Parameter]:
+    """Return the options that `dmg` takes before, between and after the words of a command.
+
+    Args:
+        taken: Names that mean something else behind the command: `-d` of set-logmasks.
+    """
+    common = [
         json_option(),
         _option("-o", "--config-path", set_to=_set_config, metavar="FILE", text="The configuration."),
         _option("-i", "--insecure", set_to=_set_insecure, metavar=None, text="Without certificates."),
@@ -96,6 +100,9 @@ def options() -> list[click.Parameter]:
         _option("--log-file", set_to=_set_log_file, metavar="FILE", text="Where; else on standard error."),
         _option("-J", "--json-logging", set_to=_set_log_json, metavar=None, text="As JSON."),
     ]
+    for option in common:
+        option.opts = [name for name in option.opts if name not in taken]
+    return common
 
 
 HOSTS = click.Option(["-l", "--host-list", "host_list"], metavar="HOSTS", help="Of these hosts only, node[1-3,7].")
@@ -106,7 +113,8 @@ POOL = click.Argument(["pool"], metavar="POOL LABEL OR UUID")
 
 def command(name: str, *params: click.Parameter) -> Callable[[Callable[P, Reply]], Command]:
     """Return a decorator that makes a command of `dmg`; the function's docstring is its help."""
-    return lambda function: Command(name, function, list(params), function.__doc__ or "", options)
+    taken = [word for parameter in params for word in parameter.opts]
+    return lambda function: Command(name, function, list(params), function.__doc__ or "", lambda: options(taken))
 
 
 def settings_of(context: click.Context) -> Settings:

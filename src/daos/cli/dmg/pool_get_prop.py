@@ -26,6 +26,6 @@ def command(context: click.Context, pool: str, names: str | None) -> Reply:
     found = {name: plain(value) for name, value in sorted(told.properties.items()) if name in TITLES}
     rows = [(f"{TITLES[name]} ({name})", shown(name, value)) for name, value in found.items()]
     return Reply(
-        [f"Pool {pool} properties:", "", *table(("Name", "Value"), rows)],
+        [f"Pool {pool} properties:", *table(("Name", "Value"), rows)],
         lambda: [{"name": name, "description": TITLES[name], "value": value} for name, value in found.items()],
     )
