@@ -308,7 +308,8 @@ class FakeManagement:
         told["global_version"] = value(4)
         told["obj_version"] = value(2)
         told["upgrade_status"] = value("not started")
-        return pb.PoolGetPropResponse(properties=told)
+        names = request.names or list(told)
+        return pb.PoolGetPropResponse(properties={name: told[name] for name in names})
 
     def _list(self, pool: FakePool) -> pb.AccessList:
         return pb.AccessList(entries=pool.acl.lines(), owner=pool.owner, group=pool.group)

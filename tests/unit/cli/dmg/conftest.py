@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -77,7 +78,7 @@ class Dmg:
         self.host, self.capfd = host, capfd
 
     def load(self, flags: Flags) -> Settings:
-        self.flags = flags
+        self.flags = replace(flags)
         return Settings(self.hosts, self.identity, "daos_server", 10001)
 
     def __call__(self, *words: str) -> Result:
