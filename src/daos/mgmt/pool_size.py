@@ -187,7 +187,7 @@ def plan(options: SizeOptions, joined: Sequence[RankSpace]) -> Plan:
         return Plan((scm, nvme), f"Creating DAOS pool with {text} of all storage")
     ratios = RATIOS if options.ratio is None else parse_ratio(options.ratio)
     each = total // count
-    scm = int(each * ratios[0] / _WHOLE) if any(space.capacity[1] for space in chosen) else each
+    scm = min(int(each * ratios[0] / _WHOLE), each) if any(space.capacity[1] for space in chosen) else each
     ranks = f" with {options.count} ranks" if options.count is not None else ""
     title = (
         f"Creating DAOS pool with automatic storage allocation: {format_size(total)} total, "

@@ -90,4 +90,4 @@ def number(value: float) -> int | float | str:
     """Return a value as JSON can have it."""
     if not math.isfinite(value):
         return str(value)
-    return int(value) if value.is_integer() else value
+    return int(value) if value == int(value) else value
