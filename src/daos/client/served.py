@@ -69,7 +69,9 @@ def parse_url(url: str) -> Url:
     unknown = sorted(set(options) - {"system", "snap"})
     if unknown or len(options) != len(named):
         what = unknown[0] if unknown else named[0][0]
-        raise InvalidError(f"invalid URL {url!r}: option {what!r}", hint="system=NAME and snap=NAME are known, each once")
+        raise InvalidError(
+            f"invalid URL {url!r}: option {what!r}", hint="system=NAME and snap=NAME are known, each once"
+        )
     container, _, path = parts.path.removeprefix("/").partition("/")
     return Url(
         pool=check_reference(unquote(parts.netloc), "pool"),
@@ -85,7 +87,9 @@ class _Served(System):
 
     __slots__ = ("_agent", "_ca", "_handle", "_uuid")
 
-    def __init__(self, core: EmbeddedCore, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None) -> None:
+    def __init__(
+        self, core: EmbeddedCore, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
+    ) -> None:
         super().__init__(core, name)
         self._agent = agent
         self._uuid, self._handle = opened
@@ -196,7 +200,9 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
 def _in_memory(certificates: bytes) -> int:
     """Return a descriptor of a file that is nowhere but in memory: the native core reads certificates from files."""
     if not certificates:
-        raise AccessError("the agent knows no certificate of the system", hint="is it configured with transport_config?")
+        raise AccessError(
+            "the agent knows no certificate of the system", hint="is it configured with transport_config?"
+        )
     made = os.memfd_create("daos-ca")
     try:
         os.write(made, certificates)

@@ -89,6 +89,7 @@ class PoolServices:
         ranks: The way to the ranks.
         members: Where those are.
         clock: The process's.
+        tls: Its certificate; None without.
     """
 
     def __init__(  # noqa: PLR0917 -- made in one place
@@ -100,7 +101,9 @@ class PoolServices:
         ranks: Ranks,
         members: SystemMap,
         clock: Clock,
+        tls: tuple[str, str, str] | None = None,
     ) -> None:
+        self._tls = tls
         self._directory, self._system, self._core = directory, system, core
         self._parts, self._ranks, self._members, self._clock = parts, ranks, members, clock
         self._services: dict[str, PoolService] = {}
@@ -132,6 +135,7 @@ class PoolServices:
                     listen="",
                     system=self._system,
                     engine=self._core,
+                    tls=self._tls,
                 )
             except DaosError as error:
                 if error.code is DER.NONEXIST:
@@ -185,6 +189,7 @@ class PoolServices:
                 listen="",
                 system=self._system,
                 engine=self._core,
+                tls=self._tls,
             )
             service = self._services.get(pool) or self._begin(pool, rdb)
         host = service.host

@@ -141,7 +141,7 @@ class EngineProcess:
         self._core = core
         parts = Parts(core, directory)
         ranks = Ranks(rank, parts, _core.Messenger(system=options.system, tls=tls), self._map)
-        services = PoolServices(directory, options.system, core, parts, ranks, self._map, self._clock)
+        services = PoolServices(directory, options.system, core, parts, ranks, self._map, self._clock, tls)
         self._parts, self._services = parts, services
         await services.open_all()
         self._clients = Clients(services, ranks, self._map, verifier_of(options))
@@ -222,6 +222,7 @@ class EngineProcess:
         }
 
     async def _members(self, _: Channel, members: Members) -> None:
+        _log.info("system map %s: ranks %s", members.version, [member.rank for member in members.members])
         self._map.put(members)
 
     async def _ready(self) -> tuple[Parts, PoolServices]:
@@ -244,7 +245,12 @@ class EngineProcess:
             raise InvalidError(f"this is no effect: {error}", code=DER.PROTO) from None
         parts, services = await self._ready()
         async with parts.fences.entered("system", effect.subjects, carry.number, carry.floor):
-            await _carry_out(parts, services, carry.number, effect)
+            try:
+                await _carry_out(parts, services, carry.number, effect)
+            except DaosError as error:
+                _log.info("%s %s: %s", type(effect).__name__, effect.subject, error)
+                raise
+            _log.info("%s %s: done", type(effect).__name__, effect.subject)
 
     async def _pool_request(self, _: Channel, request: PoolRequest) -> bytes:
         await self._ready()
