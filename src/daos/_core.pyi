@@ -263,6 +263,16 @@ class Pool:
     ) -> Container: ...
     def container_open(self, label_or_uuid: str) -> Container: ...
     def container_destroy(self, label_or_uuid: str) -> None: ...
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        """Return the result of a request that only the service of a pool answers, both in MessagePack.
+
+        Args:
+            body: A map with its `type`, of those in `daos.engine.asks`.
+            changes: Whether it changes anything: a lost reply is then an unknown outcome.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
+        """
     def containers(self) -> list[tuple[str, str]]: ...
 
 @final
@@ -287,6 +297,16 @@ class Container:
     def snapshot_create(self, name: str | None) -> int: ...
     def snapshots(self) -> list[tuple[int, str | None]]: ...
     def aggregate(self) -> int: ...
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        """Return the result of a request that only the service of a pool answers, both in MessagePack.
+
+        Args:
+            body: A map with its `type`, of those in `daos.engine.asks`.
+            changes: Whether it changes anything: a lost reply is then an unknown outcome.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
+        """
     def snapshot_destroy(self, first: int, last: int) -> int: ...
     def objects(
         self, after: tuple[int, int] | None, count: int

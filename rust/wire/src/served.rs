@@ -54,6 +54,11 @@ pub enum Service {
         /// The ranks of the service.
         replicas: Vec<u32>,
     },
+    /// What the library of the client knows nothing of: a request as those here, in bytes of its own.
+    Other {
+        /// A map with its `type`.
+        body: ByteBuf,
+    },
     /// Closes the handle of the pool, and all that was opened through it: nothing.
     PoolDisconnect,
     /// Closes the handle of a container: nothing.

@@ -12,11 +12,11 @@ from daos.client._stat import ContainerStat
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
-from daos.client.served import connect
 from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.object import Object
 from daos.client.pool import Listed, Pool
+from daos.client.served import connect
 from daos.client.system import Space, System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.client.transaction import Transaction
 from daos.model.scrub import ScrubStatus

@@ -246,7 +246,6 @@ class DevSystem:
         Raises:
             TimedOutError: They have not in time.
         """
-
         from daos.mgmt.proto import daos_mgmt_pb2
 
         def joined() -> bool:

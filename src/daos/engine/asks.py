@@ -17,6 +17,12 @@ class PoolConnect(Ask, frozen=True, tag="pool_connect"):
     pool: str
 
 
+class Other(Ask, frozen=True, tag="other"):
+    """A request that the native client knows nothing of."""
+
+    body: bytes
+
+
 class PoolDisconnect(Ask, frozen=True, tag="pool_disconnect"):
     """Close the pool's handle and all that was opened through it."""
 
@@ -167,4 +173,5 @@ AnyAsk: TypeAlias = (
     | AttributeList
     | AttributeRemove
     | HandlePresent
+    | Other
 )

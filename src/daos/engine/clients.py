@@ -70,15 +70,18 @@ class Verifier(Protocol):
         """
 
 
-def decode(body: bytes) -> tuple[Served, asks.AnyAsk]:
-    """Return a client's request, and what is asked in it.
+def decode(body: bytes) -> tuple[Served, asks.AnyAsk, bool]:
+    """Return a client's request, what is asked in it, and whether the native client passes the answer on as it is.
 
     Raises:
         InvalidError: `DER.PROTO`: it is none.
     """
     try:
         served = _REQUESTS.decode(payload(body))
-        return served, _ASKS.decode(served.request)
+        ask = _ASKS.decode(served.request)
+        if isinstance(ask, asks.Other):
+            return served, _ASKS.decode(ask.body), True
+        return served, ask, False
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"this is no request to a pool's service: {error}", code=DER.PROTO) from None
 
@@ -103,7 +106,7 @@ class Clients:
         Raises:
             DaosError: What it is refused with.
         """
-        served, ask = decode(body)
+        served, ask, opaque = decode(body)
         pool = str(uuid.UUID(bytes=served.pool))
         if isinstance(ask, asks.HandlePresent):
             known = await self._services.learn(pool, str(_of(served.handle)), ask.replicas)
@@ -114,6 +117,8 @@ class Clients:
             return encode(ServedReply())
         try:
             result = await _Request(self, service, served).run(ask)
+            if opaque:
+                result = msgspec.msgpack.encode(result)
         except NotLeaderError as error:
             return encode(ServedReply(leader=error.leader))
         return encode(ServedReply(result=encode(result)))
@@ -246,8 +251,8 @@ class _Request:
                 return None
             case asks.AttributeSet() | asks.AttributeRemove() | asks.AttributeGet() | asks.AttributeList():
                 return await self._attributes(ask)
-            case asks.HandlePresent():
-                raise InvalidError("a handle is presented to the engine that refused it")
+            case asks.HandlePresent() | asks.Other():
+                raise InvalidError("a handle is presented to the engine that refused it, and one request holds one")
 
     # Opening
 

@@ -189,6 +189,10 @@ impl ContainerService for RemoteContainer {
         self.change(&Control::ContainerAggregate)
     }
 
+    fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
+        with_handle(&*self.opened, None, |handle| self.system().other(handle, body, changes))
+    }
+
     fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>> {
         let () = self.control(&Control::SnapshotCheck { epoch: epoch.0 })?;
         Ok(Arc::new(Self { epoch, ..self.clone() }))

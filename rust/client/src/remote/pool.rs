@@ -157,6 +157,11 @@ impl PoolService for RemotePool {
         self.opened.control(&Control::ContainerDestroy { container: name.to_owned() })
     }
 
+    fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
+        let system = &self.opened.system;
+        with_handle(&*self.opened, None, |handle| system.other(handle, body, changes))
+    }
+
     fn containers(&self) -> Result<Vec<(ContainerId, String)>> {
         let containers: Vec<Named> = self.opened.control(&Control::ContainerList)?;
         Ok(containers.into_iter().map(|one| (ContainerId(*one.uuid), one.label)).collect())

@@ -194,6 +194,20 @@ impl Service {
         Ok(told)
     }
 
+    /// A request of which only its ends know what it says: its result.
+    pub(super) fn other(
+        &self,
+        places: &Places,
+        asker: &Asker,
+        handle: u64,
+        body: &[u8],
+        changes: bool,
+    ) -> std::result::Result<Vec<u8>, Failed> {
+        let request = Asked::Service(OfService::Other { body: ByteBuf::from(body.to_vec()) });
+        let told: ByteBuf = self.ask(places, asker, handle, (request, changes), asker.timeout)?;
+        Ok(told.into_vec())
+    }
+
     /// Asks one replica after the other until one answers that leads.
     fn find_leader(
         &self,

@@ -118,6 +118,21 @@ impl RemoteSystem {
         }
     }
 
+    pub(super) fn other(
+        &self,
+        handle: u64,
+        body: &[u8],
+        changes: bool,
+    ) -> std::result::Result<Vec<u8>, Failed> {
+        match &self.way {
+            Way::Holder(_) => Err(Failed::sure(Error::new(
+                daos_types::Der::Notsupported,
+                "an embedded system has none of this: nobody serves it",
+            ))),
+            Way::Service { service, .. } => service.other(&self.places, &self.asker, handle, body, changes),
+        }
+    }
+
     fn pool(self: &Arc<Self>, reply: PoolReply) -> Result<Arc<dyn PoolService>> {
         Ok(Arc::new(RemotePool::new(Arc::clone(self), reply)?))
     }
