@@ -17,8 +17,8 @@ from daos.server import superblock
 from daos.server.settings import EngineSettings, TierSettings
 from daos.server.superblock import Superblock
 
-OURS = frozenset({"control_raft", "server_fence"})
-"""What a server keeps beside an engine's storage: a format leaves it, an erasure too."""
+OURS = frozenset({"control_raft"})
+"""What a server keeps beside an engine's storage: a format leaves it, an erasure too. `dmg system erase` empties it."""
 HEAD_BYTES = 1 << 20
 """Of a device: what is looked at for something foreign, and cleared."""
 FILE_BYTES_MIN = 64 << 20
