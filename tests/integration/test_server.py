@@ -10,18 +10,23 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from daos import errors
 from daos.errors import DER
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
+from daos.mgmt.identity import IdentityFiles
 from daos.mgmt.methods import Request, Response
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import Role
+from daos.security.certificates import Authority
 from tests.servers import DEADLINE_S, SCRIPT, Servers, pool_request
 
 Body = Callable[[Servers, ManagementClient], Coroutine[object, object, None]]
@@ -520,3 +525,53 @@ def test_the_rate_of_restarts_is_limited(one: Servers) -> None:
         assert "ended with status 3" in servers.log(0)
 
     run(one, body)
+
+
+# TLS
+
+
+def test_servers_speak_tls_and_refuse_who_has_no_certificate(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    authority = Authority.make(now)
+    loopback = ip_address("127.0.0.1")
+    for role in ("server", "admin"):
+        issued = authority.issue(role, ["localhost"], [loopback], now)
+        (tmp_path / f"{role}.crt").write_bytes(issued.certificate_pem)
+        (tmp_path / f"{role}.key").write_bytes(issued.key_pem)
+        (tmp_path / f"{role}.key").chmod(0o400)
+    (tmp_path / "ca.crt").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    transport = {
+        "allow_insecure": False,
+        "ca_cert": str(tmp_path / "ca.crt"),
+        "cert": str(tmp_path / "server.crt"),
+        "key": str(tmp_path / "server.key"),
+    }
+    servers = Servers(tmp_path / "system", transport_config=transport)
+    identity = IdentityFiles(*(str(tmp_path / name) for name in ("ca.crt", "admin.crt", "admin.key")))
+
+    async def main() -> None:
+        servers.start_all("--auto-format")
+        async with ManagementClient(servers.addresses, identity, deadline_s=50, system="test") as client:
+            await servers.joined(client)
+            await client.ask(methods.POOL_CREATE, pool_request())
+            # Other certificates of the same CA, while all is running.
+            issued = authority.issue("server", ["localhost"], [loopback], now)
+            for suffix, content, mode in (("crt", issued.certificate_pem, 0o644), ("key", issued.key_pem, 0o400)):
+                new = tmp_path / f"server.{suffix}.new"
+                new.write_bytes(content)
+                new.chmod(mode)
+                new.replace(tmp_path / f"server.{suffix}")
+            await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[0, 1]))
+        async with servers.client(3) as plain:
+            with pytest.raises(errors.DaosError):
+                await plain.ask(methods.POOL_LIST, pb.PoolListRequest())
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 58))
+    finally:
+        servers.close()
+    (tmp_path / "server.key").chmod(0o444)
+    status, said = start(servers.config(0))
+    assert status == 1
+    assert "server.key" in said
+    assert "Traceback" not in said

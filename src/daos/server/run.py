@@ -9,8 +9,6 @@ import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import grpc
-
 from daos import build_info
 from daos.config.server import ServerConfig
 from daos.errors import DaosError
@@ -51,7 +49,7 @@ async def run(settings: ServerSettings, *, stop: asyncio.Event | None = None) ->
         loop.add_signal_handler(number, stop.set)
     version = build_info().version
     identity = _identity(settings)
-    peers = GrpcPeers(None if identity is None else lambda: _credentials(identity), system=settings.system)
+    peers = GrpcPeers(identity, system=settings.system)
     server = Server(settings, peers)
     management = Management(server, version)
     telemetry = Telemetry(server, version)
@@ -114,11 +112,6 @@ def _identity(settings: ServerSettings) -> Identities | None:
     ca, certificate, key = settings.certificates
     load_identity(certificate, key, ca, now=datetime.now(UTC), expected="server")
     return IdentityFiles(str(ca), str(certificate), str(key))
-
-
-def _credentials(identity: Identities) -> grpc.ChannelCredentials:
-    now = identity()
-    return grpc.ssl_channel_credentials(now.ca, now.key, now.certificate)
 
 
 async def _watch_certificates(settings: ServerSettings) -> None:

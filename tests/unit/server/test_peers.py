@@ -66,5 +66,6 @@ def test_nobody_is_there_and_connections_are_bounded(monkeypatch: pytest.MonkeyP
         assert len(peers._channels) == 2
         await peers.close()
         assert not peers._channels
+        assert not peers._closing
 
     asyncio.run(asyncio.wait_for(main(), 30))
