@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -129,15 +130,23 @@ async def _watch_certificates(settings: ServerSettings) -> None:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def start(config: ServerConfig, *, auto_format: bool = False) -> None:
+def start(config: ServerConfig, *, auto_format: bool = False, syslog: bool = False) -> None:
     """Run the server of a configuration until it is told to end.
+
+    Args:
+        config: The configuration.
+        auto_format: Format storage that is not formatted.
+        syslog: Log to syslog too.
 
     Raises:
         DaosError: As `run`.
     """
-    import dataclasses
-
-    logging_setup.set_up(mask=config.control_log_mask, file=config.control_log_file, as_json=config.control_log_json)
+    logging_setup.set_up(
+        mask=config.control_log_mask,
+        file=config.control_log_file,
+        as_json=config.control_log_json,
+        syslog=syslog,
+    )
     for name in config.ignored():
         _log.info("%s has no meaning here", name)
     settings = dataclasses.replace(settings_of(config), auto_format=auto_format)
