@@ -18,10 +18,12 @@ from pathlib import Path
 
 import msgspec
 
+from daos.control.outcomes import RequestId
 from daos.control.pool import queries
 from daos.control.pool.from_system import command_of
 from daos.control.pool.service import POOL
-from daos.control.replicated import Replica, encode_entry
+from daos.control.pool.state import PoolState
+from daos.control.replicated import AnyCommand, Replica, encode_entry
 from daos.control.system import effects
 from daos.errors import DER, InvalidError, NotFoundError, StaleError, error_from_der
 from daos.local import (
@@ -60,7 +62,7 @@ class FakeEngine:
         self.rank = options.rank
         self.pools: dict[str, list[int]] = self.read("shards.json")
         self.services: dict[str, list[int]] = self.read("services.json")
-        self.replicas: dict[str, Replica] = {}  # type: ignore[type-arg]  # of the pool service
+        self.replicas: dict[str, Replica[PoolState]] = {}
         for pool in self.services:
             path = self.metadata / f"service.{pool}"
             if path.exists():
@@ -81,6 +83,7 @@ class FakeEngine:
         effect = EFFECTS.decode(body.effect)
         tag = str(type(effect).__struct_config__.tag)
         async with self.fence.entered("system", effect.subjects, body.number, body.floor):
+            (self.metadata / "begun").write_text(tag)
             await asyncio.sleep(self.read("slow.json").get(tag, 0))
             code = self.read("fail.json").get(tag)
             if code is not None:
@@ -104,14 +107,12 @@ class FakeEngine:
             self.apply(effect.subject.partition("/")[0], command_of(number, effect))
         self.write()
 
-    def apply(self, pool: str, command, request=None):  # type: ignore[no-untyped-def]  # a command of the pool service
+    def apply(self, pool: str, command: AnyCommand, request: RequestId | None = None) -> bytes:
         replica = self.replicas.get(pool)
         if replica is None:
             if pool not in self.services:
                 raise StaleError(f"no replica of {pool}", code=DER.NOTREPLICA)
             raise StaleError("another rank leads", code=DER.NOTLEADER, context={"leader": min(self.services[pool])})
-        from daos.control.outcomes import RequestId
-
         request = request or RequestId("fake", self.clock.now())
         applied = replica.apply(replica.index + 1, encode_entry(POOL, self.clock.now(), command, request))
         (self.metadata / f"service.{pool}").write_bytes(replica.snapshot())
@@ -122,7 +123,7 @@ class FakeEngine:
 
     async def pool_request(self, channel: Channel, body: PoolRequest) -> bytes:
         if body.kind == "command":
-            command = msgspec.msgpack.decode(body.arguments, type=POOL.commands)
+            command: AnyCommand = msgspec.msgpack.decode(body.arguments, type=POOL.commands)
             return self.apply(body.pool, command, body.request)
         arguments = msgspec.msgpack.decode(body.arguments)
         if body.pool not in self.replicas:
@@ -131,7 +132,7 @@ class FakeEngine:
             raise StaleError("not leader", code=DER.NOTLEADER, context={"leader": min(self.services[body.pool])})
         return msgspec.msgpack.encode(self.query(body.pool, body.name, arguments))
 
-    def query(self, pool: str, name: str, arguments):  # type: ignore[no-untyped-def]  # one type a name
+    def query(self, pool: str, name: str, arguments: dict[str, int]) -> object:
         state = self.replicas[pool].state
         if name == "properties":
             return state.properties
@@ -139,7 +140,7 @@ class FakeEngine:
             return PoolAcl(entries=state.acl, owner=state.owner, group=state.group)
         tier = TierSpace(media="scm", total=100, free=50, min=10, max=20, mean=15)
         if name == "targets":
-            chosen = state.map.chosen(arguments["rank"], arguments["targets"] or None)
+            chosen = state.map.chosen(arguments["rank"], None)
             return [PoolTarget(index=nth, state=target.state, tiers=(tier,)) for nth, target in enumerate(chosen)]
         if name != "pool":
             raise NotFoundError(f"no query {name}")

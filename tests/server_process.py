@@ -9,5 +9,5 @@ from daos.server import engines
 from daos.server.main import main
 
 if __name__ == "__main__":
-    engines.COMMAND = (sys.executable, str(Path(__file__).with_name("fake_engine.py")))
+    engines.COMMAND = (sys.executable, "-u", str(Path(__file__).with_name("fake_engine.py")))
     main()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -157,6 +157,15 @@ class Servers:
         """Have an engine be slow, or fail: `slow.json`, `fail.json`."""
         (self.storage(number) / file).write_text(json.dumps(content))
 
+    async def begun(self, effect: str) -> None:
+        """Wait until an engine carries out an effect, which `slow.json` makes long."""
+
+        async def begun() -> bool:
+            paths = [self.storage(number) / "begun" for number in range(self.count)]
+            return effect in [path.read_text() for path in paths if path.exists()]
+
+        await self.until(f"{effect} is under way", begun)
+
     def client(self, deadline_s: float = 60.0) -> ManagementClient:
         return ManagementClient(self.addresses, None, deadline_s=deadline_s, system="test")
 
@@ -215,9 +224,16 @@ class Servers:
         await self.until("replicas", all_there)
 
 
-def pool_request(label: str = "pool", **more: object) -> pb.PoolCreateRequest:
+def pool_request(label: str = "pool", *, svc_rf: int | None = None, ranks: Sequence[int] = ()) -> pb.PoolCreateRequest:
+    properties = {} if svc_rf is None else {"svc_rf": pb.PropertyValue(number=svc_rf)}
     return pb.PoolCreateRequest(
-        uuid=str(uuid.uuid4()), label=label, tiers=TIERS, owner="owner@", group="group@", **more
+        uuid=str(uuid.uuid4()),
+        label=label,
+        tiers=TIERS,
+        owner="owner@",
+        group="group@",
+        properties=properties,
+        ranks=ranks,
     )
 
 

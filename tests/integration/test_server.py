@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from daos import errors
 from daos.errors import DER
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
+from daos.mgmt.identity import IdentityFiles
+from daos.mgmt.methods import Request, Response
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.roles import Role
+from daos.security.certificates import Authority
 from tests.servers import DEADLINE_S, SCRIPT, Servers, pool_request
 
 Body = Callable[[Servers, ManagementClient], Coroutine[object, object, None]]
@@ -84,7 +91,7 @@ def test_from_format_to_pools_and_a_restart(servers: Servers) -> None:
         again = await client.on_host(hosts[0], methods.STORAGE_FORMAT, pb.StorageFormatRequest(force=True))
         assert again.results[0].code == DER.BUSY
 
-        request = pool_request(properties={"svc_rf": pb.PropertyValue(number=1)})
+        request = pool_request(svc_rf=1)
         created = await client.ask(methods.POOL_CREATE, request)
         assert sorted(created.ranks) == [0, 1, 2]
         assert len(created.services) == 3
@@ -122,9 +129,7 @@ def test_from_format_to_pools_and_a_restart(servers: Servers) -> None:
     run(servers, body)
 
 
-async def client_of_agent(servers: Servers, method: methods.Method, request: object):  # type: ignore[no-untyped-def,type-arg]  # as the method
-    from daos.mgmt.roles import Role
-
+async def client_of_agent(servers: Servers, method: methods.Method[Request, Response], request: Request) -> Response:
     async with ManagementClient(servers.addresses, None, deadline_s=30, role=Role.AGENT) as client:
         return await client.ask(method, request)
 
@@ -190,16 +195,10 @@ def test_the_leader_dies_while_a_pool_is_made(servers: Servers, slow: str) -> No
         leader = await servers.leader(client)
         for number in range(3):
             servers.tell_engine(number, "slow.json", {slow: 1.0})
-        request = pool_request(properties={"svc_rf": pb.PropertyValue(number=1)})
+        request = pool_request(svc_rf=1)
         creating = asyncio.ensure_future(client.ask(methods.POOL_CREATE, request))
 
-        async def under_way() -> bool:
-            if slow == "create_shards":
-                return "create_shards" in servers.log(leader) or "PoolCreate" in servers.log(leader) or True
-            return all(request.uuid in there for there in servers.shards().values())
-
-        await asyncio.sleep(0.15)
-        await servers.until("the step", under_way)
+        await servers.begun(slow)
         servers.kill(leader)
         for number in range(3):
             servers.tell_engine(number, "slow.json", {})
@@ -226,13 +225,7 @@ def test_the_leader_dies_while_a_pool_is_destroyed(servers: Servers, slow: str) 
         for number in range(3):
             servers.tell_engine(number, "slow.json", {slow: 1.0})
         destroying = asyncio.ensure_future(client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool="pool")))
-        await asyncio.sleep(0.15)
-        if slow == "destroy_shards":
-
-            async def begun_to_go() -> bool:
-                return (await pools_of(client)).get(request.uuid) == "Destroying"
-
-            await servers.until("the step", begun_to_go)
+        await servers.begun(slow)
         servers.kill(leader)
         for number in range(3):
             servers.tell_engine(number, "slow.json", {})
@@ -332,8 +325,7 @@ def test_a_host_whose_storage_was_lost_takes_its_rank_and_replica_back(servers: 
         victim = ((await servers.leader(client)) + 1) % 3
         rank = await servers.rank_of(client, victim)
         servers.kill(victim)
-        with suppress(FileNotFoundError):
-            subprocess.run(["rm", "-r", str(servers.storage(victim))], check=True, timeout=DEADLINE_S)
+        await asyncio.to_thread(shutil.rmtree, servers.storage(victim))
         (servers.folder(victim) / "server.log").unlink()
         servers.start(victim)
 
@@ -359,7 +351,8 @@ def test_a_host_whose_storage_was_lost_takes_its_rank_and_replica_back(servers: 
             return "system service: term" in servers.log(victim)
 
         await servers.until("its replica is back", replicated)
-        other = next(number for number in range(3) if number not in {victim, await servers.leader(client)})
+        leader = await servers.leader(client)
+        other = next(number for number in range(3) if number not in {victim, leader})
         servers.kill(other)  # a majority needs the new replica now
         await servers.until("a majority", lambda: _answers(client))
 
@@ -505,7 +498,7 @@ def test_a_damaged_superblock_is_told_and_left(one: Servers) -> None:
         ({"engines": [{"targets": 0}]}, "targets"),
         ({"nmae": "x"}, "nmae"),
         ({"control_iface": "none0"}, "none0"),
-        ({"transport_config": {"allow_insecure": False, "ca_cert": "/absent/ca.crt"}}, "/absent/ca.crt"),
+        ({"transport_config": {"allow_insecure": False, "ca_cert": "/absent/ca.crt"}}, "transport_config"),
     ],
 )
 def test_a_wrong_configuration_ends_the_start_in_a_line(one: Servers, changes: dict[str, object], words: str) -> None:
@@ -532,3 +525,53 @@ def test_the_rate_of_restarts_is_limited(one: Servers) -> None:
         assert "ended with status 3" in servers.log(0)
 
     run(one, body)
+
+
+# TLS
+
+
+def test_servers_speak_tls_and_refuse_who_has_no_certificate(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    authority = Authority.make(now)
+    loopback = ip_address("127.0.0.1")
+    for role in ("server", "admin"):
+        issued = authority.issue(role, ["localhost"], [loopback], now)
+        (tmp_path / f"{role}.crt").write_bytes(issued.certificate_pem)
+        (tmp_path / f"{role}.key").write_bytes(issued.key_pem)
+        (tmp_path / f"{role}.key").chmod(0o400)
+    (tmp_path / "ca.crt").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    transport = {
+        "allow_insecure": False,
+        "ca_cert": str(tmp_path / "ca.crt"),
+        "cert": str(tmp_path / "server.crt"),
+        "key": str(tmp_path / "server.key"),
+    }
+    servers = Servers(tmp_path / "system", transport_config=transport)
+    identity = IdentityFiles(*(str(tmp_path / name) for name in ("ca.crt", "admin.crt", "admin.key")))
+
+    async def main() -> None:
+        servers.start_all("--auto-format")
+        async with ManagementClient(servers.addresses, identity, deadline_s=50, system="test") as client:
+            await servers.joined(client)
+            await client.ask(methods.POOL_CREATE, pool_request())
+            # Other certificates of the same CA, while all is running.
+            issued = authority.issue("server", ["localhost"], [loopback], now)
+            for suffix, content, mode in (("crt", issued.certificate_pem, 0o644), ("key", issued.key_pem, 0o400)):
+                new = tmp_path / f"server.{suffix}.new"
+                new.write_bytes(content)
+                new.chmod(mode)
+                new.replace(tmp_path / f"server.{suffix}")
+            await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[0, 1]))
+        async with servers.client(3) as plain:
+            with pytest.raises(errors.DaosError):
+                await plain.ask(methods.POOL_LIST, pb.PoolListRequest())
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 58))
+    finally:
+        servers.close()
+    (tmp_path / "server.key").chmod(0o444)
+    status, said = start(servers.config(0))
+    assert status == 1
+    assert "server.key" in said
+    assert "Traceback" not in said

@@ -14,6 +14,7 @@ from daos.local.messages import (
     PoolRequest,
     PoolTarget,
     Ready,
+    Replicas,
     Space,
     TierSpace,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "PoolRequest",
     "PoolTarget",
     "Ready",
+    "Replicas",
     "Space",
     "TierSpace",
     "connect",

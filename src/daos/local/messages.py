@@ -252,6 +252,7 @@ class Event(Message, frozen=True, kw_only=True):
         pool: Of which pool.
         container: Of which container.
         object: Of which object.
+        incarnation: Of the rank that `swim_rank_dead` and `swim_rank_alive` are about.
         time: Nanoseconds since 1970; 0 for now.
     """
 
@@ -261,4 +262,17 @@ class Event(Message, frozen=True, kw_only=True):
     pool: str = ""
     container: str = ""
     object: str = ""
+    incarnation: int = 0
     time: int = 0
+
+
+class Replicas(Message, frozen=True, kw_only=True):
+    """Method `pool_replicas`, of an engine that leads a pool's service: where that runs now.
+
+    Attributes:
+        pool: The pool's uuid.
+        services: The ranks of its service.
+    """
+
+    pool: str
+    services: tuple[Rank, ...]

@@ -109,6 +109,7 @@ class Engine:
         self._wanted = False
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._hurry = asyncio.Event()
 
     @property
     def rank(self) -> int | None:
@@ -153,7 +154,12 @@ class Engine:
             elif self._running is None or self._running.done():
                 self._wanted = True
                 self._set(EngineState.STARTING)
+                self._hurry.clear()
                 self._running = asyncio.create_task(self._run(), name=f"engine {self.settings.index}")
+            elif self.state is EngineState.ERRORED:
+                # It waits for its turn to be started again; who asks for it need not.
+                self._set(EngineState.STARTING)
+                self._hurry.set()
 
     async def start_and_join(self) -> None:
         """Start it, and return when it has joined.
@@ -163,6 +169,9 @@ class Engine:
             TimedOutError: It has not joined in time; it may yet.
         """
         await self.start()
+        if self.state is EngineState.JOINED and self.ready is not None:
+            # It ran on, and the system thought otherwise, as of one that was excluded.
+            self._begin_join(self.ready)
         if self.state is EngineState.AWAIT_FORMAT:
             raise UnavailableError(f"engine {self.settings.index} is not formatted", hint="dmg storage format")
         try:
@@ -257,17 +266,22 @@ class Engine:
         if process is None or process.returncode is not None or channel.peer[0] != process.pid:
             raise InvalidError(f"process {channel.peer[0]} is not engine {self.settings.index}")
         if self._joining is None or self.incarnation != ready.incarnation:
-            if self._joining is not None:
-                self._joining.cancel()
-            self.ready, self.channel = ready, channel
-            self._set(EngineState.READY)
-            self._joining = asyncio.create_task(self._join(ready), name=f"join engine {self.settings.index}")
+            self.channel = channel
+            self._begin_join(ready)
         else:
             self.channel = channel
-        await asyncio.shield(self._joining)
+        if self._joining is not None:
+            await asyncio.shield(self._joining)
         if self.block is None or self.block.rank is None:
             raise UnavailableError("the engine was not joined", code=DER.SHUTDOWN)
         return Placed(rank=self.block.rank, system=self._server.system)
+
+    def _begin_join(self, ready: Ready) -> None:
+        if self._joining is not None:
+            self._joining.cancel()
+        self.ready = ready
+        self._set(EngineState.READY)
+        self._joining = asyncio.create_task(self._join(ready), name=f"join engine {self.settings.index}")
 
     # Its life
 
@@ -277,7 +291,9 @@ class Engine:
         while self._wanted:
             wait = last + self._server.restart_min_s - self._clock()
             if wait > 0 and self.starts:
-                await asyncio.sleep(wait)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), wait)
+            self._hurry.clear()
             last = self._clock()
             why = await self._live()
             if not self._wanted:

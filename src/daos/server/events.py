@@ -120,7 +120,7 @@ class Events:
     def __init__(self, *, syslog: bool = True) -> None:
         self.counts: Counter[str] = Counter()
         self._host = socket.gethostname()
-        self._syslog = _open_syslog() if syslog else None
+        self._syslog = open_syslog() if syslog else None
         self.heard: list[Callable[[Event], None]] = []
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> str:
@@ -141,7 +141,8 @@ class Events:
             self._syslog.close()
 
 
-def _open_syslog() -> logging.handlers.SysLogHandler | None:
+def open_syslog() -> logging.handlers.SysLogHandler | None:
+    """Return what logs to syslog; None where there is none."""
     if not _SYSLOG.is_socket():
         return None
     try:

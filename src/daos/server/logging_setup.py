@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from daos.errors import DER, UnavailableError
+from daos.server.events import open_syslog
 
 LEVELS = {
     "DISABLED": logging.CRITICAL + 1,
@@ -21,13 +22,14 @@ LEVELS = {
 }
 
 
-def set_up(*, mask: str, file: Path | None, as_json: bool) -> None:
+def set_up(*, mask: str, file: Path | None, as_json: bool, syslog: bool = False) -> None:
     """Send what this process logs to a file, or to standard error.
 
     Args:
         mask: `control_log_mask`.
         file: `control_log_file`.
         as_json: An object a line.
+        syslog: To syslog too, where there is one.
 
     Raises:
         UnavailableError: `DER.IO`: the file cannot be written.
@@ -63,6 +65,9 @@ def set_up(*, mask: str, file: Path | None, as_json: bool) -> None:
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
+    log = open_syslog() if syslog else None
+    if log is not None:
+        root.addHandler(log)
     root.setLevel(LEVELS.get(mask, logging.INFO))
     structlog.configure(
         processors=[

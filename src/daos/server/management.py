@@ -23,8 +23,8 @@ from daos.control.system.pool_create import PoolCreate
 from daos.control.system.pool_destroy import PoolDestroy, PoolRelabel
 from daos.control.system.settings import DEFAULTS, DeleteAttributes, SetAttributes
 from daos.control.system.settings import SetProperties as SetSystemProperties
-from daos.control.system.state import Member, Pool, PoolCreated, RankResults, SystemState
-from daos.errors import DER, DaosError, InternalError, InvalidError, TimedOutError, UnavailableError
+from daos.control.system.state import Member, Pool, PoolCreated, PoolState, RankResults, SystemState
+from daos.errors import DER, BusyError, DaosError, InternalError, InvalidError, TimedOutError, UnavailableError
 from daos.local import PoolAcl, PoolInfo, PoolRequest, PoolTarget
 from daos.model.members import MemberState
 from daos.server.node import PASSING, Server
@@ -35,6 +35,8 @@ OPERATION_S_MAX = 150.0
 QUERY_S_MAX = 10.0
 POOL_S_MAX = 60.0
 POOL_ASK_S_MAX = 30.0
+POOL_ABSENT_S_MAX = 5.0
+"""For so long it is waited for a service of which no rank is there."""
 AGAIN_S = 0.2
 LEADERS_MAX = 4096
 """Pools whose leader is remembered; it is only where to ask first."""
@@ -357,13 +359,17 @@ class Management:
             TimedOutError: None of them leads.
             DaosError: What the service answers.
         """
+        if pool.state is not PoolState.READY:
+            raise BusyError(f"the pool {pool.label or pool.uuid} is {pool.state.lower()}", hint="try again when it is")
         encoded = msgspec.msgpack.encode(body)
+        begun = asyncio.get_running_loop().time()
         error: DaosError = UnavailableError(f"the pool {pool.uuid} has no service", code=DER.NO_SERVICE)
         try:
             async with asyncio.timeout(POOL_S_MAX):
                 while True:
                     order = [self._leaders.get(pool.uuid, pool.services[0]), *pool.services]
                     tried: set[Rank] = set()
+                    heard = False
                     while order:
                         rank = order.pop(0)
                         if rank in tried:
@@ -373,6 +379,7 @@ class Management:
                             answer = await self._ask_rank(rank, encoded)
                         except DaosError as refusal:
                             error = refusal
+                            heard = heard or refusal.code is not DER.UNREACH
                             if refusal.code not in PASSING:
                                 raise
                             leader = refusal.context.get("leader")
@@ -382,6 +389,11 @@ class Management:
                         self._remember(pool.uuid, rank)
                         return answer
                     self._leaders.pop(pool.uuid, None)
+                    if not heard and asyncio.get_running_loop().time() - begun > POOL_ABSENT_S_MAX:
+                        raise UnavailableError(
+                            f"no rank of the service of pool {pool.label or pool.uuid} is there: {error.message}",
+                            hint="dmg system query tells which ranks are there",
+                        )
                     await asyncio.sleep(AGAIN_S)
         except TimeoutError:
             raise TimedOutError(

@@ -20,7 +20,7 @@ from daos.control.system.members import Join, Joined, ReportMember
 from daos.control.system.pool_destroy import PoolReplicas
 from daos.control.system.state import SystemState
 from daos.errors import DER, DaosError, InvalidError, NotFoundError, StaleError, TimedOutError, UnavailableError
-from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, listen
+from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, Replicas, listen
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
 from daos.server import storage
@@ -35,6 +35,8 @@ CARRY_S_MAX = 28.0
 """Less than what the driver waits for, so that it hears why."""
 LEADER_S_MAX = 20.0
 """How long a leader is looked for."""
+FAREWELL_S_MAX = 2.0
+"""How long a server that ends tries to say so."""
 AGAIN_S_MIN = 0.05
 AGAIN_S_MAX = 2.0
 PASSING = frozenset(
@@ -74,6 +76,20 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     command: Join | ReportMember | PoolReplicas
 
 
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine has found out about a rank.
+
+    Attributes:
+        rank: The rank.
+        incarnation: Of its process.
+        alive: Whether it has been heard of again; else it is dead.
+    """
+
+    rank: Rank
+    incarnation: int
+    alive: bool
+
+
 class Server:
     """A server of the system.
 
@@ -111,6 +127,7 @@ class Server:
             "replica_status": self._answer_status,
             "replica_add": self._answer_add,
             "submit": self._answer_submit,
+            "membership": self._answer_membership,
         }
 
     async def start(self) -> None:
@@ -122,7 +139,11 @@ class Server:
         """
         if self.engines:
             storage.make_directory(self.settings.socket_dir)
-            methods = {"ready": Method.of(Ready, self._ready), "event": Method.of(Event, self._event)}
+            methods = {
+                "ready": Method.of(Ready, self._ready),
+                "event": Method.of(Event, self._event),
+                "pool_replicas": Method.of(Replicas, self._replicas),
+            }
             self._listener = await listen(self.settings.socket, methods)
         for engine in self.engines:
             try:
@@ -156,9 +177,15 @@ class Server:
         self.events.close()
 
     async def _wind_down(self, engine: Engine) -> None:
+        rank, incarnation = engine.rank, engine.incarnation
         with contextlib.suppress(DaosError):
             await engine.call("prepare_shutdown", b"\xc0", timeout_s=5.0)
         await engine.stop()
+        if rank is None or not incarnation:
+            return
+        command = ReportMember(rank=rank, incarnation=incarnation, state=MemberState.STOPPED, reason="its server ended")
+        with contextlib.suppress(DaosError):  # where nobody leads any more, nobody needs to know
+            (await self.submit_anywhere(command, timeout_s=FAREWELL_S_MAX)).check()
 
     def _start_replica(self) -> None:
         """Open the replica, once there is storage for it."""
@@ -183,6 +210,7 @@ class Server:
         """Format the storage of this host's engines, then start them."""
         results: list[storage.FormatResult] = []
         for engine in self.engines if engines is None else engines:
+            self._fences.pop(engine.settings.index, None)
             results += await engine.format(force=force, replace=replace)
         self._start_replica()
         for engine in self.engines if engines is None else engines:
@@ -257,6 +285,11 @@ class Server:
         """
         request = RequestId(self.client, self.clock.now())
         body = msgspec.msgpack.encode(Submit(request=request, command=command))
+        answer = await self._tell_leader("submit", body, timeout_s=timeout_s)
+        return msgspec.msgpack.decode(answer, type=Outcome)
+
+    async def _tell_leader(self, method: str, body: bytes, *, timeout_s: float = LEADER_S_MAX) -> bytes:
+        """Ask whoever leads: who did last first, then whom a refusal names, then all, until the time is over."""
         wait, error = AGAIN_S_MIN, None
         try:
             async with asyncio.timeout(timeout_s):
@@ -264,7 +297,7 @@ class Server:
                     order = dict.fromkeys((self._leader or self.settings.address, *self.settings.replicas))
                     for address in order:
                         try:
-                            return await self._submit_at(address, body, timeout_s)
+                            answer = await self._server_call_at(address, method, body, timeout_s)
                         except DaosError as refusal:
                             error = refusal
                             if refusal.code not in PASSING:
@@ -272,19 +305,19 @@ class Server:
                             self._leader = _text(refusal.context.get("leader"))
                             if self._leader is not None and self._leader != address:
                                 break
+                        else:
+                            self._leader = address
+                            return answer
                     await asyncio.sleep(wait)
                     wait = min(wait * 2, AGAIN_S_MAX)
         except TimeoutError:
             why = "" if error is None else f": {error.message}"
             raise TimedOutError(f"no leader of the system within {timeout_s:g} s{why}") from None
 
-    async def _submit_at(self, address: str, body: bytes, timeout_s: float) -> Outcome:
+    async def _server_call_at(self, address: str, method: str, body: bytes, timeout_s: float) -> bytes:
         if address == self.settings.address:
-            answer = await self._answer_submit(body)
-        else:
-            answer = await self.peers.server_call(address, "submit", body, timeout_s=timeout_s)
-        self._leader = address
-        return msgspec.msgpack.decode(answer, type=Outcome)
+            return await self.server_call(method, body)
+        return await self.peers.server_call(address, method, body, timeout_s=timeout_s)
 
     # What engines need
 
@@ -320,7 +353,26 @@ class Server:
         if engine is None:
             raise InvalidError("say ready first", code=DER.UNINIT)
         rank = engine.rank if event.rank is None else event.rank
-        self.tell(msgspec.structs.replace(event, rank=rank), pid=channel.peer[0], incarnation=engine.incarnation)
+        told = msgspec.structs.replace(event, rank=rank)
+        self.tell(told, pid=channel.peer[0], incarnation=event.incarnation or engine.incarnation)
+        if event.id in {"swim_rank_dead", "swim_rank_alive"} and event.rank is not None:
+            news = Membership(rank=event.rank, incarnation=event.incarnation, alive=event.id == "swim_rank_alive")
+            await self._tell_leader("membership", msgspec.msgpack.encode(news))
+
+    async def _replicas(self, channel: Channel, replicas: Replicas) -> None:
+        engine = next((engine for engine in self.engines if engine.channel is channel), None)
+        if engine is None:
+            raise InvalidError("say ready first", code=DER.UNINIT)
+        (await self.submit_anywhere(PoolReplicas(pool=replicas.pool, services=replicas.services))).check()
+        services = ", ".join(map(str, replicas.services))
+        self.tell(
+            Event(
+                id="pool_replicas_updated",
+                message=f"the service runs on ranks {services}",
+                rank=engine.rank,
+                pool=replicas.pool,
+            )
+        )
 
     def engine_of(self, rank: Rank) -> Engine:
         """Return the engine of a rank.
@@ -398,7 +450,12 @@ class Server:
             effect = self._effects.decode(body.carry.effect)
         except msgspec.DecodeError as error:
             raise InvalidError(f"an effect that this release does not know: {error}", code=DER.PROTO) from None
-        engine = self.engine_of(body.rank)
+        try:
+            engine = self.engine_of(body.rank)
+        except NotFoundError:
+            if isinstance(effect, effects.EraseEngines):
+                return  # it was erased before
+            raise
         async with self._fence(engine).entered("system", effect.subjects, body.carry.number, body.carry.floor):
             if isinstance(effect, effects.PrepareShutdown):
                 await self._prepare(engine)
@@ -408,6 +465,7 @@ class Server:
                 await engine.start_and_join()
             elif isinstance(effect, effects.EraseEngines):
                 await engine.erase()
+                self._fences.pop(engine.settings.index, None)  # it went with the rest
             else:
                 raise InvalidError(f"a server does not carry out {type(effect).__name__}")
 
@@ -454,6 +512,15 @@ class Server:
             await self.replica.add(_decode(body, AddReplica))
         except NotLeaderError:
             raise self.elsewhere() from None
+        return b"\xc0"
+
+    async def _answer_membership(self, body: bytes) -> bytes:
+        news = _decode(body, Membership)
+        host = self.host
+        if news.alive:
+            host.revived(news.rank)
+        else:
+            host.died(news.rank, news.incarnation)
         return b"\xc0"
 
     async def _answer_submit(self, body: bytes) -> bytes:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 
 from daos.errors import DER, AccessError, DaosError, InternalError, UnavailableError, UncertainError
+from daos.mgmt.identity import Identities, Identity
 from daos.mgmt.proto import daos_mgmt_pb2 as messages
 from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerStub
+from daos.mgmt.roles import Role
 from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in
 
 CHANNELS_MAX = 1024
 """Connections that are kept; those not used for the longest time are closed first."""
+CLOSE_S_MAX = 60.0
 _OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -53,55 +57,79 @@ class Peers(Protocol):
 
 
 class GrpcPeers:
-    """Peers over gRPC.
+    """Peers over gRPC. With TLS, the other end must have a certificate of the role of a server.
 
     Args:
-        credentials: Gives the TLS credentials of a new connection; None without TLS.
+        identity: Tells certificate and key, asked before each call: when they change, connections are made anew.
+            None without TLS.
         system: The system's name, which others check.
     """
 
-    def __init__(self, credentials: Callable[[], grpc.ChannelCredentials] | None, *, system: str) -> None:
-        self._credentials = credentials
-        self._metadata = ((SYSTEM_KEY, system), (ROLE_KEY, "server"))
+    def __init__(self, identity: Identities | None, *, system: str) -> None:
+        self._identity = identity
+        self._seen: Identity | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._metadata = ((SYSTEM_KEY, system), (ROLE_KEY, Role.SERVER.value))
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
 
     async def server_call(self, address: str, method: str, body: bytes, *, timeout_s: float) -> bytes:
         """Ask another server, as `Peers.server_call`."""
-        stub = await self._stub(address)
+        stub = self._stub(address)
         request = messages.ServerCallRequest(method=method, body=body)
         answer = await self._ask(address, stub.ServerCall(request, timeout=timeout_s, metadata=self._metadata))
         return answer.body
 
     async def engine_call(self, address: str, rank: int, method: str, body: bytes, *, timeout_s: float) -> bytes:
         """Ask an engine beside another server, as `Peers.engine_call`."""
-        stub = await self._stub(address)
+        stub = self._stub(address)
         request = messages.EngineCallRequest(rank=rank, method=method, body=body)
         answer = await self._ask(address, stub.EngineCall(request, timeout=timeout_s, metadata=self._metadata))
         return answer.body
 
     async def close(self) -> None:
         """Close all connections."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         while self._channels:
             await self._channels.popitem()[1].close()
 
-    async def _stub(self, address: str) -> ServerAsyncStub:
+    def _stub(self, address: str) -> ServerAsyncStub:
+        identity = None if self._identity is None else self._identity()
+        if identity != self._seen:
+            self._seen = identity
+            while self._channels:
+                self._let_go()
         channel = self._channels.pop(address, None)
         if channel is None:
-            channel = (
-                grpc.aio.insecure_channel(address, options=_OPTIONS)
-                if self._credentials is None
-                else grpc.aio.secure_channel(address, self._credentials(), options=_OPTIONS)
-            )
+            channel = _channel(address, identity)
         self._channels[address] = channel
         if len(self._channels) > CHANNELS_MAX:
-            await self._channels.popitem(last=False)[1].close()
+            self._let_go()
         return ServerStub(channel)
+
+    def _let_go(self) -> None:
+        """Close the oldest connection, once the calls on it have ended."""
+        _, channel = self._channels.popitem(last=False)
+        task = asyncio.create_task(channel.close(CLOSE_S_MAX))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _ask(self, address: str, call: Awaitable[A]) -> A:
         try:
             return await call
         except grpc.aio.AioRpcError as error:
             raise error_of(error, address) from None
+
+
+def _channel(address: str, identity: Identity | None) -> grpc.aio.Channel:
+    if identity is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(identity.ca, identity.key, identity.certificate)
+    # Each server's certificate has its role among its names: whoever else has one of this CA is no server.
+    return grpc.aio.secure_channel(
+        address, credentials, options=(*_OPTIONS, ("grpc.ssl_target_name_override", Role.SERVER.value))
+    )
 
 
 def error_of(error: grpc.aio.AioRpcError, address: str) -> DaosError:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-
-import grpc
 
 from daos import build_info
 from daos.config.server import ServerConfig
@@ -51,7 +50,7 @@ async def run(settings: ServerSettings, *, stop: asyncio.Event | None = None) ->
         loop.add_signal_handler(number, stop.set)
     version = build_info().version
     identity = _identity(settings)
-    peers = GrpcPeers(None if identity is None else lambda: _credentials(identity), system=settings.system)
+    peers = GrpcPeers(identity, system=settings.system)
     server = Server(settings, peers)
     management = Management(server, version)
     telemetry = Telemetry(server, version)
@@ -116,11 +115,6 @@ def _identity(settings: ServerSettings) -> Identities | None:
     return IdentityFiles(str(ca), str(certificate), str(key))
 
 
-def _credentials(identity: Identities) -> grpc.ChannelCredentials:
-    now = identity()
-    return grpc.ssl_channel_credentials(now.ca, now.key, now.certificate)
-
-
 async def _watch_certificates(settings: ServerSettings) -> None:
     """Warn, in the log, of a certificate that is about to expire."""
     warned = None
@@ -136,15 +130,23 @@ async def _watch_certificates(settings: ServerSettings) -> None:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def start(config: ServerConfig, *, auto_format: bool = False) -> None:
+def start(config: ServerConfig, *, auto_format: bool = False, syslog: bool = False) -> None:
     """Run the server of a configuration until it is told to end.
+
+    Args:
+        config: The configuration.
+        auto_format: Format storage that is not formatted.
+        syslog: Log to syslog too.
 
     Raises:
         DaosError: As `run`.
     """
-    import dataclasses
-
-    logging_setup.set_up(mask=config.control_log_mask, file=config.control_log_file, as_json=config.control_log_json)
+    logging_setup.set_up(
+        mask=config.control_log_mask,
+        file=config.control_log_file,
+        as_json=config.control_log_json,
+        syslog=syslog,
+    )
     for name in config.ignored():
         _log.info("%s has no meaning here", name)
     settings = dataclasses.replace(settings_of(config), auto_format=auto_format)

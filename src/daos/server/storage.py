@@ -17,12 +17,11 @@ from daos.server import superblock
 from daos.server.settings import EngineSettings, TierSettings
 from daos.server.superblock import Superblock
 
-OURS = frozenset({"control_raft", "server_fence"})
-"""What a server keeps beside an engine's storage: a format leaves it, an erasure too."""
+OURS = frozenset({"control_raft"})
+"""What a server keeps beside an engine's storage: a format leaves it, an erasure too. `dmg system erase` empties it."""
 HEAD_BYTES = 1 << 20
 """Of a device: what is looked at for something foreign, and cleared."""
 FILE_BYTES_MIN = 64 << 20
-PREFIX = "daos-"
 
 _PCI = re.compile(r"[0-9a-fA-F]{4,5}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
 _SYS = Path("/sys")
@@ -91,11 +90,16 @@ def path_of(storage_class: str, address: str, *, sys: Path = _SYS) -> Path | Non
     return Path("/dev", names[0].name) if names else None
 
 
-def block_devices(sys: Path = _SYS) -> list[Device]:
-    """Return the whole block devices of the kernel that are NVMe or disks, without those of loops and memory."""
+def block_devices(sys: Path = _SYS, mounts: Path = Path("/proc/mounts")) -> list[Device]:
+    """Return the whole block devices of the kernel that nobody uses: without partitions, holders or a file system."""
+    mounted = {line.split(" ", 1)[0] for line in _read(mounts).splitlines()}
     found = []
     for entry in sorted((sys / "class/block").glob("*")):
-        if (entry / "partition").exists() or not re.match(r"nvme\d+n\d+$|sd[a-z]+$|vd[a-z]+$|pmem\d+$", entry.name):
+        if not re.fullmatch(r"nvme\d+n\d+|sd[a-z]+|vd[a-z]+|pmem\d+", entry.name):
+            continue
+        parts = any((part / "partition").exists() for part in entry.iterdir())
+        held = (entry / "holders").is_dir() and any((entry / "holders").iterdir())
+        if parts or held or f"/dev/{entry.name}" in mounted:
             continue
         size = int(_read(entry / "size") or 0) * 512
         node = int(_read(entry / "device/device/numa_node") or _read(entry / "device/numa_node") or 0)

@@ -27,12 +27,16 @@ class ServerSession(Session):
         ignore_config: Go without one.
         debug: Log all there is.
         log_json: Log JSON.
+        syslog: Log to syslog too.
+        allow_proxy: Without meaning here: gRPC goes straight to the servers.
     """
 
     config: Path = SERVER_FILE
     ignore_config: bool = False
     debug: bool = False
     log_json: bool = False
+    syslog: bool = False
+    allow_proxy: bool = False
 
 
 def session(context: click.Context) -> ServerSession:
@@ -66,6 +70,8 @@ def options() -> list[click.Parameter]:
         flag(["--ignore-config"], "ignore_config", "Go without a configuration file."),
         flag(["-b", "--debug"], "debug", "Log all there is."),
         flag(["-J", "--json-logging"], "log_json", "Log JSON, an object a line."),
+        flag(["--syslog"], "syslog", "Log to syslog too."),
+        flag(["--allow-proxy"], "allow_proxy", "Without meaning here."),
     ]
 
 

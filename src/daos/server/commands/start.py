@@ -64,5 +64,5 @@ def command(
         if storage is not None and tiers:
             tiers = (tiers[0].model_copy(update={"scm_mount": storage.absolute()}), *tiers[1:])
         engines.append(one.model_copy(update={**change, "storage": tiers}))
-    start(config.model_copy(update={"engines": tuple(engines)}), auto_format=auto_format)
+    start(config.model_copy(update={"engines": tuple(engines)}), auto_format=auto_format, syslog=given.syslog)
     return Reply()
