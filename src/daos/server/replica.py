@@ -81,6 +81,10 @@ class SystemReplica:
         self.host: SystemHost | None = None
         self._settings, self._peers, self._carry, self._clock = settings, peers, carry, clock
         self._stopped = stopped
+        self._tls: tuple[str, str, str] | None = None
+        if settings.certificates is not None:
+            ca, certificate, key = settings.certificates
+            self._tls = (str(ca), str(certificate), str(key))
         self._log: _core.Rdb | None = None
         self._opening: asyncio.Task[None] | None = None
         self._number = -1 if settings.number is None else settings.number
@@ -159,11 +163,11 @@ class SystemReplica:
 
     async def _log_of(self, directory: Path) -> _core.Rdb:
         """Return the log: opened, or of a new group, or to be told everything by the group that there is."""
-        settings = self._settings
+        settings, tls = self._settings, self._tls
         make_directory(directory.parent)
         try:
             return _core.Rdb.open(
-                str(directory), group=settings.group, listen=settings.raft_listen, system=settings.system
+                str(directory), group=settings.group, listen=settings.raft_listen, system=settings.system, tls=tls
             )
         except NotFoundError:
             pass
@@ -181,6 +185,7 @@ class SystemReplica:
                 listen=settings.raft_listen,
                 system=settings.system,
                 tick_ms=settings.tick_ms,
+                tls=tls,
             )
         return _core.Rdb.join(
             str(directory),
@@ -190,6 +195,7 @@ class SystemReplica:
             listen=settings.raft_listen,
             system=settings.system,
             tick_ms=settings.tick_ms,
+            tls=tls,
         )
 
     async def _is_first(self) -> bool:
