@@ -46,6 +46,7 @@ P = ParamSpec("P")
 POOL = "00000000-0000-0000-0000-00000000000a"
 ONE = "00000000-0000-0000-0000-000000000001"
 TWO = "00000000-0000-0000-0000-000000000002"
+THREE = "00000000-0000-0000-0000-000000000003"
 
 
 class Flavour:
@@ -252,7 +253,7 @@ async def test_handles_of_a_process_that_ends_are_evicted(tmp_path: Path) -> Non
         await asyncio.to_thread(client.notify_open, POOL, ONE)
         await asyncio.to_thread(client.notify_open, POOL, TWO)
         await asyncio.to_thread(client.notify_closed, POOL, TWO)
-        await asyncio.to_thread(other.notify_open, POOL, TWO)
+        await asyncio.to_thread(other.notify_open, POOL, THREE)
         client.close()
         await until(lambda: case.upstream.calls == [("evict", POOL, ONE)])
         assert "uuids" in (await refused(other.notify_open, "tank", ONE)).message

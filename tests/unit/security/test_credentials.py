@@ -19,6 +19,7 @@ from daos.security import credentials
 from daos.security.certificates import Authority, Identity, Role, load_identity, store_issued
 from daos.security.credentials import Token, Verifier, sign, without_signature
 from daos.security.source import FileVerifier
+from tests.unit.security.forge import certify
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 
@@ -153,6 +154,24 @@ def test_the_certificate_of_another_agent(
     version, said, signature, _ = msgspec.msgpack.decode(sign(agent, TOKEN))
     theirs = other.certificate.public_bytes(serialization.Encoding.DER)
     assert "signature" in refused(verifier, msgspec.msgpack.encode((version, said, signature, theirs))).message
+
+
+def test_another_certificate_of_the_same_key(agent: Identity, authority: Authority, verifier: Verifier) -> None:
+    other = certify(authority.certificate, authority.key, agent.key, host="host2.example")
+    version, said, signature, _ = msgspec.msgpack.decode(sign(agent, changed(machine="host2.example")))
+    raw = msgspec.msgpack.encode((version, said, signature, other.public_bytes(serialization.Encoding.DER)))
+    assert "the signature of the credential is wrong" in refused(verifier, raw).message
+
+
+def test_there_is_one_way_to_write_a_credential(agent: Identity, verifier: Verifier) -> None:
+    certificate = agent.certificate.public_bytes(serialization.Encoding.DER)
+    said = msgspec.msgpack.encode(TOKEN)
+    assert said[0] == 0x9B
+    longer = b"\xdc\x00\x0b" + said[1:]  # the same array with a longer head
+    assert msgspec.msgpack.decode(longer, type=Token) == TOKEN
+    signature = agent.key.sign(credentials._signed(certificate, longer), ec.ECDSA(hashes.SHA256()))
+    raw = msgspec.msgpack.encode((1, longer, signature, certificate))
+    assert "not in its form" in refused(verifier, raw).message
 
 
 def test_an_agent_whose_certificate_has_expired(agent: Identity, verifier: Verifier) -> None:
