@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from daos.config._tree import Place, Tree, Value, dotted
+from daos.config._tree import Place, Tree, Value, dotted, one_line
 from daos.config._types import Problem, Section
 from daos.errors import DaosError, InvalidError
 
@@ -109,13 +109,14 @@ def _refusal(tree: Tree, faults: list[Problem]) -> InvalidError:
         ((tree.line(fault.place), fault) for fault in faults), key=lambda pair: (pair[0], pair[1].what != UNKNOWN)
     )
     lines = [
-        f"{tree.name}:{line}: {dotted(fault.place)}{': ' if fault.place else ''}{fault.what}" for line, fault in told
+        one_line(f"{tree.name}:{line}: {dotted(fault.place)}{': ' if fault.place else ''}{fault.what}")
+        for line, fault in told
     ]
     line, first = told[0]
     more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
     return InvalidError(
         lines[0] + more,
-        hint=first.hint or None,
+        hint=one_line(first.hint) or None,
         context={"file": tree.name, "line": line, "key": dotted(first.place), "problems": tuple(lines)},
     )
 

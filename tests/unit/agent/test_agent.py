@@ -407,6 +407,21 @@ async def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @asynchronous
+async def test_requests_of_a_user_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REQUESTS_OF_USER_MAX", 2)
+    async with running(tmp_path) as case:
+        case.upstream.gate = asyncio.Event()
+        asking = [asyncio.create_task(asyncio.to_thread(case.client().find_pool, "tank")) for _ in range(5)]
+        await until(lambda: case.agent.statistics.connections == 5)
+        await until(lambda: len(case.upstream.calls) == 2)
+        await asyncio.sleep(0.05)
+        assert len(case.upstream.calls) == 2
+        case.upstream.gate.set()
+        assert {(await one).uuid for one in asking} == {POOL}
+        assert len(case.upstream.calls) == 5
+
+
+@asynchronous
 async def test_a_client_in_a_forked_child_begins_anew(tmp_path: Path) -> None:
     async with running(tmp_path) as case:
         client = case.client()
