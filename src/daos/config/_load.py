@@ -14,6 +14,7 @@ from daos.errors import DaosError, InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from annotated_types import Ge, Le
     from pydantic.fields import FieldInfo
@@ -84,6 +85,13 @@ def missing_files(transport: Transport) -> Iterator[Problem]:
                 problem,
                 "daos cert init and daos cert issue make certificates; allow_insecure: true goes without, for tests",
             )
+
+
+def missing_programs(programs: Mapping[Place, Path | None]) -> Iterator[Problem]:
+    """Yield each program that is named and cannot be run."""
+    for place, path in programs.items():
+        if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
+            yield Problem(place, f"{path} is no program that can be run", "check the path and its permissions")
 
 
 def _with(value: dict[str, Value], overrides: Mapping[str, object]) -> dict[str, object]:
