@@ -242,6 +242,9 @@ class PoolFake:
         self.owner.enter("container_open")
         return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.NONEXIST), self.state)
 
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
+
     def container_destroy(self, label_or_uuid: str) -> None:
         self.owner.enter("container_destroy")
         self.state.containers.remove(find(self.state.containers, label_or_uuid, DER.NONEXIST))
@@ -304,6 +307,9 @@ class ContainerFake:
     def snapshots(self) -> list[tuple[int, str | None]]:
         self.owner.enter("snapshots")
         return [(epoch, name) for epoch, (name, *_) in self.state.snapshots.items()]
+
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
 
     def aggregate(self) -> int:
         self.enter("aggregate")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Space,
         System,
         Transaction,
+        connect,
         open,
         open_system,
     )
@@ -111,6 +112,7 @@ __all__ = [
     "UncertainError",
     "__version__",
     "build_info",
+    "connect",
     "open",
     "open_system",
 ]
@@ -146,6 +148,7 @@ _HOME = {
             "Space",
             "System",
             "Transaction",
+            "connect",
             "open",
             "open_system",
         ),

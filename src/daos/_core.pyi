@@ -20,6 +20,7 @@ __all__ = [
     "Embedded",
     "Engine",
     "EventQueue",
+    "Messenger",
     "Object",
     "Pool",
     "Rdb",
@@ -89,6 +90,37 @@ class Embedded:
             UnavailableError: Nobody answers there.
             InvalidError: The address is none, or another system answers (`DER.PROTO`, `DER.INVAL`).
         """
+    @staticmethod
+    def connect_service(
+        pool: str,
+        *,
+        system: str,
+        engines: dict[int, str],
+        replicas: list[int],
+        credential: bytes,
+        handle: str,
+        access: int,
+        durability: int,
+        timeout_s: float,
+        ca: str | None = None,
+    ) -> Embedded:
+        """Reach a pool of a served system by its service; nothing is asked yet. Then `pool_open` opens it, by its UUID.
+
+        Args:
+            pool: The pool's UUID.
+            system: The system's name.
+            engines: Ranks to `ip:port` of their control endpoints.
+            replicas: The ranks of the pool's service.
+            credential: Who asks, as the agent has signed it.
+            handle: The UUID of the pool's handle, drawn by the caller.
+            access: How pool and containers are asked for: 1 to read, 2 to read and write, 4 for oneself.
+            durability: As `open`, of changes by this client.
+            timeout_s: How long a call may take; until then it is tried again where nobody answers.
+            ca: Path of the CA's certificate, by which engines are known; None for no protection at all.
+
+        Raises:
+            NotFoundError: No replica is known.
+        """
     def space(self) -> tuple[int, int, int, int]: ...
     def close(self) -> None: ...
     def pool_create(self, label: str, props: bytes) -> Pool: ...
@@ -98,14 +130,14 @@ class Embedded:
 
 @final
 class Engine:
-    """A system of this process that others reach over TCP, a thread and port for each target.
-
-    Nothing protects what is said: for tests on one machine.
-    """
+    """A system of this process that others reach over TCP, a thread and port for each target."""
 
     @property
     def address(self) -> str:
         """`ip:port` of the control endpoint."""
+    @property
+    def target_addresses(self) -> list[str]:
+        """`ip:port` of each target's endpoint, in their order."""
     @staticmethod
     def start(
         path: str,
@@ -117,6 +149,11 @@ class Engine:
         system: str,
         rank: int,
         incarnation: int,
+        served: bool = False,
+        size: int | None = None,
+        cache_bytes: int | None = None,
+        memtable_bytes: int | None = None,
+        tls: tuple[str, str, str] | None = None,
     ) -> Engine:
         """Open a system, or make it, and serve it at `listen`, `ip:port`; its targets follow, port by port, if not 0.
 
@@ -129,12 +166,78 @@ class Engine:
             system: Its name, 1 to 15 letters, digits, `-`, `_`, `.`.
             rank: Its rank there.
             incarnation: Another number after each start, at least 1.
+            served: Its pools are opened by their services: what clients and engines ask waits for `drain`. Otherwise
+                it answers them from its own tables, to anyone: for tests on one machine.
+            size: As `Embedded.open`, also what follows.
+            cache_bytes: Bytes of memory for pages of its indexes.
+            memtable_bytes: Bytes of a memtable.
+            tls: Paths of the CA's certificate, of the server's own, and of its key; None for no protection at all.
 
         Raises:
             DaosError: As `Embedded.open`; `DER.ADDRNOTAVAIL` and its like where nothing can listen there.
         """
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is something to `drain`; of a served engine."""
+    def drain(self) -> list[tuple[int, bool, bytes]]:
+        """Return the questions that came: a token to answer by, whether an engine asks, and what; waits for nothing."""
+    def answer(self, token: int, body: bytes) -> None:
+        """Answer a question; an answer to one that was answered before is dropped."""
+    def refuse(self, token: int, code: int, message: str, hint: str, *, nothing_happened: bool) -> None:
+        """Refuse a question. With `nothing_happened` it may be asked again as if it had not been."""
+    def pools(self) -> list[str]:
+        """Return the UUIDs of the pools that have shards here."""
+    def pool_create(self, pool: str) -> None:
+        """Make a pool's shards under its UUID, one a target; durable at return. Again it changes nothing."""
+    def pool_destroy(self, pool: str) -> None:
+        """Delete a pool's shards; durable at return. Again it changes nothing."""
+    def containers(self, pool: str) -> list[str]:
+        """Return the UUIDs of the containers of a pool that have shards here."""
+    def container_create(
+        self,
+        pool: str,
+        container: str,
+        *,
+        props: bytes,
+        checksums: tuple[int, int, bool],
+        scrub_disabled: bool,
+    ) -> None:
+        """Make a container's shards, as `Pool.container_create`; durable at return. Again it changes nothing."""
+    def container_destroy(self, pool: str, container: str) -> None:
+        """Delete a container's shards; durable at return. Again it changes nothing."""
+    def snapshots_set(self, pool: str, container: str, epochs: list[int]) -> None:
+        """Keep these snapshots of a container and no others; durable at return. Later epochs are after all of them."""
+    def epoch_pass(self, epoch: int) -> int:
+        """Give later epochs than this one from now on; return one that was given just before.
+
+        At return nothing at or below either is under way.
+        """
+    def rollback(self, pool: str, container: str, epoch: int) -> None:
+        """Bring a container's part back to a snapshot, as a new version; durable at return."""
+    def aggregate(self, pool: str, container: str) -> int:
+        """Remove what nobody can see of a container's part; return how many entries went."""
+    def admit(self, number: int, pool: str, container: str, *, read: bool, write: bool) -> None:
+        """Admit requests for a container by the handle of this number, else `DER.NONEXIST`."""
+    def revoke(self, numbers: list[int]) -> None:
+        """Refuse requests by the handles of these numbers, and those of transactions that they began."""
+    def space(self) -> tuple[int, int, int, int]:
+        """As `Embedded.space`."""
     def close(self) -> None:
         """End the endpoints and close the system; closing again is no error."""
+
+@final
+class Messenger:
+    """What asks the hosts of other engines. Threads may share it."""
+
+    def __new__(cls, *, system: str, tls: tuple[str, str, str] | None = None) -> Messenger:
+        """Make one of an engine of a system, with its certificate, as `Engine.start`."""
+    def ask(self, rank: int, address: str, body: bytes, *, timeout_s: float) -> bytes:
+        """Return what the engine of a rank answers; the GIL is released meanwhile.
+
+        Raises:
+            UnavailableError: Nobody answers there; nothing happened.
+            UncertainError: The reply was lost.
+            DaosError: What the other end refused it with.
+        """
 
 @final
 class Pool:
@@ -160,6 +263,16 @@ class Pool:
     ) -> Container: ...
     def container_open(self, label_or_uuid: str) -> Container: ...
     def container_destroy(self, label_or_uuid: str) -> None: ...
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        """Return the result of a request that only the service of a pool answers, both in MessagePack.
+
+        Args:
+            body: A map with its `type`, of those in `daos.engine.asks`.
+            changes: Whether it changes anything: a lost reply is then an unknown outcome.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
+        """
     def containers(self) -> list[tuple[str, str]]: ...
 
 @final
@@ -184,6 +297,16 @@ class Container:
     def snapshot_create(self, name: str | None) -> int: ...
     def snapshots(self) -> list[tuple[int, str | None]]: ...
     def aggregate(self) -> int: ...
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        """Return the result of a request that only the service of a pool answers, both in MessagePack.
+
+        Args:
+            body: A map with its `type`, of those in `daos.engine.asks`.
+            changes: Whether it changes anything: a lost reply is then an unknown outcome.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
+        """
     def snapshot_destroy(self, first: int, last: int) -> int: ...
     def objects(
         self, after: tuple[int, int] | None, count: int
@@ -284,6 +407,8 @@ class Rdb:
         listen: str,
         system: str,
         tick_ms: int = 100,
+        engine: Engine | None = None,
+        tls: tuple[str, str, str] | None = None,
     ) -> Rdb:
         """Make a replica of a new group; durable at return.
 
@@ -295,6 +420,8 @@ class Rdb:
             state: What the application begins with, the same at all; at most 32 MiB.
             listen: `ip:port`, to be reached by the others.
             system: The system's name, 1 to 15 characters.
+            engine: By whose control endpoint it is reached, in the place of `listen`; also what follows.
+            tls: As `Engine.start`.
             tick_ms: Elections come after 10 to 20 of these, heartbeats after 2; the same at all replicas.
 
         Raises:
@@ -304,7 +431,16 @@ class Rdb:
         """
     @staticmethod
     def join(
-        path: str, *, group: bytes, rank: int, generation: int, listen: str, system: str, tick_ms: int = 100
+        path: str,
+        *,
+        group: bytes,
+        rank: int,
+        generation: int,
+        listen: str,
+        system: str,
+        tick_ms: int = 100,
+        engine: Engine | None = None,
+        tls: tuple[str, str, str] | None = None,
     ) -> Rdb:
         """Make a replica that is told everything once the leader has added it; durable at return.
 
@@ -315,13 +451,23 @@ class Rdb:
             generation: 1 for a rank without an earlier replica; one more each time that its storage was lost.
             listen: `ip:port`.
             system: The system's name.
+            engine: As `create`.
+            tls: As `create`.
             tick_ms: As at the others.
 
         Raises:
             ExistsError: There is a replica in the directory.
         """
     @staticmethod
-    def open(path: str, *, group: bytes, listen: str, system: str) -> Rdb:
+    def open(
+        path: str,
+        *,
+        group: bytes,
+        listen: str,
+        system: str,
+        engine: Engine | None = None,
+        tls: tuple[str, str, str] | None = None,
+    ) -> Rdb:
         """Open the replica of a directory.
 
         Raises:

@@ -551,3 +551,9 @@ def test_a_snapshot_has_no_transactions_and_an_empty_one_commits(container: _sea
     epoch = container.snapshot_create(None)
     with pytest.raises(AccessError):
         container.at(epoch).transaction()
+
+
+def test_only_services_take_their_requests(container: _seam.ContainerCore) -> None:
+    with pytest.raises(InvalidError) as caught:
+        container.service_request(b"\x80", changes=False)
+    assert caught.value.code is DER.NOTSUPPORTED

@@ -24,6 +24,7 @@ NAMES = [
     "Engine",
     "EventQueue",
     "KV",
+    "Messenger",
     "Object",
     "Pool",
     "Rdb",

@@ -102,6 +102,18 @@ pub trait PoolService: Debug + Send + Sync {
 
     /// The containers: UUID and label, in the order of the labels.
     fn containers(&self) -> Result<Vec<(ContainerId, String)>>;
+
+    /// What only a served pool answers: a request of its service, and the result, in MessagePack. `changes`: where its reply is
+    /// lost, its outcome is unknown.
+    fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
+        let _ = (body, changes);
+        Err(only_served())
+    }
+}
+
+fn only_served() -> Error {
+    Error::new(Der::Notsupported, "an embedded system has none of this: nobody serves it")
+        .hint("it is for pools of running systems, opened by daos.connect")
 }
 
 /// The attributes of a pool or container: a user's names and values.
@@ -173,6 +185,12 @@ pub trait ContainerService: Debug + Send + Sync {
     /// Removes all versions that neither a snapshot, nor an open transaction, nor a reader of the present can see; answers how
     /// many index entries went.
     fn aggregate(&self) -> Result<u64>;
+
+    /// As [`PoolService::service_request`], of a container.
+    fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
+        let _ = (body, changes);
+        Err(only_served())
+    }
 
     /// The container as of a snapshot: to be read, and not to be changed.
     fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>>;

@@ -22,9 +22,9 @@ pub use error::{ConsensusError, Result};
 pub use group::{Answer, Effects, Event, Group, Hard, Output, Role, Saved, Seed, Token, Write};
 pub use ids::{Change, GroupId, Members, ReplicaId};
 pub use message::Message;
-pub use network::{NetPeers, OPCODE, Receiver};
+pub use network::{Mailboxes, NetPeers, OPCODE, Receiver};
 pub use node::{Mailbox, Node, Peers, Replica, Status, Told};
-pub use rdb::{Listen, Rdb, replica_id};
+pub use rdb::{Listen, Place, Rdb, replica_id};
 pub use vault::Vault;
 
 #[cfg(test)]

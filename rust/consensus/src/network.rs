@@ -7,7 +7,9 @@ use crate::message::Message;
 use crate::node::{Mailbox, Peers};
 use daos_locks::{Condvar, Mutex};
 use daos_net::frame::{Hello, Refusal};
-use daos_net::{Answer, Call, Endpoint, Incoming, Limits, Moment, Replies, Reply, Service, Transport};
+use daos_net::{
+    Answer, Call, Endpoint, Incoming, Limits, Moment, Peer, Replies, Reply, Role, Service, Transport,
+};
 use daos_types::{Der, Rank};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -133,20 +135,51 @@ pub struct Receiver(pub Mailbox);
 
 impl Service for Receiver {
     fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
-        let Incoming { ticket, opcode, body, payloads, map_version, .. } = request;
-        let refuse = |der, why: &str| Answer::Refused(Refusal::before(der, why));
-        let answer = if opcode != OPCODE || !payloads.is_empty() {
-            refuse(Der::Unreg, "only messages between replicas are taken here")
-        } else if let Some(messages) = decode(&body) {
-            for (group, message) in messages {
-                self.0.deliver(group, message);
-            }
-            Answer::Reply { map_version, body: Vec::new(), payloads: Vec::new() }
-        } else {
-            refuse(Der::Proto, "this is no message between replicas of a version that is known here")
-        };
-        replies.send(ticket, answer);
+        receive(&request, replies, |group, message| self.0.deliver(group, message));
     }
+}
+
+/// The replicas of a process that are reached at one address, which somebody else serves.
+#[derive(Debug, Default)]
+pub struct Mailboxes(Mutex<BTreeMap<GroupId, Mailbox>>);
+
+impl Mailboxes {
+    /// Takes in a request for [`OPCODE`], and answers it. What is for no replica here is lost, as on its way.
+    pub fn receive(&self, request: &Incoming, replies: &Replies) {
+        receive(request, replies, |group, message| {
+            let mailbox = self.0.lock().get(&group).cloned();
+            if let Some(mailbox) = mailbox {
+                mailbox.deliver(group, message);
+            }
+        });
+    }
+
+    pub(crate) fn add(&self, group: GroupId, mailbox: Mailbox) {
+        self.0.lock().insert(group, mailbox);
+    }
+
+    pub(crate) fn remove(&self, group: GroupId) {
+        let gone = self.0.lock().remove(&group);
+        drop(gone);
+    }
+}
+
+fn receive(request: &Incoming, replies: &Replies, deliver: impl Fn(GroupId, Message)) {
+    let Incoming { ticket, opcode, body, payloads, map_version, peer, .. } = request;
+    let refuse = |der, why: &str| Answer::Refused(Refusal::before(der, why));
+    let answer = if *opcode != OPCODE || !payloads.is_empty() {
+        refuse(Der::Unreg, "only messages between replicas are taken here")
+    } else if !matches!(peer, Peer::Plain) && peer.role() != Some(Role::Server) {
+        refuse(Der::NoPerm, "only servers are replicas, with their certificate")
+    } else if let Some(messages) = decode(body) {
+        for (group, message) in messages {
+            deliver(group, message);
+        }
+        Answer::Reply { map_version: *map_version, body: Vec::new(), payloads: Vec::new() }
+    } else {
+        refuse(Der::Proto, "this is no message between replicas of a version that is known here")
+    };
+    replies.send(*ticket, answer);
 }
 
 /// All messages of a request, or none.

@@ -3,13 +3,12 @@
 use crate::error::{ConsensusError, Result};
 use crate::group::{Saved, Seed};
 use crate::ids::{GroupId, ReplicaId};
-use crate::network::{NetPeers, Receiver};
-use crate::node::{Node, Replica};
+use crate::network::{Mailboxes, NetPeers, Receiver};
+use crate::node::{Mailbox, Node, Replica};
 use crate::vault::Vault;
 use daos_locks::Mutex;
 use daos_net::frame::{Hello, SessionId};
 use daos_net::serving::Identity;
-use daos_net::tcp::Tcp;
 use daos_net::{Limits, Listening, NetError, Transport};
 use daos_types::{Der, Rank};
 use daos_vos::media::{FileMedia, Media};
@@ -24,13 +23,24 @@ use std::time::SystemTime;
 /// Requests and idle time of a connection between replicas: it is used all the time.
 const REQUESTS: u32 = 16;
 
-/// Where a replica listens.
+/// How a replica is joined to the others.
 #[derive(Debug, Clone)]
 pub struct Listen {
-    /// `ip:port`; port 0 for any that is free.
-    pub address: String,
+    /// What carries its messages.
+    pub transport: Arc<dyn Transport>,
+    /// Where others reach it.
+    pub place: Place,
     /// The system, to which others must mean to talk.
     pub system: String,
+}
+
+/// Where others reach a replica.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// At an address of its own, `ip:port`; port 0 for any that is free.
+    Own(String),
+    /// At an address that is there already: whoever serves it hands on what is for replicas.
+    Shared(Arc<Mailboxes>),
 }
 
 /// A replica, its thread, its files and its server.
@@ -47,10 +57,41 @@ pub struct Rdb {
 #[derive(Debug)]
 struct Open {
     replica: Arc<Replica>,
-    server: Box<dyn Listening>,
+    server: Server,
     node: Node,
     peers: Arc<NetPeers>,
     lock: File,
+}
+
+/// What brings messages for it; nothing comes any more when it is dropped.
+#[derive(Debug)]
+enum Server {
+    Own(Box<dyn Listening>),
+    Shared(Arc<Mailboxes>, GroupId),
+}
+
+impl Server {
+    fn start(listen: &Listen, group: GroupId, identity: Identity, mailbox: Mailbox) -> Result<Self> {
+        match &listen.place {
+            Place::Own(address) => {
+                let service = Box::new(Receiver(mailbox));
+                let server = listen.transport.listen(address, identity, Limits::default(), service);
+                server.map(Self::Own).map_err(|error| net(&error))
+            }
+            Place::Shared(mailboxes) => {
+                mailboxes.add(group, mailbox);
+                Ok(Self::Shared(Arc::clone(mailboxes), group))
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Self::Shared(mailboxes, group) = self {
+            mailboxes.remove(*group);
+        }
+    }
 }
 
 impl Rdb {
@@ -98,13 +139,10 @@ impl Rdb {
             idle_ms: limits.idle_ms,
             system: listen.system.clone(),
         };
-        let transport: Arc<dyn Transport> = Arc::new(Tcp::default());
-        let peers = Arc::new(NetPeers::new(Arc::clone(&transport), limits, hello));
+        let peers = Arc::new(NetPeers::new(Arc::clone(&listen.transport), limits, hello));
         let node = Node::start(vault, Arc::clone(&peers) as _, Seed(started))?;
         let identity = Identity { system: listen.system.clone(), rank: me.rank, incarnation: started };
-        let service = Box::new(Receiver(node.mailbox()));
-        let server =
-            transport.listen(&listen.address, identity, limits, service).map_err(|error| net(&error))?;
+        let server = Server::start(listen, group, identity, node.mailbox())?;
         let ready = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
         let ready = Arc::new(ready.map_err(|error| failed("make an eventfd for", path, &error.into()))?);
         let woken = Arc::clone(&ready);
@@ -130,9 +168,12 @@ impl Rdb {
         open.as_ref().map(act).ok_or(ConsensusError::Closed)
     }
 
-    /// Where it listens.
+    /// Where it listens; empty where another does for it.
     pub fn address(&self) -> Result<String> {
-        self.with(|open| open.server.address())
+        self.with(|open| match &open.server {
+            Server::Own(server) => server.address(),
+            Server::Shared(..) => String::new(),
+        })
     }
 
     /// Where another rank is to be found.

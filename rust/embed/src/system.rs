@@ -487,7 +487,8 @@ fn store_options(options: &Options) -> StoreOptions {
     store
 }
 
-pub(crate) fn random_id() -> Result<[u8; 16]> {
+/// A UUID that nobody else has.
+pub fn random_id() -> Result<[u8; 16]> {
     use std::io::Read;
     let mut id = [0; 16];
     std::fs::File::open("/dev/urandom")

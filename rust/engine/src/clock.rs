@@ -27,4 +27,9 @@ impl HybridClock {
     pub fn next(&self) -> Epoch {
         self.hlc.lock().next(self.wall.unix_ns())
     }
+
+    /// Takes note of an epoch from elsewhere: later ones are after it.
+    pub fn observe(&self, seen: Epoch) {
+        self.hlc.lock().observe(seen);
+    }
 }

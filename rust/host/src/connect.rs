@@ -1,9 +1,9 @@
 //! Clients of systems that engines serve.
 
-use daos_client::{Places, RemoteSystem, Result};
-use daos_net::Limits;
+use daos_client::{Places, RemoteSystem, Result, ServiceOptions};
 use daos_net::frame::{Hello, SessionId};
 use daos_net::tcp::Tcp;
+use daos_net::{Limits, Transport};
 use daos_types::Durability;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -16,6 +16,21 @@ pub fn connect_tcp(
     durability: Durability,
     timeout: Duration,
 ) -> Result<Arc<RemoteSystem>> {
+    RemoteSystem::connect(places(system, Arc::new(Tcp::default())), address, timeout, durability)
+}
+
+/// A pool of the system of a name, by its service.
+pub fn connect_service(
+    system: &str,
+    options: ServiceOptions,
+    transport: Arc<dyn Transport>,
+    durability: Durability,
+    timeout: Duration,
+) -> Result<Arc<RemoteSystem>> {
+    RemoteSystem::connect_service(places(system, transport), options, timeout, durability)
+}
+
+fn places(system: &str, transport: Arc<dyn Transport>) -> Places {
     let limits = Limits::default();
     let hello = Hello {
         versions: (1, 1),
@@ -27,8 +42,7 @@ pub fn connect_tcp(
         idle_ms: limits.idle_ms,
         system: system.to_owned(),
     };
-    let places = Places::new(Arc::new(Tcp::default()), limits, hello);
-    RemoteSystem::connect(places, address, timeout, durability)
+    Places::new(transport, limits, hello)
 }
 
 /// Another one each time.

@@ -1,6 +1,6 @@
 //! Control requests, answered by the system that this process has.
 
-use crate::handles::{Granted, Open};
+use crate::handles::{Granted, Open, Rights};
 use crate::serve::Refused;
 use crate::service::{NO_HANDLE, Shared, WRONG_HANDLE};
 use daos_client::{AttributeService, ContainerService, Error, NewContainer, PoolService, Result};
@@ -107,6 +107,12 @@ pub(crate) fn answer(
     }
 }
 
+/// What a handle of a container may reach.
+pub(crate) fn grant(container: &dyn ContainerService, rights: Rights) -> Granted {
+    let (cont, route, survey) = (container.uuid(), container.route(), Some(container.survey()));
+    Granted { cont, route, survey, rights }
+}
+
 /// Where a request goes.
 struct At<'a> {
     shared: &'a Shared,
@@ -158,8 +164,7 @@ impl At<'_> {
     }
 
     fn container_reply(&self, container: Arc<dyn ContainerService>) -> ContainerReply {
-        let granted =
-            Granted { cont: container.uuid(), route: container.route(), survey: Some(container.survey()) };
+        let granted = grant(&*container, Rights::ALL);
         let Checksums { kind, piece_size, server_verifies } = container.checksums();
         ContainerReply {
             uuid: ByteArray::new(container.uuid().0),

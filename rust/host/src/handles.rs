@@ -24,6 +24,22 @@ pub struct Granted {
     pub route: Arc<dyn Route>,
     /// The way to what it holds as a whole; none in a transaction.
     pub survey: Option<Arc<dyn Survey>>,
+    /// What may be asked.
+    pub rights: Rights,
+}
+
+/// What requests with a handle may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    /// For what the container holds.
+    pub read: bool,
+    /// For changes of it.
+    pub write: bool,
+}
+
+impl Rights {
+    /// All that can be asked.
+    pub const ALL: Self = Self { read: true, write: true };
 }
 
 /// What a handle stands for.
@@ -47,7 +63,8 @@ struct Table {
     /// Counts up with each use and each new one.
     turn: u64,
     open: HashMap<u64, (Open, u64)>,
-    transactions: HashMap<u64, (Open, Instant)>,
+    /// With when and by which handle they were begun.
+    transactions: HashMap<u64, (Open, Instant, u64)>,
 }
 
 impl Handles {
@@ -65,17 +82,43 @@ impl Handles {
         number
     }
 
-    /// Keeps a transaction; its number. `None` where there are too many.
-    pub(crate) fn insert_transaction(&self, open: Open, now: Instant) -> Option<u64> {
+    /// Keeps what somebody else opened, under the number that he gave it.
+    pub(crate) fn install(&self, number: u64, open: Open) {
+        let mut table = self.table.lock();
+        table.turn += 1;
+        let turn = table.turn;
+        let before = table.open.insert(number, (open, turn));
+        drop(table);
+        drop(before);
+    }
+
+    /// Forgets what numbers stand for, and the transactions that were begun by them.
+    pub(crate) fn revoke(&self, numbers: &[u64]) {
+        let mut table = self.table.lock();
+        let mut gone: Vec<Open> =
+            numbers.iter().filter_map(|number| Some(table.open.remove(number)?.0)).collect();
+        let begun: Vec<u64> = table
+            .transactions
+            .iter()
+            .filter_map(|(number, (_, _, by))| numbers.contains(by).then_some(*number))
+            .collect();
+        gone.extend(begun.iter().filter_map(|number| Some(table.transactions.remove(number)?.0)));
+        drop(table);
+        // What they hold goes outside of the lock.
+        drop(gone);
+    }
+
+    /// Keeps a transaction, begun by a handle; its number. `None` where there are too many.
+    pub(crate) fn insert_transaction(&self, open: Open, now: Instant, by: u64) -> Option<u64> {
         let mut table = self.table.lock();
         if table.transactions.len() >= TRANSACTIONS_MAX {
-            table.transactions.retain(|_, (_, begun)| now.duration_since(*begun) <= TRANSACTION_LIFE);
+            table.transactions.retain(|_, (_, begun, _)| now.duration_since(*begun) <= TRANSACTION_LIFE);
         }
         if table.transactions.len() >= TRANSACTIONS_MAX {
             return None;
         }
         let number = self.fresh(&mut table);
-        table.transactions.insert(number, (open, now));
+        table.transactions.insert(number, (open, now, by));
         Some(number)
     }
 
@@ -100,7 +143,7 @@ impl Handles {
             *used = turn;
             return Some(open.clone());
         }
-        table.transactions.get(&number).map(|(open, _)| open.clone())
+        table.transactions.get(&number).map(|(open, ..)| open.clone())
     }
 
     /// Forgets all.

@@ -1,9 +1,11 @@
 //! A system with endpoints.
 
+use crate::control::grant;
 use crate::handles::Handles;
-use crate::service::{HostService, Shared};
+use crate::handles::{Open, Rights};
+use crate::service::{HostService, Outside, Shared};
 use crate::workers::Workers;
-use daos_client::{Error, Result, SystemService};
+use daos_client::{ContainerService, Error, Result, SystemService};
 use daos_locks::Mutex;
 use daos_net::serving::Identity;
 use daos_net::{Limits, Listening, Service, Transport};
@@ -34,12 +36,22 @@ pub struct Host {
 impl Host {
     /// A host of a system, without endpoints yet.
     pub fn new(system: Arc<dyn SystemService>, options: HostOptions) -> Self {
+        Self::with(system, options, None)
+    }
+
+    /// The same of a system whose pools are opened by their services: `outside` answers what is asked of them.
+    pub fn with(
+        system: Arc<dyn SystemService>,
+        options: HostOptions,
+        outside: Option<Arc<dyn Outside>>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             rank: options.rank.0,
             system,
             handles: Handles::default(),
             workers: Workers::default(),
             places: Mutex::default(),
+            outside,
         });
         Self { shared, options, endpoints: Mutex::default() }
     }
@@ -75,6 +87,22 @@ impl Host {
         let at = listening.address();
         self.endpoints.lock().push(listening);
         Ok(at)
+    }
+
+    /// Admits requests for a container by a handle of this number.
+    pub fn admit(&self, number: u64, container: Arc<dyn ContainerService>, rights: Rights) {
+        let granted = grant(&*container, rights);
+        self.shared.handles.install(number, Open::Container { container, granted });
+    }
+
+    /// Refuses requests by handles of these numbers from now on.
+    pub fn revoke(&self, numbers: &[u64]) {
+        self.shared.handles.revoke(numbers);
+    }
+
+    /// Where its targets are reached, in their order.
+    pub fn places(&self) -> Vec<String> {
+        self.shared.places.lock().clone()
     }
 
     /// Forgets all handles, as if others had taken their place: their owners open again what they need.

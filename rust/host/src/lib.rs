@@ -5,12 +5,16 @@ mod connect;
 mod control;
 mod handles;
 mod host;
+mod messenger;
 mod serve;
 mod service;
 mod workers;
 
 pub use attach::open_shared;
-pub use connect::connect_tcp;
-pub use handles::{Granted, Handles};
+pub use connect::{connect_service, connect_tcp};
+pub use daos_wire::SERVED;
+pub use handles::{Granted, Handles, Rights};
 pub use host::{Host, HostOptions};
+pub use messenger::{Messenger, Question, Questions};
 pub use serve::{Answer, Refused, Request, serve};
+pub use service::Outside;

@@ -230,15 +230,21 @@ fn told(error: WireError) -> Refused {
 }
 
 impl Granted {
-    fn may_read(&self, cont: ContainerId) -> Result<(), Refused> {
-        if cont == self.cont {
-            return Ok(());
+    fn may(&self, cont: ContainerId, right: bool, message: &'static str) -> Result<(), Refused> {
+        let denied = |message| Refused::Denied { der: Der::NoPerm, message };
+        match right {
+            _ if cont != self.cont => Err(denied("the handle is of another container")),
+            false => Err(denied(message)),
+            true => Ok(()),
         }
-        Err(Refused::Denied { der: Der::NoPerm, message: "the handle is of another container" })
+    }
+
+    fn may_read(&self, cont: ContainerId) -> Result<(), Refused> {
+        self.may(cont, self.rights.read, "the container's handle does not allow to read its data")
     }
 
     fn may_change(&self, cont: ContainerId) -> Result<(), Refused> {
-        self.may_read(cont)
+        self.may(cont, self.rights.write, "the container's handle does not allow to change its data")
     }
 
     fn may_survey(&self, cont: ContainerId) -> Result<&dyn daos_client::Survey, Refused> {

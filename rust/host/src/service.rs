@@ -11,7 +11,7 @@ use daos_locks::Mutex;
 use daos_net::frame::Refusal;
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
 use daos_types::{Der, Origin, ShardIdx, TargetIdx};
-use daos_wire::{CONTROL, Opcode, decode_control, decode_done, encode_done, encode_handle};
+use daos_wire::{CONTROL, Control, Opcode, decode_control, decode_done, encode_done, encode_handle};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +27,14 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     /// Where each target has an endpoint of its own; none where one serves all.
     pub(crate) places: Mutex<Vec<String>>,
+    /// Who answers what is neither data nor control of this process's own; he also decides who may open what.
+    pub(crate) outside: Option<Arc<dyn Outside>>,
+}
+
+/// Answers what a host passes on: the service of a pool, and what engines say to each other. It must not wait where it is called.
+pub trait Outside: std::fmt::Debug + Send + Sync {
+    /// A request, to be answered once, now or later.
+    fn request(&self, request: Incoming, replies: &Replies);
 }
 
 /// What serves one endpoint. Called by one thread.
@@ -82,13 +90,13 @@ impl HostService {
         let done = || decode_done(asked.body, asked.payloads).map_err(Refused::Message);
         let target = TargetIdx(request.target);
         match (opcode, open) {
-            (Opcode::TxBegin, Open::Container { container, .. }) => {
+            (Opcode::TxBegin, Open::Container { container, granted }) => {
                 done()?;
                 let tx = container.transaction(request.durability).map_err(Refused::Failed)?;
-                let granted =
-                    Granted { cont: tx.container.uuid(), route: tx.container.route(), survey: None };
+                let (cont, route) = (tx.container.uuid(), tx.container.route());
+                let granted = Granted { cont, route, survey: None, rights: granted.rights };
                 let open = Open::Transaction { granted, end: tx.end };
-                let handle = self.shared.handles.insert_transaction(open, Instant::now());
+                let handle = self.shared.handles.insert_transaction(open, Instant::now(), request.handle);
                 handle.map(|handle| Answer::of(encode_handle(handle))).ok_or(TOO_MANY)
             }
             (Opcode::TxCommit | Opcode::TxAbort, Open::Transaction { end, .. }) => {
@@ -112,6 +120,9 @@ impl HostService {
             Ok(asked) => asked,
             Err(error) => return pending.answer(Err(Refused::Message(error))),
         };
+        if self.shared.outside.is_some() && !matches!(asked, Control::ChangeSettle { .. }) {
+            return pending.answer(Err(NOT_HERE));
+        }
         let session = request.session.0;
         let (shared, handle, max) = (Arc::clone(&self.shared), request.handle, request.reply_max as usize);
         let work = move || {
@@ -143,12 +154,23 @@ pub(crate) const WRONG_HANDLE: Refused =
     Refused::Denied { der: Der::Inval, message: "the handle is of something else" };
 const WRONG_TARGET: Refused =
     Refused::Denied { der: Der::BadTarget, message: "the endpoint is of another target" };
+const NOT_HERE: Refused =
+    Refused::Denied { der: Der::Unreg, message: "pools are opened by their services, not by an engine" };
 const TOO_MANY: Refused = Refused::Denied { der: Der::Busy, message: "too many transactions are open" };
 
 impl Service for HostService {
     fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
         if request.opcode == CONTROL {
             return self.control(&request, replies);
+        }
+        if let Some(outside) = &self.shared.outside
+            && Opcode::from_number(request.opcode).is_none()
+        {
+            return if self.only.is_none() {
+                outside.request(request, replies);
+            } else {
+                replies.send(request.ticket, to_frame(Err(WRONG_TARGET)));
+            };
         }
         let (answer, debt) = collect(|| self.data(&request));
         self.owed.push(Owed { ticket: request.ticket, debt, answer });

@@ -250,7 +250,21 @@ impl Channel {
                 Err(error) => return Err((done, NetError::broken("sending a request", &error))),
             }
         }
-        Ok(())
+        // Nobody may come by for long who would hand on what the link keeps.
+        loop {
+            match self.link.flush() {
+                Ok(0) => return Ok(()),
+                Ok(_) if self.link.now() >= deadline => {
+                    let message = "the server did not read the request in time";
+                    return Err((done, NetError::before(Der::Timedout, message)));
+                }
+                Ok(_) => {}
+                Err(error) => return Err((done, NetError::broken("sending a request", &error))),
+            }
+            if let Err(error) = self.link.wait(false, true, deadline) {
+                return Err((done, NetError::broken("sending a request", &error)));
+            }
+        }
     }
 
     /// Waits for the reply to a request that was sent, and reads it to where it belongs.

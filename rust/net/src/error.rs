@@ -1,6 +1,7 @@
 //! What a caller is told.
 
 use crate::frame::{FrameError, Refusal};
+use crate::tls::Fault;
 use daos_types::Der;
 use std::io;
 
@@ -69,6 +70,9 @@ impl NetError {
 
     /// A connection that broke for a reason that the system tells.
     pub(crate) fn broken(doing: &str, error: &io::Error) -> Self {
+        if let Some(told) = Fault::told(error) {
+            return told;
+        }
         let der = match error.kind() {
             io::ErrorKind::TimedOut => Der::Timedout,
             _ => Der::Unreach,

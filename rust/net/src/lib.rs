@@ -12,11 +12,13 @@ pub mod limits;
 mod link;
 pub mod mem;
 mod moment;
+mod peer;
 mod service;
 pub mod serving;
 mod session;
 mod socket;
 pub mod tcp;
+mod tls;
 mod transport;
 pub mod unix;
 
@@ -26,7 +28,9 @@ pub use error::{NetError, Outcome, Result};
 pub use limits::Limits;
 pub use link::Link;
 pub use moment::Moment;
+pub use peer::{Peer, Role, Subject};
 pub use service::{Answer, Bulk, Incoming, Replies, Service, Ticket};
+pub use tls::{ClientAuth, Tls, TlsFiles};
 pub use transport::{Endpoint, Listening, Transport};
 
 #[cfg(test)]

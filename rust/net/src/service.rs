@@ -2,6 +2,7 @@
 
 use crate::Moment;
 use crate::frame::{Refusal, SessionId};
+use crate::peer::Peer;
 use daos_locks::Mutex;
 use daos_types::{Durability, ShardIdx};
 use std::fmt;
@@ -29,6 +30,8 @@ pub struct Bulk {
 pub struct Incoming {
     /// To answer it by.
     pub ticket: Ticket,
+    /// Who asks, as far as the connection proves it.
+    pub peer: Peer,
     /// Whose changes they are.
     pub session: SessionId,
     /// What is asked.

@@ -5,6 +5,7 @@ use crate::frame::{BODY_IS_PAYLOAD, FrameError, Head, Header, Kind, Payload, Ref
 use crate::intake::Intake;
 use crate::limits::Limits;
 use crate::link::Link;
+use crate::peer::Peer;
 use crate::service::{Answer, Bulk, Incoming, Ticket};
 use crate::serving::{Asked, Identity, Parting, Serving};
 use daos_types::Der;
@@ -70,12 +71,16 @@ enum Ends {
 pub(crate) struct Session {
     number: u64,
     link: Box<dyn Link>,
+    /// Who is at the other end; known when the first request came.
+    peer: Option<Peer>,
     serving: Serving,
     intake: Intake,
     coming: Option<Coming>,
     out: VecDeque<Chunk>,
     /// Bytes of the first chunk that are written.
     written: usize,
+    /// Bytes that the link took and still has.
+    kept: usize,
     /// Small frames among the chunks.
     small: usize,
     /// When bytes of a begun frame moved last, in and out.
@@ -93,11 +98,13 @@ impl Session {
         Self {
             number,
             link,
+            peer: None,
             serving: Serving::open(now, limits),
             intake: Intake::default(),
             coming: None,
             out: VecDeque::new(),
             written: 0,
+            kept: 0,
             small: 0,
             read_at: now,
             written_at: now,
@@ -117,7 +124,7 @@ impl Session {
     /// Whether it would read, and whether it has something to write.
     pub(crate) fn interest(&self) -> (bool, bool) {
         let waits = self.coming.as_ref().is_some_and(|coming| !coming.reserved);
-        (!waits, !self.out.is_empty())
+        (!waits, !self.out.is_empty() || self.kept > 0)
     }
 
     /// Says goodbye, and reads no more.
@@ -257,6 +264,7 @@ impl Session {
         }
         Ok(Read::Request(Box::new(Incoming {
             ticket: Ticket { connection: self.number, request: header.request },
+            peer: self.peer.get_or_insert_with(|| self.link.peer()).clone(),
             session: self.serving.session().unwrap_or_default(),
             opcode: header.opcode,
             durability: header.durability(),
@@ -324,10 +332,17 @@ impl Session {
             match self.link.write(&parts) {
                 Ok(0) => return false,
                 Ok(len) => self.wrote(now, len),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return false,
             }
+        }
+        let Ok(kept) = self.link.flush() else { return false };
+        if std::mem::replace(&mut self.kept, kept) != kept {
+            self.written_at = now;
+        }
+        if !self.out.is_empty() || kept > 0 {
+            return true;
         }
         if self.leaving.is_some() && !std::mem::replace(&mut self.finished, true) {
             self.link.finish();
@@ -359,7 +374,7 @@ impl Session {
             return now < until;
         }
         let stalled = |since: Moment| now >= since.after_ms(self.stall_ms);
-        if !self.out.is_empty() && stalled(self.written_at) {
+        if (!self.out.is_empty() || self.kept > 0) && stalled(self.written_at) {
             // It does not read: it would not read a goodbye either.
             return false;
         }

@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::link::Link;
 use crate::service::{Replies, Service};
 use crate::serving::Identity;
+use crate::tls::Tls;
 use crate::transport::Listening;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use std::collections::BTreeMap;
@@ -159,6 +160,8 @@ pub(crate) struct SocketServer<L: Listener> {
     hub: Hub,
     replies: Replies,
     watched: BTreeMap<u64, (Arc<L::Stream>, epoll::EventFlags)>,
+    /// What stands between those who come and the hub, if anything.
+    tls: Option<Arc<Tls>>,
     /// Nothing is accepted until then.
     paused: Option<Moment>,
 }
@@ -180,7 +183,12 @@ impl<L: Listener> SocketServer<L> {
         let replies = Replies::new(move || notify(&waker));
         let hub = Hub::new(me, limits, service, replies.clone());
         let (watched, stop) = (BTreeMap::new(), Arc::new(AtomicBool::new(false)));
-        Ok(Self { time, listener, epoll, wake, stop, hub, replies, watched, paused: None })
+        Ok(Self { time, listener, epoll, wake, stop, hub, replies, watched, tls: None, paused: None })
+    }
+
+    /// The same, where all who come speak TLS.
+    pub(crate) fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Serves on a thread of its own until the answer is dropped.
@@ -256,7 +264,14 @@ impl<L: Listener> SocketServer<L> {
 
     fn welcome(&mut self, now: Moment, stream: Arc<L::Stream>) {
         let Ok(link) = SocketLink::new(stream.clone(), self.time) else { return };
-        let Some(number) = self.hub.accept(now, Box::new(link)) else { return };
+        let link: Box<dyn Link> = match &self.tls {
+            None => Box::new(link),
+            Some(tls) => match tls.accept(Box::new(link)) {
+                Ok(link) => link,
+                Err(_) => return,
+            },
+        };
+        let Some(number) = self.hub.accept(now, link) else { return };
         let flags = epoll::EventFlags::IN;
         // Where it cannot be watched, its time will end it.
         let _ = epoll::add(&self.epoll, &*stream, epoll::EventData::new_u64(number), flags);

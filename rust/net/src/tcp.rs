@@ -7,6 +7,7 @@ use crate::link::Link;
 use crate::service::Service;
 use crate::serving::Identity;
 use crate::socket::{Clock, Listener, SocketLink, SocketServer, Stream};
+use crate::tls::Tls;
 use crate::transport::{Listening, Transport};
 use daos_types::Der;
 use std::io::{self, IoSlice, Read, Write};
@@ -15,9 +16,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The provider of TCP. Addresses are `ip:port`; names are for who knows them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tcp {
     time: Clock,
+    client: Option<Arc<Tls>>,
+    server: Option<Arc<Tls>>,
+}
+
+impl Tcp {
+    /// The same under TLS: of a client's certificates its connections, of a server's those that it serves. Who does both gives both.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        let end = if tls.is_server() { &mut self.server } else { &mut self.client };
+        *end = Some(tls);
+        self
+    }
+
+    /// What one end needs. Who has certificates for one end alone does not do without them at the other, by mistake.
+    fn needed<'t>(&self, tls: Option<&'t Arc<Tls>>, what: &str) -> Result<Option<&'t Arc<Tls>>> {
+        if tls.is_none() && (self.client.is_some() || self.server.is_some()) {
+            let message = format!("there are certificates, but none to {what} with");
+            return Err(NetError::before(Der::NoCert, message).hint("configure those of both ends"));
+        }
+        Ok(tls)
+    }
 }
 
 fn parse(address: &str) -> Result<SocketAddr> {
@@ -31,6 +53,7 @@ fn parse(address: &str) -> Result<SocketAddr> {
 impl Transport for Tcp {
     fn connect(&self, address: &str, timeout: Duration) -> Result<Box<dyn Link>> {
         let to = parse(address)?;
+        let tls = self.needed(self.client.as_ref(), "connect")?;
         let broken = |error: io::Error| {
             NetError::broken(&format!("connecting to {address}"), &error)
                 .hint("check that the server runs and is reached")
@@ -38,7 +61,11 @@ impl Transport for Tcp {
         // An empty time is refused by the system with a word about arguments.
         let stream =
             TcpStream::connect_timeout(&to, timeout.max(Duration::from_micros(1))).map_err(broken)?;
-        Ok(Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?))
+        let link = Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?);
+        match tls {
+            Some(tls) => tls.connect(link),
+            None => Ok(link),
+        }
     }
 
     fn listen(
@@ -49,6 +76,7 @@ impl Transport for Tcp {
         service: Box<dyn Service>,
     ) -> Result<Box<dyn Listening>> {
         let at = parse(address)?;
+        let tls = self.needed(self.server.as_ref(), "serve")?;
         let broken = |error: io::Error| {
             let error = NetError::broken(&format!("listening at {address}"), &error);
             error.hint("use another port, or stop what listens there")
@@ -56,7 +84,8 @@ impl Transport for Tcp {
         let listener = TcpListener::bind(at).map_err(broken)?;
         listener.set_nonblocking(true).map_err(broken)?;
         let address = listener.local_addr().map_err(broken)?.to_string();
-        SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?.start(address)
+        let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
+        server.with_tls(tls.cloned()).start(address)
     }
 
     fn now(&self) -> Moment {

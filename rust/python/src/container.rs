@@ -114,6 +114,18 @@ impl Container {
         Ok(snapshots.into_iter().map(|snapshot| (snapshot.epoch.0, snapshot.name)).collect())
     }
 
+    /// The result of a request that only the service of its pool answers.
+    #[pyo3(signature = (body, *, changes))]
+    fn service_request<'py>(
+        &self,
+        py: Python<'py>,
+        body: &[u8],
+        changes: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let told = py.detach(|| self.0.service_request(body, changes)).or_raise(py)?;
+        Ok(PyBytes::new(py, &told))
+    }
+
     /// Removes versions that neither a snapshot nor the present shows; how many index entries went.
     fn aggregate(&self, py: Python<'_>) -> PyResult<u64> {
         py.detach(|| self.0.aggregate()).or_raise(py)

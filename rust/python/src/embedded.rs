@@ -2,13 +2,15 @@
 
 use crate::errors::OrRaise;
 use crate::pool::Pool;
-use daos_client::{Result, SystemService};
-use daos_embed::{Options, System};
-use daos_host::{connect_tcp, open_shared};
+use crate::tls::of_client;
+use daos_client::{Result, ServiceOptions, SystemService};
+use daos_embed::{Options, System, parse_uuid, random_id};
+use daos_host::{connect_service, connect_tcp, open_shared};
 use daos_types::Durability;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +65,36 @@ impl Embedded {
             .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
         let connect =
             || -> Result<Arc<dyn SystemService>> { Ok(connect_tcp(address, system, durability, timeout)?) };
+        Ok(Self { system: py.detach(connect).or_raise(py)? })
+    }
+
+    /// A pool of a served system, by its service: to be opened by its UUID.
+    #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
+    #[pyo3(signature = (pool, *, system, engines, replicas, credential, handle, access, durability, timeout_s, ca = None))]
+    fn connect_service(
+        py: Python<'_>,
+        pool: &str,
+        system: &str,
+        engines: BTreeMap<u32, String>,
+        replicas: Vec<u32>,
+        credential: Vec<u8>,
+        handle: &str,
+        access: u8,
+        durability: u8,
+        timeout_s: f64,
+        ca: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let durability = durability_of(durability)?;
+        let timeout = Duration::try_from_secs_f64(timeout_s)
+            .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
+        let connect = || -> Result<Arc<dyn SystemService>> {
+            let transport = of_client(ca)?;
+            let (pool, handle) = (parse_uuid(pool)?, parse_uuid(handle)?);
+            let options =
+                ServiceOptions { pool, engines, replicas, credential, handle, access, draw: random_id };
+            Ok(connect_service(system, options, transport, durability, timeout)?)
+        };
         Ok(Self { system: py.detach(connect).or_raise(py)? })
     }
 

@@ -19,6 +19,7 @@ mod object;
 mod pool;
 #[cfg(feature = "server")]
 mod rdb;
+mod tls;
 mod transaction;
 
 use pyo3::prelude::*;
@@ -43,7 +44,7 @@ mod _core {
     #[pymodule_export]
     use super::embedded::Embedded;
     #[pymodule_export]
-    use super::engine::Engine;
+    use super::engine::{Engine, Messenger};
     #[pymodule_export]
     use super::event_queue::EventQueue;
     #[pymodule_export]

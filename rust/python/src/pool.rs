@@ -6,6 +6,7 @@ use crate::errors::OrRaise;
 use daos_client::{Error, NewContainer, PoolService};
 use daos_types::{ChecksumKind, Checksums, Der, ScrubChange, ScrubMode, ScrubStatus};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use std::sync::Arc;
 
 /// Mode, seconds from pass to pass, threshold.
@@ -95,6 +96,18 @@ impl Pool {
     /// Destroys a container.
     fn container_destroy(&self, py: Python<'_>, label_or_uuid: &str) -> PyResult<()> {
         py.detach(|| self.0.container_destroy(label_or_uuid)).or_raise(py)
+    }
+
+    /// The result of a request that only the service of a pool answers.
+    #[pyo3(signature = (body, *, changes))]
+    fn service_request<'py>(
+        &self,
+        py: Python<'py>,
+        body: &[u8],
+        changes: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let told = py.detach(|| self.0.service_request(body, changes)).or_raise(py)?;
+        Ok(PyBytes::new(py, &told))
     }
 
     /// UUID and label of each container.

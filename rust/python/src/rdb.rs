@@ -1,9 +1,12 @@
 //! `Rdb`: a replica of a service's group.
 
+use crate::engine::Engine;
 use crate::errors::raised;
+use crate::tls::{Paths, of_server};
 use daos_client::Error;
 use daos_consensus::{
-    Answer, Change, ConsensusError, GroupId, Listen, Members, Output, ReplicaId, Saved, Told, replica_id,
+    Answer, Change, ConsensusError, GroupId, Listen, Members, Output, Place, ReplicaId, Saved, Told,
+    replica_id,
 };
 use daos_types::{Der, Rank};
 use pyo3::prelude::*;
@@ -11,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict};
 use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An open replica.
@@ -58,6 +62,22 @@ fn first(rank: u32, replicas: &[u32], state: &[u8], tick_ms: u32) -> Result<Save
     Saved::first(me, Members::of(members), state.to_vec()).ticking(tick_ms)
 }
 
+/// A replica that is reached through an engine of this process has no address of its own.
+fn joined(
+    py: Python<'_>,
+    address: String,
+    system: String,
+    engine: Option<&Engine>,
+    tls: Option<&Paths>,
+) -> PyResult<Listen> {
+    let place = match engine {
+        Some(engine) => Place::Shared(Arc::clone(&engine.mailboxes)),
+        None => Place::Own(address),
+    };
+    let transport = of_server(tls).map_err(|error| raised(py, &error))?;
+    Ok(Listen { transport, place, system })
+}
+
 impl Rdb {
     fn ask(
         &self,
@@ -87,7 +107,7 @@ impl Rdb {
 impl Rdb {
     /// Makes a replica of a new group.
     #[staticmethod]
-    #[pyo3(signature = (path, *, group, rank, replicas, state, listen, system, tick_ms = 100))]
+    #[pyo3(signature = (path, *, group, rank, replicas, state, listen, system, tick_ms = 100, engine = None, tls = None))]
     #[allow(clippy::too_many_arguments, reason = "keywords, all of them needed")]
     fn create(
         py: Python<'_>,
@@ -99,17 +119,19 @@ impl Rdb {
         listen: String,
         system: String,
         tick_ms: u32,
+        engine: Option<&Engine>,
+        tls: Option<Paths>,
     ) -> PyResult<Self> {
         let group = self::group(py, group)?;
         let first = first(rank, &replicas, state, tick_ms).map_err(|error| exception(py, &error))?;
-        let listen = Listen { address: listen, system };
+        let listen = joined(py, listen, system, engine, tls.as_ref())?;
         let made = py.detach(|| daos_consensus::Rdb::create(Path::new(path), group, &first, &listen));
         made.map(Self).map_err(|error| exception(py, &error))
     }
 
     /// Makes a replica that joins a group.
     #[staticmethod]
-    #[pyo3(signature = (path, *, group, rank, generation, listen, system, tick_ms = 100))]
+    #[pyo3(signature = (path, *, group, rank, generation, listen, system, tick_ms = 100, engine = None, tls = None))]
     #[allow(clippy::too_many_arguments, reason = "keywords, all of them needed")]
     fn join(
         py: Python<'_>,
@@ -120,21 +142,31 @@ impl Rdb {
         listen: String,
         system: String,
         tick_ms: u32,
+        engine: Option<&Engine>,
+        tls: Option<Paths>,
     ) -> PyResult<Self> {
         let group = self::group(py, group)?;
         let first = replica_id(rank, generation).and_then(|me| Saved::joining(me).ticking(tick_ms));
         let first = first.map_err(|error| exception(py, &error))?;
-        let listen = Listen { address: listen, system };
+        let listen = joined(py, listen, system, engine, tls.as_ref())?;
         let made = py.detach(|| daos_consensus::Rdb::create(Path::new(path), group, &first, &listen));
         made.map(Self).map_err(|error| exception(py, &error))
     }
 
     /// Opens the replica of a directory.
     #[staticmethod]
-    #[pyo3(signature = (path, *, group, listen, system))]
-    fn open(py: Python<'_>, path: &str, group: &[u8], listen: String, system: String) -> PyResult<Self> {
+    #[pyo3(signature = (path, *, group, listen, system, engine = None, tls = None))]
+    fn open(
+        py: Python<'_>,
+        path: &str,
+        group: &[u8],
+        listen: String,
+        system: String,
+        engine: Option<&Engine>,
+        tls: Option<Paths>,
+    ) -> PyResult<Self> {
         let group = self::group(py, group)?;
-        let listen = Listen { address: listen, system };
+        let listen = joined(py, listen, system, engine, tls.as_ref())?;
         let opened = py.detach(|| daos_consensus::Rdb::open(Path::new(path), group, &listen));
         opened.map(Self).map_err(|error| exception(py, &error))
     }

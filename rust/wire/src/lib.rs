@@ -12,6 +12,7 @@ mod msgpack;
 mod opcode;
 mod punch;
 mod query;
+pub mod served;
 mod survey;
 mod update;
 
@@ -23,6 +24,7 @@ pub use list::{List, ListedKeys, ListedPairs};
 pub use opcode::Opcode;
 pub use punch::{Punch, ReadPunch};
 pub use query::{Query, decode_found, encode_found};
+pub use served::{PEER, SERVED, Served, ServedReply};
 pub use survey::{Check, Checked, Count, Counted, Diff, Differences, ListedObjects, Objects, ReadObjects};
 pub use update::{ReadUpdate, Update};
 

@@ -84,6 +84,8 @@ class Command(click.Command):
         show(reply, session)
         if reply.error is not None:
             click.echo(f"ERROR: {session.tool}: {reply.error}", err=True)
+            if reply.hint is not None:
+                click.echo(f"hint: {reply.hint}", err=True)
             ctx.exit(1)
 
 

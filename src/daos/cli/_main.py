@@ -63,6 +63,17 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         },
         ("cont",),
     ),
+    "dev": LazyGroup(
+        "dev",
+        "Keep a whole system on this machine, for development.",
+        {
+            "down": Lazy("daos.cli.dev_down", "Stop the system."),
+            "kill": Lazy("daos.cli.dev_kill", "Kill the engine of a rank."),
+            "logs": Lazy("daos.cli.dev_logs", "Print the end of the logs."),
+            "status": Lazy("daos.cli.dev_status", "Tell which processes run, and how the ranks are."),
+            "up": Lazy("daos.cli.dev_up", "Start the system, made if it is not there."),
+        },
+    ),
     "kv": LazyGroup(
         "kv",
         "Read and change key-value stores.",

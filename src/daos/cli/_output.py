@@ -54,6 +54,7 @@ class Reply:
         raw: Pieces to print as they are in the place of text, made while they are printed.
         error: Set where the command has something to say and failed all the same.
         status: The JSON status of that error.
+        hint: What to do about that error.
     """
 
     lines: Iterable[str] = ()
@@ -61,6 +62,7 @@ class Reply:
     raw: Iterable[bytes] = ()
     error: str | None = None
     status: int = STATUS_GENERIC
+    hint: str | None = None
 
 
 def envelope(response: object, error: str | None, status: int) -> str:

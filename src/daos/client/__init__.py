@@ -16,6 +16,7 @@ from daos.client.container import Container, NamedObject
 from daos.client.kv import KV
 from daos.client.object import Object
 from daos.client.pool import Listed, Pool
+from daos.client.served import connect
 from daos.client.system import Space, System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.client.transaction import Transaction
 from daos.model.scrub import ScrubStatus
@@ -49,6 +50,7 @@ __all__ = [
     "Space",
     "System",
     "Transaction",
+    "connect",
     "open",
     "open_system",
 ]

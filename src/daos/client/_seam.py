@@ -217,6 +217,9 @@ class ContainerCore(Protocol):
     def snapshots(self) -> list[tuple[int, str | None]]:
         """Return epoch and name of each snapshot, oldest first."""
 
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        """Return the result of a request that only the service of a pool answers; `DER.NOTSUPPORTED` if embedded."""
+
     def aggregate(self) -> int:
         """Remove versions that neither a snapshot nor the present shows; return how many index entries went."""
 
@@ -318,6 +321,9 @@ class PoolCore(Protocol):
 
     def container_open(self, label_or_uuid: str) -> ContainerCore:
         """Open a container, else `DER.NONEXIST`."""
+
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        """Return the result of a request that only the service of a pool answers; `DER.NOTSUPPORTED` if embedded."""
 
     def container_destroy(self, label_or_uuid: str) -> None:
         """Destroy a container and all in it, else `DER.NONEXIST`."""

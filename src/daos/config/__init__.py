@@ -84,9 +84,9 @@ def load_server(
 
 
 def load_agent(
-    path: str | Path, overrides: Mapping[str, object] | None = None, *, check_files: bool = True
+    path: str | Path | None, overrides: Mapping[str, object] | None = None, *, check_files: bool = True
 ) -> AgentConfig:
-    """Return the configuration of an agent; as `load_server`.
+    """Return the configuration of an agent; as `load_server`, and without a path the defaults.
 
     Raises:
         InvalidError: `DER.INVAL`.

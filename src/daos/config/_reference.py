@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from pydantic_core import PydanticUndefined
-
 from daos.config._load import section_of
 
 if TYPE_CHECKING:
@@ -37,8 +35,8 @@ def _rows(kind: type[Section], prefix: str) -> Iterator[tuple[str, str, str, str
         if inner is None or reason is not None:
             yield key, _default(field), text, reason
             continue
-        wheres = {"list": "[]", "mapping": ".*"}
-        yield from _rows(inner, f"{key}{wheres.get(_holder(field), '')}.")  # type: ignore[arg-type]
+        places = {"list": "[]", "mapping": ".*"}
+        yield from _rows(inner, f"{key}{places.get(_holder(field), '')}.")  # type: ignore[arg-type]
 
 
 def _holder(field: FieldInfo) -> str:
@@ -57,9 +55,9 @@ def _holder(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value: object = field.default
-    if value is PydanticUndefined:
+    if field.default_factory is not None:
         return "this host"
+    value: object = field.default
     if value is None or value == ():
         return ""
     if isinstance(value, bool):

@@ -40,6 +40,7 @@ UID_MAX = 2**32 - 2
 GROUPS_MAX = 1024
 
 _UID = re.compile(r"0|[1-9]\d*")
+_METRICS = "clients keep no metrics yet"
 _FABRIC = "a client asks the system's table of routes which interface to use"
 
 
@@ -136,15 +137,15 @@ class AgentConfig(Section):
     """Ask the system each time where it is."""
     cache_expiration: Annotated[int, Field(ge=0)] = 0
     """Minutes after which the system is asked anew; 0: never, but for SIGUSR2."""
-    telemetry_port: Port | None = None
+    telemetry_port: Port | None = Field(default=None, json_schema_extra=ignored(_METRICS))
     """Serve metrics there (9192); by default not at all."""
-    telemetry_enabled: bool = False
+    telemetry_enabled: bool = Field(default=False, json_schema_extra=ignored(_METRICS))
     """Clients keep metrics."""
-    telemetry_retain: Seconds = 0
+    telemetry_retain: Seconds = Field(default=0, json_schema_extra=ignored(_METRICS))
     """How long the metrics of a process outlive it."""
-    telemetry_enabled_procs: Pattern | None = None
+    telemetry_enabled_procs: Pattern | None = Field(default=None, json_schema_extra=ignored(_METRICS))
     """Names of the processes that keep metrics."""
-    telemetry_disabled_procs: Pattern | None = None
+    telemetry_disabled_procs: Pattern | None = Field(default=None, json_schema_extra=ignored(_METRICS))
     """Names of those that keep none; in place of the former."""
     include_fabric_ifaces: tuple[Text, ...] = Field(default=(), json_schema_extra=ignored(_FABRIC))
     """Interfaces to be used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -27,10 +28,12 @@ from daos.mgmt.stamps import RequestIds
 from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in, not_leader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from types import TracebackType
 
     from daos.mgmt.identity import Identities
+
+_log = logging.getLogger("daos.mgmt")
 
 DEADLINE_S = 300.0
 """For a request with all its repetitions: more than the servers take for the longest, which are given up after 60 s."""
@@ -217,7 +220,7 @@ class ManagementClient:
             tasks = [group.create_task(one(host)) for host in names]
         return dict(zip(names, (task.result() for task in tasks), strict=True))
 
-    async def collect_log(self, host: str, request: pb.CollectLogRequest) -> AsyncIterator[pb.CollectLogPiece]:
+    async def collect_log(self, host: str, request: pb.CollectLogRequest) -> AsyncGenerator[pb.CollectLogPiece]:
         """Yield the logs of a host, piece by piece.
 
         Raises:
@@ -250,11 +253,17 @@ class ManagementClient:
         """
         channel = await self._channel(host)
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
-        left = max(0.001, end - asyncio.get_running_loop().time())
+        began = asyncio.get_running_loop().time()
+        outcome = "done"
         try:
-            return await call(request, timeout=left, metadata=self._call_metadata())
+            return await call(request, timeout=max(0.001, end - began), metadata=self._call_metadata())
         except grpc.aio.AioRpcError as error:
-            raise _translated(host, method, error) from None
+            translated = _translated(host, method, error)
+            outcome = str(translated)
+            raise translated from None
+        finally:
+            # The library is silent unless somebody listens.
+            _log.debug("%s at %s: %s in %.3f s", method.name, host, outcome, asyncio.get_running_loop().time() - began)
 
     def _call_metadata(self) -> tuple[tuple[str, str], ...]:
         return self._metadata if self._identity is not None else (*self._metadata, (ROLE_KEY, self._role.value))

@@ -178,7 +178,7 @@ def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
     ("text", "line", "key", "what", "hint"),
     [
         ("name: a\nprot: 5\n", 2, "prot", "unknown key", "did you mean port?"),
-        (ENGINE + "  tragets: 4\n", 10, "engines[0].tragets", "unknown key", "did you mean targets?"),
+        (ENGINE + "  target: 4\n", 10, "engines[0].target", "unknown key", "did you mean targets?"),
         (ENGINE + "  xyzzy: 4\n", 10, "engines[0].xyzzy", "unknown key", "known are: rank, targets"),
         ("port: 5\n\nport: 6\n", 3, None, "port is given twice", "line 1"),
         ("port: many\n", 1, "port", '"many" is not a whole number', "The control port"),

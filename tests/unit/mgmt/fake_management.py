@@ -191,7 +191,8 @@ class FakeManagement:
         check_label(request.label, "pool")
         if any(pool.label == request.label for pool in self.pools.values()):
             raise ExistsError(f'pool label "{request.label}" already exists in the system', hint="choose another")
-        ranks = list(request.ranks) or list(self.members)[: request.count or None]
+        joined = [rank for rank, member in self.members.items() if member.state == pb.MEMBER_STATE_JOINED]
+        ranks = list(request.ranks) or joined[: request.count or None]
         absent = [rank for rank in ranks if rank not in self.members]
         if absent:
             raise InvalidError(f"pool request contains invalid rank: {absent[0]}")
@@ -307,7 +308,8 @@ class FakeManagement:
         told["global_version"] = value(4)
         told["obj_version"] = value(2)
         told["upgrade_status"] = value("not started")
-        return pb.PoolGetPropResponse(properties=told)
+        names = request.names or list(told)
+        return pb.PoolGetPropResponse(properties={name: told[name] for name in names})
 
     def _list(self, pool: FakePool) -> pb.AccessList:
         return pb.AccessList(entries=pool.acl.lines(), owner=pool.owner, group=pool.group)

@@ -1,10 +1,11 @@
 //! One request to an endpoint and its reply, and what is told where there is none.
 
+use super::route::RemoteTarget;
 use crate::error::{Error, Result};
 use daos_net::frame::Payload;
 use daos_net::{Call, Channel, Endpoint, NetError, Outcome, Receive, Reply, Sent};
 use daos_types::{Der, Durability};
-use daos_wire::{CONTROL, Control, Encoded, WireError, decode_control, encode_control};
+use daos_wire::{CONTROL, Control, Encoded, ServedReply, WireError, decode_control, encode_control};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,12 +141,45 @@ impl Asker {
             // Names and attributes of a container that has many: as much as a body may have.
             reply_max: daos_wire::limits::BODY_LEN_MAX,
         };
-        let timeout = if request.is_long() { LONG.max(self.timeout) } else { self.timeout };
+        let timeout = self.time_for(request);
         let mut reply = Reply::default();
         self.call(endpoint, &about, timeout, &message, &mut reply)
             .map_err(|error| Failed::of(error, changes))?;
         let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
         decode_control(body).map_err(|error| Failed::sure(not_understood(changes, &error)))
+    }
+
+    /// How long a control request may take.
+    pub(super) fn time_for(&self, request: &Control) -> Duration {
+        if request.is_long() { LONG.max(self.timeout) } else { self.timeout }
+    }
+
+    /// A request to a replica of a service; what it replies.
+    pub(super) fn service(
+        &self,
+        endpoint: &Endpoint,
+        opcode: u16,
+        body: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<ServedReply, NetError> {
+        let message = Encoded { body: body.to_vec(), payloads: Vec::new() };
+        let about = About {
+            opcode,
+            changes: true,
+            sequence: 0,
+            durability: Durability::Synced,
+            handle: 0,
+            target: 0,
+            reply_max: daos_wire::limits::BODY_LEN_MAX,
+        };
+        let mut reply = Reply::default();
+        self.call(endpoint, &about, timeout, &message, &mut reply)?;
+        let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
+        decode_control(body).map_err(|error| {
+            NetError::before(Der::Proto, format!("a reply that is not understood: {error}"))
+                .hint("the other end may be of another version of daos: install the same on both")
+                .after_sending()
+        })
     }
 }
 
@@ -163,7 +197,7 @@ impl Failed {
         Self { error: told(error, changes), handle_is_gone }
     }
 
-    fn sure(error: Error) -> Self {
+    pub(super) fn sure(error: Error) -> Self {
         Self { error, handle_is_gone: false }
     }
 }
@@ -173,18 +207,22 @@ pub(super) trait Opened: std::fmt::Debug + Send + Sync {
     /// Its number as far as it is known.
     fn handle(&self) -> u64;
 
-    /// Opens it again, unless somebody did since it had that number.
-    fn reopen(&self, stale: u64) -> Result<u64>;
+    /// Opens it again, unless somebody did since it had that number. Where a target refused it, has that learn of it, if this
+    /// is how handles come to targets.
+    fn reopen(&self, stale: u64, at: Option<&RemoteTarget>) -> Result<u64>;
 }
 
 /// Asks with a handle, and once more with a new one where the other end has forgotten it.
 pub(super) fn with_handle<T>(
     opened: &dyn Opened,
+    at: Option<&RemoteTarget>,
     mut ask: impl FnMut(u64) -> std::result::Result<T, Failed>,
 ) -> Result<T> {
     let handle = opened.handle();
     match ask(handle) {
-        Err(failed) if failed.handle_is_gone => ask(opened.reopen(handle)?).map_err(|failed| failed.error),
+        Err(failed) if failed.handle_is_gone => {
+            ask(opened.reopen(handle, at)?).map_err(|failed| failed.error)
+        }
         result => result.map_err(|failed| failed.error),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::call::{Opened, told, with_handle};
 use super::pool::{OpenedPool, RemoteAttributes, RemotePool};
-use super::route::RemoteRoute;
+use super::route::{RemoteRoute, RemoteTarget};
+use super::service::closed;
 use super::system::{RemoteSystem, unfit};
 use crate::error::{Error, Result};
 use crate::route::{Route, Survey};
@@ -41,7 +42,12 @@ impl Opened for OpenedContainer {
         *self.handle.lock()
     }
 
-    fn reopen(&self, stale: u64) -> Result<u64> {
+    fn reopen(&self, stale: u64, at: Option<&RemoteTarget>) -> Result<u64> {
+        let system = &self.pool.system;
+        if let Some(service) = system.service() {
+            service.present(&system.places, &system.asker, stale, at.ok_or_else(closed)?)?;
+            return Ok(stale);
+        }
         let mut handle = self.handle.lock();
         if *handle == stale {
             let request = Control::ContainerOpen { container: self.uuid.to_string() };
@@ -71,8 +77,8 @@ impl RemoteContainer {
             handle: Mutex::new(reply.handle),
         });
         let by: Arc<dyn Opened> = Arc::<OpenedContainer>::clone(&opened);
-        let asker = pool.opened.system.asker.clone();
-        let base = Arc::new(RemoteRoute::new(pool.targets.clone(), by, asker));
+        let system = Arc::clone(&pool.opened.system);
+        let base = Arc::new(RemoteRoute::new(pool.targets.clone(), by, system));
         Ok(Self {
             opened,
             label: Arc::new(Mutex::new(reply.label)),
@@ -93,7 +99,7 @@ impl RemoteContainer {
     }
 
     fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
-        with_handle(&*self.opened, |handle| self.system().control_by(handle, request))
+        with_handle(&*self.opened, None, |handle| self.system().control_by(handle, request))
     }
 
     /// The same of what is no snapshot.
@@ -181,6 +187,10 @@ impl ContainerService for RemoteContainer {
 
     fn aggregate(&self) -> Result<u64> {
         self.change(&Control::ContainerAggregate)
+    }
+
+    fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
+        with_handle(&*self.opened, None, |handle| self.system().other(handle, body, changes))
     }
 
     fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>> {

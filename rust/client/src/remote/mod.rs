@@ -4,7 +4,9 @@ mod call;
 mod container;
 mod pool;
 mod route;
+mod service;
 mod system;
 
 pub use route::{RemoteRoute, RemoteTarget};
+pub use service::ServiceOptions;
 pub use system::{Places, RemoteSystem};

@@ -3,7 +3,8 @@
 use super::call::{Failed, Opened, with_handle};
 use super::container::RemoteContainer;
 use super::route::RemoteTarget;
-use super::system::{RemoteSystem, unfit};
+use super::service::closed;
+use super::system::{RemoteSystem, Way, unfit};
 use crate::error::Result;
 use crate::service::{AttributeService, ContainerService, NewContainer, PoolService};
 use daos_locks::Mutex;
@@ -36,7 +37,11 @@ impl Opened for OpenedPool {
         *self.handle.lock()
     }
 
-    fn reopen(&self, stale: u64) -> Result<u64> {
+    fn reopen(&self, stale: u64, _: Option<&RemoteTarget>) -> Result<u64> {
+        if self.system.service().is_some() {
+            // Whoever closed it meant it.
+            return Err(closed());
+        }
         let mut handle = self.handle.lock();
         if *handle == stale {
             let request = Control::PoolConnect { pool: self.uuid.to_string() };
@@ -48,7 +53,7 @@ impl Opened for OpenedPool {
 
 impl OpenedPool {
     pub(super) fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
-        with_handle(self, |handle| self.ask(handle, request))
+        with_handle(self, None, |handle| self.ask(handle, request))
     }
 
     fn ask<T: DeserializeOwned>(&self, handle: u64, request: &Control) -> std::result::Result<T, Failed> {
@@ -61,10 +66,13 @@ impl RemotePool {
         let mut targets = Vec::with_capacity(reply.targets.len());
         for place in &reply.targets {
             let endpoint = match place.address.as_str() {
-                "" => Arc::clone(&system.first),
+                "" => match &system.way {
+                    Way::Holder(first) => Arc::clone(first),
+                    Way::Service { .. } => return Err(unfit("a target without an address")),
+                },
                 address => system.places.endpoint(place.rank, address),
             };
-            targets.push(RemoteTarget { endpoint, index: place.index });
+            targets.push(RemoteTarget { endpoint, rank: place.rank, index: place.index });
         }
         if targets.is_empty() {
             return Err(unfit("a pool without targets"));
@@ -149,6 +157,11 @@ impl PoolService for RemotePool {
         self.opened.control(&Control::ContainerDestroy { container: name.to_owned() })
     }
 
+    fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
+        let system = &self.opened.system;
+        with_handle(&*self.opened, None, |handle| system.other(handle, body, changes))
+    }
+
     fn containers(&self) -> Result<Vec<(ContainerId, String)>> {
         let containers: Vec<Named> = self.opened.control(&Control::ContainerList)?;
         Ok(containers.into_iter().map(|one| (ContainerId(*one.uuid), one.label)).collect())
@@ -164,7 +177,7 @@ pub(super) struct RemoteAttributes {
 
 impl RemoteAttributes {
     fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
-        with_handle(&*self.of, |handle| self.system.control_by(handle, request))
+        with_handle(&*self.of, None, |handle| self.system.control_by(handle, request))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The way to targets of other processes: data requests as messages.
 
 use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, told, unsaid, with_handle};
+use super::service::{Patience, passes};
+use super::system::{RemoteSystem, unfit};
 use crate::error::{Error, Result};
 use crate::route::{Route, Survey, Transact};
 use daos_net::frame::Place;
@@ -25,6 +27,8 @@ const ELEMENT_LEN: usize = 1 << 10;
 pub struct RemoteTarget {
     /// The way there; targets may share one.
     pub endpoint: Arc<Endpoint>,
+    /// The engine that has it.
+    pub rank: u32,
     /// Its number at that place.
     pub index: u32,
 }
@@ -34,15 +38,22 @@ pub struct RemoteTarget {
 pub struct RemoteRoute {
     targets: Vec<RemoteTarget>,
     opened: Arc<dyn Opened>,
-    asker: Asker,
+    system: Arc<RemoteSystem>,
 }
 
-/// A transaction that has not committed: the other end has it.
+/// A transaction that has not committed: an engine has it, that of the first target that it is about.
 #[derive(Debug)]
 pub struct RemoteDraft {
+    durability: Durability,
+    begun: Option<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
     handle: u64,
+    at: RemoteTarget,
     /// To give it up by.
-    route: Option<(RemoteTarget, Asker)>,
+    asker: Option<Asker>,
 }
 
 /// What is asked, beside its message.
@@ -66,8 +77,21 @@ impl Asked {
 }
 
 impl RemoteRoute {
-    pub(super) fn new(targets: Vec<RemoteTarget>, opened: Arc<dyn Opened>, asker: Asker) -> Self {
-        Self { targets, opened, asker }
+    pub(super) fn new(
+        targets: Vec<RemoteTarget>,
+        opened: Arc<dyn Opened>,
+        system: Arc<RemoteSystem>,
+    ) -> Self {
+        Self { targets, opened, system }
+    }
+
+    fn asker(&self) -> &Asker {
+        &self.system.asker
+    }
+
+    /// An origin for a change, if it is sent again here where its reply is lost.
+    fn origin(&self, origin: Option<Origin>) -> Option<Origin> {
+        origin.or_else(|| self.system.service().map(|service| service.sequences().next()))
     }
 
     fn target(&self, target: TargetIdx) -> Result<&RemoteTarget> {
@@ -84,7 +108,8 @@ impl RemoteRoute {
         message: &Encoded<'_>,
         into: &mut dyn Receive,
     ) -> Result<()> {
-        let RemoteTarget { endpoint, index } = self.target(target)?;
+        let at = self.target(target)?;
+        let RemoteTarget { endpoint, index, rank } = at;
         let Asked { opcode, durability, reply_max, origin } = asked;
         let sequence = origin.map_or(0, |origin| origin.sequence);
         // What a draft would change has not happened if its reply is lost: nothing is uncertain but a commit.
@@ -99,10 +124,16 @@ impl RemoteRoute {
                 target: *index,
                 reply_max,
             };
-            self.asker.ask(endpoint, &about, message, into).map_err(|error| Failed::of(error, changes))
+            self.asker().ask(endpoint, &about, message, into).map_err(|error| Failed::of(error, changes))
         };
-        let Some(draft) = draft else { return with_handle(&*self.opened, ask) };
-        ask(draft.handle).map_err(|failed| match failed.error.der {
+        let Some(draft) = draft else {
+            return self.patiently(sequence != 0, || with_handle(&*self.opened, Some(at), &mut ask));
+        };
+        let Some(begun) = &draft.begun else { return Err(unfit("a transaction that was not begun")) };
+        if begun.at.rank != *rank {
+            return Err(over_engines());
+        }
+        ask(begun.handle).map_err(|failed| match failed.error.der {
             Der::NoHdl | Der::Unreach | Der::Timedout
                 if opcode != Opcode::TxCommit || failed.handle_is_gone =>
             {
@@ -128,17 +159,68 @@ impl RemoteRoute {
         decode(&reply.body, &payloads).map_err(|error| not_understood(asked.opcode.changes(), &error))
     }
 
+    /// Asks a pool's engines until one answers: one that is started again, for instance. What may have happened is asked again
+    /// only where it happens once; it stays unknown unless that succeeds, for what was sent before may still be on its way.
+    fn patiently(&self, once: bool, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
+        if self.system.service().is_none() {
+            return ask();
+        }
+        let mut patience = Patience::new(self.asker().timeout);
+        let mut unknown: Option<Error> = None;
+        loop {
+            let Err(error) = ask() else { return Ok(()) };
+            let lost = once && error.der == Der::TxUncertain;
+            let again = lost || (error.nothing_happened && passes(error.der));
+            let told = unknown.clone().unwrap_or_else(|| error.clone());
+            if lost {
+                unknown.get_or_insert(error);
+            }
+            if !again || !patience.wait() {
+                return Err(told);
+            }
+        }
+    }
+
+    /// Begins a transaction at the engine of the first target that it is about.
+    fn enter(&self, draft: &mut RemoteDraft, target: TargetIdx) -> Result<()> {
+        if draft.begun.is_some() {
+            return Ok(());
+        }
+        let asked = Asked::new(Opcode::TxBegin, draft.durability, REPLY_ROOM);
+        let handle = self.get(None, target, asked, Ok(encode_done()), decode_handle).map_err(|error| {
+            match error.der {
+                Der::Unreach => gone(&error),
+                _ => error,
+            }
+        })?;
+        let (at, asker) = (self.target(target)?.clone(), Some(self.asker().clone()));
+        draft.begun = Some(Begun { handle, at, asker });
+        Ok(())
+    }
+
     /// Sends all before the reply to the first is waited for: the other end makes them durable together.
     fn update_together(&self, requests: &[(TargetIdx, Update<'_>)]) -> Result<()> {
+        let requests: Vec<_> = requests
+            .iter()
+            .map(|(target, request)| (*target, Update { origin: self.origin(request.origin), ..*request }))
+            .collect();
         let handle = self.opened.handle();
         let reach = |(target, _): &(TargetIdx, _)| {
             let target = self.target(*target)?;
-            let channel = target.endpoint.channel(self.asker.timeout);
+            let channel = target.endpoint.channel(self.asker().timeout);
             Ok((target.index, channel.map_err(|error| told(error, false))?))
         };
-        let ways: Vec<(u32, Arc<Channel>)> = requests.iter().map(reach).collect::<Result<_>>()?;
+        let ways: Result<Vec<(u32, Arc<Channel>)>> = requests.iter().map(reach).collect();
+        let ways = match ways {
+            Ok(ways) => ways,
+            // One by one, each with all the patience that there is.
+            Err(error) if self.system.service().is_some() && passes(error.der) => {
+                return requests.iter().try_for_each(|(target, request)| self.update(*target, request));
+            }
+            Err(error) => return Err(error),
+        };
         let mut sent = Vec::with_capacity(requests.len());
-        for ((index, channel), (_, request)) in ways.iter().zip(requests) {
+        for ((index, channel), (_, request)) in ways.iter().zip(&requests) {
             let message = request.encode().map_err(|error| unsaid(&error))?;
             let about = About {
                 opcode: Opcode::Update as u16,
@@ -149,15 +231,19 @@ impl RemoteRoute {
                 target: *index,
                 reply_max: REPLY_ROOM,
             };
-            sent.push(self.asker.send(channel, &about, &message));
+            sent.push(self.asker().send(channel, &about, &message));
         }
         let mut failed = None;
-        for (((_, channel), (target, request)), sent) in ways.iter().zip(requests).zip(sent) {
+        for (((_, channel), (target, request)), sent) in ways.iter().zip(&requests).zip(sent) {
             let mut reply = Reply::default();
             let outcome = match sent.and_then(|sent| channel.receive(sent, &mut reply)) {
                 Ok(()) => decode_done(&reply.body, &[]).map_err(|error| not_understood(true, &error)),
                 // One by one, where that may help: the connection or the handle is another by then.
                 Err(error) if error.outcome == Outcome::Nothing => self.update(*target, request),
+                Err(error) if error.is_uncertain() && self.system.service().is_some() => {
+                    // The same change: it happens once. What is unknown stays so unless that succeeds.
+                    self.update(*target, request).map_err(|_| told(error, true))
+                }
                 Err(error) => Err(told(error, true)),
             };
             failed = failed.or(outcome.err());
@@ -231,16 +317,26 @@ fn gone(error: &Error) -> Error {
     Error { nothing_happened: true, ..Error::new(Der::TxRestart, message).hint("run all of it again") }
 }
 
+/// What takes an agreement of several engines.
+fn over_engines() -> Error {
+    Error::new(Der::Nosys, "a transaction cannot be over several engines yet")
+        .hint("use a pool on one rank for it: dmg pool create --nranks=1")
+}
+
 impl Drop for RemoteDraft {
     fn drop(&mut self) {
-        let Some((RemoteTarget { endpoint, index }, asker)) = self.route.take() else { return };
+        let Some(Begun { handle, at: RemoteTarget { endpoint, index, .. }, asker: Some(asker) }) =
+            self.begun.take()
+        else {
+            return;
+        };
         // Whether it arrives or not: a draft that nobody commits ends by itself.
         let about = About {
             opcode: Opcode::TxAbort as u16,
             changes: false,
             sequence: 0,
             durability: Durability::Buffered,
-            handle: self.handle,
+            handle,
             target: index,
             reply_max: REPLY_ROOM,
         };
@@ -290,7 +386,7 @@ impl Route for RemoteRoute {
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        self.update_by(None, target, request)
+        self.update_by(None, target, &Update { origin: self.origin(request.origin), ..*request })
     }
 
     fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
@@ -312,7 +408,7 @@ impl Route for RemoteRoute {
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        self.punch_by(None, target, request)
+        self.punch_by(None, target, &Punch { origin: self.origin(request.origin), ..*request })
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
@@ -359,18 +455,12 @@ impl Transact for RemoteRoute {
     }
 
     fn begin(&self, durability: Durability) -> Result<RemoteDraft> {
-        let first = TargetIdx(0);
-        let asked = Asked::new(Opcode::TxBegin, durability, REPLY_ROOM);
-        let handle = self.get(None, first, asked, Ok(encode_done()), decode_handle).map_err(|error| {
-            match error.der {
-                Der::Unreach => gone(&error),
-                _ => error,
-            }
-        })?;
-        Ok(RemoteDraft { handle, route: Some((self.target(first)?.clone(), self.asker.clone())) })
+        // At its first operation: which engine has it depends on what it is about.
+        Ok(RemoteDraft { durability, begun: None })
     }
 
     fn draft_update(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Update<'_>) -> Result<()> {
+        self.enter(draft, target)?;
         self.update_by(Some(draft), target, request)
     }
 
@@ -381,6 +471,7 @@ impl Transact for RemoteRoute {
         request: &Fetch<'_>,
         iods: &mut [FetchIod<'_>],
     ) -> Result<()> {
+        self.enter(draft, target)?;
         self.fetch_by(Some(draft), target, request, iods)
     }
 
@@ -390,10 +481,12 @@ impl Transact for RemoteRoute {
         target: TargetIdx,
         request: &Query<'_>,
     ) -> Result<Option<KeyFound>> {
+        self.enter(draft, target)?;
         self.query_by(Some(draft), target, request)
     }
 
     fn draft_punch(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+        self.enter(draft, target)?;
         self.punch_by(Some(draft), target, request)
     }
 
@@ -403,6 +496,7 @@ impl Transact for RemoteRoute {
         target: TargetIdx,
         request: &List<'_>,
     ) -> Result<ListedKeys> {
+        self.enter(draft, target)?;
         self.list_by(Some(draft), target, request)
     }
 
@@ -417,13 +511,30 @@ impl Transact for RemoteRoute {
             request.durability,
             page_room(request.count_max, request.bytes_max),
         );
+        self.enter(draft, target)?;
         self.get(Some(draft), target, asked, request.encode(), read_pairs)
     }
 
     fn commit(&self, mut draft: RemoteDraft, durability: Durability, origin: Option<Origin>) -> Result<()> {
+        let Some(begun) = &mut draft.begun else { return Ok(()) };
         // However it ends, there is nothing to give up.
-        draft.route = None;
+        begun.asker = None;
+        let at = begun.at.clone();
+        let settles = origin.is_none();
+        let origin = self.origin(origin);
         let asked = Asked::new(Opcode::TxCommit, durability, REPLY_ROOM).of(origin);
-        self.get(Some(&draft), TargetIdx(0), asked, Ok(encode_done()), decode_done)
+        let target = self.targets.iter().position(|one| one.rank == at.rank && one.index == at.index);
+        let target = TargetIdx(target.unwrap_or_default() as u32);
+        let unknown = match self.get(Some(&draft), target, asked, Ok(encode_done()), decode_done) {
+            Err(error) if error.der == Der::TxUncertain && settles => error,
+            result => return result,
+        };
+        // The engine is asked what became of it: its draft is gone if the engine is, or it happened.
+        let (Some(service), Some(origin)) = (self.system.service(), origin) else { return Err(unknown) };
+        match service.settle(&self.system.places, self.asker(), origin, at.rank) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(gone(&unknown)),
+            Err(_) => Err(unknown),
+        }
     }
 }

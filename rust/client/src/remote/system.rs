@@ -2,6 +2,7 @@
 
 use super::call::{Asker, Failed};
 use super::pool::RemotePool;
+use super::service::{Service, ServiceOptions};
 use crate::error::{Error, Result};
 use crate::service::{PoolService, SystemService, SystemSpace};
 use daos_locks::Mutex;
@@ -12,7 +13,7 @@ use daos_wire::Control;
 use daos_wire::control::{Named, PoolReply, SpaceReply};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Who a client is and whom it means: how it opens connections to the engines of a system.
@@ -51,11 +52,20 @@ impl Places {
 /// A system that another process has. Closing it closes nothing there.
 #[derive(Debug)]
 pub struct RemoteSystem {
-    pub(super) first: Arc<Endpoint>,
     pub(super) places: Places,
     pub(super) asker: Asker,
     pub(super) durability: Durability,
+    pub(super) way: Way,
     targets: u32,
+}
+
+/// Who answers control requests.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Whoever has the whole system.
+    Holder(Arc<Endpoint>),
+    /// The service of the only pool that is to be reached.
+    Service { service: Box<Service>, pool: OnceLock<u64> },
 }
 
 impl RemoteSystem {
@@ -70,7 +80,27 @@ impl RemoteSystem {
         let first = places.open(places.hello.rank.map(|rank| rank.0), address);
         let asker = Asker::new(timeout);
         let told: u32 = asker.control(&first, 0, &Control::SystemTargets).map_err(|failed| failed.error)?;
-        Ok(Arc::new(Self { first, places, asker, durability, targets: told }))
+        Ok(Arc::new(Self { places, asker, durability, way: Way::Holder(first), targets: told }))
+    }
+
+    /// A pool, by its service. A call takes no longer than `timeout`; changes are so durable when they return.
+    pub fn connect_service(
+        places: Places,
+        options: ServiceOptions,
+        timeout: Duration,
+        durability: Durability,
+    ) -> Result<Arc<Self>> {
+        let service = Box::new(Service::new(options, places.hello.session.0)?);
+        let way = Way::Service { service, pool: OnceLock::new() };
+        Ok(Arc::new(Self { places, asker: Asker::new(timeout), durability, way, targets: 0 }))
+    }
+
+    /// The service, where one answers.
+    pub(super) fn service(&self) -> Option<&Service> {
+        match &self.way {
+            Way::Service { service, .. } => Some(service),
+            Way::Holder(_) => None,
+        }
     }
 
     pub(super) fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
@@ -82,7 +112,25 @@ impl RemoteSystem {
         handle: u64,
         request: &Control,
     ) -> std::result::Result<T, Failed> {
-        self.asker.control(&self.first, handle, request)
+        match &self.way {
+            Way::Holder(first) => self.asker.control(first, handle, request),
+            Way::Service { service, .. } => service.control(&self.places, &self.asker, handle, request),
+        }
+    }
+
+    pub(super) fn other(
+        &self,
+        handle: u64,
+        body: &[u8],
+        changes: bool,
+    ) -> std::result::Result<Vec<u8>, Failed> {
+        match &self.way {
+            Way::Holder(_) => Err(Failed::sure(Error::new(
+                daos_types::Der::Notsupported,
+                "an embedded system has none of this: nobody serves it",
+            ))),
+            Way::Service { service, .. } => service.other(&self.places, &self.asker, handle, body, changes),
+        }
     }
 
     fn pool(self: &Arc<Self>, reply: PoolReply) -> Result<Arc<dyn PoolService>> {
@@ -96,36 +144,67 @@ impl SystemService for RemoteSystem {
     }
 
     fn space(&self) -> Result<SystemSpace> {
+        if self.service().is_some() {
+            return Err(beyond("the space of a system"));
+        }
         let SpaceReply { total, free, used, reserved } = self.control(&Control::SystemSpace)?;
         Ok(SystemSpace { total, free, used, reserved })
     }
 
     fn settle(&self, origin: Origin) -> Result<bool> {
+        if self.service().is_some() {
+            return Err(beyond("settling a change"));
+        }
         self.control(&Control::ChangeSettle { sequence: origin.sequence })
     }
 
     fn close(&self) -> Result<()> {
+        if let Way::Service { service, pool } = &self.way
+            && self.asker.check_open().is_ok()
+        {
+            service.disconnect(&self.places, &self.asker, pool.get().copied().unwrap_or_default());
+        }
         self.asker.close();
         Ok(())
     }
 
     fn pools(&self) -> Result<Vec<(PoolId, String)>> {
+        if self.service().is_some() {
+            return Err(beyond("the list of pools"));
+        }
         let pools: Vec<Named> = self.control(&Control::PoolList)?;
         Ok(pools.into_iter().map(|pool| (PoolId(*pool.uuid), pool.label)).collect())
     }
 
     fn pool_create(self: Arc<Self>, label: &str, props: &[u8]) -> Result<Arc<dyn PoolService>> {
+        if self.service().is_some() {
+            return Err(beyond("making pools"));
+        }
         let request = Control::PoolCreate { label: label.to_owned(), props: props.to_vec().into() };
         self.pool(self.control(&request)?)
     }
 
     fn pool_open(self: Arc<Self>, name: &str) -> Result<Arc<dyn PoolService>> {
-        self.pool(self.control(&Control::PoolConnect { pool: name.to_owned() })?)
+        let reply: PoolReply = self.control(&Control::PoolConnect { pool: name.to_owned() })?;
+        if let Way::Service { pool, .. } = &self.way {
+            // Of several handles the first is closed by itself; the others go with the client.
+            let _ = pool.set(reply.handle);
+        }
+        self.pool(reply)
     }
 
     fn pool_destroy(&self, name: &str) -> Result<()> {
+        if self.service().is_some() {
+            return Err(beyond("destroying pools"));
+        }
         self.control(&Control::PoolDestroy { pool: name.to_owned() })
     }
+}
+
+/// What is an administrator's.
+fn beyond(what: &str) -> Error {
+    Error::new(daos_types::Der::NoPerm, format!("{what} is for the administrator of a served system"))
+        .hint("dmg does it")
 }
 
 /// What a system told is not to be believed.

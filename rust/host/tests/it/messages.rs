@@ -30,7 +30,12 @@ impl World {
         let system = System::in_memory(&Options::default()).unwrap();
         let container: Container = system.pool_create("p", b"").unwrap().container_create("c", b"").unwrap();
         let (cont, survey) = (container.uuid(), container.survey());
-        let granted = Granted { cont, route: container.route(), survey: Some(container.survey()) };
+        let granted = Granted {
+            cont,
+            route: container.route(),
+            survey: Some(container.survey()),
+            rights: daos_host::Rights::ALL,
+        };
         Self { _system: system, granted, survey }
     }
 

@@ -1,8 +1,11 @@
 //! Connections, over each provider.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod certs;
 mod conformance;
 mod faults;
+mod figures;
+mod tls;
 
 use daos_net::frame::{Hello, SessionId};
 use daos_net::mem::{Faults, Mem};
@@ -72,6 +75,7 @@ pub(crate) fn providers(threads: bool) -> Vec<(Arc<dyn Transport>, String)> {
         (Arc::new(mem), "server".to_owned()),
         (Arc::new(Tcp::default()), "127.0.0.1:0".to_owned()),
         (Arc::new(Unix::default()), path),
+        (Arc::new(certs::Ca::new().tcp()), "127.0.0.1:0".to_owned()),
     ]
 }
 

@@ -1,0 +1,1 @@
+"""The agent of a client's host: tells processes where the system is, and tells the system who they are."""

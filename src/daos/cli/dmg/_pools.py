@@ -1,0 +1,278 @@
+"""What `dmg` tells about pools, in DAOS's form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daos.cli._output import Reply, table
+from daos.errors import DER, DaosError
+from daos.mgmt.sets import format_ranks
+from daos.model.sizes import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daos.mgmt.proto import daos_mgmt_pb2 as pb
+
+TIERS = ("SCM", "NVME")
+"""DAOS's names, whatever the tiers are made of."""
+
+
+def tier_name(tier: pb.TierSpace) -> str:
+    """Return DAOS's name of a tier."""
+    return tier.media.upper()
+
+
+def tier_json(tier: pb.TierSpace) -> dict[str, object]:
+    """Return the space of a tier as JSON has it."""
+    return {
+        "total": tier.total,
+        "free": tier.free,
+        "min": tier.min,
+        "max": tier.max,
+        "mean": tier.mean,
+        "media_type": tier.media,
+    }
+
+
+def imbalance(tier: pb.TierSpace, targets: int) -> int:
+    """Return how far apart the free space of targets is, in percent of what a target has."""
+    return round(100 * (tier.max - tier.min) * targets / tier.total) if tier.total and targets else 0
+
+
+def derived_state(rebuild: pb.RebuildStatus) -> str:
+    """Return DAOS's word for what rebuilding does."""
+    if not rebuild.code:
+        return rebuild.state
+    if rebuild.code == DER.OP_CANCELED:
+        return "stopping" if rebuild.state == "busy" else "stopped"
+    return "failing" if rebuild.state == "busy" else "failed"
+
+
+def rebuild_json(rebuild: pb.RebuildStatus) -> dict[str, object]:
+    """Return the state of rebuilding as JSON has it."""
+    return {
+        "status": -rebuild.code,
+        "state": rebuild.state,
+        "derived_state": derived_state(rebuild),
+        "objects": rebuild.objects,
+        "records": rebuild.records,
+        "total_objects": rebuild.total_objects,
+        "degraded": rebuild.degraded,
+    }
+
+
+def pool_json(info: pb.PoolInfo, mask: Sequence[str], *, label: bool) -> dict[str, object]:
+    """Return a pool as JSON has it.
+
+    Args:
+        info: What its service tells.
+        mask: What was asked for.
+        label: With the label, which DAOS leaves out of a query.
+    """
+    told: dict[str, object] = {
+        "query_mask": ",".join(sorted(mask)),
+        "state": info.state,
+        "uuid": info.uuid,
+        "label": info.label,
+        "total_targets": info.total_targets,
+        "active_targets": info.active_targets,
+        "total_engines": info.total_engines,
+        "disabled_targets": info.disabled_targets,
+        "version": info.version,
+        "svc_ldr": info.leader,
+        "svc_reps": list(info.services),
+        "rebuild": rebuild_json(info.rebuild),
+        "tier_stats": [tier_json(tier) for tier in info.tiers] or None,
+        "disabled_ranks": list(info.disabled_ranks),
+        "pool_layout_ver": info.layout_version,
+        "upgrade_layout_ver": info.layout_version_latest,
+        "mem_file_bytes": info.tiers[0].total if info.tiers else 0,
+        "md_on_ssd_active": False,
+    }
+    if not label:
+        del told["label"]
+    if "enabled_engines" in mask:
+        told["enabled_ranks"] = list(info.enabled_ranks)
+    if "dead_engines" in mask:
+        told["dead_ranks"] = list(info.dead_ranks)
+    if "self_heal_policy" in mask:
+        told["self_heal_policy"] = info.self_heal
+    if "space" in mask:
+        told["usage"] = [
+            {
+                "tier_name": tier_name(tier),
+                "size": tier.total,
+                "free": tier.free,
+                "imbalance": imbalance(tier, info.active_targets),
+            }
+            for tier in info.tiers
+        ]
+    return told
+
+
+def health_lines(info: pb.PoolInfo, *, enabled: bool) -> list[str]:
+    """Return the text about a pool but its space."""
+    first = f"Pool {info.uuid}, ntarget={info.total_targets}, disabled={info.disabled_targets}"
+    lines = [f"{first}, leader={info.leader}, version={info.version}, state={info.state}"]
+    if info.layout_version < info.layout_version_latest:
+        lines.append(f"Pool layout out of date ({info.layout_version} < {info.layout_version_latest})")
+    lines.append("Pool health info:")
+    if enabled:
+        lines.append(f"- Enabled ranks: {format_ranks(info.enabled_ranks) or 'None'}")
+    if info.disabled_ranks:
+        lines.append(f"- Disabled ranks: {format_ranks(info.disabled_ranks)}")
+    if info.dead_ranks:
+        lines.append(f"- Dead ranks: {format_ranks(info.dead_ranks)}")
+    rebuild = info.rebuild
+    if rebuild.code:
+        lines.append(f"- Rebuild {derived_state(rebuild)} (state={rebuild.state}, status={-rebuild.code})")
+    else:
+        lines.append(f"- Rebuild {rebuild.state}, {rebuild.objects} objs, {rebuild.records} recs")
+    lines.append(f"- Data redundancy: {'degraded' if rebuild.degraded else 'normal'}")
+    return lines
+
+
+def tier_lines(tiers: Sequence[pb.TierSpace], *, each: bool) -> list[str]:
+    """Return the text about storage tiers.
+
+    Args:
+        tiers: The tiers.
+        each: With what single targets have free.
+    """
+    lines = []
+    for number, tier in enumerate(tiers):
+        free = f"  Free: {format_size(tier.free)}"
+        if each:
+            free += f", min:{format_size(tier.min)}, max:{format_size(tier.max)}, mean:{format_size(tier.mean)}"
+        lines += [
+            f"- Storage tier {number} ({tier_name(tier)}):",
+            f"  Total size: {format_size(tier.total)}",
+            free,
+        ]
+    return lines
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{round(100 * part / whole) if whole else 0}%"
+
+
+def _used(info: pb.PoolInfo) -> tuple[int, int]:
+    total = sum(tier.total for tier in info.tiers)
+    return total - sum(tier.free for tier in info.tiers), total
+
+
+def short_row(info: pb.PoolInfo) -> list[str]:
+    """Return the row of a pool in the short list."""
+    used, total = _used(info)
+    spread = max((imbalance(tier, info.active_targets) for tier in info.tiers), default=0)
+    disabled = f"{info.disabled_targets}/{info.total_targets}"
+    return [info.label or info.uuid, format_size(total), info.state, _percent(used, total), f"{spread}%", disabled]
+
+
+def verbose_row(info: pb.PoolInfo) -> list[str]:
+    """Return the row of a pool in the long list."""
+    cells = [info.label or "-", info.uuid, info.state, format_ranks(info.services)]
+    by_name = {tier_name(tier): tier for tier in info.tiers}
+    for name in TIERS:
+        tier = by_name.get(name)
+        if tier is None:
+            cells += [format_size(0), format_size(0), "0%"]
+        else:
+            spread = f"{imbalance(tier, info.active_targets)}%"
+            cells += [format_size(tier.total), format_size(tier.total - tier.free), spread]
+    return [*cells, f"{info.disabled_targets}/{info.total_targets}", _upgrade(info), derived_state(info.rebuild)]
+
+
+SHORT = ("Pool", "Size", "State", "Used", "Imbalance", "Disabled")
+VERBOSE = (
+    *("Label", "UUID", "State", "SvcReps"),
+    *(f"{tier} {what}" for tier in TIERS for what in ("Size", "Used", "Imbalance")),
+    *("Disabled", "UpgradeNeeded?", "Rebuild State"),
+)
+
+
+def _upgrade(info: pb.PoolInfo) -> str:
+    old, new = info.layout_version, info.layout_version_latest
+    return f"{old}->{new}" if old < new else "None"
+
+
+def list_lines(infos: Sequence[pb.PoolInfo], *, verbose: bool) -> list[str]:
+    """Return the table of pools that were asked. Columns for what is rare are there when it is."""
+    if verbose:
+        return table(VERBOSE, map(verbose_row, infos))
+    heads, rows = list(SHORT), [short_row(info) for info in infos]
+    for head, cells, usual in (
+        ("UpgradeNeeded?", [_upgrade(info) for info in infos], "None"),
+        ("Rebuild State", [derived_state(info.rebuild) for info in infos], "idle"),
+    ):
+        if any(cell != usual for cell in cells):
+            heads.append(head)
+            rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
+    return table(heads, rows)
+
+
+def entry_lines(entries: Sequence[pb.PoolEntry], *, verbose: bool) -> list[str]:
+    """Return the table of pools that were not asked."""
+    if verbose:
+        rows = [(entry.label or "-", entry.uuid, entry.state, format_ranks(entry.services)) for entry in entries]
+        return table(("Label", "UUID", "State", "SvcReps"), rows)
+    return table(("Pool", "State"), [(entry.label or entry.uuid, entry.state) for entry in entries])
+
+
+def entry_json(entry: pb.PoolEntry) -> dict[str, object]:
+    """Return a pool that was not asked, as JSON has it."""
+    return {
+        "query_mask": "",
+        "state": entry.state,
+        "uuid": entry.uuid,
+        "label": entry.label,
+        "total_targets": 0,
+        "active_targets": 0,
+        "total_engines": 0,
+        "disabled_targets": 0,
+        "version": 0,
+        "svc_ldr": 0,
+        "svc_reps": list(entry.services),
+        "rebuild": None,
+        "tier_stats": None,
+        "pool_layout_ver": 0,
+        "upgrade_layout_ver": 0,
+    }
+
+
+def list_reply(
+    entries: Sequence[pb.PoolEntry], asked: dict[str, pb.PoolInfo | DaosError], *, verbose: bool, rebuilding: bool
+) -> Reply:
+    """Tell of all pools.
+
+    Args:
+        entries: What the system knows.
+        asked: Uuid to what the pool's service tells, or why it does not; empty if none was asked.
+        verbose: A long row each.
+        rebuilding: Those only that are not idle.
+    """
+    infos = [info for info in asked.values() if not isinstance(info, DaosError)]
+    if rebuilding:
+        infos = [info for info in infos if derived_state(info.rebuild) not in ("idle", "done")]
+    names = {entry.uuid: entry.label or entry.uuid for entry in entries}
+    errors = [
+        f'Query on pool "{names[uuid]}" unsuccessful, error: "{error.message}: {error.code}"'
+        for uuid, error in asked.items()
+        if isinstance(error, DaosError)
+    ]
+    shown = bool(infos) if asked else bool(entries) and not rebuilding
+    if not shown:
+        lines = ["No pools in system"]
+    elif asked:
+        lines = [*list_lines(infos, verbose=verbose), ""]
+    else:
+        lines = [*entry_lines(entries, verbose=verbose), ""]
+    mask = ("disabled_engines", "rebuild", "space")
+    told = [pool_json(info, mask, label=True) for info in infos] if asked else [entry_json(entry) for entry in entries]
+    return Reply(
+        lines,
+        lambda: {"status": 0, "pools": told if shown else None},
+        error="; ".join(errors) or None,
+        hint="dmg system query tells which ranks are up" if errors else None,
+    )

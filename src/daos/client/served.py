@@ -1,0 +1,212 @@
+"""Pools of running systems: `daos.connect`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from daos import _core
+from daos.agent.client import AgentClient
+from daos.client.system import _DURABILITY, System, open_system
+from daos.errors import DER, AccessError, DaosError, InvalidError, NotFoundError
+from daos.model.labels import check_reference
+
+if TYPE_CHECKING:
+    from daos.client._seam import EmbeddedCore
+    from daos.client.pool import Pool
+    from daos.client.system import Durability
+
+__all__ = ["Mode", "Url", "connect", "parse_url"]
+
+Mode = Literal["r", "rw", "exclusive"]
+_ACCESS: dict[str, int] = {"r": 1, "rw": 2, "exclusive": 4}
+SCHEME = "daos"
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Url:
+    """What a URL `daos://pool[/container[/path]][?system=NAME-or-directory&snap=NAME]` names.
+
+    Attributes:
+        pool: Label or uuid.
+        container: Label or uuid; None for none.
+        path: In the container; empty for none.
+        system: A name, or the directory of an embedded one; empty for the agent's.
+        snapshot: Of the container; None for none.
+    """
+
+    pool: str
+    container: str | None = None
+    path: str = ""
+    system: str = ""
+    snapshot: str | None = None
+
+
+def parse_url(url: str) -> Url:
+    """Return what a URL names.
+
+    Raises:
+        InvalidError: `DER.INVAL`: it is none.
+    """
+    hint = "daos://POOL[/CONTAINER[/PATH]][?system=NAME]"
+    if not isinstance(url, str):
+        raise InvalidError(f"a URL is a str, not {type(url).__name__}", hint=hint)
+    try:
+        parts = urlsplit(url)
+        named = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise InvalidError(f"invalid URL {url!r}: {error}", hint=hint) from None
+    # Not `hostname`: labels keep their letters.
+    if parts.scheme != SCHEME or not parts.netloc or parts.fragment:
+        raise InvalidError(f"invalid URL {url!r}", hint=hint)
+    options = dict(named)
+    unknown = sorted(set(options) - {"system", "snap"})
+    if unknown or len(options) != len(named):
+        what = unknown[0] if unknown else named[0][0]
+        raise InvalidError(
+            f"invalid URL {url!r}: option {what!r}", hint="system=NAME and snap=NAME are known, each once"
+        )
+    container, _, path = parts.path.removeprefix("/").partition("/")
+    return Url(
+        pool=check_reference(unquote(parts.netloc), "pool"),
+        container=check_reference(unquote(container), "container") if container else None,
+        path=unquote(path),
+        system=options.get("system", ""),
+        snapshot=options.get("snap"),
+    )
+
+
+class _Served(System):
+    """A served system, as far as one pool of it is open."""
+
+    __slots__ = ("_agent", "_ca", "_handle", "_uuid")
+
+    def __init__(
+        self, core: EmbeddedCore, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
+    ) -> None:
+        super().__init__(core, name)
+        self._agent = agent
+        self._uuid, self._handle = opened
+        self._ca = ca
+
+    def close(self) -> None:
+        """Close the pool's handle, and with it all that was opened through it; closing again is no error."""
+        self._core.close()
+        with contextlib.suppress(DaosError):
+            # The agent evicts it when the process ends, if it does not hear of it now.
+            self._agent.notify_closed(self._uuid, self._handle)
+        self._agent.close()
+        ca, self._ca = self._ca, None
+        if ca is not None:
+            os.close(ca)
+
+
+def connect(
+    url: str,
+    *,
+    mode: Mode = "rw",
+    durability: Durability = "synced",
+    timeout: float = TIMEOUT_S,
+    agent: str | os.PathLike[str] | None = None,
+) -> Pool:
+    """Open a pool of a running system; closing the pool closes the connection.
+
+    Who asks, the agent of this host says; what he may do, the pool's access list.
+
+    Args:
+        url: `daos://POOL[?system=NAME]`. Without a name it is the agent's system. The path of a directory in the place of the name opens an embedded system.
+        mode: `r`, to read; `rw`; `exclusive`, as long as nobody else has it open.
+        durability: What a returned call promises, as `daos.open`.
+        timeout: Seconds that a call may take. Until then it is tried again where nobody answers; a change that was sent
+            again happens once.
+        agent: The agent's socket; by default in the directory that `DAOS_AGENT_DRPC_DIR` names, or in its usual place.
+
+    Raises:
+        NotFoundError: `DER.NONEXIST`: there is no such pool, or nothing of it is for this user.
+        AccessError: `DER.NO_PERM`: he may not open it so.
+        BusyError: `DER.BUSY`: it is, or was to be, open exclusively.
+        UnavailableError: `DER.AGENT_COMM`: there is no agent; `DER.UNREACH`: nobody answers within the time.
+        InvalidError: `DER.INVAL`: a bad argument.
+    """
+    named = parse_url(url)
+    if named.container is not None or named.snapshot is not None:
+        raise InvalidError(f"{url!r} names more than a pool", hint="connect to the pool, then use its container()")
+    if mode not in _ACCESS:
+        raise InvalidError(f"mode cannot be {mode!r}", hint='one of "r", "rw", "exclusive"')
+    if durability not in _DURABILITY:
+        raise InvalidError(f"durability cannot be {durability!r}", hint='one of "synced", "interval", "buffered"')
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise InvalidError(f"invalid timeout {timeout!r}", hint="seconds, more than 0")
+    if "/" in named.system:
+        system = open_system(named.system, create=False, durability=durability)
+        try:
+            return system._pool(named.pool, create=False, owns_system=True)  # noqa: SLF001 -- one class in two
+        except BaseException:
+            system.close()
+            raise
+    client = AgentClient(None if agent is None else Path(agent), timeout_s=timeout)
+    try:
+        return _connect(client, named, access=_ACCESS[mode], durability=_DURABILITY[durability], timeout_s=timeout)
+    except BaseException:
+        client.close()
+        raise
+
+
+def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float) -> Pool:
+    info = agent.attach(named.system)
+    found = agent.find_pool(named.pool, named.system)
+    handle = str(uuid.uuid4())
+    credential = agent.credential(named.system, found.uuid, uuid.UUID(handle).bytes)
+    ca = None if info.insecure else _in_memory(info.ca_certificate)
+    try:
+        # Before it is there: whatever happens to this process, the handle does not stay.
+        agent.notify_open(found.uuid, handle)
+        core = _core.Embedded.connect_service(
+            found.uuid,
+            system=info.system,
+            engines={rank.rank: rank.addresses[0] for rank in info.ranks if rank.addresses},
+            replicas=list(found.services),
+            credential=credential,
+            handle=handle,
+            access=access,
+            durability=durability,
+            timeout_s=timeout_s,
+            ca=None if ca is None else f"/proc/self/fd/{ca}",
+        )
+        system = _Served(core, info.system, agent, (found.uuid, handle), ca)
+    except BaseException:
+        if ca is not None:
+            os.close(ca)
+        raise
+    try:
+        return system._pool(found.uuid, create=False, owns_system=True)  # noqa: SLF001 -- one class in two
+    except NotFoundError:
+        system.close()
+        # Whether it is there and not for this user, or not there at all, nobody is told.
+        raise NotFoundError(
+            f'no pool "{named.pool}" in {info.system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
+        ) from None
+    except BaseException:
+        system.close()
+        raise
+
+
+def _in_memory(certificates: bytes) -> int:
+    """Return a descriptor of a file that is nowhere but in memory: the native core reads certificates from files."""
+    if not certificates:
+        raise AccessError(
+            "the agent knows no certificate of the system", hint="is it configured with transport_config?"
+        )
+    made = os.memfd_create("daos-ca")
+    try:
+        os.write(made, certificates)
+    except BaseException:
+        os.close(made)
+        raise
+    return made

@@ -1,0 +1,419 @@
+"""What clients ask the service of a pool, done: a command or a query of it, or a round of the ranks."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+from daos.control.outcomes import Outcome, RequestId
+from daos.control.pool import (
+    container_create,
+    container_open,
+    container_settings,
+    handles,
+    queries,
+    settings,
+    snapshots,
+)
+from daos.control.pool.state import Container, PoolState, SnapshotEntry
+from daos.engine import asks, peers
+from daos.engine.body import (
+    ContainerReply,
+    Named,
+    PoolReply,
+    ScrubReply,
+    Served,
+    ServedReply,
+    Summing,
+    TargetPlace,
+    encode,
+    handle_number,
+    payload,
+)
+from daos.errors import DER, AccessError, ClosedError, InvalidError, NotFoundError, UnavailableError
+from daos.model.acl import Access, Credential, Permission
+from daos.model.labels import is_uuid
+from daos.model.properties import ContainerProperties
+from daos.model.scrub import MODES
+from daos.rsvc import NotLeaderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daos.control.replicated import AnyCommand
+    from daos.engine.peers import AnyPeer, Ranks
+    from daos.engine.pool_service import PoolService, PoolServices
+    from daos.engine.system_map import SystemMap
+
+CLIENT_S_MAX = 30.0
+"""So long a request is worked at; a client that waits longer sends it again."""
+AGGREGATE_S_MAX = 3600.0
+VERIFIED_MAX = 1024
+"""Requests to connect that are known for their repetitions."""
+_REQUESTS: msgspec.msgpack.Decoder[Served] = msgspec.msgpack.Decoder(Served)
+_ASKS: msgspec.msgpack.Decoder[asks.AnyAsk] = msgspec.msgpack.Decoder(asks.AnyAsk)
+
+T = TypeVar("T")
+
+
+class Verifier(Protocol):
+    """Tells whom a credential is of."""
+
+    def verify(self, credential: bytes, *, pool: str) -> Credential:
+        """Return who asks.
+
+        Raises:
+            AccessError: The credential is none that holds here and now.
+        """
+
+
+def decode(body: bytes) -> tuple[Served, asks.AnyAsk, bool]:
+    """Return a client's request, what is asked in it, and whether the native client passes the answer on as it is.
+
+    Raises:
+        InvalidError: `DER.PROTO`: it is none.
+    """
+    try:
+        served = _REQUESTS.decode(payload(body))
+        ask = _ASKS.decode(served.request)
+        if isinstance(ask, asks.Other):
+            return served, _ASKS.decode(ask.body), True
+        return served, ask, False
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"this is no request to a pool's service: {error}", code=DER.PROTO) from None
+
+
+class Clients:
+    """Answers clients.
+
+    Args:
+        services: The replicas of this engine.
+        ranks: The way to the ranks.
+        members: Where they are.
+        verifier: Of credentials.
+    """
+
+    def __init__(self, services: PoolServices, ranks: Ranks, members: SystemMap, verifier: Verifier) -> None:
+        self._services, self._ranks, self._members, self._verifier = services, ranks, members, verifier
+        self._verified: dict[tuple[bytes, int, bytes], Credential] = {}
+
+    async def answer(self, body: bytes) -> bytes:
+        """Return the reply to a request.
+
+        Raises:
+            DaosError: What it is refused with.
+        """
+        served, ask, opaque = decode(body)
+        pool = str(uuid.UUID(bytes=served.pool))
+        if isinstance(ask, asks.HandlePresent):
+            known = await self._services.learn(pool, str(_of(served.handle)), ask.replicas)
+            return encode(ServedReply(result=encode(None) if known else None))
+        try:
+            service = self._services.find(pool)
+        except NotFoundError:
+            return encode(ServedReply())
+        try:
+            result = await _Request(self, service, served).run(ask)
+            if opaque:
+                result = msgspec.msgpack.encode(result)
+        except NotLeaderError as error:
+            return encode(ServedReply(leader=error.leader))
+        return encode(ServedReply(result=encode(result)))
+
+    def verify(self, served: Served, pool: str) -> Credential:
+        """Return who connects. A credential is good once; a request that comes again brings the same."""
+        if served.credential is None:
+            raise AccessError("a pool is opened with a credential", hint="the agent of the client's host signs it")
+        key = (served.client, served.stamp, served.credential)
+        known = self._verified.pop(key, None)
+        if known is None:
+            known = self._verifier.verify(served.credential, pool=pool)
+        self._verified[key] = known
+        if len(self._verified) > VERIFIED_MAX:
+            del self._verified[next(iter(self._verified))]
+        return known
+
+    def places(self, state: PoolState) -> list[TargetPlace]:
+        """Return where the targets of a pool are, in their order."""
+        members = self._members.ranks
+        places = []
+        for rank in state.map.ranks.values():
+            member = members.get(rank.rank)
+            addresses = member.targets if member is not None else ()
+            if len(addresses) < len(rank.targets):
+                raise UnavailableError(f"it is not known where the targets of rank {rank.rank} are", code=DER.UNREACH)
+            places += [TargetPlace(rank.rank, index, addresses[index]) for index in range(len(rank.targets))]
+        return places
+
+    async def everywhere(
+        self, state: PoolState, request: AnyPeer, answer: type[T], *, timeout_s: float = peers.ASK_S_MAX
+    ) -> list[T]:
+        """Return what all ranks of a pool answer.
+
+        Raises:
+            DaosError: What one of them refuses it with, or that it is not there.
+        """
+        asked = [self._ranks.on(rank, request, answer, timeout_s=timeout_s) for rank in state.map.in_use()]
+        return list(await asyncio.gather(*asked))
+
+
+def _of(uuid_bytes: bytes | None) -> uuid.UUID:
+    if uuid_bytes is None:
+        raise ClosedError("the request has no handle", hint="connect to the pool first")
+    return uuid.UUID(bytes=uuid_bytes)
+
+
+class _Request:
+    """One request of a client, at a replica that may lead."""
+
+    def __init__(self, clients: Clients, service: PoolService, served: Served) -> None:
+        self._clients, self._service, self._served = clients, service, served
+        self._client = str(uuid.UUID(bytes=served.client))
+
+    @property
+    def _handle(self) -> str:
+        return str(_of(self._served.handle))
+
+    @property
+    def _access(self) -> Access:
+        try:
+            return Access(self._served.access)
+        except ValueError:
+            raise InvalidError(f"there is no access {self._served.access}", hint="1, 2 or 4") from None
+
+    async def _do(self, command: AnyCommand, *, step: int = 0) -> Outcome:
+        """Have a command agreed on: the first of the request, or a later step of it."""
+        request = RequestId(self._client, self._served.stamp + step)
+        outcome = await self._service.submit(command, request, timeout_s=CLIENT_S_MAX)
+        outcome.check()
+        return outcome
+
+    async def _ask(self, query: Callable[[PoolState], T]) -> T:
+        return await self._service.host.query(query, timeout_s=CLIENT_S_MAX)
+
+    def _known(self) -> Outcome | None:
+        """Return the outcome of this request, if it was done before."""
+        kept = self._service.state.outcomes.kept.get(f"{self._client}/{self._served.stamp}")
+        return None if kept is None else kept.outcome
+
+    async def run(self, ask: asks.AnyAsk) -> object:  # noqa: C901, PLR0911, PLR0912 -- a line for each request
+        """Do what is asked and return the reply."""
+        match ask:
+            case asks.PoolConnect():
+                return await self._connect()
+            case asks.PoolDisconnect():
+                await self._do(handles.Evict(handles=(self._handle,)))
+                return None
+            case asks.PoolChange() | asks.PoolScrubStatus():
+                return await self._scrub(ask)
+            case asks.ContainerList():
+                found = await self._ask(lambda state: queries.containers(state, self._handle))
+                return [Named(uuid.UUID(each.uuid).bytes, each.label or "") for each in found]
+            case asks.ContainerCreate():
+                return await self._create(ask)
+            case asks.ContainerOpen():
+                return await self._open(ask.container)
+            case asks.ContainerClose():
+                await self._do(container_open.ContainerClose(handle=self._handle))
+                return None
+            case asks.ContainerDestroy():
+                await self._do(container_create.ContainerDestroy(handle=self._handle, container=ask.container))
+                return None
+            case asks.ContainerSetLabel():
+                await self._do(
+                    container_settings.ContainerSetProperties(handle=self._handle, properties={"label": ask.label})
+                )
+                return None
+            case asks.ContainerAllocOids():
+                outcome = await self._do(snapshots.AllocateOids(handle=self._handle, count=ask.count))
+                return outcome.value(snapshots.OidRange).first
+            case asks.ContainerAggregate():
+                container = await self._opened(Permission.w, "aggregate it")
+                request = peers.Aggregate(pool=self._service.pool, container=container.uuid)
+                counts = await self._clients.everywhere(self._service.state, request, int, timeout_s=AGGREGATE_S_MAX)
+                return sum(counts)
+            case asks.SnapshotCreate():
+                return await self._snapshot(ask.name)
+            case asks.SnapshotList():
+                listed = await self._ask(lambda state: queries.snapshots(state, self._handle))
+                return [(each.epoch, each.name) for each in listed]
+            case asks.SnapshotCheck():
+                listed = await self._ask(lambda state: queries.snapshots(state, self._handle))
+                _find(listed, ask.epoch)
+                return None
+            case asks.SnapshotDestroy():
+                return await self._destroy_snapshots(ask.first, ask.last)
+            case asks.SnapshotRollback():
+                await self._rollback(ask.epoch)
+                return None
+            case asks.AttributeSet() | asks.AttributeRemove() | asks.AttributeGet() | asks.AttributeList():
+                return await self._attributes(ask)
+            case asks.HandlePresent() | asks.Other():
+                raise InvalidError("a handle is presented to the engine that refused it, and one request holds one")
+
+    # Opening
+
+    async def _connect(self) -> PoolReply:
+        credential = self._clients.verify(self._served, self._service.pool)
+        opened = _of(self._served.opens)
+        await self._do(handles.Connect(handle=str(opened), credential=credential, access=self._access))
+        state = self._service.state
+        return PoolReply(
+            handle=handle_number(opened.bytes),
+            uuid=self._served.pool,
+            label=state.label or "",
+            props=b"\x80",
+            map_version=state.map.version,
+            targets=self._clients.places(state),
+        )
+
+    async def _create(self, ask: asks.ContainerCreate) -> ContainerReply:
+        made = _of(self._served.makes)
+        properties = ContainerProperties.decode(ask.props)
+        if int(properties.values["rd_fac"]):
+            raise InvalidError(
+                f"rd_fac {properties.values['rd_fac']}: redundancy over several engines is not there yet",
+                code=DER.NOTSUPPORTED,
+                hint="rd_fac 0",
+            )
+        await self._do(
+            container_create.ContainerCreate(
+                handle=self._handle,
+                uuid=str(made),
+                label=ask.label,
+                layout=properties.layout,
+                properties=properties.values,
+            )
+        )
+        return await self._open(str(made), step=1)
+
+    async def _open(self, reference: str, *, step: int = 0) -> ContainerReply:
+        opened = _of(self._served.opens)
+        outcome = await self._do(
+            container_open.ContainerOpen(
+                handle=self._handle, container=reference, uuid=str(opened), access=self._access
+            ),
+            step=step,
+        )
+        result = outcome.value(container_open.Opened)
+        properties = ContainerProperties.decode(result.properties)
+        container = self._service.state.containers.get(result.uuid)
+        return ContainerReply(
+            handle=handle_number(opened.bytes),
+            uuid=uuid.UUID(result.uuid).bytes,
+            label="" if container is None else container.label or "",
+            props=result.properties,
+            checksums=Summing(*properties.checksums),
+        )
+
+    async def _opened(self, need: Permission, what: str) -> Container:
+        return await self._ask(lambda state: state.opened(self._handle, "", need, what))
+
+    # Pools
+
+    async def _scrub(self, ask: asks.PoolChange | asks.PoolScrubStatus) -> ScrubReply | None:
+        if isinstance(ask, asks.PoolChange):
+            raise AccessError("properties of a pool are its administrator's", hint="dmg pool set-prop changes them")
+        values = await self._ask(lambda state: (state.handle_of(self._handle), dict(state.properties))[1])
+        return ScrubReply(
+            mode=MODES.index(str(values["scrub"])),
+            freq_s=int(values["scrub_freq"]),
+            thresh=int(values["scrub_thresh"]),
+        )
+
+    async def _attributes(
+        self, ask: asks.AttributeSet | asks.AttributeRemove | asks.AttributeGet | asks.AttributeList
+    ) -> object:
+        """Change or read attributes: the handle tells whether of the pool or of a container."""
+        of_pool = self._handle in self._service.state.handles
+
+        def table(state: PoolState) -> dict[str, bytes]:
+            if of_pool:
+                state.handle_of(self._handle)
+                return state.attributes
+            return state.opened(self._handle, "", Permission.r | Permission.t, "read attributes").attributes
+
+        match ask:
+            case asks.AttributeSet():
+                items = dict(ask.items)
+                await self._do(
+                    settings.SetAttributes(handle=self._handle, attributes=items)
+                    if of_pool
+                    else container_settings.ContainerSetAttributes(handle=self._handle, attributes=items)
+                )
+                return None
+            case asks.AttributeRemove():
+                there = await self._ask(lambda state: sum(name in table(state) for name in set(ask.names)))
+                names = tuple(ask.names)
+                await self._do(
+                    settings.DeleteAttributes(handle=self._handle, names=names)
+                    if of_pool
+                    else container_settings.ContainerDeleteAttributes(handle=self._handle, names=names)
+                )
+                return there
+            case asks.AttributeGet():
+                return await self._ask(lambda state: [table(state).get(name) for name in ask.names])
+            case asks.AttributeList():
+                return await self._ask(lambda state: sorted(table(state)))
+
+    # Snapshots
+
+    async def _snapshot(self, name: str | None) -> int:
+        """Take a snapshot: of all that was acknowledged before, on all ranks."""
+        known = self._known()
+        if known is not None:
+            known.check()
+            return known.value(SnapshotEntry).epoch
+        container = await self._opened(Permission.w, "create snapshots")
+        # What the ranks hold is the whole list: one at a time changes it.
+        async with self._service.snapshots.setdefault(container.uuid, asyncio.Lock()):
+            return await self._snapshot_of(container, name)
+
+    async def _snapshot_of(self, container: Container, name: str | None) -> int:
+        state, pool = self._service.state, self._service.pool
+        # The ranks' clocks may differ: the epoch is one that none of them has passed and none will give again.
+        seen = await self._clients.everywhere(state, peers.PassEpoch(pool=pool, epoch=0), int)
+        epoch = max([*seen, *(each.epoch + 1 for each in container.snapshots)])
+        epochs = (*(each.epoch for each in container.snapshots), epoch)
+        hold = peers.HoldSnapshot(pool=pool, container=container.uuid, epochs=epochs)
+        await self._clients.everywhere(state, hold, type(None))
+        await self._clients.everywhere(state, peers.PassEpoch(pool=pool, epoch=epoch), int)
+        outcome = await self._do(snapshots.SnapshotCreate(handle=self._handle, epoch=epoch, name=name))
+        return outcome.value(SnapshotEntry).epoch
+
+    async def _destroy_snapshots(self, first: int, last: int) -> int:
+        listed = await self._ask(lambda state: queries.snapshots(state, self._handle))
+        chosen = [each.epoch for each in listed if first <= each.epoch <= last]
+        if not chosen:
+            what = f"at epoch {first:#x}" if first == last else f"from epoch {first:#x} to {last:#x}"
+            raise NotFoundError(f"there is no snapshot {what}", hint="list the snapshots")
+        for epoch in chosen:
+            # Each is a command of its own: one that was done before is passed over.
+            command = snapshots.SnapshotDestroy(handle=self._handle, epoch=epoch)
+            (await self._service.submit(command, timeout_s=CLIENT_S_MAX)).check()
+        return len(chosen)
+
+    async def _rollback(self, epoch: int) -> None:
+        container = await self._opened(Permission.w, "roll it back")
+        _find(container.snapshots, epoch)
+        request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
+        await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
+
+
+def _find(listed: list[SnapshotEntry], epoch: int) -> None:
+    if all(each.epoch != epoch for each in listed):
+        raise NotFoundError(f"epoch {epoch:#x} is no snapshot of the container", hint="list the snapshots")
+
+
+def check_pool(text: str) -> str:
+    """Return the uuid of a pool.
+
+    Raises:
+        InvalidError: `DER.INVAL`: it is none.
+    """
+    if not is_uuid(text):
+        raise InvalidError(f'"{text}" is no uuid of a pool')
+    return text.lower()

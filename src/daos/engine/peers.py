@@ -1,0 +1,210 @@
+"""What engines say to each other, about pools: the bodies of `PEER` requests, and who asks and answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import msgspec
+
+from daos.control.pool.effects import AnyEffect
+from daos.engine.body import encode, payload
+from daos.errors import DER, InvalidError
+
+if TYPE_CHECKING:
+    from daos._core import Messenger
+    from daos.engine.parts import Parts
+    from daos.engine.system_map import SystemMap
+
+ASK_S_MAX = 10.0
+T = TypeVar("T")
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request of an engine.
+
+    Attributes:
+        pool: Which pool it is about.
+    """
+
+    pool: str
+
+
+class CarryEffect(Peer, frozen=True, tag="carry_effect"):
+    """Carry out an effect of the pool's service: nothing.
+
+    Attributes:
+        number: The effect's.
+        floor: What the rank's fence is told with it.
+        effect: What is to be done.
+    """
+
+    number: int
+    floor: int
+    effect: AnyEffect
+
+
+class FindHandle(Peer, frozen=True, tag="find_handle"):
+    """Of the service: what a handle stands for: `FoundHandle`.
+
+    Attributes:
+        handle: Its uuid.
+    """
+
+    handle: str
+
+
+class FoundHandle(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handle stands for.
+
+    Attributes:
+        leader: Who leads the service instead; then there is nothing else.
+        container: Whose it is; None for the pool's own.
+        capabilities: What it allows.
+        number: Of the newest effect when this was told.
+        floor: For the fence.
+    """
+
+    leader: int | None = None
+    container: str | None = None
+    capabilities: int = 0
+    number: int = 0
+    floor: int = 0
+
+
+class PassEpoch(Peer, frozen=True, tag="pass_epoch"):
+    """Give later epochs than this one: one that was given before, `int`.
+
+    Attributes:
+        epoch: Which; 0 to be told only.
+    """
+
+    epoch: int
+
+
+class HoldSnapshot(Peer, frozen=True, tag="hold_snapshot"):
+    """Keep what is visible at these epochs of a container, before anybody is told of them: nothing.
+
+    Attributes:
+        container: Which.
+        epochs: All of its snapshots, the new one among them.
+    """
+
+    container: str
+    epochs: tuple[int, ...]
+
+
+class Rollback(Peer, frozen=True, tag="rollback"):
+    """Bring a container's part back to a snapshot: nothing.
+
+    Attributes:
+        container: Which.
+        epoch: The snapshot's.
+    """
+
+    container: str
+    epoch: int
+
+
+class Aggregate(Peer, frozen=True, tag="aggregate"):
+    """Remove what nobody can see: how many entries went, `int`.
+
+    Attributes:
+        container: Which.
+    """
+
+    container: str
+
+
+class PartSpace(Peer, frozen=True, tag="part_space"):
+    """How the bytes of the pool are used here: `PartSpaceReply`."""
+
+
+class PartSpaceReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The bytes of a pool on a rank.
+
+    Attributes:
+        targets: How many targets share them.
+        total: That it has, per tier.
+        free: That are free, per tier.
+    """
+
+    targets: int
+    total: tuple[int, int]
+    free: tuple[int, int]
+
+
+AnyPeer: TypeAlias = CarryEffect | FindHandle | PassEpoch | HoldSnapshot | Rollback | Aggregate | PartSpace
+_DECODER: msgspec.msgpack.Decoder[AnyPeer] = msgspec.msgpack.Decoder(AnyPeer)
+
+
+def decode(body: bytes) -> AnyPeer:
+    """Return the request of a body.
+
+    Raises:
+        InvalidError: `DER.PROTO`: it is none.
+    """
+    try:
+        return _DECODER.decode(payload(body))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"this is no request of an engine: {error}", code=DER.PROTO) from None
+
+
+class Ranks:
+    """Asks ranks, this one among them.
+
+    Args:
+        rank: This one.
+        parts: Its parts.
+        messenger: Reaches the others.
+        system: Tells where they are.
+    """
+
+    def __init__(self, rank: int, parts: Parts, messenger: Messenger, system: SystemMap) -> None:
+        self.rank = rank
+        self._parts, self._messenger, self._system = parts, messenger, system
+
+    async def ask(self, rank: int, request: AnyPeer, answer: type[T], *, timeout_s: float = ASK_S_MAX) -> T:
+        """Return what another rank answers.
+
+        Raises:
+            UnavailableError: `DER.UNREACH`: it is not there.
+            UncertainError: `DER.TX_UNCERTAIN`: its reply was lost.
+            DaosError: What it refuses the request with.
+        """
+        address = self._system.uri(rank)
+        reply = await self._parts.run(self._messenger.ask, rank, address, encode(request), timeout_s=timeout_s)
+        return msgspec.msgpack.decode(payload(reply), type=answer)
+
+    async def on(self, rank: int, request: AnyPeer, answer: type[T], *, timeout_s: float = ASK_S_MAX) -> T:
+        """Return what a rank answers, be it this one."""
+        if rank != self.rank:
+            return await self.ask(rank, request, answer, timeout_s=timeout_s)
+        return msgspec.convert(await here(self._parts, request), type=answer)
+
+
+async def here(parts: Parts, request: AnyPeer) -> object:
+    """Answer a request about this rank's part of a pool.
+
+    Raises:
+        DaosError: It cannot be done here.
+    """
+    core = parts.core
+    match request:
+        case CarryEffect():
+            await parts.carry(request.pool, request.number, request.floor, request.effect)
+            return None
+        case PassEpoch():
+            return await parts.run(core.epoch_pass, request.epoch)
+        case HoldSnapshot():
+            return await parts.run(core.snapshots_set, request.pool, request.container, list(request.epochs))
+        case Rollback():
+            return await parts.run(core.rollback, request.pool, request.container, request.epoch)
+        case Aggregate():
+            return await parts.run(core.aggregate, request.pool, request.container)
+        case PartSpace():
+            total, free, _, _ = await parts.run(core.space)
+            tiers = parts.tiers(request.pool)
+            left = (min(tiers[0], free), 0 if not tiers[1] else min(tiers[1], free))
+            return PartSpaceReply(targets=len(core.target_addresses), total=tiers or (total, 0), free=left)
+        case FindHandle():
+            raise InvalidError("a handle is the service's to tell of")

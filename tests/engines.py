@@ -1,0 +1,246 @@
+"""Engines as processes, and what stands in for their servers: each tells where the others are, and carries effects to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from daos.control.system import effects
+from daos.local import (
+    Carry,
+    Channel,
+    EngineOptions,
+    EngineTier,
+    MemberEntry,
+    Members,
+    Method,
+    Placed,
+    PoolRequest,
+    Ready,
+    listen,
+)
+from daos.model.acl import DEFAULT_POOL_ACL, Acl
+from daos.model.members import MemberState
+from daos.model.pool_properties import pool_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from types import TracebackType
+    from typing import Self
+
+T = TypeVar("T")
+WAIT_S_MAX = 30.0
+SIZE = 256 << 20
+
+
+def free_ports(count: int) -> int:
+    """Return the first of some ports that follow each other and are free."""
+    for first in range(20_000 + os.getpid() % 8_000, 60_000, count):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no free ports")
+
+
+class Engines:
+    """Some engines on loopback.
+
+    Args:
+        directory: Of their storage and sockets.
+        count: How many.
+        targets: Of each.
+    """
+
+    def __init__(self, directory: Path, count: int, targets: int = 2) -> None:
+        self.directory, self.count, self.targets = directory, count, targets
+        self.ports = [free_ports(targets + 1) + index * (targets + 1) for index in range(count)]
+        first = free_ports(count * (targets + 1))
+        self.ports = [first + index * (targets + 1) for index in range(count)]
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._channels: dict[int, Channel] = {}
+        self._ready: dict[int, Ready] = {}
+        self._version = 0
+        self._number = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._cleanup: list[Coroutine[object, object, None]] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        for rank in range(self.count):
+            self._do(self._listen(rank))
+            self.start(rank)
+        self.wait_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(WAIT_S_MAX)
+        for each in self._cleanup:
+            self._do(each)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(WAIT_S_MAX)
+        self._loop.close()
+
+    def _do(self, work: Coroutine[object, object, T]) -> T:
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result(WAIT_S_MAX)
+
+    def _socket(self, rank: int) -> Path:
+        return self.directory / f"s{rank}.sock"
+
+    async def _listen(self, rank: int) -> None:
+        async def ready(channel: Channel, told: Ready) -> Placed:
+            self._channels[rank], self._ready[rank] = channel, told
+            await self._tell()
+            return Placed(rank=rank, system="test")
+
+        listener = await listen(self._socket(rank), {"ready": Method.of(Ready, ready)})
+        self._cleanup.append(listener.close())
+
+    async def _tell(self) -> None:
+        self._version += 1
+        entries = tuple(
+            MemberEntry(
+                rank=rank,
+                uri=ready.uri,
+                targets=ready.targets,
+                state=MemberState.JOINED,
+                incarnation=ready.incarnation,
+                domain=ready.domain,
+            )
+            for rank, ready in sorted(self._ready.items())
+        )
+        members = Members(version=self._version, members=entries)
+        for channel in list(self._channels.values()):
+            if not channel.ended.is_set():
+                await channel.call("members", members, timeout_s=10)
+
+    def start(self, rank: int) -> None:
+        """Start an engine."""
+        home = self.directory / f"engine{rank}"
+        home.mkdir(exist_ok=True)
+        known = home / "uuid"
+        if not known.exists():
+            known.write_text(str(uuid.uuid4()))
+        options = EngineOptions(
+            system="test",
+            index=0,
+            uuid=known.read_text(),
+            rank=rank if (home / "engine").exists() else None,
+            socket=str(self._socket(rank)),
+            metadata=str(home),
+            tiers=(EngineTier(storage_class="ram", directory=str(home), size=SIZE),),
+            capacity=(SIZE, 0),
+            targets=self.targets,
+            address="127.0.0.1",
+            port=self.ports[rank],
+            domain=(f"host{rank}",),
+            insecure=True,
+            log_file=str(home / "log"),
+            log_mask="INFO",
+        )
+        self._ready.pop(rank, None)
+        process = subprocess.Popen([sys.executable, "-m", "daos.engine"], stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(msgspec.json.encode(options))
+        process.stdin.close()
+        self.processes[rank] = process
+
+    def wait_ready(self) -> None:
+        """Wait until all engines are ready."""
+
+        async def wait() -> None:
+            while len(self._ready) < self.count:
+                for rank, process in self.processes.items():
+                    assert process.poll() is None, (self.directory / f"engine{rank}" / "log").read_text()
+                await asyncio.sleep(0.02)
+
+        self._do(wait())
+
+    def kill(self, rank: int) -> None:
+        """Kill an engine and wait until it is gone."""
+        self.processes[rank].send_signal(signal.SIGKILL)
+        self.processes[rank].wait(WAIT_S_MAX)
+
+    def carry(self, rank: int, effect: effects.SystemEffect) -> None:
+        """Have an engine carry out an effect of the system service."""
+        self._number += 1
+        self._do(self._carry(rank, self._number, effect))
+
+    async def _carry(self, rank: int, number: int, effect: effects.SystemEffect) -> None:
+        carry = Carry(number=number, floor=1, effect=msgspec.msgpack.encode(effect))
+        await self._channels[rank].call("carry", carry, timeout_s=30)
+
+    def pool_create(self, label: str, owner: str = "me@", acl: Acl = DEFAULT_POOL_ACL) -> str:
+        """Make a pool on all ranks; return its uuid."""
+        pool = str(uuid.uuid4())
+        self._number += 1
+        number = self._number
+        services = tuple(range(self.count if self.count % 2 else self.count - 1))
+        start = effects.StartService(
+            subject=pool,
+            label=label,
+            services=services,
+            ranks=tuple(
+                effects.PoolRank(rank=rank, domain=(f"host{rank}",), targets=self.targets) for rank in range(self.count)
+            ),
+            properties=pool_properties({"rd_fac": 0}, domains=self.count),
+            acl=acl.lines(),
+            owner=owner,
+            group="us@",
+        )
+
+        async def make() -> None:
+            shards = effects.CreateShards(subject=pool, tiers=(SIZE // 2, 0))
+            await asyncio.gather(*(self._carry(rank, number, shards) for rank in range(self.count)))
+            await asyncio.gather(*(self._again(rank, number + 1, start) for rank in services))
+
+        self._number += 1
+        self._do(make())
+        return pool
+
+    async def _again(self, rank: int, number: int, effect: effects.SystemEffect) -> None:
+        from daos.errors import DaosError
+
+        last: DaosError | None = None
+        for _ in range(100):
+            try:
+                await self._carry(rank, number, effect)
+            except DaosError as error:
+                last = error
+                print(rank, error)
+                await asyncio.sleep(0.1)
+            else:
+                return
+        raise AssertionError(f"rank {rank} does not carry out {effect}: {last}")
+
+    def pool_request(self, rank: int, request: PoolRequest) -> bytes:
+        """Ask a pool's service as an administrator."""
+        return self._do(self._channels[rank].call("pool_request", request, bytes, timeout_s=30))
+
+    @property
+    def addresses(self) -> dict[int, str]:
+        """The control addresses of the engines."""
+        return {rank: f"127.0.0.1:{port}" for rank, port in enumerate(self.ports)}

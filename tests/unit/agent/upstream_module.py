@@ -1,0 +1,11 @@
+"""Stands for the module that makes the servers of a configuration."""
+
+from __future__ import annotations
+
+from daos.config import AgentConfig
+from tests.unit.agent.fakes import FakeUpstream
+
+
+def connect(config: AgentConfig) -> FakeUpstream:
+    assert config.name
+    return FakeUpstream()
