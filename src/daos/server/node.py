@@ -35,6 +35,8 @@ CARRY_S_MAX = 28.0
 """Less than what the driver waits for, so that it hears why."""
 LEADER_S_MAX = 20.0
 """How long a leader is looked for."""
+READY_S_MAX = 4000.0
+"""An engine waits so long for its place, and somewhat less: an administrator may have to let it in."""
 FAREWELL_S_MAX = 2.0
 """How long a server that ends tries to say so."""
 AGAIN_S_MIN = 0.05
@@ -140,7 +142,7 @@ class Server:
         if self.engines:
             storage.make_directory(self.settings.socket_dir)
             methods = {
-                "ready": Method.of(Ready, self._ready),
+                "ready": Method.of(Ready, self._ready, handle_s_max=READY_S_MAX),
                 "event": Method.of(Event, self._event),
                 "pool_replicas": Method.of(Replicas, self._replicas),
             }

@@ -81,10 +81,6 @@ class SystemReplica:
         self.host: SystemHost | None = None
         self._settings, self._peers, self._carry, self._clock = settings, peers, carry, clock
         self._stopped = stopped
-        self._tls: tuple[str, str, str] | None = None
-        if settings.certificates is not None:
-            ca, certificate, key = settings.certificates
-            self._tls = (str(ca), str(certificate), str(key))
         self._log: _core.Rdb | None = None
         self._opening: asyncio.Task[None] | None = None
         self._number = -1 if settings.number is None else settings.number
@@ -163,7 +159,11 @@ class SystemReplica:
 
     async def _log_of(self, directory: Path) -> _core.Rdb:
         """Return the log: opened, or of a new group, or to be told everything by the group that there is."""
-        settings, tls = self._settings, self._tls
+        settings = self._settings
+        tls = None
+        if settings.certificates is not None:
+            ca, certificate, key = map(str, settings.certificates)
+            tls = (ca, certificate, key)
         make_directory(directory.parent)
         try:
             return _core.Rdb.open(
