@@ -186,3 +186,146 @@ impl Reader {
         self.ring.set_waiting(READER_WAITS);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::memory;
+    use super::*;
+    use proptest::prelude::*;
+    use std::os::fd::AsFd;
+    use std::thread;
+
+    fn shared() -> Arc<Map> {
+        Arc::new(Map::new(memory().unwrap().as_fd(), SHARED_LEN).unwrap())
+    }
+
+    /// Bytes that no two places near each other have alike.
+    fn byte(at: usize) -> u8 {
+        (at ^ (at >> 8) ^ (at >> 16)) as u8
+    }
+
+    fn write(writer: &Writer, bytes: &[u8]) -> usize {
+        writer.write(&[IoSlice::new(bytes)]).unwrap().0
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_written_is_read_in_its_order(steps in prop::collection::vec((any::<bool>(), 0..RING_LEN), 1..60)) {
+            let map = shared();
+            let ((reader, _), (_, writer)) = (ends(&map, true), ends(&map, false));
+            let (mut written, mut read) = (0, 0);
+            for (writes, len) in steps {
+                if writes {
+                    let bytes: Vec<u8> = (written..written + len).map(byte).collect();
+                    let (one, two) = bytes.split_at(len / 3);
+                    let went = writer.write(&[IoSlice::new(one), IoSlice::new(&[]), IoSlice::new(two)]).unwrap().0;
+                    prop_assert_eq!(went, len.min(RING_LEN - (written - read)));
+                    written += went;
+                } else {
+                    let mut into = vec![0; len];
+                    let came = reader.read(&mut into).unwrap().0;
+                    prop_assert_eq!(came, len.min(written - read));
+                    prop_assert!((read..read + came).map(byte).eq(into[..came].iter().copied()));
+                    read += came;
+                }
+                prop_assert_eq!(reader.has_news(), written > read);
+                prop_assert_eq!(writer.has_room(), RING_LEN - (written - read) >= ROOM_MIN);
+            }
+        }
+    }
+
+    #[test]
+    fn who_waits_is_woken_once_and_when_it_is_worth_it() {
+        let map = shared();
+        let ((reader, _), (_, writer)) = (ends(&map, true), ends(&map, false));
+        assert_eq!(writer.write(&[IoSlice::new(b"a")]).unwrap(), (1, false), "nobody waits");
+        reader.wait();
+        assert_eq!(writer.write(&[IoSlice::new(b"b")]).unwrap(), (1, true));
+        assert_eq!(writer.write(&[IoSlice::new(b"c")]).unwrap(), (1, false), "it was woken already");
+        reader.wait();
+        assert!(!reader.has_ended() && writer.end() && reader.has_ended());
+        // The writer is woken for a quarter of the ring.
+        write(&writer, &vec![0; RING_LEN]);
+        writer.wait();
+        assert_eq!(reader.read(&mut vec![0; ROOM_MIN - 1]).unwrap(), (ROOM_MIN - 1, false));
+        assert!(!writer.has_room());
+        assert_eq!(reader.read(&mut [0; 1]).unwrap(), (1, true));
+        assert!(writer.has_room());
+    }
+
+    #[test]
+    fn two_threads_that_sleep_and_wake_pass_all_bytes() {
+        let map = shared();
+        let ((reader, _), (_, writer)) = (ends(&map, true), ends(&map, false));
+        let (bell, heard) = std::sync::mpsc::channel();
+        let (room, got_room) = std::sync::mpsc::channel();
+        let total = 20 << 20;
+        let writes = move || {
+            let mut at = 0;
+            while at < total {
+                let len = (at * 7 % 50_000 + 1).min(total - at);
+                let bytes: Vec<u8> = (at..at + len).map(byte).collect();
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let (went, wake) = writer.write(&[IoSlice::new(rest)]).unwrap();
+                    rest = &rest[went..];
+                    if wake {
+                        bell.send(()).unwrap();
+                    }
+                    if went == 0 {
+                        writer.wait();
+                        if !writer.has_room() {
+                            got_room
+                                .recv_timeout(std::time::Duration::from_secs(20))
+                                .expect("a wake-up was lost");
+                        }
+                    }
+                }
+                at += len;
+            }
+        };
+        let thread = thread::spawn(writes);
+        let (mut at, mut into) = (0, vec![0; 30_000]);
+        while at < total {
+            let (came, wake) = reader.read(&mut into).unwrap();
+            assert!((at..at + came).map(byte).eq(into[..came].iter().copied()), "at {at}");
+            at += came;
+            if wake {
+                // The writer may be through by now.
+                let _ = room.send(());
+            }
+            if came == 0 {
+                reader.wait();
+                if !reader.has_news() {
+                    heard.recv_timeout(std::time::Duration::from_secs(20)).expect("a wake-up was lost");
+                }
+            }
+        }
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn positions_that_cannot_be_are_errors_and_no_places() {
+        let lies = [RING_LEN as u64 + 1, u64::MAX - 2 * RING_LEN as u64, u64::MAX / 2, 1 << 63];
+        for lie in lies {
+            let map = shared();
+            let ((reader, writer), (_, other)) = (ends(&map, true), ends(&map, false));
+            write(&other, b"bytes");
+            map.word(WORDS_AT + HEAD).store(lie, Ordering::Relaxed);
+            assert!(reader.has_news(), "so that somebody reads, and sees");
+            assert_eq!(reader.read(&mut [0; 10]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            map.word(WORDS_AT + WORDS_LEN + TAIL).store(lie, Ordering::Relaxed);
+            assert!(writer.has_room());
+            assert_eq!(writer.write(&[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        // What goes back is one as well.
+        let map = shared();
+        let ((reader, _), (_, other)) = (ends(&map, true), ends(&map, false));
+        write(&other, b"bytes");
+        reader.read(&mut [0; 5]).unwrap();
+        map.word(WORDS_AT + HEAD).store(2, Ordering::Relaxed);
+        assert!(reader.read(&mut [0; 10]).is_err());
+    }
+}

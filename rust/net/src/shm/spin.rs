@@ -6,106 +6,102 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// So long at most.
-const SPIN_MAX_US: u32 = 20;
+const SPIN_MAX: Duration = Duration::from_micros(20);
 /// Looks between two at the clock.
 const LOOKS: u32 = 32;
-/// Where it was of no use it is tried again each so many times.
-const TRY_AGAIN: u32 = 64;
+/// So many times in a row it may be of no use; then it is left out so many times. Both ends have to look at once to meet: a single try
+/// of one would hardly ever find the other.
+const TRIES: u32 = 16;
+const LEFT_OUT: u32 = 64;
 
-/// How long it pays to look, as it turned out: all of the time where something came, half as long where not, down to nothing.
+/// Whether it pays to look, as it turned out.
 #[derive(Debug)]
 pub(crate) struct Spin {
-    limit_us: u32,
-    now_us: AtomicU32,
-    skipped: AtomicU32,
+    limit: Duration,
+    /// Times in a row that it was of no use or left out.
+    vain: AtomicU32,
 }
 
 impl Default for Spin {
     fn default() -> Self {
         // On one core who looks keeps away whom it waits for.
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::new(if cores > 1 { SPIN_MAX_US } else { 0 })
+        Self::new(if cores > 1 { SPIN_MAX } else { Duration::ZERO })
     }
 }
 
 impl Spin {
-    fn new(limit_us: u32) -> Self {
-        Self { limit_us, now_us: AtomicU32::new(limit_us), skipped: AtomicU32::new(0) }
+    fn new(limit: Duration) -> Self {
+        Self { limit, vain: AtomicU32::new(0) }
     }
 
-    /// Looks until there is something, for no longer than it pays; whether there is.
-    pub(crate) fn look(&self, mut look: impl FnMut() -> bool) -> bool {
+    /// Looks until there is something, as long as it pays; whether there is.
+    pub(crate) fn look(&self, look: impl Fn() -> bool) -> bool {
         if look() {
             return true;
         }
-        let time_us = self.time_us();
-        if time_us == 0 {
+        let vain = self.vain.load(Ordering::Relaxed);
+        let found = vain < TRIES && self.try_look(look);
+        let vain = if found || vain >= TRIES + LEFT_OUT { 0 } else { vain + 1 };
+        self.vain.store(vain, Ordering::Relaxed);
+        found
+    }
+
+    fn try_look(&self, look: impl Fn() -> bool) -> bool {
+        if self.limit.is_zero() {
             return false;
         }
-        let until = Instant::now() + Duration::from_micros(u64::from(time_us));
+        let until = Instant::now() + self.limit;
         loop {
             for _ in 0..LOOKS {
                 hint::spin_loop();
                 if look() {
-                    self.now_us.store(self.limit_us, Ordering::Relaxed);
                     return true;
                 }
             }
             if Instant::now() >= until {
-                self.now_us.store(time_us / 2, Ordering::Relaxed);
                 return false;
             }
         }
-    }
-
-    fn time_us(&self) -> u32 {
-        let now_us = self.now_us.load(Ordering::Relaxed);
-        if now_us > 0 || self.limit_us == 0 {
-            return now_us;
-        }
-        let skipped = self.skipped.fetch_add(1, Ordering::Relaxed) + 1;
-        if skipped.is_multiple_of(TRY_AGAIN) { self.limit_us } else { 0 }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    /// The times of so many that it looked more than once.
+    fn tries(spin: &Spin, times: u32, found: bool) -> Vec<u32> {
+        let tries = |_: &u32| {
+            let looks = Cell::new(0);
+            let look = || {
+                looks.set(looks.get() + 1);
+                found && looks.get() == 2
+            };
+            assert_eq!(spin.look(look), found && looks.get() == 2);
+            looks.get() > 1
+        };
+        (0..times).filter(tries).collect()
+    }
 
     #[test]
-    fn what_is_of_no_use_is_done_ever_shorter_and_tried_again() {
-        let spin = Spin::new(8);
-        let times: Vec<u32> = (0..70)
-            .map(|_| {
-                let time = spin.time_us();
-                spin.now_us.store(time / 2, Ordering::Relaxed);
-                time
-            })
-            .collect();
-        assert_eq!(times[..5], [8, 4, 2, 1, 0]);
-        assert_eq!(times.iter().filter(|time| **time == 8).count(), 2, "once more after a while");
-        assert!(!spin.look(|| false));
-        let mut looks = 0;
-        spin.now_us.store(8, Ordering::Relaxed);
-        assert!(spin.look(|| {
-            looks += 1;
-            looks == 3
-        }));
-        assert_eq!(spin.time_us(), 8, "it was of use");
+    fn what_is_of_no_use_is_left_out_and_tried_again() {
+        let spin = Spin::new(Duration::from_micros(1));
+        let tried = tries(&spin, 400, false);
+        let cycle = TRIES + LEFT_OUT + 1;
+        let wanted: Vec<u32> = (0..400).filter(|nth| nth % cycle < TRIES).collect();
+        assert_eq!(tried, wanted);
+        // What is of use goes on.
+        let spin = Spin::new(Duration::from_millis(100));
+        assert_eq!(tries(&spin, 400, true).len(), 400);
     }
 
     #[test]
     fn it_ends_and_on_one_core_it_is_not_done() {
         let started = Instant::now();
-        assert!(!Spin::new(8).look(|| false));
+        assert!(!Spin::new(SPIN_MAX).look(|| false));
         assert!(started.elapsed() < Duration::from_secs(1));
-        let (alone, mut looks) = (Spin::new(0), 0);
-        for _ in 0..200 {
-            alone.look(|| {
-                looks += 1;
-                false
-            });
-        }
-        assert_eq!(looks, 200, "once each");
+        assert_eq!(tries(&Spin::new(Duration::ZERO), 400, false), [0_u32; 0]);
     }
 }

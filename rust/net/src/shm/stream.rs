@@ -98,7 +98,7 @@ impl ShmStream {
             return Err(wrong("what serves there shares memory of another form"));
         }
         let sealed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS));
-        if !sealed || fstat(file)?.st_size != SHARED_LEN as i64 {
+        if !sealed || u64::try_from(fstat(file)?.st_size) != Ok(SHARED_LEN as u64) {
             return Err(wrong("the memory that is shared there is not sealed, or of another size"));
         }
         socket.set_nonblocking(true)?;
@@ -125,7 +125,7 @@ impl ShmStream {
 }
 
 /// Memory for one connection, which stays as large as it is.
-fn memory() -> io::Result<OwnedFd> {
+pub(super) fn memory() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = match memfd_create("daos-shm", flags | MemfdFlags::NOEXEC_SEAL) {
         // Before Linux 6.3.

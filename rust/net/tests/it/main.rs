@@ -5,6 +5,7 @@ mod certs;
 mod conformance;
 mod faults;
 mod figures;
+mod shm;
 mod tls;
 
 use daos_net::frame::{Hello, SessionId};
