@@ -87,7 +87,7 @@ impl Rude {
     }
 
     /// The server ended the connection, without being asked again.
-    fn is_ended(mut self) {
+    fn must_be_ended(mut self) {
         let started = Instant::now();
         let mut bytes = [0; 256];
         // What the bell says does not matter.
@@ -103,20 +103,20 @@ fn positions_that_cannot_be_end_the_connection_and_no_other() {
         let mut rude = Rude::new(&server.address());
         rude.word(HEAD, lie);
         rude.ring();
-        rude.is_ended();
+        rude.must_be_ended();
         // Seen when the server answers.
         let mut rude = Rude::new(&server.address());
         rude.word(TAIL_BACK, lie);
         rude.say(&control(Header::new(Kind::Hello), &hello().encode()));
-        rude.is_ended();
+        rude.must_be_ended();
     }
     let mut rude = Rude::new(&server.address());
     rude.say(b"GET / HTTP/1.1\r\n\r\n");
-    rude.is_ended();
+    rude.must_be_ended();
     let mut rude = Rude::new(&server.address());
     rude.word(ENDED, 7);
     rude.ring();
-    rude.is_ended();
+    rude.must_be_ended();
     assert_eq!(ask(&server.address()).unwrap(), b"served");
 }
 
@@ -175,13 +175,13 @@ fn the_memory_cannot_shrink_or_grow_under_the_server() {
     }
     assert!(fcntl_add_seals(&rude.memory, SealFlags::WRITE).is_err(), "nor become read-only");
     rude.say(&[0xFF; 100]);
-    rude.is_ended();
+    rude.must_be_ended();
 }
 
 #[test]
 fn who_says_nothing_and_who_dies_makes_room_for_others() {
     let server = serve("room", Limits { connections_max: 1, hello_ms: 200, ..small() });
-    Rude::new(&server.address()).is_ended();
+    Rude::new(&server.address()).must_be_ended();
     for _ in 0..5 {
         // It dies with a request under way.
         let mut rude = Rude::new(&server.address());
