@@ -16,8 +16,8 @@ import structlog
 from daos.errors import DER, AccessError, InternalError, InvalidError, NotFoundError, UnavailableError
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
-from daos.mgmt.identity import Identities, Identity, IdentityFiles
-from daos.mgmt.probe import client_context, probe
+from daos.mgmt.identity import Identities, Identity, IdentityFiles, check_identity
+from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import ROLES, Role
 from daos.mgmt.server import Running, host_of, serve
@@ -217,7 +217,7 @@ def test_certificates_change_without_a_restart() -> None:
 def test_the_connection_is_of_tls_1_3_also_with_those_who_offer_1_2() -> None:
     async def test() -> None:
         async with served(lambda: SERVER) as there:
-            context = client_context(ADMIN)
+            context = check_identity(ADMIN)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             host, port = there.address.split(":")
             _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=host)
@@ -328,10 +328,18 @@ def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     assert files() == SERVER
     names[2].unlink()
     assert files() == SERVER
-    names[2].write_bytes(b"new")
-    assert files() == SERVER, "a key that others may read is not taken"
+    names[2].write_bytes(ADMIN.key)
+    names[2].chmod(0o600)
+    assert files() == SERVER, "the key of another certificate is half a change"
+    names[1].write_bytes(ADMIN.certificate)
+    names[1].chmod(0o644)
+    assert files() == ADMIN
+    names[2].write_bytes(b"no PEM")
+    with pytest.raises(AccessError, match="the certificates cannot be used"):
+        IdentityFiles(*names)
+    names[2].write_bytes(ADMIN.key)
     names[2].chmod(0o440)
-    assert files().key == b"new"
+    assert IdentityFiles(*names)() == ADMIN
     names[2].chmod(0o444)
     with pytest.raises(AccessError, match="has the mode 0444: others may use it") as loose:
         IdentityFiles(*names)
