@@ -23,9 +23,10 @@ from daos.errors import (
 from daos.mgmt.methods import COLLECT_LOG, Method, Request, Response
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.releases import own_release
 from daos.mgmt.roles import Role
 from daos.mgmt.stamps import RequestIds
-from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in, not_leader
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, VERSION_KEY, error_in, not_leader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -76,6 +77,7 @@ class ManagementClient:
         deadline_s: For each request with all its repetitions.
         system: The system's name, which a server must have; empty for any.
         role: In insecure mode, what it says it is.
+        release: Of the caller; None for that of this software.
 
     Raises:
         InvalidError: `DER.INVAL`: no hosts.
@@ -89,6 +91,7 @@ class ManagementClient:
         deadline_s: float = DEADLINE_S,
         system: str = "",
         role: Role = Role.ADMIN,
+        release: str | None = None,
     ) -> None:
         if not hosts:
             raise InvalidError("no servers given", hint="hostlist of the configuration names them")
@@ -96,7 +99,8 @@ class ManagementClient:
         self._identity = identity
         self._deadline_s = deadline_s
         self._role = role
-        self._metadata = ((SYSTEM_KEY, system),) if system else ()
+        told = {VERSION_KEY: own_release() if release is None else release, SYSTEM_KEY: system}
+        self._metadata = tuple((key, value) for key, value in told.items() if value)
         self._ids = RequestIds()
         self._leader: str | None = None
         self._channels: dict[str, grpc.aio.Channel] = {}

@@ -44,8 +44,8 @@ class IdentityFiles:
         key: Path of its key, which others than its owner and group may not read, and nobody but its owner write.
 
     Raises:
-        AccessError: `DER.NO_CERT`: one of them cannot be read; `DER.BAD_CERT`: the key is open to others, or they do not
-            fit each other.
+        AccessError: `DER.NO_CERT`: one of them cannot be read; `DER.BAD_CERT`: the key is open to others, or they
+            do not fit each other.
     """
 
     def __init__(self, ca: str | Path, certificate: str | Path, key: str | Path) -> None:

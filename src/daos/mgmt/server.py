@@ -29,8 +29,9 @@ from daos.errors import (
 )
 from daos.mgmt.handlers import Caller, ManagementHandlers, ServerHandlers
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.releases import check_release, own_release
 from daos.mgmt.roles import Role, check_request, check_role
-from daos.mgmt.wire import ERROR_KEY, MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, encode_error, status_of
+from daos.mgmt.wire import ERROR_KEY, MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, VERSION_KEY, encode_error, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,7 @@ async def serve(
     *,
     system: str = "",
     loopback_only: bool = True,
+    release: str | None = None,
 ) -> Running:
     """Serve the management API.
 
@@ -97,13 +99,19 @@ async def serve(
             themselves which role they have.
         system: Its name, which callers that name one must mean; empty for any.
         loopback_only: In insecure mode, refuse callers of other hosts.
+        release: Of this server; None for that of this software.
 
     Raises:
         AccessError: `DER.BAD_CERT`: the certificates cannot be used.
         UnavailableError: `DER.UNREACH`: the address cannot be had.
     """
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
-    admission = _Admission(secure=identity is not None, system=system, loopback_only=loopback_only)
+    admission = _Admission(
+        secure=identity is not None,
+        system=system,
+        loopback_only=loopback_only,
+        release=own_release() if release is None else release,
+    )
     for name, handlers in (("Management", management), ("Server", server_handlers)):
         server.add_generic_rpc_handlers((_generic(name, handlers, admission),))
     try:
@@ -156,24 +164,30 @@ class _Admission:
         secure: The role is that of the certificate; else what the caller says.
         system: The system's name; empty for any.
         loopback_only: Without TLS, refuse callers of other hosts.
+        release: Of this server.
     """
 
-    def __init__(self, *, secure: bool, system: str, loopback_only: bool) -> None:
+    def __init__(self, *, secure: bool, system: str, loopback_only: bool, release: str) -> None:
         self._secure = secure
         self._system = system
         self._loopback_only = loopback_only
+        self._release = release
 
     def admit(self, method: str, request: Message, context: Context) -> Caller:
         """Return who asks.
 
         Raises:
             AccessError: `DER.NO_PERM`: no role, or it may not ask this.
+            UnavailableError: `DER.CONTROL_INCOMPAT`: it is of a release that does not go with this one.
             InvalidError: `DER.INVAL`: it means another system.
         """
         caller = self.caller(context)
         check_role(method, caller.role)
         check_request(request, caller.role, caller.machines)
-        meant = _metadata(context).get(SYSTEM_KEY, self._system)
+        metadata = _metadata(context)
+        if method != _VERSION:
+            check_release(caller.role, metadata.get(VERSION_KEY, ""), self._release)
+        meant = metadata.get(SYSTEM_KEY, self._system)
         if self._system and meant != self._system:
             raise InvalidError(
                 f'this is the system "{self._system}", not "{meant[:64]}"',
@@ -344,6 +358,8 @@ class _Call:
         log(word, method=self._path.rsplit("/", 1)[-1], outcome=outcome, **who, **facts)
 
 
+_VERSION = "/daos.mgmt.v1.Server/Version"
+"""Answered to all releases: it tells those that do not go together why."""
 _EFFECTS = ("StorageFormat", "SetLogMasks", "ServerCall")
 """Methods that change something and have no request id: they are about a host, and done again without harm."""
 _SUBJECTS = ("pool", "container", "machine", "label", "rank")
