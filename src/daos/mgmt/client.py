@@ -279,7 +279,8 @@ class ManagementClient:
         identity = None if self._identity is None else self._identity()
         try:
             seen = await probe(host, identity)
-        except UnavailableError as error:
+        except (AccessError, UnavailableError) as error:
+            # Another server may be there, and of the right certificate.
             raise _Silent(error, sent=False) from None
         if identity is None:
             channel = grpc.aio.insecure_channel(host, options=_OPTIONS)
@@ -376,8 +377,10 @@ class _Search:
         self._queue.insert(0, host)
 
     def hopeless(self, now: float) -> bool:
-        """Tell whether nobody is there for so long that it is not a matter of waiting."""
-        return self._heard is None and now - self._began >= SILENCE_S
+        """Tell whether it is not a matter of waiting: certificates do not fit, or nobody is there for so long."""
+        if self._heard is not None:
+            return False
+        return now - self._began >= SILENCE_S or all(isinstance(error, AccessError) for error in self.errors.values())
 
     def reasons(self) -> str:
         """Return why each server does not do it."""
@@ -386,9 +389,12 @@ class _Search:
     def error(self) -> DaosError:
         """Return the error of a search that found nobody."""
         context: Mapping[str, object] = {"hosts": list(self.errors)}
-        refusals = [error for error in self.errors.values() if isinstance(error, AccessError)]
-        if refusals:
-            return refusals[0]
+        for error in self.errors.values():
+            # What a person has to repair comes before what may pass.
+            if isinstance(error, AccessError):
+                return error
+        if any(isinstance(error, TimedOutError) for error in self.errors.values()):
+            return TimedOutError(self.reasons(), hint="is it overloaded? its log tells more", context=context)
         if self._heard is None:
             first = next(iter(self.errors.values()))
             return UnavailableError(

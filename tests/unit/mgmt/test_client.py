@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daos.errors import DER, DaosError, InvalidError, UnavailableError, UncertainError
+from daos.errors import DER, AccessError, DaosError, InvalidError, TimedOutError, UnavailableError, UncertainError
 from daos.mgmt import client as client_module
 from daos.mgmt import methods
 from daos.mgmt.agent_upstream import Upstream, connect
@@ -17,8 +17,9 @@ from daos.mgmt.client import ManagementClient, _Search
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import Role
 from daos.model.acl import Acl
+from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakePool
-from tests.unit.mgmt.test_server import Served, run, served
+from tests.unit.mgmt.test_server import ADMIN, SERVER, Served, run, served
 
 
 @asynccontextmanager
@@ -198,7 +199,7 @@ def test_a_change_without_an_answer_is_uncertain_a_query_is_late() -> None:
                     await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
                 with pytest.raises(DaosError) as late:
                     await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
-                assert not isinstance(late.value, UncertainError)
+                assert isinstance(late.value, TimedOutError)
 
     run(test)
 
@@ -285,6 +286,21 @@ def test_an_agent_s_configuration() -> None:
     client = connect(_Config())._client
     assert client.hosts == ["node1:10001", "node2:20"]
     assert client._role is Role.AGENT
+
+
+def test_a_server_that_is_not_believed_does_not_stand_in_the_way_of_others() -> None:
+    async def test() -> None:
+        strange = Authority().issue("server")
+        async with served(lambda: strange) as first, served(lambda: SERVER) as second:
+            async with ManagementClient([first.address, second.address], lambda: ADMIN) as client:
+                assert (await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())).version == 7
+            began = asyncio.get_running_loop().time()
+            async with ManagementClient([first.address], lambda: ADMIN) as client:
+                with pytest.raises(AccessError, match="cannot be believed"):
+                    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            assert asyncio.get_running_loop().time() - began < client_module.SILENCE_S
+
+    run(test)
 
 
 def test_rounds_of_a_search() -> None:
