@@ -243,8 +243,9 @@ def test_the_tool_can_be_interrupted(system: System) -> None:
     tool.send_signal(signal.SIGINT)
     out, err = tool.communicate(timeout=DEADLINE_S)
     assert tool.returncode == 1
-    assert '"error": "interrupted"' in out
-    assert err.strip() == "ERROR: dmg: interrupted"
+    assert '"error": "interrupted: DER_CANCELED(-1018): Operation canceled"' in out
+    assert err.splitlines()[0] == "ERROR: dmg: interrupted: DER_CANCELED(-1018): Operation canceled"
+    assert err.splitlines()[1].startswith("hint: what was asked for may be done")
 
 
 def test_help_loads_neither_grpc_nor_the_messages() -> None:

@@ -15,12 +15,14 @@ import structlog
 
 from daos.errors import DER, AccessError, InternalError, InvalidError, NotFoundError, UnavailableError
 from daos.mgmt import methods
+from daos.mgmt import server as server_module
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.identity import Identities, Identity, IdentityFiles, check_identity
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import ROLES, Role
 from daos.mgmt.server import Running, host_of, serve
+from daos.mgmt.wire import error_in
 from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakeManagement, FakeServer
 
@@ -242,6 +244,70 @@ def test_errors_come_as_they_are_and_defects_without_what_they_know() -> None:
                     there.address, methods.ENGINE_CALL, pb.EngineCallRequest(rank=0, method="m", body=b"abc")
                 )
                 assert answer.body == b"cba"
+
+    run(test)
+
+
+def test_bytes_that_are_no_request() -> None:
+    async def test() -> None:
+        async with served() as there, grpc.aio.insecure_channel(there.address) as channel:
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+            call = channel.unary_unary("/daos.mgmt.v1.Management/PoolCreate")
+            for role, expected in (("admin", grpc.StatusCode.INVALID_ARGUMENT), ("agent", None)):
+                for body in (b"\xff", b"\x0a\xff\xff\xff\xff\x7f", b"\x0b" * 5000, bytes(range(255, 0, -1))):
+                    with pytest.raises(grpc.aio.AioRpcError) as refused:
+                        await call(body, metadata=(("daos-role", role),))
+                    # Who may not ask is not even read.
+                    assert refused.value.code() is (expected or grpc.StatusCode.PERMISSION_DENIED)
+                    assert error_in(refused.value.trailing_metadata()) is not None
+            assert there.management.calls == []
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+
+    run(test)
+
+
+def test_more_calls_than_there_may_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CALLS_MAX", 2)
+
+    async def test() -> None:
+        async with served() as there, there.client() as client:
+            go, inside = asyncio.Event(), asyncio.Semaphore(0)
+
+            async def wait() -> None:
+                inside.release()
+                await go.wait()
+
+            there.management.before = wait
+            tasks = [asyncio.create_task(client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())) for _ in range(2)]
+            await inside.acquire()
+            await inside.acquire()
+            with pytest.raises(UnavailableError, match="refuses: Concurrent RPC limit exceeded"):
+                await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            go.set()
+            for task in tasks:
+                await task
+
+    run(test)
+
+
+def test_a_caller_that_leaves_is_logged() -> None:
+    async def test() -> None:
+        async with served() as there, there.client() as client:
+            inside = asyncio.Event()
+
+            async def wait() -> None:
+                inside.set()
+                await asyncio.sleep(30)
+
+            there.management.before = wait
+            with structlog.testing.capture_logs() as lines:
+                task = asyncio.create_task(client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[2])))
+                await inside.wait()
+                task.cancel()
+                while not lines:  # noqa: ASYNC110 -- the server's end of the call makes no event here
+                    await asyncio.sleep(0.01)
+            _has(lines[0], event="request", method="SystemStop", outcome="left", ranks=[2])
 
     run(test)
 
