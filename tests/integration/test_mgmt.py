@@ -39,6 +39,7 @@ async def _serve(folder: Path, number: str) -> None:
     management = FakeManagement()
     files = IdentityFiles(*(folder / f"server.{name}" for name in ("ca", "crt", "key")))
     running = await serve("127.0.0.1:0", management, FakeServer(), files)
+    management.address = running.address
 
     async def before() -> None:
         name = management.calls[-1][0]

@@ -53,6 +53,7 @@ class Served:
 async def served(identity: Identities | None = None, system: str = "") -> AsyncIterator[Served]:
     management, server = FakeManagement(), FakeServer()
     running = await serve("127.0.0.1:0", management, server, identity, system=system)
+    management.address = running.address
     try:
         yield Served(running.address, management, server, running)
     finally:
