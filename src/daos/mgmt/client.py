@@ -193,6 +193,10 @@ class ManagementClient:
                 search.renewed = True
                 search.again(host)
                 self._give_id(method, sending, floor if isinstance(floor, int) else 0)
+            elif isinstance(error, UncertainError) and error.code is not DER.TX_ID_REUSED and method.changes:
+                # Its id makes it safe to repeat: what is under way is waited for, what is done is told.
+                search.maybe_done = True
+                search.told(host, error, now())
             else:
                 raise
         return None

@@ -263,6 +263,25 @@ def test_a_change_without_an_answer_is_uncertain_a_query_is_late() -> None:
     run(test)
 
 
+def test_what_a_server_is_uncertain_about_is_asked_again_with_the_same_id() -> None:
+    async def test() -> None:
+        async with served() as there:
+
+            async def late_once() -> None:
+                if len(there.management.seen) == 1:
+                    raise UncertainError(
+                        "no outcome within 1 s", code=DER.NOREPLY, hint="repeat the request with its id"
+                    )
+
+            there.management.before = late_once
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            assert len(there.management.seen) == 2
+            assert len(set(there.management.seen)) == 1
+
+    run(test)
+
+
 def test_a_stamp_below_the_floor_is_drawn_again_for_a_request_that_was_not_sent_before() -> None:
     async def test() -> None:
         async with served() as there:
