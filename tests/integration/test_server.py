@@ -496,7 +496,7 @@ def test_a_damaged_superblock_is_told_and_left(one: Servers) -> None:
     ("changes", "words"),
     [
         ({"engines": [{"targets": 0}]}, "targets"),
-        ({"nmae": "x"}, "nmae"),
+        ({"nanme": "x"}, "nanme"),
         ({"control_iface": "none0"}, "none0"),
         ({"transport_config": {"allow_insecure": False, "ca_cert": "/absent/ca.crt"}}, "transport_config"),
     ],

@@ -79,11 +79,12 @@ def decode(body: bytes) -> tuple[Served, asks.AnyAsk, bool]:
     try:
         served = _REQUESTS.decode(payload(body))
         ask = _ASKS.decode(served.request)
+        opaque = isinstance(ask, asks.Other)
         if isinstance(ask, asks.Other):
-            return served, _ASKS.decode(ask.body), True
-        return served, ask, False
+            ask = _ASKS.decode(ask.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"this is no request to a pool's service: {error}", code=DER.PROTO) from None
+    return served, ask, opaque
 
 
 class Clients:
