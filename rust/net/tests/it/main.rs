@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod figures;
 mod shm;
+mod tampered;
 mod tls;
 
 use daos_net::frame::{Hello, SessionId};
