@@ -5,6 +5,7 @@ mod certs;
 mod conformance;
 mod faults;
 mod figures;
+mod forks;
 mod shm;
 mod tampered;
 mod tls;
