@@ -41,6 +41,33 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         found.close()
 
 
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Three servers that several tests use, one after the other; each leaves them running."""
+    found = Servers(tmp_path_factory.mktemp("system"))
+    try:
+        run(found, begun)
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def running(system: Servers) -> Servers:
+    """Return the servers without pools."""
+
+    async def empty(servers: Servers, client: ManagementClient) -> None:
+        await servers.joined(client)
+        for pool in await pools_of(client):
+            await client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool=pool, force=True, recursive=True))
+        await agree(servers, client)
+        for number in range(servers.count):
+            (servers.storage(number) / "begun").unlink(missing_ok=True)
+
+    run(system, empty)
+    return system
+
+
 def run(servers: Servers, body: Body) -> None:
     async def main() -> None:
         async with servers.client() as client, asyncio.timeout(58):
@@ -189,9 +216,8 @@ async def told(client: ManagementClient) -> object:
 
 
 @pytest.mark.parametrize("slow", ["create_shards", "start_service"])
-def test_the_leader_dies_while_a_pool_is_made(servers: Servers, slow: str) -> None:
+def test_the_leader_dies_while_a_pool_is_made(running: Servers, slow: str) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         leader = await servers.leader(client)
         for number in range(3):
             servers.tell_engine(number, "slow.json", {slow: 1.0})
@@ -212,13 +238,12 @@ def test_the_leader_dies_while_a_pool_is_made(servers: Servers, slow: str) -> No
         await agree(servers, client)
         assert (await pools_of(client) == {request.uuid: "Ready"}) is done
 
-    run(servers, body)
+    run(running, body)
 
 
 @pytest.mark.parametrize("slow", ["prepare_destroy", "destroy_shards"])
-def test_the_leader_dies_while_a_pool_is_destroyed(servers: Servers, slow: str) -> None:
+def test_the_leader_dies_while_a_pool_is_destroyed(running: Servers, slow: str) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         request = pool_request()
         await client.ask(methods.POOL_CREATE, request)
         leader = await servers.leader(client)
@@ -239,24 +264,23 @@ def test_the_leader_dies_while_a_pool_is_destroyed(servers: Servers, slow: str) 
         await agree(servers, client)
         assert (await pools_of(client) == {}) is done
 
-    run(servers, body)
+    run(running, body)
 
 
-def test_a_rank_that_cannot_make_its_shards_leaves_nothing(servers: Servers) -> None:
+def test_a_rank_that_cannot_make_its_shards_leaves_nothing(running: Servers) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         servers.tell_engine(1, "fail.json", {"create_shards": DER.NOSPACE.value})
         with pytest.raises(errors.NoSpaceError):
             await client.ask(methods.POOL_CREATE, pool_request())
+        servers.tell_engine(1, "fail.json", {})
         await agree(servers, client)
         assert await pools_of(client) == {}
 
-    run(servers, body)
+    run(running, body)
 
 
-def test_an_engine_that_dies_is_told_and_started_again(servers: Servers) -> None:
+def test_an_engine_that_dies_is_told_and_started_again(running: Servers) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         leader = await servers.leader(client)
         victim = (leader + 1) % 3
         rank = await servers.rank_of(client, victim)
@@ -278,7 +302,7 @@ def test_an_engine_that_dies_is_told_and_started_again(servers: Servers) -> None
         assert f"killed by SIGKILL] rank: [{rank}]" in log.replace("\n", " ")
         await client.ask(methods.POOL_CREATE, pool_request(ranks=[rank]))
 
-    run(servers, body)
+    run(running, body)
 
 
 def test_engines_are_stopped_and_started_and_erased(servers: Servers) -> None:
@@ -364,9 +388,8 @@ async def _answers(client: ManagementClient) -> bool:
     return True
 
 
-def test_hosts_tell_of_themselves(servers: Servers) -> None:
+def test_hosts_tell_of_themselves(running: Servers) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         host = servers.addresses[1]
         rank = await servers.rank_of(client, 1)
         scan = await client.on_host(host, methods.STORAGE_SCAN, pb.StorageScanRequest())
@@ -393,11 +416,13 @@ def test_hosts_tell_of_themselves(servers: Servers) -> None:
                 pass
         down = await client.ask(methods.LEADER_QUERY, pb.LeaderQueryRequest())
         assert list(down.down_replicas) == []
-        servers.kill((await servers.leader(client) + 1) % 3)
+        killed = (await servers.leader(client) + 1) % 3
+        servers.kill(killed)
         down = await client.ask(methods.LEADER_QUERY, pb.LeaderQueryRequest())
-        assert len(down.down_replicas) == 1
+        assert list(down.down_replicas) == [servers.addresses[killed]]
+        servers.start(killed)
 
-    run(servers, body)
+    run(running, body)
 
 
 # Bad starts
