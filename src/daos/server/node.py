@@ -123,6 +123,7 @@ class Server:
         self._leader: str | None = None
         self._effects = msgspec.msgpack.Decoder(effects.AnyEffect)
         self._closed = False
+        self._map = (-1, b"")
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
             "carry": self._answer_carry,
@@ -419,7 +420,9 @@ class Server:
             raise UnavailableError(f"rank {rank} is not in the system any more", code=DER.UNREACH)
         local = member.address == self.settings.address
         if isinstance(effect, effects.PushMembers):
-            await self._engine_call(member.address, rank, "members", msgspec.msgpack.encode(members_of(state)))
+            if self._map[0] != state.version:
+                self._map = (state.version, msgspec.msgpack.encode(members_of(state)))
+            await self._engine_call(member.address, rank, "members", self._map[1])
             return
         encoded = msgspec.msgpack.encode(effect)
         if effect.by_server:
