@@ -18,7 +18,7 @@ from daos import _core
 from daos.control.system import effects
 from daos.engine import peers
 from daos.engine.body import encode
-from daos.engine.clients import Clients
+from daos.engine.clients import Clients, DecidedError
 from daos.engine.parts import Parts
 from daos.engine.peers import Ranks
 from daos.engine.pool_service import PoolServices
