@@ -652,7 +652,9 @@ def main(arguments: list[str]) -> int:
                     stall = strike(system, load, name, chance)
                 counted = load.verify()
             except (LossError, DaosError) as error:
-                import traceback; traceback.print_exc()
+                import traceback
+
+                traceback.print_exc()
                 print(f"round {number + 1}, {name}: {error}; all of it stays in {home}", flush=True)
                 return 1
             print(f"round {number + 1}: {name}, goes on after {stall:.1f} s: {dict(counted)}", flush=True)
