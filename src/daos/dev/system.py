@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -141,16 +140,19 @@ class DevSystem:
             config = home / "daos_server.yml"
             command = [sys.executable, "-m", "daos.server.main", "-o", str(config), "start", "--auto-format"]
         environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
-        with (home / f"{name}.out").open("ab") as output:
-            made = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                start_new_session=True,  # it outlives this process and its terminal
-            )
-        (home / f"{name}.pid").write_text(f"{made.pid}\n")
+        # Not `subprocess`: nobody waits for it. In a session of its own it outlives this process and its terminal.
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, home / f"{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        (home / f"{name}.pid").write_text(f"{pid}\n")
 
     def stop(self, name: str, *, kill: bool = False) -> None:
         """End a daemon, as systemd does, or by SIGKILL; return when it is gone.
