@@ -83,7 +83,7 @@ def until(what: Callable[[], object]) -> None:
 
 
 async def soon(what: Callable[[], object]) -> None:
-    while not what():  # noqa: ASYNC110 -- what other processes do makes no event; each test has its deadline
+    while not what():
         await asyncio.sleep(0.01)
 
 

@@ -272,7 +272,8 @@ impl<L: Listener> SocketServer<L> {
             return true;
         }
         self.rounds = 0;
-        let idle = idle && news.is_empty();
+        // Those that are left would wake nobody.
+        let idle = idle && self.hot.is_empty();
         let until = self.paused.unwrap_or(Moment::MAX).min(self.hub.next_time());
         let time = if idle { until.since(now) } else { Duration::ZERO };
         let mut events = Vec::with_capacity(EVENTS_MAX);
@@ -297,7 +298,7 @@ impl<L: Listener> SocketServer<L> {
 
     /// The rings that have news: looked for a while where there is nothing else to do; where there is none, they are to wake the server.
     fn look(&mut self, idle: bool) -> Vec<u64> {
-        let Self { hot, watched, spin, .. } = self;
+        let Self { hot, watched, spin, replies, .. } = self;
         if hot.is_empty() {
             return Vec::new();
         }
@@ -305,7 +306,8 @@ impl<L: Listener> SocketServer<L> {
             watched.get(number).is_some_and(|(stream, _)| stream.has_news(readable, writable))
         };
         let look = || hot.iter().any(|(number, wish)| has_news(number, *wish));
-        let found = if idle { spin.look(look) } else { look() };
+        // Answers of other threads are news as well.
+        let found = if idle { spin.look(|| look() || !replies.is_armed()) } else { look() };
         if !found && idle {
             for (number, (readable, writable)) in &*hot {
                 if let Some((stream, _)) = watched.get(number) {

@@ -33,7 +33,7 @@ from daos.engine.body import (
     handle_number,
     payload,
 )
-from daos.errors import DER, AccessError, ClosedError, InvalidError, NotFoundError, UnavailableError
+from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
 from daos.model.acl import Access, Credential, Permission
 from daos.model.labels import is_uuid
 from daos.model.properties import ContainerProperties
@@ -79,11 +79,24 @@ def decode(body: bytes) -> tuple[Served, asks.AnyAsk, bool]:
     try:
         served = _REQUESTS.decode(payload(body))
         ask = _ASKS.decode(served.request)
+        opaque = isinstance(ask, asks.Other)
         if isinstance(ask, asks.Other):
-            return served, _ASKS.decode(ask.body), True
-        return served, ask, False
+            ask = _ASKS.decode(ask.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"this is no request to a pool's service: {error}", code=DER.PROTO) from None
+    return served, ask, opaque
+
+
+class DecidedError(Exception):
+    """The service has decided to refuse a request: whoever asks again gets the same answer.
+
+    Args:
+        error: The refusal.
+    """
+
+    def __init__(self, error: DaosError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class Clients:
@@ -104,6 +117,7 @@ class Clients:
         """Return the reply to a request.
 
         Raises:
+            DecidedError: The service refuses it, for good.
             DaosError: What it is refused with.
         """
         served, ask, opaque = decode(body)
@@ -187,9 +201,7 @@ class _Request:
     async def _do(self, command: AnyCommand, *, step: int = 0) -> Outcome:
         """Have a command agreed on: the first of the request, or a later step of it."""
         request = RequestId(self._client, self._served.stamp + step)
-        outcome = await self._service.submit(command, request, timeout_s=CLIENT_S_MAX)
-        outcome.check()
-        return outcome
+        return _checked(await self._service.submit(command, request, timeout_s=CLIENT_S_MAX))
 
     async def _ask(self, query: Callable[[PoolState], T]) -> T:
         return await self._service.host.query(query, timeout_s=CLIENT_S_MAX)
@@ -365,8 +377,7 @@ class _Request:
         """Take a snapshot: of all that was acknowledged before, on all ranks."""
         known = self._known()
         if known is not None:
-            known.check()
-            return known.value(SnapshotEntry).epoch
+            return _checked(known).value(SnapshotEntry).epoch
         container = await self._opened(Permission.w, "create snapshots")
         # What the ranks hold is the whole list: one at a time changes it.
         async with self._service.snapshots.setdefault(container.uuid, asyncio.Lock()):
@@ -393,7 +404,7 @@ class _Request:
         for epoch in chosen:
             # Each is a command of its own: one that was done before is passed over.
             command = snapshots.SnapshotDestroy(handle=self._handle, epoch=epoch)
-            (await self._service.submit(command, timeout_s=CLIENT_S_MAX)).check()
+            _checked(await self._service.submit(command, timeout_s=CLIENT_S_MAX))
         return len(chosen)
 
     async def _rollback(self, epoch: int) -> None:
@@ -401,6 +412,14 @@ class _Request:
         _find(container.snapshots, epoch)
         request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
         await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    try:
+        outcome.check()
+    except DaosError as error:
+        raise DecidedError(error) from None
+    return outcome
 
 
 def _find(listed: list[SnapshotEntry], epoch: int) -> None:

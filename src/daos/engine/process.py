@@ -18,7 +18,7 @@ from daos import _core
 from daos.control.system import effects
 from daos.engine import peers
 from daos.engine.body import encode
-from daos.engine.clients import Clients
+from daos.engine.clients import Clients, DecidedError
 from daos.engine.parts import Parts
 from daos.engine.peers import Ranks
 from daos.engine.pool_service import PoolServices
@@ -183,6 +183,10 @@ class EngineProcess:
     async def _question(self, core: _core.Engine, token: int, *, of_engine: bool, body: bytes) -> None:
         try:
             reply = await (self._peer(body) if of_engine else self._client(body))
+        except DecidedError as decided:
+            error = decided.error
+            # Not to be asked again, whatever its code would say of an engine.
+            core.refuse(token, error.code.value, error.message, error.hint or "", nothing_happened=False)
         except DaosError as error:
             before = error.code in _BEFORE
             core.refuse(token, error.code.value, error.message, error.hint or "", nothing_happened=before)

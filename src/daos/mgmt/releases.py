@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 
 from daos.errors import DER, UnavailableError
 from daos.mgmt.roles import Role
@@ -40,6 +41,5 @@ def check_release(role: Role, theirs: str, ours: str) -> None:
 
 def own_release() -> str:
     """Return the release of this software."""
-    from daos._build import __version__
-
-    return __version__
+    # As it is installed; `daos._build` would load the native core, which no tool of administrators needs.
+    return version("daos")

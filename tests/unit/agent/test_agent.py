@@ -125,7 +125,7 @@ async def running(
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 -- what it waits for has no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -110,7 +110,7 @@ def test_while_nobody_leads_no_change_is_sent() -> None:
             async with there.client() as client:
                 task = asyncio.create_task(client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest()))
                 there.management.calls.clear()
-                while not there.management.calls:  # noqa: ASYNC110 -- the fake has no event for it
+                while not there.management.calls:
                     await asyncio.sleep(0.01)
                 there.management.not_leading = None
                 await task

@@ -306,7 +306,7 @@ def test_a_caller_that_leaves_is_logged() -> None:
                 task = asyncio.create_task(client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[2])))
                 await inside.wait()
                 task.cancel()
-                while not lines:  # noqa: ASYNC110 -- the server's end of the call makes no event here
+                while not lines:
                     await asyncio.sleep(0.01)
             _has(lines[0], event="request", method="SystemStop", outcome="left", ranks=[2])
 

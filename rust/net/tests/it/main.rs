@@ -5,7 +5,9 @@ mod certs;
 mod conformance;
 mod faults;
 mod figures;
+mod forks;
 mod shm;
+mod tampered;
 mod tls;
 
 use daos_net::frame::{Hello, SessionId};
