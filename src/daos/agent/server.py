@@ -386,6 +386,7 @@ class Agent:
             raise NotFoundError(
                 f"this host's agent is of the system {self._config.name}, not {name}",
                 hint="DAOS_AGENT_DRPC_DIR names the directory of another agent's socket",
+                context={"system": self._config.name},
             )
 
     # What goes on beside.

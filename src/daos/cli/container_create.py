@@ -26,7 +26,7 @@ def command(context: click.Context, pool: str, label: str, layout: str, properti
             f'container type "{layout}" is not supported by this release', code=DER.NOTSUPPORTED, hint="use PYTHON"
         )
     given: dict[str, object] = dict(parse_pairs(properties, "property"))
-    made = open_pool(context, pool).container(label, create="exclusive", properties=given)
+    made = open_pool(context, pool, writes=True).container(label, create="exclusive", properties=given)
     return Reply(
         [f"Successfully created container {made.uuid} type {made.layout}", *rows(container_rows(made)), ""],
         lambda: container_info(made),

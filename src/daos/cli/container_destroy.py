@@ -15,5 +15,5 @@ FORCE = click.Option(["-f", "--force"], is_flag=True, help="Accepted for scripts
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, *, force: bool) -> Reply:  # noqa: ARG001 -- as its help says
     """Destroy CONTAINER in POOL, and all in it."""
-    open_pool(context, pool).destroy_container(container)
+    open_pool(context, pool, writes=True).destroy_container(container)
     return Reply([f"Successfully destroyed container {container}"])
