@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from daos.cli._output import Reply, Session, show
-from daos.errors import DER, AccessError, InvalidError, NotFoundError
+from daos.errors import AccessError, InvalidError, NotFoundError
 from daos.model.labels import check_reference
 
 if TYPE_CHECKING:
@@ -204,12 +204,6 @@ def embedded(context: click.Context) -> bool:
     return bool(session.system) and session.sys_name is None
 
 
-def system_name(context: click.Context) -> str:
-    """Return what messages call the system of a line."""
-    session = session_of(context)
-    return str(session.system) if embedded(context) else session.sys_name or "the system of this host's agent"
-
-
 def for_administrators(context: click.Context, what: str, command: str) -> None:
     """Return where an embedded system is named: on a running one, this is its administrator's.
 
@@ -266,7 +260,7 @@ def connect_pool(context: click.Context, label: str, *, writes: bool = False) ->
     """Return a pool of a running system, to be closed by the caller.
 
     Raises:
-        NotFoundError: `DER.NONEXIST`: it is not there, or not for this user: the same words, so that nobody learns which.
+        NotFoundError: `DER.NONEXIST`: it is not there, or not for this user, in the same words: nobody learns which.
         DaosError: As `daos.connect`.
     """
     import daos
@@ -274,12 +268,7 @@ def connect_pool(context: click.Context, label: str, *, writes: bool = False) ->
     system = session_of(context).sys_name
     reference = check_reference(label, "pool")
     query = f"?{urlencode({'system': check_system_name(system)})}" if system else ""
-    try:
-        return daos.connect(f"daos://{quote(reference, safe='')}{query}", mode="rw" if writes else "r")
-    except NotFoundError as error:
-        if "system" in error.context:
-            raise  # the agent knows no such system
-        raise NotFoundError(f'no pool "{label}" in {system_name(context)}', hint=POOL_HINT) from None
+    return daos.connect(f"daos://{quote(reference, safe='')}{query}", mode="rw" if writes else "r")
 
 
 def check_system_name(name: str) -> str:
@@ -316,6 +305,5 @@ def making(container: Container, name: str, *, create: bool) -> Iterator[None]:
         raise
 
 
-POOL_HINT = "daos pool list lists those that you may use"
 POOL = click.Argument(["pool"], metavar="POOL")
 CONTAINER = click.Argument(["container"], metavar="CONTAINER")

@@ -85,7 +85,7 @@ def parse_url(url: str) -> Url:
 class _Served(System):
     """A served system, as far as one pool of it is open."""
 
-    __slots__ = ("_agent", "_ca", "_handle", "_uuid")
+    __slots__ = ("_agent", "_ca", "_handle", "_targets", "_uuid")
 
     def __init__(
         self, core: EmbeddedCore, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
@@ -94,6 +94,28 @@ class _Served(System):
         self._agent = agent
         self._uuid, self._handle = opened
         self._ca = ca
+        self._targets = 0
+
+    @property
+    def served(self) -> bool:
+        """It is a running system."""
+        return True
+
+    @property
+    def targets(self) -> int:
+        """The number of the pool's targets: of the system, more may not concern its users."""
+        return self._targets
+
+    def open(self, pool: str) -> Pool:
+        """Return the pool.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: it is not there, or not for this user.
+            DaosError: As `connect`.
+        """
+        opened = self._pool(pool, create=False, owns_system=True)
+        self._targets = opened.info(space=False).targets
+        return opened
 
     def close(self) -> None:
         """Close the pool's handle, and with it all that was opened through it; closing again is no error."""
@@ -160,7 +182,14 @@ def connect(
 
 def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float) -> Pool:
     info = agent.attach(named.system)
-    found = agent.find_pool(named.pool, named.system)
+    # Whether it is there and not for this user, or not there at all, nobody is told.
+    absent = NotFoundError(
+        f'no pool "{named.pool}" in {info.system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
+    )
+    try:
+        found = agent.find_pool(named.pool, named.system)
+    except NotFoundError:
+        raise absent from None
     handle = str(uuid.uuid4())
     credential = agent.credential(named.system, found.uuid, uuid.UUID(handle).bytes)
     ca = None if info.insecure else _in_memory(info.ca_certificate)
@@ -185,13 +214,10 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
             os.close(ca)
         raise
     try:
-        return system._pool(found.uuid, create=False, owns_system=True)  # noqa: SLF001 -- one class in two
+        return system.open(found.uuid)
     except NotFoundError:
         system.close()
-        # Whether it is there and not for this user, or not there at all, nobody is told.
-        raise NotFoundError(
-            f'no pool "{named.pool}" in {info.system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
-        ) from None
+        raise absent from None
     except BaseException:
         system.close()
         raise
