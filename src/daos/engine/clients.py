@@ -22,6 +22,7 @@ from daos.control.pool import (
     settings,
     snapshots,
 )
+from daos.control.pool.map import TargetState
 from daos.control.pool.state import Container, Evicted, PoolState, SnapshotEntry
 from daos.engine import asks, peers
 from daos.engine.body import (
@@ -39,7 +40,7 @@ from daos.engine.body import (
 )
 from daos.engine.queries import Administrators
 from daos.errors import DER, AccessError, ClosedError, InvalidError, NotFoundError, UnavailableError
-from daos.local import PoolRequest
+from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
 from daos.model.labels import is_uuid
 from daos.model.properties import ContainerProperties
@@ -59,6 +60,15 @@ CLIENT_S_MAX = 30.0
 AGGREGATE_S_MAX = 3600.0
 VERIFIED_MAX = 1024
 """Requests to connect that are known for their repetitions."""
+STATES: dict[TargetState, str] = {
+    TargetState.UP: "up",
+    TargetState.UPIN: "up_in",
+    TargetState.DOWN: "down",
+    TargetState.DOWNOUT: "down_out",
+    TargetState.NEW: "new",
+    TargetState.DRAIN: "drain",
+}
+"""As clients are told them."""
 NO_POOL = bytes(16)
 """In the place of a pool's uuid: the engine itself is asked."""
 PROBES_MAX = 1024
@@ -395,7 +405,7 @@ class _Request:
             thresh=int(values["scrub_thresh"]),
         )
 
-    async def _query(self, ask: asks.PoolQuery | asks.PoolQueryTargets) -> msgspec.Raw:
+    async def _query(self, ask: asks.PoolQuery | asks.PoolQueryTargets) -> object:
         """Return what an administrator is told as well: whoever has opened the pool may know."""
         await self._ask(lambda state: state.handle_of(self._handle))
         name, arguments = (
@@ -406,7 +416,13 @@ class _Request:
         request = PoolRequest(
             pool=self._service.pool, kind="query", name=name, arguments=msgspec.msgpack.encode(arguments)
         )
-        return msgspec.Raw(await self._clients.administrators.answer(request))
+        told = await self._clients.administrators.answer(request)
+        if isinstance(ask, asks.PoolQuery):
+            return msgspec.Raw(told)
+        return [
+            {"index": target.index, "state": STATES[target.state], "tiers": target.tiers}
+            for target in msgspec.msgpack.decode(told, type=list[PoolTarget])
+        ]
 
     # Containers
 
