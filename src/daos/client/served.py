@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from daos.client.pool import Pool
     from daos.client.system import Durability
 
-__all__ = ["Mode", "Url", "connect", "parse_url"]
+__all__ = ["Mode", "Url", "connect", "parse_url", "pools"]
 
 Mode = Literal["r", "rw", "exclusive"]
 _ACCESS: dict[str, int] = {"r": 1, "rw": 2, "exclusive": 4}
@@ -178,6 +178,39 @@ def connect(
     except BaseException:
         client.close()
         raise
+
+
+@dataclass(frozen=True)
+class Usable:
+    """A pool of a running system that the caller may open. Returned by `pools`.
+
+    Attributes:
+        uuid: Its uuid.
+        label: Its label; empty for none.
+        state: `Ready`, or `TargetsExcluded`.
+        services: The ranks of its service.
+    """
+
+    uuid: str
+    label: str
+    state: str
+    services: tuple[int, ...]
+
+
+def pools(system: str = "", *, timeout: float = TIMEOUT_S, agent: str | os.PathLike[str] | None = None) -> list[Usable]:
+    """Return the pools of a running system that this user may open, by label; of others nobody is told.
+
+    Args:
+        system: Its name; empty for the agent's.
+        timeout: Seconds it may take.
+        agent: As of `connect`.
+
+    Raises:
+        NotFoundError: `DER.NONEXIST`: the agent knows no such system.
+        UnavailableError: `DER.AGENT_COMM`: there is no agent; `DER.UNREACH`: no server answers.
+    """
+    with AgentClient(None if agent is None else Path(agent), timeout_s=timeout) as client:
+        return [Usable(pool.uuid, pool.label, pool.state, pool.services) for pool in client.list_pools(system)]
 
 
 def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float) -> Pool:

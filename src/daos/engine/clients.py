@@ -22,7 +22,6 @@ from daos.control.pool import (
     settings,
     snapshots,
 )
-from daos.control.pool.map import TargetState
 from daos.control.pool.state import Container, Evicted, PoolState, SnapshotEntry
 from daos.engine import asks, peers
 from daos.engine.body import (
@@ -45,6 +44,7 @@ from daos.model.acl import Access, Credential, Permission
 from daos.model.labels import is_uuid
 from daos.model.properties import ContainerProperties
 from daos.model.scrub import MODES
+from daos.model.targets import TargetState
 from daos.rsvc import NotLeaderError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ AGGREGATE_S_MAX = 3600.0
 VERIFIED_MAX = 1024
 """Requests to connect that are known for their repetitions."""
 STATES: dict[TargetState, str] = {
+    TargetState.UNKNOWN: "unknown",
     TargetState.UP: "up",
     TargetState.UPIN: "up_in",
     TargetState.DOWN: "down",
