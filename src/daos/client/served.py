@@ -225,7 +225,7 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
         raise absent from None
     handle = str(uuid.uuid4())
     credential = agent.credential(named.system, found.uuid, uuid.UUID(handle).bytes)
-    ca = None if info.insecure else _in_memory(info.ca_certificate)
+    ca = None if info.insecure else in_memory(info.ca_certificate)
     try:
         # Before it is there: whatever happens to this process, the handle does not stay.
         agent.notify_open(found.uuid, handle)
@@ -256,7 +256,7 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
         raise
 
 
-def _in_memory(certificates: bytes) -> int:
+def in_memory(certificates: bytes) -> int:
     """Return a descriptor of a file that is nowhere but in memory: the native core reads certificates from files."""
     if not certificates:
         raise AccessError(

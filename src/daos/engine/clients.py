@@ -163,6 +163,9 @@ class Clients:
             case asks.PoolConnect():
                 self.verify(served, str(uuid.UUID(bytes=NO_POOL)))
                 opened = _of(served.opens).bytes
+                here = self._members.ranks.get(self._ranks.rank)
+                if here is None:
+                    raise UnavailableError("the engine does not know the system yet", code=DER.AGAIN)
                 self._probes[opened] = None
                 if len(self._probes) > PROBES_MAX:
                     del self._probes[next(iter(self._probes))]
@@ -172,7 +175,7 @@ class Clients:
                     label="",
                     props=b"\x80",
                     map_version=0,
-                    targets=[],
+                    targets=[TargetPlace(here.rank, index, at) for index, at in enumerate(here.targets)],
                 )
             case asks.PoolDisconnect():
                 self._probes.pop(_of(served.handle).bytes, None)
