@@ -78,6 +78,10 @@ class Pool:
         """Return targets of a rank, with their space; as `daos.Pool.targets_of`."""
         return await self._home.call(lambda: self._sync.targets_of(rank, indexes))
 
+    async def places(self) -> list[tuple[int, int]]:
+        """Return rank and index of each target; as `daos.Pool.places`."""
+        return await self._home.call(self._sync.places)
+
     async def evict_container(self, label: str, *, everybody: bool = False) -> int:
         """Close handles of a container; arguments and errors are those of `daos.Pool.evict_container`."""
         return await self._home.call(lambda: self._sync.evict_container(label, everybody=everybody))

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from daos.cli._output import Reply, Session, show
-from daos.errors import AccessError, InvalidError, NotFoundError
+from daos.errors import DER, AccessError, InvalidError, NotFoundError
 from daos.model.labels import check_reference
 
 if TYPE_CHECKING:
@@ -219,6 +219,20 @@ def for_administrators(context: click.Context, what: str, command: str) -> None:
         raise AccessError(
             f"{what} by the administrator of a running system",
             hint=f"he runs: {command}; an embedded system is named by -S DIRECTORY, or the variable DAOS_SYSTEM",
+        )
+
+
+def for_running(context: click.Context, why: str) -> None:
+    """Return where no embedded system is named.
+
+    Raises:
+        InvalidError: `DER.NOTSUPPORTED`.
+    """
+    if embedded(context):
+        raise InvalidError(
+            why,
+            code=DER.NOTSUPPORTED,
+            hint="leave out -S and DAOS_SYSTEM for the system of this host's agent, or name one by -G NAME",
         )
 
 

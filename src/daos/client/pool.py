@@ -123,6 +123,12 @@ class Pool:
             return _embedded_targets(self, rank, wanted)
         return ask(self._core, "pool_query_targets", list[TargetInfo], rank=rank, targets=wanted)
 
+    def places(self) -> list[tuple[int, int]]:
+        """Return rank and index of each target, in the order that `Object.layout` counts them in."""
+        if not self._system.served:
+            return [(0, index) for index in range(self._system.targets)]
+        return ask(self._core, "pool_places", list[tuple[int, int]])
+
     def evict_container(self, label: str, *, everybody: bool = False) -> int:
         """Close handles of a container, so that nobody can use them any more; return how many there were.
 

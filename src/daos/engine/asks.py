@@ -163,6 +163,10 @@ class PoolQueryTargets(Ask, frozen=True, tag="pool_query_targets"):
     targets: list[int] = []
 
 
+class PoolPlaces(Ask, frozen=True, tag="pool_places"):
+    """Rank and index of each target of the pool, in the order by which objects are laid out."""
+
+
 class ContainerQuery(Ask, frozen=True, tag="container_query"):
     """What only the service knows of a container: how often it is open, its times, its health."""
 
@@ -236,6 +240,7 @@ AnyAsk: TypeAlias = (
     | Other
     | PoolQuery
     | PoolQueryTargets
+    | PoolPlaces
     | ContainerQuery
     | ContainerGetAcl
     | ContainerOverwriteAcl

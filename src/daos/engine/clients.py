@@ -319,6 +319,8 @@ class _Request:
                 return await self._attributes(ask)
             case asks.PoolQuery() | asks.PoolQueryTargets():
                 return await self._query(ask)
+            case asks.PoolPlaces():
+                return await self._ask(lambda state: (state.handle_of(self._handle), _targets(state))[1])
             case asks.ContainerQuery() | asks.ContainerGetAcl():
                 return await self._container_query(ask)
             case (
@@ -525,6 +527,10 @@ class _Request:
         _find(container.snapshots, epoch)
         request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
         await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
+
+
+def _targets(state: PoolState) -> list[tuple[int, int]]:
+    return [(rank.rank, index) for rank in state.map.ranks.values() for index in range(len(rank.targets))]
 
 
 def _container_change(
