@@ -98,9 +98,9 @@ class Pool:
         """Return UUID and label of each container, in the order of the labels."""
         return await self._home.call(self._sync.containers)
 
-    async def destroy_container(self, label: str) -> None:
+    async def destroy_container(self, label: str, *, force: bool = False) -> None:
         """Destroy a container and all in it; errors are those of `daos.Pool.destroy_container`."""
-        await self._home.call(lambda: self._sync.destroy_container(label))
+        await self._home.call(lambda: self._sync.destroy_container(label, force=force))
 
     async def close(self) -> None:
         """Close the system, if this pool came from `daos.aio.open`; see `System.close`."""

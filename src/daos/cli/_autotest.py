@@ -103,7 +103,7 @@ class Trial:
     def forget(self) -> None:
         """Destroy the container if it was made."""
         if self._pool is not None and any(each.label == self.label for each in self._pool.containers()):
-            self._pool.destroy_container(self.label)
+            self._pool.destroy_container(self.label, force=True)
 
 
 def _value(number: int, size: int) -> bytes:

@@ -62,7 +62,7 @@ def command(
         _give(made, attributes, entries, owners)
     except BaseException:
         # Nobody but its owner could open it so far.
-        opened.destroy_container(made.uuid)
+        opened.destroy_container(made.uuid, force=True)
         raise
     done = [f'Attributes successfully set on container "{label}"'] if attributes else []
     return Reply(

@@ -191,17 +191,24 @@ class Pool:
         """Return UUID and label of each container, in the order of the labels."""
         return [Listed(uuid, label) for uuid, label in self._core.containers()]
 
-    def destroy_container(self, label: str) -> None:
+    def destroy_container(self, label: str, *, force: bool = False) -> None:
         """Destroy a container and all in it.
 
         Args:
             label: Its label or UUID.
+            force: Also if it is open, here or elsewhere, in a running system: whoever uses it gets an error. In an
+                embedded system it always is so.
 
         Raises:
             NotFoundError: `DER.NONEXIST`.
+            BusyError: `DER.BUSY`: it is open, and `force` is false.
             InvalidError: `DER.INVAL`: a bad label.
         """
-        self._core.container_destroy(check_reference(label, "container"))
+        reference = check_reference(label, "container")
+        if self._system.served:
+            change(self._core, "container_remove", type(None), container=reference, force=force)
+        else:
+            self._core.container_destroy(reference)
 
     def close(self) -> None:
         """Close the system, if this pool came from `daos.open`; closing again is no error."""

@@ -77,6 +77,13 @@ class ContainerDestroy(Ask, frozen=True, tag="container_destroy"):
     container: str
 
 
+class ContainerRemove(Ask, frozen=True, tag="container_remove"):
+    """Destroy a container; with `force`, its open handles are revoked."""
+
+    container: str
+    force: bool = False
+
+
 class ContainerSetLabel(Ask, frozen=True, tag="container_set_label"):
     """Give the container another label."""
 
@@ -224,6 +231,7 @@ AnyAsk: TypeAlias = (
     | ContainerOpen
     | ContainerClose
     | ContainerDestroy
+    | ContainerRemove
     | ContainerSetLabel
     | ContainerAllocOids
     | ContainerAggregate

@@ -38,7 +38,7 @@ from daos.engine.body import (
     payload,
 )
 from daos.engine.queries import Administrators
-from daos.errors import DER, AccessError, ClosedError, InvalidError, NotFoundError, UnavailableError
+from daos.errors import DER, AccessError, BusyError, ClosedError, InvalidError, NotFoundError, UnavailableError
 from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
 from daos.model.labels import is_uuid
@@ -74,6 +74,8 @@ NO_POOL = bytes(16)
 """In the place of a pool's uuid: the engine itself is asked."""
 PROBES_MAX = 1024
 """Handles of clients that ask the engine itself; the oldest goes first."""
+HELD = "held"
+"""In the context of a `BusyError`: to ask again within seconds is of no use."""
 PING_BYTES_MAX = 1 << 20
 _REQUESTS: msgspec.msgpack.Decoder[Served] = msgspec.msgpack.Decoder(Served)
 _ASKS: msgspec.msgpack.Decoder[asks.AnyAsk] = msgspec.msgpack.Decoder(asks.AnyAsk)
@@ -288,6 +290,9 @@ class _Request:
             case asks.ContainerDestroy():
                 await self._do(container_create.ContainerDestroy(handle=self._handle, container=ask.container))
                 return None
+            case asks.ContainerRemove():
+                await self._remove(ask.container, force=ask.force)
+                return None
             case asks.ContainerSetLabel():
                 await self._do(
                     container_settings.ContainerSetProperties(handle=self._handle, properties={"label": ask.label})
@@ -376,6 +381,18 @@ class _Request:
             )
         )
         return await self._open(str(made), step=1)
+
+    async def _remove(self, reference: str, *, force: bool) -> None:
+        """Destroy a container. That it is open is told at once: it may be for long."""
+        if not force:
+            open_here = await self._ask(lambda state: _handles_of(state, self._handle, reference))
+            if open_here:
+                raise BusyError(
+                    f"the container is open {open_here} times",
+                    hint="close it there, or force it: those who use it get errors",
+                    context={HELD: True},
+                )
+        await self._do(container_create.ContainerDestroy(handle=self._handle, container=reference, force=force))
 
     async def _open(self, reference: str, *, step: int = 0) -> ContainerReply:
         opened = _of(self._served.opens)
@@ -527,6 +544,13 @@ class _Request:
         _find(container.snapshots, epoch)
         request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
         await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
+
+
+def _handles_of(state: PoolState, handle: str, reference: str) -> int:
+    """Return how often a container is open, of one that the caller may know of."""
+    known = queries.containers(state, handle)
+    found = next((each for each in known if reference in (each.uuid, each.label)), None)
+    return 0 if found is None else queries.open_handles(state, found)
 
 
 def _targets(state: PoolState) -> list[tuple[int, int]]:

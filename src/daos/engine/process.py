@@ -17,7 +17,7 @@ from daos import _core
 from daos.control.system import effects
 from daos.engine import peers
 from daos.engine.body import encode
-from daos.engine.clients import Clients
+from daos.engine.clients import HELD, Clients
 from daos.engine.credentials import verifier_of
 from daos.engine.parts import Parts
 from daos.engine.peers import Ranks
@@ -183,7 +183,7 @@ class EngineProcess:
         try:
             reply = await (self._peer(body) if of_engine else self._client(body))
         except DaosError as error:
-            before = error.code in _BEFORE
+            before = error.code in _BEFORE and HELD not in error.context
             core.refuse(token, error.code.value, error.message, error.hint or "", nothing_happened=before)
         except asyncio.CancelledError:
             core.refuse(token, DER.SHUTDOWN.value, "the engine ends", "", nothing_happened=False)
