@@ -1,4 +1,4 @@
-"""Engines as processes, and what stands in for their servers: each tells where the others are, and carries effects to them."""
+"""Engines as processes, and what stands in for their servers: it tells where the others are, and carries effects."""
 
 from __future__ import annotations
 
@@ -230,7 +230,6 @@ class Engines:
                 await self._carry(rank, number, effect)
             except DaosError as error:
                 last = error
-                print(rank, error)
                 await asyncio.sleep(0.1)
             else:
                 return

@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from daos.client._seam import DifferenceCore
 
 KV_UINT64 = 9
+
+
+class NotServed:
+    """What nobody answers where there is no service."""
+
+    def service_request(self, body: bytes, *, changes: bool) -> bytes:
+        del body, changes
+        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
+
+
 Objects: TypeAlias = dict[tuple[int, int], dict[bytes, bytes]]
 
 
@@ -192,7 +202,7 @@ class EmbeddedFake:
 
 
 @dataclass
-class PoolFake:
+class PoolFake(NotServed):
     """`_core.Pool`."""
 
     owner: EmbeddedFake
@@ -242,9 +252,6 @@ class PoolFake:
         self.owner.enter("container_open")
         return ContainerFake(self.owner, find(self.state.containers, label_or_uuid, DER.NONEXIST), self.state)
 
-    def service_request(self, body: bytes, *, changes: bool) -> bytes:
-        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
-
     def container_destroy(self, label_or_uuid: str) -> None:
         self.owner.enter("container_destroy")
         self.state.containers.remove(find(self.state.containers, label_or_uuid, DER.NONEXIST))
@@ -255,7 +262,7 @@ class PoolFake:
 
 
 @dataclass
-class ContainerFake:
+class ContainerFake(NotServed):
     """`_core.Container`; with an epoch, as of that snapshot."""
 
     owner: EmbeddedFake
@@ -307,9 +314,6 @@ class ContainerFake:
     def snapshots(self) -> list[tuple[int, str | None]]:
         self.owner.enter("snapshots")
         return [(epoch, name) for epoch, (name, *_) in self.state.snapshots.items()]
-
-    def service_request(self, body: bytes, *, changes: bool) -> bytes:
-        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
 
     def aggregate(self) -> int:
         self.enter("aggregate")

@@ -23,7 +23,7 @@ from tests.integration.agent_upstream import POOL
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = "00000000-0000-0000-0000-000000000001"
-WAIT_S = 20
+WAIT_S = 40
 START = """\
 import daos.agent.upstream
 daos.agent.upstream.MODULE = "tests.integration.agent_upstream"
@@ -233,6 +233,20 @@ def test_handles_of_a_client_that_is_killed(agent: RunningAgent) -> None:
     until(lambda: '"handles evicted"' in agent.log(), "evicted")
     assert agent.stop() == 0
     assert agent.calls()[-2:] == [["cleanup", socket.gethostname().lower()], ["close"]]
+
+
+def test_systemd_is_told(agent: RunningAgent) -> None:
+    path = agent.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(path))
+        listening.settimeout(WAIT_S)
+        agent.environment["NOTIFY_SOCKET"] = str(path)
+        agent.start()
+        assert listening.recv(200) == b"READY=1\nSTATUS=serving daos_server"
+        with agent.own_client() as client:
+            client.attach()
+        assert agent.stop() == 0
+        assert listening.recv(200) == b"STOPPING=1"
 
 
 def test_signals(agent: RunningAgent) -> None:

@@ -31,7 +31,7 @@ async def opened(pool: daos.aio.Pool) -> daos.aio.Container:
 async def drained(array: daos.aio.Array) -> None:
     """Wait until nothing of this loop is under way."""
     queue = array._home._here()[1].core
-    while queue.in_flight:  # noqa: ASYNC110 -- nobody is told of what was cancelled
+    while queue.in_flight:
         await asyncio.sleep(0.001)
 
 

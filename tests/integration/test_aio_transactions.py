@@ -180,7 +180,7 @@ def test_one_that_is_left_or_cancelled_does_not_happen() -> None:
                 await (await tx.kv("k")).put("n", b"left")
                 break
             async with asyncio.timeout(5):
-                while not tx.is_done:  # noqa: ASYNC110 -- the loop aborts it, and tells nobody
+                while not tx.is_done:
                     await asyncio.sleep(0)
             assert await value(cont) == b"0"
 

@@ -6,28 +6,20 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
-from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-import yaml
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from daos import errors
 from daos.errors import DER
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
-from daos.mgmt.identity import IdentityFiles
 from daos.mgmt.methods import Request, Response
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import Role
-from daos.security.certificates import Authority
-from tests.servers import DEADLINE_S, SCRIPT, Servers, pool_request
+from tests.servers import Servers, pool_request
 
 Body = Callable[[Servers, ManagementClient], Coroutine[object, object, None]]
 
@@ -39,6 +31,33 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Three servers that several tests use, one after the other; each leaves them running."""
+    found = Servers(tmp_path_factory.mktemp("system"))
+    try:
+        run(found, begun)
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def running(system: Servers) -> Servers:
+    """Return the servers without pools."""
+
+    async def empty(servers: Servers, client: ManagementClient) -> None:
+        await servers.joined(client)
+        for pool in await pools_of(client):
+            await client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool=pool, force=True, recursive=True))
+        await agree(servers, client)
+        for number in range(servers.count):
+            (servers.storage(number) / "begun").unlink(missing_ok=True)
+
+    run(system, empty)
+    return system
 
 
 def run(servers: Servers, body: Body) -> None:
@@ -111,8 +130,7 @@ def test_from_format_to_pools_and_a_restart(servers: Servers) -> None:
         assert [len(rank.target_addresses) for rank in attach.ranks] == [2, 2, 2]
 
         digest = await told(client)
-        for number in range(3):
-            assert servers.stop(number) == 0
+        assert servers.stop_all() == [0, 0, 0]
         assert "prepared" in {path.name for path in servers.storage(0).iterdir()}
         servers.start_all()
         await servers.joined(client)
@@ -189,9 +207,8 @@ async def told(client: ManagementClient) -> object:
 
 
 @pytest.mark.parametrize("slow", ["create_shards", "start_service"])
-def test_the_leader_dies_while_a_pool_is_made(servers: Servers, slow: str) -> None:
+def test_the_leader_dies_while_a_pool_is_made(running: Servers, slow: str) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         leader = await servers.leader(client)
         for number in range(3):
             servers.tell_engine(number, "slow.json", {slow: 1.0})
@@ -212,13 +229,12 @@ def test_the_leader_dies_while_a_pool_is_made(servers: Servers, slow: str) -> No
         await agree(servers, client)
         assert (await pools_of(client) == {request.uuid: "Ready"}) is done
 
-    run(servers, body)
+    run(running, body)
 
 
 @pytest.mark.parametrize("slow", ["prepare_destroy", "destroy_shards"])
-def test_the_leader_dies_while_a_pool_is_destroyed(servers: Servers, slow: str) -> None:
+def test_the_leader_dies_while_a_pool_is_destroyed(running: Servers, slow: str) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         request = pool_request()
         await client.ask(methods.POOL_CREATE, request)
         leader = await servers.leader(client)
@@ -239,24 +255,23 @@ def test_the_leader_dies_while_a_pool_is_destroyed(servers: Servers, slow: str) 
         await agree(servers, client)
         assert (await pools_of(client) == {}) is done
 
-    run(servers, body)
+    run(running, body)
 
 
-def test_a_rank_that_cannot_make_its_shards_leaves_nothing(servers: Servers) -> None:
+def test_a_rank_that_cannot_make_its_shards_leaves_nothing(running: Servers) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         servers.tell_engine(1, "fail.json", {"create_shards": DER.NOSPACE.value})
         with pytest.raises(errors.NoSpaceError):
             await client.ask(methods.POOL_CREATE, pool_request())
+        servers.tell_engine(1, "fail.json", {})
         await agree(servers, client)
         assert await pools_of(client) == {}
 
-    run(servers, body)
+    run(running, body)
 
 
-def test_an_engine_that_dies_is_told_and_started_again(servers: Servers) -> None:
+def test_an_engine_that_dies_is_told_and_started_again(running: Servers) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         leader = await servers.leader(client)
         victim = (leader + 1) % 3
         rank = await servers.rank_of(client, victim)
@@ -278,7 +293,7 @@ def test_an_engine_that_dies_is_told_and_started_again(servers: Servers) -> None
         assert f"killed by SIGKILL] rank: [{rank}]" in log.replace("\n", " ")
         await client.ask(methods.POOL_CREATE, pool_request(ranks=[rank]))
 
-    run(servers, body)
+    run(running, body)
 
 
 def test_engines_are_stopped_and_started_and_erased(servers: Servers) -> None:
@@ -364,9 +379,8 @@ async def _answers(client: ManagementClient) -> bool:
     return True
 
 
-def test_hosts_tell_of_themselves(servers: Servers) -> None:
+def test_hosts_tell_of_themselves(running: Servers) -> None:
     async def body(servers: Servers, client: ManagementClient) -> None:
-        await begun(servers, client)
         host = servers.addresses[1]
         rank = await servers.rank_of(client, 1)
         scan = await client.on_host(host, methods.STORAGE_SCAN, pb.StorageScanRequest())
@@ -393,185 +407,10 @@ def test_hosts_tell_of_themselves(servers: Servers) -> None:
                 pass
         down = await client.ask(methods.LEADER_QUERY, pb.LeaderQueryRequest())
         assert list(down.down_replicas) == []
-        servers.kill((await servers.leader(client) + 1) % 3)
+        killed = (await servers.leader(client) + 1) % 3
+        servers.kill(killed)
         down = await client.ask(methods.LEADER_QUERY, pb.LeaderQueryRequest())
-        assert len(down.down_replicas) == 1
+        assert list(down.down_replicas) == [servers.addresses[killed]]
+        servers.start(killed)
 
-    run(servers, body)
-
-
-# Bad starts
-
-
-def start(config: Path, *arguments: str) -> tuple[int, str]:
-    """Start a server that is not to come up; return its status and what it says."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "start", "-o", str(config), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    return done.returncode, done.stderr
-
-
-def change_config(servers: Servers, **changes: object) -> Path:
-    path = servers.config(0)
-    config = yaml.safe_load(path.read_text())
-    config.update(changes)
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-@pytest.fixture
-def one(tmp_path: Path) -> Iterator[Servers]:
-    found = Servers(tmp_path, 1)
-    try:
-        yield found
-    finally:
-        found.close()
-
-
-def test_a_port_that_is_taken_ends_the_start(one: Servers) -> None:
-    async def body(servers: Servers, client: ManagementClient) -> None:
-        servers.start_all("--auto-format")
-        await servers.joined(client)
-
-    run(one, body)
-    status, said = start(one.config(0))
-    assert status == 1
-    assert said.splitlines()[0].startswith("ERROR: daos_server: cannot listen on 127.0.0.1:")
-    assert "Traceback" not in said
-    other = change_config(one, port=one.ports[0] + 1, raft_port=one.ports[0] + 5)
-    status, said = start(other)
-    assert status == 1
-    assert "somebody listens at" in said or "Address already in use" in said or "in use" in said
-
-
-def test_a_directory_of_others_is_not_formatted(one: Servers) -> None:
-    one.storage(0).mkdir()
-    (one.storage(0) / "thesis.tex").write_text("dear")
-    status, said = start(one.config(0), "--auto-format")
-    assert status == 1
-    assert "is not empty: thesis.tex" in said
-    assert (one.storage(0) / "thesis.tex").read_text() == "dear"
-
-
-def test_storage_of_another_system_is_not_used(one: Servers) -> None:
-    async def body(servers: Servers, client: ManagementClient) -> None:
-        servers.start_all("--auto-format")
-        await servers.joined(client)
-        servers.stop(0)
-        change_config(servers, name="other")
-        servers.start(0)
-
-        async def refused() -> bool:
-            return "belongs to the system test, not other" in servers.log(0)
-
-        await servers.until("a refusal", refused)
-
-    run(one, body)
-
-
-def test_a_damaged_superblock_is_told_and_left(one: Servers) -> None:
-    async def body(servers: Servers, client: ManagementClient) -> None:
-        servers.start_all("--auto-format")
-        await servers.joined(client)
-        servers.stop(0)
-        block = servers.storage(0) / "superblock"
-        block.write_text("version: [")
-        servers.start(0)
-
-        async def told_so() -> bool:
-            return "superblock is damaged" in servers.log(0)
-
-        await servers.until("it is told", told_so)
-        assert block.read_text() == "version: ["
-        assert "engine 0 started" not in servers.log(0).rpartition("superblock is damaged")[2]
-
-    run(one, body)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"engines": [{"targets": 0}]}, "targets"),
-        ({"nmae": "x"}, "nmae"),
-        ({"control_iface": "none0"}, "none0"),
-        ({"transport_config": {"allow_insecure": False, "ca_cert": "/absent/ca.crt"}}, "transport_config"),
-    ],
-)
-def test_a_wrong_configuration_ends_the_start_in_a_line(one: Servers, changes: dict[str, object], words: str) -> None:
-    status, said = start(change_config(one, **changes))
-    assert status == 1
-    assert words in said
-    assert said.startswith("ERROR: daos_server: ")
-    assert "Traceback" not in said
-
-
-def test_the_rate_of_restarts_is_limited(one: Servers) -> None:
-    async def body(servers: Servers, client: ManagementClient) -> None:
-        servers.start_all("--auto-format")
-        await servers.joined(client)
-        (servers.storage(0) / "refuse_start").touch()
-        os.kill(servers.engine_pid(0), signal.SIGKILL)
-
-        async def died_again() -> bool:
-            return servers.log(0).count("engine_died") >= 3
-
-        began = asyncio.get_running_loop().time()
-        await servers.until("it dies again", died_again)
-        assert asyncio.get_running_loop().time() - began >= 0.9  # two more starts are a second apart at least
-        assert "ended with status 3" in servers.log(0)
-
-    run(one, body)
-
-
-# TLS
-
-
-def test_servers_speak_tls_and_refuse_who_has_no_certificate(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    authority = Authority.make(now)
-    loopback = ip_address("127.0.0.1")
-    for role in ("server", "admin"):
-        issued = authority.issue(role, ["localhost"], [loopback], now)
-        (tmp_path / f"{role}.crt").write_bytes(issued.certificate_pem)
-        (tmp_path / f"{role}.key").write_bytes(issued.key_pem)
-        (tmp_path / f"{role}.key").chmod(0o400)
-    (tmp_path / "ca.crt").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
-    transport = {
-        "allow_insecure": False,
-        "ca_cert": str(tmp_path / "ca.crt"),
-        "cert": str(tmp_path / "server.crt"),
-        "key": str(tmp_path / "server.key"),
-    }
-    servers = Servers(tmp_path / "system", transport_config=transport)
-    identity = IdentityFiles(*(str(tmp_path / name) for name in ("ca.crt", "admin.crt", "admin.key")))
-
-    async def main() -> None:
-        servers.start_all("--auto-format")
-        async with ManagementClient(servers.addresses, identity, deadline_s=50, system="test") as client:
-            await servers.joined(client)
-            await client.ask(methods.POOL_CREATE, pool_request())
-            # Other certificates of the same CA, while all is running.
-            issued = authority.issue("server", ["localhost"], [loopback], now)
-            for suffix, content, mode in (("crt", issued.certificate_pem, 0o644), ("key", issued.key_pem, 0o400)):
-                new = tmp_path / f"server.{suffix}.new"
-                new.write_bytes(content)
-                new.chmod(mode)
-                new.replace(tmp_path / f"server.{suffix}")
-            await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[0, 1]))
-        async with servers.client(3) as plain:
-            with pytest.raises(errors.DaosError):
-                await plain.ask(methods.POOL_LIST, pb.PoolListRequest())
-
-    try:
-        asyncio.run(asyncio.wait_for(main(), 58))
-    finally:
-        servers.close()
-    (tmp_path / "server.key").chmod(0o444)
-    status, said = start(servers.config(0))
-    assert status == 1
-    assert "server.key" in said
-    assert "Traceback" not in said
+    run(running, body)

@@ -53,6 +53,8 @@ pub struct Group {
     role: Role,
     out: Effects,
     stopped: Option<String>,
+    /// Ticks of a group that nobody has led.
+    first_ticks: usize,
 }
 
 impl std::fmt::Debug for Group {
@@ -64,6 +66,9 @@ impl std::fmt::Debug for Group {
             .finish_non_exhaustive()
     }
 }
+
+/// The term of a group that nobody has led.
+const FIRST_TERM: u64 = 1;
 
 impl Group {
     /// A replica as its storage has it. The first effects install the snapshot it begins with.
@@ -115,6 +120,7 @@ impl Group {
             bytes_since: 0,
             asked_for_snapshot: false,
             snapshots_sent: BTreeMap::new(),
+            first_ticks: 0,
             role: Role::default(),
             out,
             stopped: None,
@@ -210,6 +216,7 @@ impl Group {
             if passed > limits::CATCH_UP_TICKS { now } else { Moment(self.ticked.0 + passed * self.tick_us) };
         for _ in 0..passed.min(limits::CATCH_UP_TICKS) {
             self.raw.tick();
+            self.look_at_first_election();
             self.choose_timeout();
             self.look_after_snapshots();
         }
@@ -222,6 +229,22 @@ impl Group {
         let chance = mix(self.seed ^ mix(raft.term) ^ raft.state as u64);
         let ticks = limits::ELECTION_TICKS + (chance % limits::ELECTION_TICKS as u64) as usize;
         raft.set_randomized_election_timeout(ticks);
+    }
+
+    /// In a group that nobody has led yet there is no leader whom haste could disturb: its replicas take turns, the first at once.
+    fn look_at_first_election(&mut self) {
+        let raft = &self.raw.raft;
+        if raft.term != FIRST_TERM || raft.state != StateRole::Follower || raft.leader_id != 0 {
+            return;
+        }
+        let members = self.members.values().next_back();
+        let place = members.and_then(|members| members.voters.iter().position(|voter| *voter == self.me));
+        let Some(place) = place else { return };
+        self.first_ticks += 1;
+        if self.first_ticks == limits::FIRST_ELECTION_TICKS + place * limits::FIRST_ELECTION_TURN_TICKS {
+            // It fails only where the replica may not ask, and then it waits like others.
+            let _ = self.raw.campaign();
+        }
     }
 
     /// A snapshot may be lost on its way like anything else.

@@ -24,6 +24,10 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 8 << 20;
 pub const KEPT_ENTRIES: u64 = 256;
 /// Ticks without a word from the leader after which a follower asks for votes; up to twice as many, by chance.
 pub const ELECTION_TICKS: usize = 10;
+/// The same for the first replica of a group that nobody has led yet.
+pub const FIRST_ELECTION_TICKS: usize = 2;
+/// By so many ticks each further replica of such a group waits longer: a vote takes less.
+pub const FIRST_ELECTION_TURN_TICKS: usize = 3;
 /// Ticks between two words of a leader.
 pub const HEARTBEAT_TICKS: usize = 2;
 /// Ticks after which a snapshot that brought no answer is sent again.

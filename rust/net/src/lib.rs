@@ -16,6 +16,7 @@ mod peer;
 mod service;
 pub mod serving;
 mod session;
+pub mod shm;
 mod socket;
 pub mod tcp;
 mod tls;

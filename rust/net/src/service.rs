@@ -126,6 +126,11 @@ impl Replies {
         std::mem::take(&mut *self.0.queue.lock())
     }
 
+    /// Whether nothing was sent since the server said that it is about to wait.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.0.armed.load(Ordering::Acquire)
+    }
+
     /// The server is about to wait: false where there is something to do first.
     pub(crate) fn arm(&self) -> bool {
         self.0.armed.store(true, Ordering::Release);

@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::link::Link;
 use crate::service::{Replies, Service};
 use crate::serving::Identity;
+use crate::shm::Spin;
 use crate::tls::Tls;
 use crate::transport::Listening;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
@@ -31,6 +32,8 @@ const ACCEPT_PAUSE_MS: u32 = 100;
 /// The peer is gone, or will say nothing more where it is not listened to.
 const GONE: epoll::EventFlags =
     epoll::EventFlags::HUP.union(epoll::EventFlags::ERR).union(epoll::EventFlags::RDHUP);
+/// Rounds in which rings had news before the descriptors are looked at as well.
+const ROUNDS_MAX: u32 = 32;
 const LISTENER: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 
@@ -77,6 +80,17 @@ pub(crate) trait Stream: AsFd + Debug + Send + Sync + 'static {
     fn write_some(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
     fn end(&self, how: Shutdown) -> io::Result<()>;
+
+    /// Whether what it brings is not seen by its descriptor but by looking, and by that only for who asked to be woken.
+    const RINGS: bool = false;
+
+    /// Whether there is something to read, or room to write.
+    fn has_news(&self, _readable: bool, _writable: bool) -> bool {
+        false
+    }
+
+    /// Asks to be woken by the descriptor. It has to be looked once more after that.
+    fn wake_me(&self, _readable: bool, _writable: bool) {}
 }
 
 /// A socket to which others connect.
@@ -90,6 +104,31 @@ pub(crate) trait Listener: AsFd + Debug + Send + 'static {
 fn timespec(time: Duration) -> Timespec {
     let time = time.min(WAIT_MAX);
     Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) }
+}
+
+/// Waits for a descriptor, so long at most.
+pub(crate) fn poll_for(of: &impl AsFd, readable: bool, writable: bool, time: Duration) -> io::Result<()> {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, readable);
+    flags.set(PollFlags::OUT, writable);
+    match poll(&mut [PollFd::new(of, flags)], Some(&timespec(time))) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What of a connection is to be told.
+fn events<S: Stream>(readable: bool, writable: bool) -> epoll::EventFlags {
+    let mut flags = epoll::EventFlags::empty();
+    if S::RINGS {
+        // A bell: each ringing is told once, and whatever it is for.
+        return epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+    }
+    flags.set(epoll::EventFlags::IN, readable);
+    flags.set(epoll::EventFlags::OUT, writable);
+    // Of what is not read the end is not seen otherwise, and it would keep its place in the line.
+    flags.set(epoll::EventFlags::RDHUP, !readable);
+    flags
 }
 
 /// A socket. A process that writes to one whose peer is gone must ignore SIGPIPE, as Rust's and Python's do.
@@ -117,14 +156,7 @@ impl<S: Stream> Link for SocketLink<S> {
     }
 
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
-        let mut flags = PollFlags::empty();
-        flags.set(PollFlags::IN, readable);
-        flags.set(PollFlags::OUT, writable);
-        let time = timespec(until.since(self.now()));
-        match poll(&mut [PollFd::new(&*self.stream, flags)], Some(&time)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        poll_for(&*self.stream, readable, writable, until.since(self.now()))
     }
 
     fn now(&self) -> Moment {
@@ -160,6 +192,11 @@ pub(crate) struct SocketServer<L: Listener> {
     hub: Hub,
     replies: Replies,
     watched: BTreeMap<u64, (Arc<L::Stream>, epoll::EventFlags)>,
+    /// Of rings, those that something happened to and that were not asked to wake the server since, and what is wished for them.
+    hot: BTreeMap<u64, (bool, bool)>,
+    spin: Spin,
+    /// Rounds since the descriptors were looked at.
+    rounds: u32,
     /// What stands between those who come and the hub, if anything.
     tls: Option<Arc<Tls>>,
     /// Nothing is accepted until then.
@@ -183,7 +220,22 @@ impl<L: Listener> SocketServer<L> {
         let replies = Replies::new(move || notify(&waker));
         let hub = Hub::new(me, limits, service, replies.clone());
         let (watched, stop) = (BTreeMap::new(), Arc::new(AtomicBool::new(false)));
-        Ok(Self { time, listener, epoll, wake, stop, hub, replies, watched, tls: None, paused: None })
+        let (hot, spin) = (BTreeMap::new(), Spin::default());
+        Ok(Self {
+            time,
+            listener,
+            epoll,
+            wake,
+            stop,
+            hub,
+            replies,
+            watched,
+            hot,
+            spin,
+            rounds: 0,
+            tls: None,
+            paused: None,
+        })
     }
 
     /// The same, where all who come speak TLS.
@@ -211,6 +263,17 @@ impl<L: Listener> SocketServer<L> {
         let now = self.time.now();
         self.resume(now);
         let idle = !more && self.replies.arm();
+        let news = self.look(idle);
+        for number in &news {
+            self.hub.ready(now, *number);
+        }
+        self.rounds += 1;
+        if !news.is_empty() && self.rounds < ROUNDS_MAX {
+            return true;
+        }
+        self.rounds = 0;
+        // Those that are left would wake nobody.
+        let idle = idle && self.hot.is_empty();
         let until = self.paused.unwrap_or(Moment::MAX).min(self.hub.next_time());
         let time = if idle { until.since(now) } else { Duration::ZERO };
         let mut events = Vec::with_capacity(EVENTS_MAX);
@@ -231,6 +294,33 @@ impl<L: Listener> SocketServer<L> {
             }
         }
         true
+    }
+
+    /// The rings that have news: looked for a while where there is nothing else to do; where there is none, they are to wake the server.
+    fn look(&mut self, idle: bool) -> Vec<u64> {
+        let Self { hot, watched, spin, replies, .. } = self;
+        if hot.is_empty() {
+            return Vec::new();
+        }
+        let has_news = |number: &u64, (readable, writable): (bool, bool)| {
+            watched.get(number).is_some_and(|(stream, _)| stream.has_news(readable, writable))
+        };
+        let look = || hot.iter().any(|(number, wish)| has_news(number, *wish));
+        // Answers of other threads are news as well.
+        let found = if idle { spin.look(|| look() || !replies.is_armed()) } else { look() };
+        if !found && idle {
+            for (number, (readable, writable)) in &*hot {
+                if let Some((stream, _)) = watched.get(number) {
+                    stream.wake_me(*readable, *writable);
+                }
+            }
+        }
+        let news: Vec<u64> =
+            hot.iter().filter(|(number, wish)| has_news(number, **wish)).map(|(number, _)| *number).collect();
+        if !found && idle && news.is_empty() {
+            hot.clear();
+        }
+        news
     }
 
     fn accept(&mut self, now: Moment) {
@@ -272,7 +362,7 @@ impl<L: Listener> SocketServer<L> {
             },
         };
         let Some(number) = self.hub.accept(now, link) else { return };
-        let flags = epoll::EventFlags::IN;
+        let flags = events::<L::Stream>(true, false);
         // Where it cannot be watched, its time will end it.
         let _ = epoll::add(&self.epoll, &*stream, epoll::EventData::new_u64(number), flags);
         self.watched.insert(number, (stream, flags));
@@ -282,16 +372,16 @@ impl<L: Listener> SocketServer<L> {
         for (number, wish) in self.hub.wishes() {
             match wish {
                 Wish::Gone => {
+                    self.hot.remove(&number);
                     if let Some((stream, _)) = self.watched.remove(&number) {
                         let _ = epoll::delete(&self.epoll, &*stream);
                     }
                 }
                 Wish::Watch { readable, writable } => {
-                    let mut flags = epoll::EventFlags::empty();
-                    flags.set(epoll::EventFlags::IN, readable);
-                    flags.set(epoll::EventFlags::OUT, writable);
-                    // Of what is not read the end is not seen otherwise, and it would keep its place in the line.
-                    flags.set(epoll::EventFlags::RDHUP, !readable);
+                    let flags = events::<L::Stream>(readable, writable);
+                    if L::Stream::RINGS {
+                        self.hot.insert(number, (readable, writable));
+                    }
                     if let Some((stream, watched)) = self.watched.get_mut(&number)
                         && std::mem::replace(watched, flags) != flags
                     {

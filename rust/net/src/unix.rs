@@ -46,8 +46,8 @@ impl Transport for Unix {
         service: Box<dyn Service>,
     ) -> Result<Box<dyn Listening>> {
         let bound = Bound::new(Path::new(address))?;
-        let running = Some(self.serve(&bound, me, limits, service)?);
-        Ok(Box::new(Whole { running, _bound: bound }))
+        let running = self.serve(&bound, me, limits, service)?;
+        Ok(Box::new(Whole::new(running, bound)))
     }
 
     fn now(&self) -> Moment {
@@ -66,7 +66,7 @@ impl Unix {
     ) -> Result<Box<dyn Listening>> {
         let address = bound.path.display().to_string();
         let broken = |error: io::Error| NetError::broken(&format!("serving at {address}"), &error);
-        let listener = bound.listener.try_clone().map_err(broken)?;
+        let listener = bound.listener().map_err(broken)?;
         SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?.start(address.clone())
     }
 }
@@ -86,6 +86,11 @@ impl Bound {
         let broken = |error: io::Error| NetError::broken(&format!("listening at {}", path.display()), &error);
         let listener = bind(path).map_err(broken)?;
         Ok(Self { listener, path: path.to_owned(), maker: Maker::here() })
+    }
+
+    /// Its socket, for who serves those that come.
+    pub(crate) fn listener(&self) -> io::Result<UnixListener> {
+        self.listener.try_clone()
     }
 }
 
@@ -114,14 +119,14 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// A path short enough for a socket's address, whatever the directory's is.
-struct Place {
-    short: PathBuf,
+pub(crate) struct Place {
+    pub(crate) short: PathBuf,
     /// What the path leads through.
     _directory: OwnedFd,
 }
 
 impl Place {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no path of a socket"));
         };
@@ -134,9 +139,15 @@ impl Place {
 
 /// A server and its socket.
 #[derive(Debug)]
-struct Whole {
+pub(crate) struct Whole {
     running: Option<Box<dyn Listening>>,
     _bound: Bound,
+}
+
+impl Whole {
+    pub(crate) fn new(running: Box<dyn Listening>, bound: Bound) -> Self {
+        Self { running: Some(running), _bound: bound }
+    }
 }
 
 impl Listening for Whole {

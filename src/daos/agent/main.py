@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -124,9 +125,8 @@ def start(options: Options) -> None:
 @click.pass_obj
 def version(options: Options) -> None:
     """Print the version."""
-    import daos
-
-    show(options, [f"DAOS Agent v{daos.__version__}"], {"version": daos.__version__, "name": "DAOS Agent"})
+    number = installed("daos")
+    show(options, [f"DAOS Agent v{number}"], {"version": number, "name": "DAOS Agent"})
 
 
 @cli.command("dump-attachinfo")

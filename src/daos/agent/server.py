@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 4096
 CONNECTIONS_OF_USER_MAX = 1024
-REQUESTS_MAX = 128
+REQUESTS_MAX = 512
 """Requests under way; more wait for their turn, in the order in which they came."""
+REQUESTS_OF_USER_MAX = 64
+"""The same of one user, so that others go on while he waits for the servers."""
 LIFE_S = 300.0
 """Of a credential."""
 USER_S_MAX = 10.0
@@ -171,6 +173,7 @@ class Agent:
         self._evict_now = asyncio.Event()
         self._numbers = 0
         self._of_user: dict[int, int] = {}
+        self._turns_of_user: dict[int, asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(REQUESTS_MAX)
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
@@ -195,6 +198,8 @@ class Agent:
         try:
             if self._config.enable_evict_on_start:
                 await self.evict_all()
+            if self._identity is None:
+                _log.warning("insecure: the servers take any user at his word")
             _log.info("agent ready", system=self._config.name, socket=str(path), machine=self.machine)
             ready()
             waiting = asyncio.create_task(stop.wait())
@@ -249,6 +254,7 @@ class Agent:
         uid = connection.peer.uid
         self.statistics.connections += 1
         self._of_user[uid] = self._of_user.get(uid, 0) + 1
+        self._turns_of_user.setdefault(uid, asyncio.Semaphore(REQUESTS_OF_USER_MAX))
         try:
             if self.statistics.connections > CONNECTIONS_MAX or self._of_user[uid] > CONNECTIONS_OF_USER_MAX:
                 error = BusyError(
@@ -266,7 +272,7 @@ class Agent:
             self.statistics.connections -= 1
             self._of_user[uid] -= 1
             if not self._of_user[uid]:
-                del self._of_user[uid]
+                del self._of_user[uid], self._turns_of_user[uid]
             self._ended(connection)
             writer.close()
 
@@ -288,7 +294,8 @@ class Agent:
                 return
             if not isinstance(frame.what, str):
                 raise ConnectionResetError  # an answer to nothing
-            async with self._turns:
+            turns = self._turns_of_user[connection.peer.uid]
+            async with turns, self._turns:
                 answer = await self._answer(connection, frame.id, frame.what, bytes(frame.body))
             await self._send(connection, answer)
 

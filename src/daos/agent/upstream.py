@@ -213,7 +213,8 @@ class AttachCache:
                 asked = self._clock()
                 async with asyncio.timeout(UPSTREAM_S_MAX):
                     self._kept = _plain(await self._upstream.attach_info())
-                self._asked = asked
+                # A system without ranks is one that is being started: that is not remembered.
+                self._asked = asked if self._kept.ranks else float("-inf")
             except TimeoutError as error:
                 late = error if isinstance(error, DaosError) else TimedOutError("the servers do not answer", hint=_HINT)
                 return self._instead(late)

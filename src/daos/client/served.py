@@ -142,7 +142,8 @@ def connect(
     Who asks, the agent of this host says; what he may do, the pool's access list.
 
     Args:
-        url: `daos://POOL[?system=NAME]`. Without a name it is the agent's system. The path of a directory in the place of the name opens an embedded system.
+        url: `daos://POOL[?system=NAME]`. Without a name it is the agent's system. The path of a directory in the place
+            of the name opens an embedded system.
         mode: `r`, to read; `rw`; `exclusive`, as long as nobody else has it open.
         durability: What a returned call promises, as `daos.open`.
         timeout: Seconds that a call may take. Until then it is tried again where nobody answers; a change that was sent

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from daos.config._check_server import check_server
 from daos.config._hosts import Host, expand_hosts, parse_host
-from daos.config._load import build, missing_files
-from daos.config._tree import Tree, read
+from daos.config._load import build, missing_files, missing_programs
+from daos.config._tree import Place, Tree, read
 from daos.config._types import (
     CONTROL_PORT,
     AdminTransport,
@@ -75,7 +75,7 @@ def load_server(
     Args:
         path: The file.
         overrides: What the command line says, by dotted key (`transport_config.allow_insecure`); it goes over the file.
-        check_files: Refuse certificates that are not there.
+        check_files: Refuse certificates and programs that are not there.
 
     Raises:
         InvalidError: `DER.INVAL`: what is wrong, at which line and key, and what is allowed.
@@ -129,6 +129,12 @@ def _load(
         yield from check(config)
         if check_files:
             yield from missing_files(config.transport_config)
+            if isinstance(config, ServerConfig):
+                programs: dict[Place, Path | None] = {
+                    ("fault_cb",): config.fault_cb,
+                    ("support_config", "file_transfer_exec"): config.support_config.file_transfer_exec,
+                }
+                yield from missing_programs(programs)
 
     return build(_tree(path), kind, checked, overrides)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from daos.config._tree import Place, Tree, Value, dotted
+from daos.config._tree import Place, Tree, Value, dotted, one_line
 from daos.config._types import Problem, Section
 from daos.errors import DaosError, InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from annotated_types import Ge, Le
     from pydantic.fields import FieldInfo
@@ -86,6 +87,13 @@ def missing_files(transport: Transport) -> Iterator[Problem]:
             )
 
 
+def missing_programs(programs: Mapping[Place, Path | None]) -> Iterator[Problem]:
+    """Yield each program that is named and cannot be run."""
+    for place, path in programs.items():
+        if path is not None and not (path.is_file() and os.access(path, os.X_OK)):
+            yield Problem(place, f"{path} is no program that can be run", "check the path and its permissions")
+
+
 def _with(value: dict[str, Value], overrides: Mapping[str, object]) -> dict[str, object]:
     merged: dict[str, object] = dict(value)
     for key, given in overrides.items():
@@ -109,13 +117,14 @@ def _refusal(tree: Tree, faults: list[Problem]) -> InvalidError:
         ((tree.line(fault.place), fault) for fault in faults), key=lambda pair: (pair[0], pair[1].what != UNKNOWN)
     )
     lines = [
-        f"{tree.name}:{line}: {dotted(fault.place)}{': ' if fault.place else ''}{fault.what}" for line, fault in told
+        one_line(f"{tree.name}:{line}: {dotted(fault.place)}{': ' if fault.place else ''}{fault.what}")
+        for line, fault in told
     ]
     line, first = told[0]
     more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
     return InvalidError(
         lines[0] + more,
-        hint=first.hint or None,
+        hint=one_line(first.hint) or None,
         context={"file": tree.name, "line": line, "key": dotted(first.place), "problems": tuple(lines)},
     )
 

@@ -82,9 +82,11 @@ class Tree:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"{name}:{mark.line + 1}" if mark else name
-            raise InvalidError(f"{where}: no YAML: {error.problem or error.context}", hint=_YAML_HINT) from None
+            raise InvalidError(
+                one_line(f"{where}: no YAML: {error.problem or error.context}"), hint=_YAML_HINT
+            ) from None
         except yaml.YAMLError as error:
-            raise InvalidError(f"{name}: no YAML: {' '.join(str(error).split())}", hint=_YAML_HINT) from None
+            raise InvalidError(one_line(f"{name}: no YAML: {' '.join(str(error).split())}"), hint=_YAML_HINT) from None
         except RecursionError:
             raise InvalidError(f"{name}: too deep", hint=f"at most {DEPTH_MAX} levels") from None
 
@@ -117,7 +119,7 @@ class Tree:
             key: str = key_node.value
             if key in values:
                 raise InvalidError(
-                    f"{self.name}:{line}: {dotted((*place, key))} is given twice",
+                    one_line(f"{self.name}:{line}: {dotted((*place, key))} is given twice"),
                     hint=f"it stands on line {self.lines[*place, key]} already; remove one",
                 )
             self.lines[*place, key] = line
@@ -139,7 +141,7 @@ class Tree:
         if kind == "str":
             return text
         raise InvalidError(
-            f"{self.name}:{node.start_mark.line + 1}: the tag {node.tag} means nothing here", hint="remove it"
+            one_line(f"{self.name}:{node.start_mark.line + 1}: the tag {node.tag} means nothing here"), hint="remove it"
         )
 
 
@@ -164,6 +166,11 @@ def read(path: Path) -> Tree:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InvalidError(f"{path}:{line}: no UTF-8", hint="is it a configuration file?") from None
     return Tree(str(path), text)
+
+
+def one_line(text: str) -> str:
+    """Return a text as a terminal can show it in a line, whatever stands in a file."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def dotted(place: Place) -> str:

@@ -62,6 +62,11 @@ def _level(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+def _one_or_more(value: object) -> object:
+    """Let a list of one be written without brackets, as `hostlist: host1`."""
+    return (value,) if isinstance(value, str) else value
+
+
 def seconds_of(value: object) -> object:
     """Return the seconds of a duration as Go writes it, `1h30m`; a bare number is seconds."""
     value = _text(value)
@@ -76,6 +81,7 @@ def seconds_of(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_more)]
 SystemName = Annotated[str, BeforeValidator(_text), AfterValidator(_system)]
 File = Annotated[Path, BeforeValidator(_path)]
 Port = Annotated[int, Field(ge=1, le=65535)]

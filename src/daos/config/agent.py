@@ -25,9 +25,9 @@ from daos.config._types import (
     Section,
     SystemName,
     Text,
+    Texts,
     ignored,
 )
-from daos.config.server import _scalar_list
 from daos.errors import InvalidError
 from daos.model.acl import check_principal
 
@@ -111,11 +111,9 @@ class AgentConfig(Section):
 
     name: SystemName = SYSTEM
     """The system."""
-    mgmt_svc_replicas: Annotated[tuple[Text, ...], BeforeValidator(_scalar_list)] | None = None
+    mgmt_svc_replicas: Texts | None = None
     """The newer name of `access_points`."""
-    access_points: Annotated[tuple[Text, ...], BeforeValidator(_scalar_list)] = Field(
-        default_factory=lambda: (socket.gethostname(),)
-    )
+    access_points: Texts = Field(default_factory=lambda: (socket.gethostname(),))
     """Hosts of the management service; by default this host."""
     port: Port = CONTROL_PORT
     """The control port of those that name none."""

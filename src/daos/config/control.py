@@ -5,13 +5,10 @@ Source: DAOS's public administration guide, on the configuration of `dmg`, and t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import BeforeValidator
+from typing import TYPE_CHECKING
 
 from daos.config._hosts import Host, expand_hosts
-from daos.config._types import CONTROL_PORT, SYSTEM, AdminTransport, Port, Problem, Section, SystemName, Text
-from daos.config.server import _scalar_list
+from daos.config._types import CONTROL_PORT, SYSTEM, AdminTransport, Port, Problem, Section, SystemName, Texts
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -25,7 +22,7 @@ class ControlConfig(Section):
     """The system."""
     port: Port = CONTROL_PORT
     """The control port of hosts that name none."""
-    hostlist: Annotated[tuple[Text, ...], BeforeValidator(_scalar_list)] = ("localhost",)
+    hostlist: Texts = ("localhost",)
     """The servers, as host sets: `host1`, `node[1-3,7]:10001`."""
     transport_config: AdminTransport = AdminTransport()
     """TLS."""

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from daos.config._hosts import Host, parse_host
 from daos.config._types import (
@@ -25,6 +25,7 @@ from daos.config._types import (
     ServerTransport,
     SystemName,
     Text,
+    Texts,
     ignored,
 )
 
@@ -95,11 +96,6 @@ def _log_mask(value: object) -> object:
                 f'"{value}" is no log mask; ERR, or such as INFO,net=DEBUG, of {", ".join(sorted(_LEVELS))}'
             )
     return value.upper()
-
-
-def _scalar_list(value: object) -> object:
-    """Let a list of one be written without brackets, as `hostlist: host1`."""
-    return (value,) if isinstance(value, str) else value
 
 
 class ControlMetadata(Section):
@@ -291,11 +287,9 @@ class ServerConfig(Section):
 
     name: SystemName = SYSTEM
     """The system; cannot change after format."""
-    mgmt_svc_replicas: Annotated[tuple[Text, ...], BeforeValidator(_scalar_list)] = Field(
-        default_factory=lambda: (socket.gethostname(),)
-    )
+    mgmt_svc_replicas: Texts = Field(default_factory=lambda: (socket.gethostname(),))
     """Hosts of the management service, an odd number, the same in all files; by default this host."""
-    access_points: Annotated[tuple[Text, ...], BeforeValidator(_scalar_list)] | None = None
+    access_points: Texts | None = None
     """The older name of `mgmt_svc_replicas`."""
     port: Port = CONTROL_PORT
     """The control port, for gRPC."""

@@ -29,7 +29,7 @@ class Fence(msgspec.Struct):
             floor: What the leader told with it.
         """
         named = tuple(subjects)
-        if number < max(self.floor, *(self.last.get(subject, 0) for subject in named)):
+        if number < max((self.floor, *(self.last.get(subject, 0) for subject in named))):
             return False
         self.last.update(dict.fromkeys(named, number))
         if floor > self.floor:

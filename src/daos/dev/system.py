@@ -80,16 +80,13 @@ class DevSystem:
             DaosError: A part of it cannot be made.
         """
         layout = self.layout
-        if layout.state.exists():
-            made = layout.load()
-        else:
-            made = self._make(plan or Plan())
+        made = layout.load() if layout.state.exists() else self._make(plan or Plan())
         layout.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in range(made.servers):
             self.start(f"server{number}")
         self.wait_joined(made)
         self.start(AGENT)
-        self._wait(lambda: self._agent_socket.exists(), "the agent's socket", START_S_MAX)
+        self._wait(self._agent_socket.exists, "the agent's socket", START_S_MAX)
         return made
 
     def _make(self, plan: Plan) -> Plan:

@@ -38,7 +38,7 @@ from daos.engine.body import (
     payload,
 )
 from daos.engine.queries import Administrators
-from daos.errors import DER, AccessError, BusyError, ClosedError, InvalidError, NotFoundError, UnavailableError
+from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
 from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
 from daos.model.labels import is_uuid
@@ -74,8 +74,6 @@ NO_POOL = bytes(16)
 """In the place of a pool's uuid: the engine itself is asked."""
 PROBES_MAX = 1024
 """Handles of clients that ask the engine itself; the oldest goes first."""
-HELD = "held"
-"""In the context of a `BusyError`: to ask again within seconds is of no use."""
 PING_BYTES_MAX = 1 << 20
 _REQUESTS: msgspec.msgpack.Decoder[Served] = msgspec.msgpack.Decoder(Served)
 _ASKS: msgspec.msgpack.Decoder[asks.AnyAsk] = msgspec.msgpack.Decoder(asks.AnyAsk)
@@ -111,6 +109,18 @@ def decode(body: bytes) -> tuple[Served, asks.AnyAsk, bool]:
     return served, ask, opaque
 
 
+class DecidedError(Exception):
+    """The service has decided to refuse a request: whoever asks again gets the same answer.
+
+    Args:
+        error: The refusal.
+    """
+
+    def __init__(self, error: DaosError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class Clients:
     """Answers clients.
 
@@ -131,6 +141,7 @@ class Clients:
         """Return the reply to a request.
 
         Raises:
+            DecidedError: The service refuses it, for good.
             DaosError: What it is refused with.
         """
         served, ask, opaque = decode(body)
@@ -255,9 +266,7 @@ class _Request:
     async def _do(self, command: AnyCommand, *, step: int = 0) -> Outcome:
         """Have a command agreed on: the first of the request, or a later step of it."""
         request = RequestId(self._client, self._served.stamp + step)
-        outcome = await self._service.submit(command, request, timeout_s=CLIENT_S_MAX)
-        outcome.check()
-        return outcome
+        return _checked(await self._service.submit(command, request, timeout_s=CLIENT_S_MAX))
 
     async def _ask(self, query: Callable[[PoolState], T]) -> T:
         return await self._service.host.query(query, timeout_s=CLIENT_S_MAX)
@@ -291,7 +300,9 @@ class _Request:
                 await self._do(container_create.ContainerDestroy(handle=self._handle, container=ask.container))
                 return None
             case asks.ContainerRemove():
-                await self._remove(ask.container, force=ask.force)
+                await self._do(
+                    container_create.ContainerDestroy(handle=self._handle, container=ask.container, force=ask.force)
+                )
                 return None
             case asks.ContainerSetLabel():
                 await self._do(
@@ -381,18 +392,6 @@ class _Request:
             )
         )
         return await self._open(str(made), step=1)
-
-    async def _remove(self, reference: str, *, force: bool) -> None:
-        """Destroy a container. That it is open is told at once: it may be for long."""
-        if not force:
-            open_here = await self._ask(lambda state: _handles_of(state, self._handle, reference))
-            if open_here:
-                raise BusyError(
-                    f"the container is open {open_here} times",
-                    hint="close it there, or force it: those who use it get errors",
-                    context={HELD: True},
-                )
-        await self._do(container_create.ContainerDestroy(handle=self._handle, container=reference, force=force))
 
     async def _open(self, reference: str, *, step: int = 0) -> ContainerReply:
         opened = _of(self._served.opens)
@@ -508,8 +507,7 @@ class _Request:
         """Take a snapshot: of all that was acknowledged before, on all ranks."""
         known = self._known()
         if known is not None:
-            known.check()
-            return known.value(SnapshotEntry).epoch
+            return _checked(known).value(SnapshotEntry).epoch
         container = await self._opened(Permission.w, "create snapshots")
         # What the ranks hold is the whole list: one at a time changes it.
         async with self._service.snapshots.setdefault(container.uuid, asyncio.Lock()):
@@ -536,7 +534,7 @@ class _Request:
         for epoch in chosen:
             # Each is a command of its own: one that was done before is passed over.
             command = snapshots.SnapshotDestroy(handle=self._handle, epoch=epoch)
-            (await self._service.submit(command, timeout_s=CLIENT_S_MAX)).check()
+            _checked(await self._service.submit(command, timeout_s=CLIENT_S_MAX))
         return len(chosen)
 
     async def _rollback(self, epoch: int) -> None:
@@ -544,13 +542,6 @@ class _Request:
         _find(container.snapshots, epoch)
         request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
         await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
-
-
-def _handles_of(state: PoolState, handle: str, reference: str) -> int:
-    """Return how often a container is open, of one that the caller may know of."""
-    known = queries.containers(state, handle)
-    found = next((each for each in known if reference in (each.uuid, each.label)), None)
-    return 0 if found is None else queries.open_handles(state, found)
 
 
 def _targets(state: PoolState) -> list[tuple[int, int]]:
@@ -571,6 +562,14 @@ def _container_change(
             return container_settings.ContainerDeleteAclEntry(handle=handle, principal=ask.principal)
         case asks.ContainerSetOwner():
             return container_settings.ContainerSetOwner(handle=handle, owner=ask.owner, group=ask.group)
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    try:
+        outcome.check()
+    except DaosError as error:
+        raise DecidedError(error) from None
+    return outcome
 
 
 def _find(listed: list[SnapshotEntry], epoch: int) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -17,16 +18,16 @@ from daos import _core
 from daos.control.system import effects
 from daos.engine import peers
 from daos.engine.body import encode
-from daos.engine.clients import HELD, Clients
-from daos.engine.credentials import verifier_of
+from daos.engine.clients import Clients, DecidedError
 from daos.engine.parts import Parts
 from daos.engine.peers import Ranks
 from daos.engine.pool_service import PoolServices
 from daos.engine.queries import Administrators
 from daos.engine.system_map import SystemMap
-from daos.errors import DER, DaosError, InternalError, InvalidError, StaleError, UnavailableError
+from daos.errors import DER, AccessError, DaosError, InternalError, InvalidError, StaleError, UnavailableError
 from daos.local import Carry, Channel, EngineOptions, Members, Method, Placed, PoolRequest, Ready, Space, connect
 from daos.rsvc import Clock
+from daos.security.source import FileVerifier
 
 READY_S_MAX = 3600.0
 """So long an engine waits for its place: an administrator may have to let it in."""
@@ -144,7 +145,7 @@ class EngineProcess:
         services = PoolServices(directory, options.system, core, parts, ranks, self._map, self._clock, tls)
         self._parts, self._services = parts, services
         await services.open_all()
-        self._clients = Clients(services, ranks, self._map, verifier_of(options))
+        self._clients = Clients(services, ranks, self._map, _verifier(options))
         self._administrators = Administrators(services, ranks)
         asyncio.get_running_loop().add_reader(core.fileno(), self._questions)
         self._questions()
@@ -182,8 +183,12 @@ class EngineProcess:
     async def _question(self, core: _core.Engine, token: int, *, of_engine: bool, body: bytes) -> None:
         try:
             reply = await (self._peer(body) if of_engine else self._client(body))
+        except DecidedError as decided:
+            error = decided.error
+            # Not to be asked again, whatever its code would say of an engine.
+            core.refuse(token, error.code.value, error.message, error.hint or "", nothing_happened=False)
         except DaosError as error:
-            before = error.code in _BEFORE and HELD not in error.context
+            before = error.code in _BEFORE
             core.refuse(token, error.code.value, error.message, error.hint or "", nothing_happened=before)
         except asyncio.CancelledError:
             core.refuse(token, DER.SHUTDOWN.value, "the engine ends", "", nothing_happened=False)
@@ -285,6 +290,18 @@ async def _carry_out(parts: Parts, services: PoolServices, number: int, effect: 
             await parts.fences.forget(effect.subject)
         case _:
             raise InvalidError(f"an engine does not carry out {type(effect).__name__}", code=DER.NOSYS)
+
+
+def _verifier(options: EngineOptions) -> FileVerifier:
+    """Return what tells whom a credential is of.
+
+    Raises:
+        AccessError: There are no certificates, and it may not do without.
+    """
+    if not options.certificates and not options.insecure:
+        raise AccessError("no certificates", hint="give transport_config certificates, or allow_insecure")
+    ca = Path(options.certificates[0]) if options.certificates else None
+    return FileVerifier(ca, options.system, time.time, told=lambda error: _log.error("%s", error))
 
 
 def _address(options: EngineOptions, offset: int) -> str:

@@ -47,15 +47,23 @@ class Method:
     Attributes:
         body: The type of its body; `type(None)` for one without.
         run: Is given the channel and the body, and returns the answer.
+        handle_s_max: When it is ended, if it has not answered.
     """
 
     body: type[object]
     run: Callable[[Channel, object], Awaitable[object]]
+    handle_s_max: float = HANDLE_S_MAX
 
     @classmethod
-    def of(cls, body: type[Q], run: Callable[[Channel, Q], Awaitable[object]]) -> Method:
+    def of(
+        cls,
+        body: type[Q],
+        run: Callable[[Channel, Q], Awaitable[object]],
+        *,
+        handle_s_max: float = HANDLE_S_MAX,
+    ) -> Method:
         """Return the method of a function and of the type that it takes."""
-        return cls(body, cast("Callable[[Channel, object], Awaitable[object]]", run))
+        return cls(body, cast("Callable[[Channel, object], Awaitable[object]]", run), handle_s_max)
 
 
 class _Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -261,12 +269,12 @@ class Channel:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidError(f"{name}: {error}", code=DER.INVAL) from None
         try:
-            async with asyncio.timeout(HANDLE_S_MAX):
+            async with asyncio.timeout(method.handle_s_max):
                 return msgspec.msgpack.encode(await method.run(self, wanted))
         except DaosError:
             raise
         except TimeoutError:
-            raise UncertainError(f"{name} was ended after {HANDLE_S_MAX:g} s", code=DER.CANCELED) from None
+            raise UncertainError(f"{name} was ended after {method.handle_s_max:g} s", code=DER.CANCELED) from None
         except Exception as error:
             _log.exception("%s failed", name)
             raise InternalError(f"{name}: {type(error).__name__}") from error

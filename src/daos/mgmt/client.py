@@ -16,16 +16,18 @@ from daos.errors import (
     DaosError,
     InternalError,
     InvalidError,
+    StaleError,
     TimedOutError,
     UnavailableError,
     UncertainError,
 )
-from daos.mgmt.methods import COLLECT_LOG, Method, Request, Response
+from daos.mgmt.methods import COLLECT_LOG, LEADER_QUERY, Method, Request, Response
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.releases import own_release
 from daos.mgmt.roles import Role
 from daos.mgmt.stamps import RequestIds
-from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in, not_leader
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, VERSION_KEY, error_in, not_leader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -76,6 +78,7 @@ class ManagementClient:
         deadline_s: For each request with all its repetitions.
         system: The system's name, which a server must have; empty for any.
         role: In insecure mode, what it says it is.
+        release: Of the caller; None for that of this software.
 
     Raises:
         InvalidError: `DER.INVAL`: no hosts.
@@ -89,6 +92,7 @@ class ManagementClient:
         deadline_s: float = DEADLINE_S,
         system: str = "",
         role: Role = Role.ADMIN,
+        release: str | None = None,
     ) -> None:
         if not hosts:
             raise InvalidError("no servers given", hint="hostlist of the configuration names them")
@@ -96,7 +100,8 @@ class ManagementClient:
         self._identity = identity
         self._deadline_s = deadline_s
         self._role = role
-        self._metadata = ((SYSTEM_KEY, system),) if system else ()
+        told = {VERSION_KEY: own_release() if release is None else release, SYSTEM_KEY: system}
+        self._metadata = tuple((key, value) for key, value in told.items() if value)
         self._ids = RequestIds()
         self._leader: str | None = None
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -141,36 +146,60 @@ class ManagementClient:
         sending.CopyFrom(request)
         self._give_id(method, sending, 0)
         search = _Search(self._hosts, self._leader, loop.time())
-        maybe_done = False
         while True:
             host = search.next()
             if host is None:
                 if loop.time() + search.pause_s >= end or search.hopeless(loop.time()):
-                    raise self._given_up(method, search, maybe_done=maybe_done)
+                    raise self._given_up(method, search)
                 await asyncio.sleep(search.begin_round())
                 continue
-            try:
-                response = await self._once(host, method, sending, end)
-            except _Silent as silent:
-                maybe_done = maybe_done or silent.sent
-                await self._forget(host)
-                search.silent(host, silent.error, loop.time() if silent.sent else None)
-                if loop.time() >= end:
-                    raise self._given_up(method, search, maybe_done=maybe_done) from None
-            except DaosError as error:
-                if not_leader(error):
-                    search.told(host, error, loop.time())
-                elif error.code is DER.TX_ID_REUSED and not maybe_done and not search.renewed:
-                    # It was never sent before: the servers' clock is ahead, and it takes a later stamp.
-                    floor = error.context.get("floor")
-                    search.renewed = True
-                    search.again(host)
-                    self._give_id(method, sending, floor if isinstance(floor, int) else 0)
-                else:
-                    raise
-            else:
+            response = await self._try(host, method, sending, end, search)
+            if response is not None:
                 self._leader = host
                 return response
+            if loop.time() >= end:
+                raise self._given_up(method, search)
+
+    async def _try(
+        self, host: str, method: Method[Request, Response], sending: Request, end: float, search: _Search
+    ) -> Response | None:
+        """Ask a server; None where another is to be asked.
+
+        What changes something goes to whom somebody takes for the leader: one that loses the leadership meanwhile says
+        no more than that, so that it is uncertain then what became of it.
+
+        Raises:
+            DaosError: What the server says.
+        """
+        now = asyncio.get_running_loop().time
+        asks_who_leads = method.changes and not search.may_lead(host)
+        try:
+            if not asks_who_leads:
+                return await self._once(host, method, sending, end)
+            answer = await self._once(host, LEADER_QUERY, pb.LeaderQueryRequest(), end)
+            search.leader(host, answer.current_leader, now())
+        except _Silent as silent:
+            search.maybe_done = search.maybe_done or (silent.sent and not asks_who_leads)
+            await self._forget(host)
+            search.silent(host, silent.error, now() if silent.sent else None)
+        except DaosError as error:
+            if not_leader(error):
+                search.maybe_done = True
+                self._leader = None
+                search.told(host, error, now())
+            elif error.code is DER.TX_ID_REUSED and not search.maybe_done and not search.renewed:
+                # It was never sent before: the servers' clock is ahead, and it takes a later stamp.
+                floor = error.context.get("floor")
+                search.renewed = True
+                search.again(host)
+                self._give_id(method, sending, floor if isinstance(floor, int) else 0)
+            elif isinstance(error, UncertainError) and error.code is not DER.TX_ID_REUSED and method.changes:
+                # Its id makes it safe to repeat: what is under way is waited for, what is done is told.
+                search.maybe_done = True
+                search.told(host, error, now())
+            else:
+                raise
+        return None
 
     def _give_id(self, method: Method[Request, Response], request: Request, floor: int) -> None:
         if method.changes:
@@ -179,8 +208,8 @@ class ManagementClient:
             if floor or not identifier.client:
                 identifier.CopyFrom(self._ids.next(floor))
 
-    def _given_up(self, method: Method[Request, Response], search: _Search, *, maybe_done: bool) -> DaosError:
-        if maybe_done and method.changes:
+    def _given_up(self, method: Method[Request, Response], search: _Search) -> DaosError:
+        if search.maybe_done and method.changes:
             return UncertainError(
                 f"{method.name} was sent and not answered: {search.reasons()}",
                 hint="it may be done: look before it is asked again",
@@ -275,7 +304,8 @@ class ManagementClient:
         identity = None if self._identity is None else self._identity()
         try:
             seen = await probe(host, identity)
-        except UnavailableError as error:
+        except (AccessError, UnavailableError) as error:
+            # Another server may be there, and of the right certificate.
             raise _Silent(error, sent=False) from None
         if identity is None:
             channel = grpc.aio.insecure_channel(host, options=_OPTIONS)
@@ -326,6 +356,12 @@ class _Search:
         hosts: All that may lead.
         leader: The one that led; None if that is not known.
         now: Seconds of a clock that does not go back.
+
+    Attributes:
+        pause_s: Before the next round.
+        errors: Why each server that was asked did not do it.
+        renewed: Whether the request got another id, which happens once.
+        maybe_done: Whether a server may have done it and not said so.
     """
 
     def __init__(self, hosts: Sequence[str], leader: str | None, now: float) -> None:
@@ -334,9 +370,11 @@ class _Search:
         self._heard: float | None = None
         self._queue = list(dict.fromkeys([*([leader] if leader else []), *hosts]))
         self._asked: set[str] = set()
+        self._may_lead = {leader} if leader else set()
         self.pause_s = BACKOFF_S
         self.errors: dict[str, DaosError] = {}
         self.renewed = False
+        self.maybe_done = False
 
     def next(self) -> str | None:
         """Return the next server of this round; None at its end."""
@@ -347,10 +385,29 @@ class _Search:
                 return host
         return None
 
+    def may_lead(self, host: str) -> bool:
+        """Tell whether somebody takes a server for the leader in this round."""
+        return host in self._may_lead
+
+    def leader(self, host: str, leader: str, now: float) -> None:
+        """Take note of whom a server takes for the leader.
+
+        A leader may have a name for itself under which it cannot be reached from here; so that who told of it is asked
+        after it.
+        """
+        self._heard = now
+        if not leader:
+            self.errors[host] = StaleError(f"the server at {host} knows of no leader", code=DER.NOTLEADER)
+            return
+        self._may_lead |= {leader, host}
+        self.again(host)
+        if leader != host:
+            self._queue.insert(0, leader)
+
     def begin_round(self) -> float:
         """Begin a round; return how long to wait before."""
         pause, self.pause_s = self.pause_s, min(2 * self.pause_s, BACKOFF_S_MAX)
-        self._queue, self._asked = list(self._hosts), set()
+        self._queue, self._asked, self._may_lead = list(self._hosts), set(), set()
         return pause
 
     def silent(self, host: str, error: DaosError, heard: float | None) -> None:
@@ -364,6 +421,7 @@ class _Search:
         self._heard = now
         leader = error.context.get("leader")
         if isinstance(leader, str) and leader and leader != host:
+            self._may_lead.add(leader)
             self._queue.insert(0, leader)
 
     def again(self, host: str) -> None:
@@ -372,8 +430,10 @@ class _Search:
         self._queue.insert(0, host)
 
     def hopeless(self, now: float) -> bool:
-        """Tell whether nobody is there for so long that it is not a matter of waiting."""
-        return self._heard is None and now - self._began >= SILENCE_S
+        """Tell whether it is not a matter of waiting: certificates do not fit, or nobody is there for so long."""
+        if self._heard is not None:
+            return False
+        return now - self._began >= SILENCE_S or all(isinstance(error, AccessError) for error in self.errors.values())
 
     def reasons(self) -> str:
         """Return why each server does not do it."""
@@ -382,9 +442,12 @@ class _Search:
     def error(self) -> DaosError:
         """Return the error of a search that found nobody."""
         context: Mapping[str, object] = {"hosts": list(self.errors)}
-        refusals = [error for error in self.errors.values() if isinstance(error, AccessError)]
-        if refusals:
-            return refusals[0]
+        for error in self.errors.values():
+            # What a person has to repair comes before what may pass.
+            if isinstance(error, AccessError):
+                return error
+        if any(isinstance(error, TimedOutError) for error in self.errors.values()):
+            return TimedOutError(self.reasons(), hint="is it overloaded? its log tells more", context=context)
         if self._heard is None:
             first = next(iter(self.errors.values()))
             return UnavailableError(

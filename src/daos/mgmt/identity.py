@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -41,7 +44,8 @@ class IdentityFiles:
         key: Path of its key, which others than its owner and group may not read, and nobody but its owner write.
 
     Raises:
-        AccessError: `DER.NO_CERT`: one of them cannot be read; `DER.BAD_CERT`: the key is open to others.
+        AccessError: `DER.NO_CERT`: one of them cannot be read; `DER.BAD_CERT`: the key is open to others, or they
+            do not fit each other.
     """
 
     def __init__(self, ca: str | Path, certificate: str | Path, key: str | Path) -> None:
@@ -84,7 +88,46 @@ class IdentityFiles:
                     contents.append(file.read(_PEM_BYTES_MAX))
             except OSError as error:
                 raise _unreadable(error) from None
-        return Identity(*contents)
+        identity = Identity(*contents)
+        # Of a change that is half done, the key is not the certificate's.
+        check_identity(identity)
+        return identity
+
+
+def check_identity(identity: Identity) -> ssl.SSLContext:
+    """Return what TLS is done with, by role rather than by name: as a client, of version 1.3.
+
+    Raises:
+        AccessError: `DER.BAD_CERT`: this is no certificate, or the key is another's.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(cadata=identity.ca.decode())
+        with _as_file(identity.certificate) as certificate, _as_file(identity.key) as key:
+            # A key that has a password is none: nobody is there to be asked.
+            context.load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "no PEM"
+        raise AccessError(
+            f"the certificates cannot be used: {str(reason).lower().replace('_', ' ')}",
+            code=DER.BAD_CERT,
+            hint="certificate, key and CA of transport_config must fit each other",
+        ) from None
+    return context
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """Lend some bytes as a file, which is how `ssl` takes them. It is in memory, and gone afterwards."""
+    number = os.memfd_create("pem")
+    try:
+        os.write(number, content)
+        yield f"/proc/self/fd/{number}"
+    finally:
+        os.close(number)
 
 
 _KEY_MODE_NOT = 0o037

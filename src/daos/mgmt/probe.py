@@ -12,16 +12,14 @@ import errno
 import os
 import socket
 import ssl
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from daos.errors import DER, AccessError, DaosError, UnavailableError
+from daos.mgmt.identity import check_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from daos.mgmt.identity import Identity
 
 PROBE_S = 5.0
@@ -55,7 +53,7 @@ async def probe(host: str, identity: Identity | None) -> Seen:
         UnavailableError: `DER.UNREACH`: nobody answers.
         AccessError: `DER.BAD_CERT`, `DER.NO_PERM`: the server is none of the system's, or refuses us.
     """
-    context = None if identity is None else client_context(identity)
+    context = None if identity is None else check_identity(identity)
     name, port = split_address(host)
     writer = None
     try:
@@ -85,41 +83,6 @@ async def probe(host: str, identity: Identity | None) -> Seen:
     finally:
         if writer is not None:
             writer.transport.abort()
-
-
-def client_context(identity: Identity) -> ssl.SSLContext:
-    """Return what a client of a server does TLS with.
-
-    Raises:
-        AccessError: `DER.BAD_CERT`: the identity is none.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False  # by role: see the module
-    context.set_alpn_protocols(["h2"])
-    try:
-        context.load_verify_locations(cadata=identity.ca.decode())
-        with _as_file(identity.certificate) as certificate, _as_file(identity.key) as key:
-            context.load_cert_chain(certificate, key, password=lambda: "")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "no PEM"
-        raise AccessError(
-            f"the certificates cannot be used: {str(reason).lower().replace('_', ' ')}",
-            code=DER.BAD_CERT,
-            hint="certificate, key and CA of transport_config must fit each other",
-        ) from None
-    return context
-
-
-@contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """Lend some bytes as a file, which is how `ssl` takes them. It is in memory, and gone afterwards."""
-    number = os.memfd_create("pem")
-    try:
-        os.write(number, content)
-        yield f"/proc/self/fd/{number}"
-    finally:
-        os.close(number)
 
 
 def split_address(host: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import unquote
@@ -14,7 +15,7 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from daos.errors import (
@@ -29,8 +30,9 @@ from daos.errors import (
 )
 from daos.mgmt.handlers import Caller, ManagementHandlers, ServerHandlers
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.releases import check_release, own_release
 from daos.mgmt.roles import Role, check_request, check_role
-from daos.mgmt.wire import ERROR_KEY, MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, encode_error, status_of
+from daos.mgmt.wire import ERROR_KEY, MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, VERSION_KEY, encode_error, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +47,7 @@ CALL_S_MAX = 600.0
 """After so long a call ends, whatever its caller says."""
 STOP_GRACE_S = 5.0
 
-Context: TypeAlias = grpc.aio.ServicerContext[Message, Message]
+Context: TypeAlias = grpc.aio.ServicerContext[bytes, Message]
 _Unary: TypeAlias = Callable[[Message, Caller], Awaitable[Message]]
 _Stream: TypeAlias = Callable[[Message, Caller], AsyncIterator[Message]]
 
@@ -86,6 +88,7 @@ async def serve(
     *,
     system: str = "",
     loopback_only: bool = True,
+    release: str | None = None,
 ) -> Running:
     """Serve the management API.
 
@@ -97,13 +100,19 @@ async def serve(
             themselves which role they have.
         system: Its name, which callers that name one must mean; empty for any.
         loopback_only: In insecure mode, refuse callers of other hosts.
+        release: Of this server; None for that of this software.
 
     Raises:
         AccessError: `DER.BAD_CERT`: the certificates cannot be used.
         UnavailableError: `DER.UNREACH`: the address cannot be had.
     """
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
-    admission = _Admission(secure=identity is not None, system=system, loopback_only=loopback_only)
+    admission = _Admission(
+        secure=identity is not None,
+        system=system,
+        loopback_only=loopback_only,
+        release=own_release() if release is None else release,
+    )
     for name, handlers in (("Management", management), ("Server", server_handlers)):
         server.add_generic_rpc_handlers((_generic(name, handlers, admission),))
     try:
@@ -156,24 +165,29 @@ class _Admission:
         secure: The role is that of the certificate; else what the caller says.
         system: The system's name; empty for any.
         loopback_only: Without TLS, refuse callers of other hosts.
+        release: Of this server.
     """
 
-    def __init__(self, *, secure: bool, system: str, loopback_only: bool) -> None:
+    def __init__(self, *, secure: bool, system: str, loopback_only: bool, release: str) -> None:
         self._secure = secure
         self._system = system
         self._loopback_only = loopback_only
+        self._release = release
 
-    def admit(self, method: str, request: Message, context: Context) -> Caller:
-        """Return who asks.
+    def admit(self, method: str, context: Context) -> Caller:
+        """Return who asks, if he may call a method.
 
         Raises:
-            AccessError: `DER.NO_PERM`: no role, or it may not ask this.
+            AccessError: `DER.NO_PERM`: no role, or it may not call this.
+            UnavailableError: `DER.CONTROL_INCOMPAT`: it is of a release that does not go with this one.
             InvalidError: `DER.INVAL`: it means another system.
         """
         caller = self.caller(context)
         check_role(method, caller.role)
-        check_request(request, caller.role, caller.machines)
-        meant = _metadata(context).get(SYSTEM_KEY, self._system)
+        metadata = _metadata(context)
+        if method != _VERSION:
+            check_release(caller.role, metadata.get(VERSION_KEY, ""), self._release)
+        meant = metadata.get(SYSTEM_KEY, self._system)
         if self._system and meant != self._system:
             raise InvalidError(
                 f'this is the system "{self._system}", not "{meant[:64]}"',
@@ -237,20 +251,18 @@ def snake(name: str) -> str:
 
 def _generic(service: str, handlers: object, admission: _Admission) -> grpc.GenericRpcHandler:
     """Return what gRPC is given for a service: each method of its description, none by hand."""
-    methods = {}
+    methods: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {}
     for method in pb.DESCRIPTOR.services_by_name[service].methods:
-        decode = GetMessageClass(method.input_type).FromString
         encode = GetMessageClass(method.output_type).SerializeToString
         handler = getattr(handlers, snake(method.name))
         one = _Call(method, admission)
+        # The request comes as bytes: nothing is made of what nobody may send.
         if method.server_streaming:
-            methods[method.name] = grpc.unary_stream_rpc_method_handler(
-                one.stream(cast("_Stream", handler)), decode, encode
-            )
+            stream = one.stream(cast("_Stream", handler))
+            methods[method.name] = grpc.unary_stream_rpc_method_handler(stream, None, encode)
         else:
-            methods[method.name] = grpc.unary_unary_rpc_method_handler(
-                one.unary(cast("_Unary", handler)), decode, encode
-            )
+            unary = one.unary(cast("_Unary", handler))
+            methods[method.name] = grpc.unary_unary_rpc_method_handler(unary, None, encode)
     return grpc.method_handlers_generic_handler(f"daos.mgmt.v1.{service}", methods)
 
 
@@ -265,68 +277,74 @@ class _Call:
     def __init__(self, method: MethodDescriptor, admission: _Admission) -> None:
         self._path = f"/{method.containing_service.full_name}/{method.name}"
         self._changes = "request" in method.input_type.fields_by_name or method.name in _EFFECTS
+        self._request = GetMessageClass(method.input_type)
         self._admission = admission
 
-    def unary(self, handler: _Unary) -> Callable[[Message, Context], Awaitable[Message]]:
+    def unary(self, handler: _Unary) -> Callable[[bytes, Context], Awaitable[Message]]:
         """Return what gRPC calls."""
 
-        async def call(request: Message, context: Context) -> Message:
-            response = Message()
-            try:
-                caller = self._admit(request, context)
-                async with asyncio.timeout(_seconds(context)):
-                    response = await handler(request, caller)
-            except Exception as error:  # noqa: BLE001 -- a caller gets an answer, whatever happens
-                await self._fail(error, request, context)
-            self._audit(request, context, None)
-            return response
+        async def call(body: bytes, context: Context) -> Message:
+            async with self._around(body, context) as (request, caller):
+                return await handler(request, caller)
 
         return call
 
-    def stream(self, handler: _Stream) -> Callable[[Message, Context], AsyncIterator[Message]]:
+    def stream(self, handler: _Stream) -> Callable[[bytes, Context], AsyncIterator[Message]]:
         """Return what gRPC calls."""
 
-        async def call(request: Message, context: Context) -> AsyncIterator[Message]:
-            try:
-                caller = self._admit(request, context)
-                async with asyncio.timeout(_seconds(context)):
-                    async for piece in handler(request, caller):
-                        yield piece
-            except Exception as error:  # noqa: BLE001 -- a caller gets an answer, whatever happens
-                await self._fail(error, request, context)
-            self._audit(request, context, None)
+        async def call(body: bytes, context: Context) -> AsyncIterator[Message]:
+            async with self._around(body, context) as (request, caller):
+                async for piece in handler(request, caller):
+                    yield piece
 
         return call
 
-    def _admit(self, request: Message, context: Context) -> Caller:
-        return self._admission.admit(self._path, request, context)
+    @asynccontextmanager
+    async def _around(self, body: bytes, context: Context) -> AsyncIterator[tuple[Message, Caller]]:
+        """Admit a call, and log what became of it; what it raises ends it as its caller is to see it."""
+        request: Message = self._request()
+        outcome, denied = "done", False
+        try:
+            caller = self._admission.admit(self._path, context)
+            self._parse(request, body)
+            check_request(request, caller.role, caller.machines)
+            async with asyncio.timeout(_seconds(context)):
+                yield request, caller
+        except Exception as error:  # noqa: BLE001 -- a caller gets an answer, whatever happens
+            told = self._told(error)
+            outcome, denied = f"DER_{told.code.name}", isinstance(told, AccessError)
+            line = told.message.splitlines()[0][:500] if told.message else ""
+            await context.abort(status_of(told), line, ((ERROR_KEY, encode_error(told)),))
+        except asyncio.CancelledError:
+            # Whoever asked went away: it may be done all the same.
+            outcome = "left"
+            raise
+        finally:
+            if denied or self._changes:
+                self._audit(request, context, outcome, denied=denied)
 
-    async def _fail(self, error: Exception, request: Message, context: Context) -> None:
-        """End a call with an error: the caller learns what a `DaosError` says, and of a defect that it is one."""
+    def _parse(self, request: Message, body: bytes) -> None:
+        try:
+            request.MergeFromString(body)
+        except DecodeError:
+            raise InvalidError(f"this is no request {self._path.rsplit('/', 1)[-1]}", code=DER.TRUNC) from None
+
+    def _told(self, error: Exception) -> DaosError:
+        """Return what the caller learns: what a `DaosError` says, and of a defect that it is one."""
         if isinstance(error, DaosError):
-            told = error
-        elif isinstance(error, TimeoutError):
-            told = self._late()
-        elif isinstance(error, grpc.aio.AbortError):
-            raise error
-        else:
-            # A text, because a logger that shows tracebacks itself may show the values of variables too.
-            _log.error("defect", method=self._path, traceback="".join(traceback.format_exception(error)))
-            told = InternalError("the server failed", hint="its log tells more", context={"method": self._path})
-        self._audit(request, context, told)
-        metadata = ((ERROR_KEY, encode_error(told)),)
-        await context.abort(status_of(told), told.message.splitlines()[0][:500] if told.message else "", metadata)
+            return error
+        if isinstance(error, TimeoutError):
+            if self._changes:
+                return UncertainError(
+                    "the time for the request is over", hint="it may be done yet: look at what is there"
+                )
+            return TimedOutError("the time for the request is over")
+        # A text, because a logger that shows tracebacks itself may show the values of variables too.
+        _log.error("defect", method=self._path, traceback="".join(traceback.format_exception(error)))
+        return InternalError("the server failed", hint="its log tells more", context={"method": self._path})
 
-    def _late(self) -> DaosError:
-        if self._changes:
-            return UncertainError("the time for the request is over", hint="it may be done yet: look at what is there")
-        return TimedOutError("the time for the request is over")
-
-    def _audit(self, request: Message, context: Context, error: DaosError | None) -> None:
-        """Log a line for a change, and for a denial."""
-        denied = isinstance(error, AccessError)
-        if not denied and not self._changes:
-            return
+    def _audit(self, request: Message, context: Context, outcome: str, *, denied: bool) -> None:
+        """Log a line about a change, or a denial."""
         try:
             caller = self._admission.caller(context)
             who = {"role": caller.role.value, "host": caller.host, "machines": list(caller.machines)}
@@ -338,12 +356,13 @@ class _Call:
         if isinstance(getattr(request, "request", None), pb.RequestId):
             identifier = cast("pb.RequestId", getattr(request, "request"))  # noqa: B009 -- not a field of every message
             facts["request"] = f"{identifier.client}/{identifier.stamp}"
-        outcome = "done" if error is None else f"DER_{error.code.name}"
         word = "denied" if denied else "request"
         log = _log.warning if denied else _log.info
         log(word, method=self._path.rsplit("/", 1)[-1], outcome=outcome, **who, **facts)
 
 
+_VERSION = "/daos.mgmt.v1.Server/Version"
+"""Answered to all releases: it tells those that do not go together why."""
 _EFFECTS = ("StorageFormat", "SetLogMasks", "ServerCall")
 """Methods that change something and have no request id: they are about a host, and done again without harm."""
 _SUBJECTS = ("pool", "container", "machine", "label", "rank")

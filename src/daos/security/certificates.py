@@ -375,6 +375,15 @@ def read_certificate(path: Path) -> x509.Certificate:
     return _one(read_file(path, "certificate"), path)
 
 
+def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a file: of the CA, two while it is exchanged.
+
+    Raises:
+        AccessError: `DER.NO_CERT`, `DER.BAD_CERT`.
+    """
+    return tuple(_all(read_file(path, "the certificate of the CA"), path))
+
+
 def parse_certificate(der: bytes) -> x509.Certificate:
     """Return the certificate of bytes that came from elsewhere.
 

@@ -48,6 +48,10 @@ NONCES_MAX = 65_536
 NONCES_OF_AGENT_MAX = 16_384
 """The same of one agent, so that one cannot lock the others out."""
 
+AGENTS_MAX = 1024
+"""Agents' certificates that a verifier remembers as good, for `AGENT_S`; checking one is half of the work."""
+AGENT_S = 60.0
+
 _CONTEXT = b"daos credential\0"
 """Before what is signed: a signature of anything else that the key ever signs is none of a credential."""
 
@@ -133,6 +137,16 @@ class _Form:
     agent: bytes
 
 
+@dataclass(frozen=True)
+class _Agent:
+    """An agent's certificate that is good from `checked` until `until`."""
+
+    key: ec.EllipticCurvePublicKey
+    hosts: frozenset[str]
+    checked: float
+    until: float
+
+
 class Verifier:
     """Checks credentials, each of which it takes once.
 
@@ -146,9 +160,15 @@ class Verifier:
         self._authorities = tuple(authorities)
         self._system = system
         self._insecure = allow_insecure
+        self._agents: dict[bytes, _Agent] = {}
         self._seen: dict[tuple[bytes, bytes], float] = {}
         self._order: list[tuple[float, bytes, bytes]] = []
         self._count: dict[bytes, int] = {}
+
+    def trust(self, authorities: Sequence[x509.Certificate]) -> None:
+        """Believe other authorities from now on; what was used stays used."""
+        self._authorities = tuple(authorities)
+        self._agents.clear()
 
     def verify(self, raw: bytes, now: float, *, pool: str = "") -> Credential:
         """Return who asks. As `check`.
@@ -187,25 +207,34 @@ class Verifier:
     def _check_signature(self, form: _Form, now: float) -> None:
         if not form.signature or not form.certificate:
             raise _no("the credential is not signed", "the agent allows insecure use and this system does not")
-        key, hosts = self._agent(form.certificate, now)
+        agent = self._known(form, now)
         try:
-            key.verify(form.signature, _signed(form.certificate, form.said), ec.ECDSA(hashes.SHA256()))
+            agent.key.verify(form.signature, _signed(form.certificate, form.said), ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
             raise _no("the signature of the credential is wrong") from None
         machine = form.token.machine
-        if machine not in hosts:
+        if machine not in agent.hosts:
             raise _no(
                 f'the credential is of the host "{machine}", the agent\'s certificate is not',
                 "daos cert issue agent --host NAME, with the name that hostname prints",
             )
 
-    def _agent(self, der: bytes, now: float) -> tuple[ec.EllipticCurvePublicKey, frozenset[str]]:
-        """Return the key of an agent's certificate, and the hosts it is for."""
+    def _known(self, form: _Form, now: float) -> _Agent:
+        known = self._agents.get(form.agent)
+        if known is None or not known.checked <= now < known.until:
+            known = self._checked(form.certificate, now)
+            if len(self._agents) >= AGENTS_MAX:
+                self._agents.clear()
+            self._agents[form.agent] = known
+        return known
+
+    def _checked(self, der: bytes, now: float) -> _Agent:
         try:
             certificate = parse_certificate(der)
             verify(certificate, self._authorities, datetime.fromtimestamp(now, UTC), "the agent's certificate")
             role, key = role_of(certificate), certificate.public_key()
             hosts = frozenset((*hosts_of(certificate), *map(str, addresses_of(certificate))))
+            ends = [one.not_valid_after_utc.timestamp() for one in (certificate, *self._authorities)]
         except DaosError:
             raise
         except Exception as error:  # noqa: BLE001 -- the library has many for bytes that are nearly a certificate
@@ -218,7 +247,9 @@ class Verifier:
             raise _no(f"the credential is signed by the role {role}", "only agents vouch for users")
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _no("the agent's key is not of the kind ECDSA P-256", "daos cert issue makes such")
-        return key, hosts
+        # Not beyond the next end of a certificate: which one counts is decided anew then.
+        until = min(now + AGENT_S, *(end for end in ends if end > now))
+        return _Agent(key, hosts, now, until)
 
     def _remember(self, agent: bytes, token: Token, now: float) -> None:
         while self._order and self._order[0][0] <= now:

@@ -26,6 +26,8 @@ from daos.server.superblock import Superblock
 STOP_S_MAX = 20.0
 """An engine that has not ended so long after SIGTERM gets SIGKILL."""
 KILL_S_MAX = 10.0
+LEFT_S_MAX = 30.0
+"""An engine whose channel has ended ends by itself; one that has not by then is killed."""
 START_S_MAX = 25.0
 """So long a request waits for an engine to join; the engine may take longer."""
 JOIN_AGAIN_S = 2.0
@@ -106,6 +108,7 @@ class Engine:
         self._running: asyncio.Task[None] | None = None
         self._joining: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._wanted = False
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -203,7 +206,7 @@ class Engine:
             if running is not None:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
-            for task in (self._joining, self._reporting):
+            for task in (self._joining, self._reporting, self._watching):
                 if task is not None:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
@@ -267,6 +270,9 @@ class Engine:
             raise InvalidError(f"process {channel.peer[0]} is not engine {self.settings.index}")
         if self._joining is None or self.incarnation != ready.incarnation:
             self.channel = channel
+            if self._watching is not None:
+                self._watching.cancel()
+            self._watching = asyncio.create_task(self._watch(channel, process), name="watch engine")
             self._begin_join(ready)
         else:
             self.channel = channel
@@ -275,6 +281,13 @@ class Engine:
         if self.block is None or self.block.rank is None:
             raise UnavailableError("the engine was not joined", code=DER.SHUTDOWN)
         return Placed(rank=self.block.rank, system=self._server.system)
+
+    async def _watch(self, channel: Channel, process: asyncio.subprocess.Process) -> None:
+        """End a process that has let go of its channel: it is nobody's engine any more."""
+        await channel.ended.wait()
+        if not await self._ended(process, LEFT_S_MAX):
+            _log.error("engine %s has left its server and does not end: it is killed", self.settings.index)
+            self._signal(process, signal.SIGKILL)
 
     def _begin_join(self, ready: Ready) -> None:
         if self._joining is not None:
@@ -334,6 +347,9 @@ class Engine:
             raise
         finally:
             self._let_go()
+            if process.stdin is not None:
+                with contextlib.suppress(OSError, TimeoutError):
+                    await asyncio.wait_for(process.stdin.wait_closed(), KILL_S_MAX)
         return f"killed by {_signal_name(-code)}" if code < 0 else f"ended with status {code}"
 
     def _let_go(self) -> None:

@@ -35,6 +35,8 @@ CARRY_S_MAX = 28.0
 """Less than what the driver waits for, so that it hears why."""
 LEADER_S_MAX = 20.0
 """How long a leader is looked for."""
+READY_S_MAX = 4000.0
+"""An engine waits so long for its place, and somewhat less: an administrator may have to let it in."""
 FAREWELL_S_MAX = 2.0
 """How long a server that ends tries to say so."""
 AGAIN_S_MIN = 0.05
@@ -121,6 +123,7 @@ class Server:
         self._leader: str | None = None
         self._effects = msgspec.msgpack.Decoder(effects.AnyEffect)
         self._closed = False
+        self._map = (-1, b"")
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
             "carry": self._answer_carry,
@@ -140,7 +143,7 @@ class Server:
         if self.engines:
             storage.make_directory(self.settings.socket_dir)
             methods = {
-                "ready": Method.of(Ready, self._ready),
+                "ready": Method.of(Ready, self._ready, handle_s_max=READY_S_MAX),
                 "event": Method.of(Event, self._event),
                 "pool_replicas": Method.of(Replicas, self._replicas),
             }
@@ -417,7 +420,9 @@ class Server:
             raise UnavailableError(f"rank {rank} is not in the system any more", code=DER.UNREACH)
         local = member.address == self.settings.address
         if isinstance(effect, effects.PushMembers):
-            await self._engine_call(member.address, rank, "members", msgspec.msgpack.encode(members_of(state)))
+            if self._map[0] != state.version:
+                self._map = (state.version, msgspec.msgpack.encode(members_of(state)))
+            await self._engine_call(member.address, rank, "members", self._map[1])
             return
         encoded = msgspec.msgpack.encode(effect)
         if effect.by_server:

@@ -160,10 +160,14 @@ class SystemReplica:
     async def _log_of(self, directory: Path) -> _core.Rdb:
         """Return the log: opened, or of a new group, or to be told everything by the group that there is."""
         settings = self._settings
+        tls = None
+        if settings.certificates is not None:
+            ca, certificate, key = map(str, settings.certificates)
+            tls = (ca, certificate, key)
         make_directory(directory.parent)
         try:
             return _core.Rdb.open(
-                str(directory), group=settings.group, listen=settings.raft_listen, system=settings.system
+                str(directory), group=settings.group, listen=settings.raft_listen, system=settings.system, tls=tls
             )
         except NotFoundError:
             pass
@@ -181,6 +185,7 @@ class SystemReplica:
                 listen=settings.raft_listen,
                 system=settings.system,
                 tick_ms=settings.tick_ms,
+                tls=tls,
             )
         return _core.Rdb.join(
             str(directory),
@@ -190,6 +195,7 @@ class SystemReplica:
             listen=settings.raft_listen,
             system=settings.system,
             tick_ms=settings.tick_ms,
+            tls=tls,
         )
 
     async def _is_first(self) -> bool:

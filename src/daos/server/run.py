@@ -17,7 +17,8 @@ from daos.mgmt.identity import Identities, IdentityFiles
 from daos.mgmt.server import Running, serve
 from daos.security.certificates import expiry_warning, load_identity
 from daos.server import logging_setup
-from daos.server.handlers import ManagementApi, ServerApi
+from daos.server.handlers import ManagementApi
+from daos.server.host_handlers import ServerApi
 from daos.server.management import Management
 from daos.server.node import Server
 from daos.server.notify import READY, STOPPING, notify

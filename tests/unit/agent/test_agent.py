@@ -46,6 +46,7 @@ P = ParamSpec("P")
 POOL = "00000000-0000-0000-0000-00000000000a"
 ONE = "00000000-0000-0000-0000-000000000001"
 TWO = "00000000-0000-0000-0000-000000000002"
+THREE = "00000000-0000-0000-0000-000000000003"
 
 
 class Flavour:
@@ -124,7 +125,7 @@ async def running(
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 -- what it waits for has no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -285,7 +286,7 @@ async def test_handles_of_a_process_that_ends_are_evicted(tmp_path: Path) -> Non
         await asyncio.to_thread(client.notify_open, POOL, ONE)
         await asyncio.to_thread(client.notify_open, POOL, TWO)
         await asyncio.to_thread(client.notify_closed, POOL, TWO)
-        await asyncio.to_thread(other.notify_open, POOL, TWO)
+        await asyncio.to_thread(other.notify_open, POOL, THREE)
         client.close()
         await until(lambda: case.upstream.calls == [("evict", POOL, ONE)])
         assert "uuids" in (await refused(other.notify_open, "tank", ONE)).message
@@ -436,6 +437,21 @@ async def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
         first.close()
         await until(lambda: case.agent.statistics.connections == 1)
         await asyncio.to_thread(third.find_pool, "tank")
+
+
+@asynchronous
+async def test_requests_of_a_user_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REQUESTS_OF_USER_MAX", 2)
+    async with running(tmp_path) as case:
+        case.upstream.gate = asyncio.Event()
+        asking = [asyncio.create_task(asyncio.to_thread(case.client().find_pool, "tank")) for _ in range(5)]
+        await until(lambda: case.agent.statistics.connections == 5)
+        await until(lambda: len(case.upstream.calls) == 2)
+        await asyncio.sleep(0.05)
+        assert len(case.upstream.calls) == 2
+        case.upstream.gate.set()
+        assert {(await one).uuid for one in asking} == {POOL}
+        assert len(case.upstream.calls) == 5
 
 
 @asynchronous

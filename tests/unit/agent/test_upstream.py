@@ -63,6 +63,17 @@ async def test_asked_once_and_again_on_demand() -> None:
 
 
 @asynchronous
+async def test_a_system_that_is_being_started_is_asked_again() -> None:
+    case = Case()
+    case.upstream.info = Info(ranks=(), version=0)
+    assert (await case.cache.get()).ranks == ()
+    case.upstream.info = Info(version=1)
+    assert len((await case.cache.get()).ranks) == 1
+    assert await case.version() == 1
+    assert len(case.upstream.calls) == 2
+
+
+@asynchronous
 async def test_expiry() -> None:
     case = Case(expires_s=60)
     assert await case.version() == 1

@@ -404,6 +404,18 @@ def test_certificates_that_are_not_there(tmp_path: Path) -> None:
     assert load_server(write(tmp_path, INSECURE)).transport_config.allow_insecure
 
 
+def test_programs_that_are_not_there(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    text = INSECURE + f"fault_cb: {program}\nsupport_config:\n  file_transfer_exec: {program}\n"
+    path = write(tmp_path, text)
+    with pytest.raises(InvalidError, match=r":3: fault_cb: .* is no program that can be run \(and 1 more\)"):
+        load_server(path)
+    program.touch(mode=0o644)
+    assert load_server(path, check_files=False).fault_cb == program
+    program.chmod(0o755)
+    assert load_server(path).support_config.file_transfer_exec == program
+
+
 @pytest.mark.parametrize(
     ("text", "key", "what"),
     [

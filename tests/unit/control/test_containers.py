@@ -285,8 +285,9 @@ def test_destroying_open_containers() -> None:
     container = pool.container(handle, label="run")
     opened = pool.open(handle, container)
     pool.ok(SnapshotCreate(handle=opened, epoch=5))
-    assert pool.refused(ContainerDestroy(handle=handle, container="run")).code is DER.BUSY
-    asked = pool.ask(ContainerDestroy(handle=handle, container="run", force=True))
+    assert pool.refused(ContainerDestroy(handle=pool.connect(), container="run")).code is DER.BUSY
+    assert pool.refused(ContainerDestroy(container="run")).code is DER.BUSY
+    asked = pool.ask(ContainerDestroy(handle=handle, container="run"))
     assert pool.works(DestroyContainerShards) == [
         ([0, 1, 2, 3], DestroyContainerShards(subject=container, handles=(opened,)))
     ]

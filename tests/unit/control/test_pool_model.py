@@ -118,19 +118,20 @@ class PoolModel(RuleBasedStateMachine):
     def destroy(self, number: int, label: str, *, force: bool) -> None:
         handle, who = self.handle(number)
         found = self.containers.get(label)
+        by_others = found is not None and any(not name.startswith(handle) for name in found.opened)
         if found is None:
             expected: DER | None = DER.NONEXIST
         elif not who:
             expected = DER.NO_HDL
         elif who == "alice":
             # Her pool's list gives her `d`.
-            expected = DER.BUSY if found.opened and not force else None
+            expected = DER.BUSY if by_others and not force else None
         elif not found.bobs and found.owner != who:
             expected = DER.NONEXIST
         elif "d" not in found.bobs:
             expected = DER.NO_PERM
         else:
-            expected = DER.BUSY if found.opened and not force else None
+            expected = DER.BUSY if by_others and not force else None
         assert self.try_it(ContainerDestroy(handle=handle, container=label, force=force)) is expected
         if expected is None:
             del self.containers[label]

@@ -344,6 +344,14 @@ def test_a_create_that_comes_behind_the_destroy() -> None:
     assert not fence.admit(("pool",), 8, 5)
 
 
+def test_an_effect_on_nothing_is_admitted_unless_it_is_below_the_floor() -> None:
+    # As the handles of a container that nobody has open.
+    fence = Fence()
+    assert fence.admit((), 5, 5)
+    assert (fence.floor, fence.last) == (5, {})
+    assert not fence.admit((), 4, 4)
+
+
 @given(st.data())
 def test_a_fence_lets_no_late_effect_through(data: st.DataObject) -> None:
     """The last effect on a subject that was carried out is never followed by an earlier one."""

@@ -55,6 +55,7 @@ METHODS = {
     "defect": Method(type(None), _defect),
     "silent": Method(type(None), _silent),
     "end": Method(type(None), _end),
+    "short": Method.of(type(None), _silent, handle_s_max=0.05),
 }
 
 
@@ -146,6 +147,15 @@ def test_an_answer_that_does_not_come_is_uncertain(tmp_path: Path) -> None:
         with pytest.raises(errors.UnavailableError) as unsent:
             await one.call("nothing", None, timeout_s=5)
         assert unsent.value.code is DER.UNREACH
+
+    with_channel(tmp_path, body)
+
+
+def test_a_handler_has_its_time(tmp_path: Path) -> None:
+    async def body(one: Channel, _: Channel) -> None:
+        with pytest.raises(errors.UncertainError) as ended:
+            await one.call("short", None, timeout_s=20)
+        assert ended.value.code is DER.CANCELED
 
     with_channel(tmp_path, body)
 

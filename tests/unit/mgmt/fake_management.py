@@ -70,7 +70,7 @@ class FakeManagement:
         self.attributes: dict[str, str] = {}
         self.properties = {"self_heal": "exclude;pool_exclude;pool_rebuild", "pool_scrub_mode": "off"}
         self.properties |= {"pool_scrub_thresh": "0", "daos_system": "daos_server", "daos_version": "0.3.0"}
-        self.leader = HOSTS[0]
+        self.address = ""
         self.calls: list[tuple[str, Caller]] = []
         self.seen: list[str] = []
         self.not_leading: str | None = None
@@ -109,8 +109,9 @@ class FakeManagement:
         return results
 
     async def leader_query(self, request: pb.LeaderQueryRequest, caller: Caller) -> pb.LeaderQueryResponse:
-        await self._enter("leader_query", caller)
-        return pb.LeaderQueryResponse(current_leader=self.leader, replicas=HOSTS, down_replicas=HOSTS[2:])
+        self.calls.append(("leader_query", caller))
+        leader = self.address if self.not_leading is None else self.not_leading
+        return pb.LeaderQueryResponse(current_leader=leader, replicas=HOSTS, down_replicas=HOSTS[2:])
 
     async def system_query(self, request: pb.SystemQueryRequest, caller: Caller) -> pb.SystemQueryResponse:
         await self._enter("system_query", caller)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daos.errors import DER, DaosError, InvalidError, UnavailableError, UncertainError
+from daos.errors import DER, AccessError, DaosError, InvalidError, TimedOutError, UnavailableError, UncertainError
 from daos.mgmt import client as client_module
 from daos.mgmt import methods
 from daos.mgmt.agent_upstream import Upstream, connect
@@ -17,8 +17,9 @@ from daos.mgmt.client import ManagementClient, _Search
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import Role
 from daos.model.acl import Acl
+from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakePool
-from tests.unit.mgmt.test_server import Served, run, served
+from tests.unit.mgmt.test_server import ADMIN, SERVER, Served, run, served
 
 
 @asynccontextmanager
@@ -48,10 +49,21 @@ def test_the_leader_is_found_and_kept() -> None:
             async with ManagementClient([first.address, second.address], None) as client:
                 for _ in range(3):
                     await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[1]))
-            assert (len(names(first)), len(names(second)), len(names(third))) == (1, 1, 3)
-            # Each request has its own id, and keeps it from server to server.
-            assert first.management.seen == second.management.seen == third.management.seen[:1]
+            # A change is sent to whom somebody takes for the leader only.
+            assert names(first) == names(second) == ["leader_query"]
+            assert names(third) == ["system_stop"] * 3
             assert len(set(third.management.seen)) == 3
+
+    run(test)
+
+
+def test_a_query_goes_anywhere_and_on_to_the_leader() -> None:
+    async def test() -> None:
+        async with three() as (first, second, third):
+            async with ManagementClient([first.address, second.address], None) as client:
+                for _ in range(3):
+                    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            assert (len(names(first)), len(names(second)), len(names(third))) == (1, 1, 3)
 
     run(test)
 
@@ -82,9 +94,57 @@ def test_while_nobody_leads_it_is_waited_until_somebody_does() -> None:
 
             there.management.before = elected
             async with there.client() as client:
-                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+                await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
             assert len(there.management.calls) == 3
-            assert len(set(there.management.seen)) == 1
+
+    run(test)
+
+
+def test_while_nobody_leads_no_change_is_sent() -> None:
+    async def test() -> None:
+        async with served() as there:
+            there.management.not_leading = ""
+            async with there.client(deadline_s=0.5) as client:
+                with pytest.raises(UnavailableError, match="knows of no leader"):
+                    await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            async with there.client() as client:
+                task = asyncio.create_task(client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest()))
+                there.management.calls.clear()
+                while not there.management.calls:
+                    await asyncio.sleep(0.01)
+                there.management.not_leading = None
+                await task
+            assert len(there.management.seen) == 1
+
+    run(test)
+
+
+def test_a_change_at_a_leader_that_stepped_down_is_uncertain_until_the_next_answers() -> None:
+    async def test() -> None:
+        async with served() as there:
+
+            async def step_down() -> None:
+                there.management.not_leading = ""
+
+            there.management.before = step_down
+            async with there.client(deadline_s=2) as client:
+                with pytest.raises(UncertainError, match="SystemStop was sent and not answered"):
+                    await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            tries = len(there.management.seen)
+            there.management.not_leading = None
+
+            async def step_down_once() -> None:
+                there.management.not_leading = "" if len(there.management.seen) == tries + 1 else None
+                asyncio.get_running_loop().call_later(0.2, lead)
+
+            def lead() -> None:
+                there.management.not_leading = None
+
+            there.management.before = step_down_once
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            assert len(there.management.seen) == tries + 2
+            assert len(set(there.management.seen[tries:])) == 1
 
     run(test)
 
@@ -193,12 +253,31 @@ def test_a_change_without_an_answer_is_uncertain_a_query_is_late() -> None:
                 await asyncio.sleep(30)
 
             there.management.before = hang
-            async with there.client(deadline_s=0.3) as client:
+            async with there.client(deadline_s=2) as client:
                 with pytest.raises(UncertainError, match=r"was sent and not answered|time for the request is over"):
                     await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
                 with pytest.raises(DaosError) as late:
                     await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
-                assert not isinstance(late.value, UncertainError)
+                assert isinstance(late.value, TimedOutError)
+
+    run(test)
+
+
+def test_what_a_server_is_uncertain_about_is_asked_again_with_the_same_id() -> None:
+    async def test() -> None:
+        async with served() as there:
+
+            async def late_once() -> None:
+                if len(there.management.seen) == 1:
+                    raise UncertainError(
+                        "no outcome within 1 s", code=DER.NOREPLY, hint="repeat the request with its id"
+                    )
+
+            there.management.before = late_once
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
+            assert len(there.management.seen) == 2
+            assert len(set(there.management.seen)) == 1
 
     run(test)
 
@@ -285,6 +364,21 @@ def test_an_agent_s_configuration() -> None:
     client = connect(_Config())._client
     assert client.hosts == ["node1:10001", "node2:20"]
     assert client._role is Role.AGENT
+
+
+def test_a_server_that_is_not_believed_does_not_stand_in_the_way_of_others() -> None:
+    async def test() -> None:
+        strange = Authority().issue("server")
+        async with served(lambda: strange) as first, served(lambda: SERVER) as second:
+            async with ManagementClient([first.address, second.address], lambda: ADMIN) as client:
+                assert (await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())).version == 7
+            began = asyncio.get_running_loop().time()
+            async with ManagementClient([first.address], lambda: ADMIN) as client:
+                with pytest.raises(AccessError, match="cannot be believed"):
+                    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            assert asyncio.get_running_loop().time() - began < client_module.SILENCE_S
+
+    run(test)
 
 
 def test_rounds_of_a_search() -> None:

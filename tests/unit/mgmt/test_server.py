@@ -15,12 +15,14 @@ import structlog
 
 from daos.errors import DER, AccessError, InternalError, InvalidError, NotFoundError, UnavailableError
 from daos.mgmt import methods
+from daos.mgmt import server as server_module
 from daos.mgmt.client import ManagementClient
-from daos.mgmt.identity import Identities, Identity, IdentityFiles
-from daos.mgmt.probe import client_context, probe
+from daos.mgmt.identity import Identities, Identity, IdentityFiles, check_identity
+from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import ROLES, Role
 from daos.mgmt.server import Running, host_of, serve
+from daos.mgmt.wire import error_in
 from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakeManagement, FakeServer
 
@@ -51,6 +53,7 @@ class Served:
 async def served(identity: Identities | None = None, system: str = "") -> AsyncIterator[Served]:
     management, server = FakeManagement(), FakeServer()
     running = await serve("127.0.0.1:0", management, server, identity, system=system)
+    management.address = running.address
     try:
         yield Served(running.address, management, server, running)
     finally:
@@ -217,7 +220,7 @@ def test_certificates_change_without_a_restart() -> None:
 def test_the_connection_is_of_tls_1_3_also_with_those_who_offer_1_2() -> None:
     async def test() -> None:
         async with served(lambda: SERVER) as there:
-            context = client_context(ADMIN)
+            context = check_identity(ADMIN)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             host, port = there.address.split(":")
             _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=host)
@@ -242,6 +245,70 @@ def test_errors_come_as_they_are_and_defects_without_what_they_know() -> None:
                     there.address, methods.ENGINE_CALL, pb.EngineCallRequest(rank=0, method="m", body=b"abc")
                 )
                 assert answer.body == b"cba"
+
+    run(test)
+
+
+def test_bytes_that_are_no_request() -> None:
+    async def test() -> None:
+        async with served() as there, grpc.aio.insecure_channel(there.address) as channel:
+            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+            call = channel.unary_unary("/daos.mgmt.v1.Management/PoolCreate")
+            for role, expected in (("admin", grpc.StatusCode.INVALID_ARGUMENT), ("agent", None)):
+                for body in (b"\xff", b"\x0a\xff\xff\xff\xff\x7f", b"\x0b" * 5000, bytes(range(255, 0, -1))):
+                    with pytest.raises(grpc.aio.AioRpcError) as refused:
+                        await call(body, metadata=(("daos-role", role),))
+                    # Who may not ask is not even read.
+                    assert refused.value.code() is (expected or grpc.StatusCode.PERMISSION_DENIED)
+                    assert error_in(refused.value.trailing_metadata()) is not None
+            assert there.management.calls == []
+            async with there.client() as client:
+                await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+
+    run(test)
+
+
+def test_more_calls_than_there_may_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CALLS_MAX", 2)
+
+    async def test() -> None:
+        async with served() as there, there.client() as client:
+            go, inside = asyncio.Event(), asyncio.Semaphore(0)
+
+            async def wait() -> None:
+                inside.release()
+                await go.wait()
+
+            there.management.before = wait
+            tasks = [asyncio.create_task(client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())) for _ in range(2)]
+            await inside.acquire()
+            await inside.acquire()
+            with pytest.raises(UnavailableError, match="refuses: Concurrent RPC limit exceeded"):
+                await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            go.set()
+            for task in tasks:
+                await task
+
+    run(test)
+
+
+def test_a_caller_that_leaves_is_logged() -> None:
+    async def test() -> None:
+        async with served() as there, there.client() as client:
+            inside = asyncio.Event()
+
+            async def wait() -> None:
+                inside.set()
+                await asyncio.sleep(30)
+
+            there.management.before = wait
+            with structlog.testing.capture_logs() as lines:
+                task = asyncio.create_task(client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[2])))
+                await inside.wait()
+                task.cancel()
+                while not lines:
+                    await asyncio.sleep(0.01)
+            _has(lines[0], event="request", method="SystemStop", outcome="left", ranks=[2])
 
     run(test)
 
@@ -328,10 +395,18 @@ def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     assert files() == SERVER
     names[2].unlink()
     assert files() == SERVER
-    names[2].write_bytes(b"new")
-    assert files() == SERVER, "a key that others may read is not taken"
+    names[2].write_bytes(ADMIN.key)
+    names[2].chmod(0o600)
+    assert files() == SERVER, "the key of another certificate is half a change"
+    names[1].write_bytes(ADMIN.certificate)
+    names[1].chmod(0o644)
+    assert files() == ADMIN
+    names[2].write_bytes(b"no PEM")
+    with pytest.raises(AccessError, match="the certificates cannot be used"):
+        IdentityFiles(*names)
+    names[2].write_bytes(ADMIN.key)
     names[2].chmod(0o440)
-    assert files().key == b"new"
+    assert IdentityFiles(*names)() == ADMIN
     names[2].chmod(0o444)
     with pytest.raises(AccessError, match="has the mode 0444: others may use it") as loose:
         IdentityFiles(*names)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from daos.errors import DER, AccessError, DaosError, ExistsError, InvalidError
 from daos.security.certificates import (
@@ -26,8 +27,10 @@ from daos.security.certificates import (
     parse_certificate,
     role_of,
     store_issued,
+    verify,
 )
 from daos.security.source import IdentityFiles, IdentitySource
+from tests.unit.security.forge import certify
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -51,7 +54,7 @@ def issue(folder: Folder, role: Role = "server", days: int = 1095) -> tuple[Path
 
 @pytest.mark.parametrize("role", ROLES)
 def test_names_modes_and_uses(folder: Folder, role: Role) -> None:
-    old = os.umask(0)
+    old = os.umask(0o077)
     try:
         certificate, key, ca = issue(folder, role)
     finally:
@@ -71,6 +74,17 @@ def test_names_modes_and_uses(folder: Folder, role: Role) -> None:
         command = ["openssl", "verify", "-attime", at, "-x509_strict", "-purpose", purpose, "-CAfile", ca, certificate]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_others_could_write_to(authority: Authority, tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        folder = Folder(tmp_path)
+        folder.create(authority)
+        files = store_issued("admin", authority.issue("admin", (), (), NOW), folder.certificates, replace=False)
+    finally:
+        os.umask(old)
+    assert [mode(path) for path in (*files, folder.certificates, folder.ca_key.parent)] == [0o644, 0o400, 0o755, 0o700]
 
 
 def test_what_is_printed_of_an_identity_has_no_key(folder: Folder) -> None:
@@ -154,6 +168,20 @@ def test_what_does_not_belong_together(folder: Folder, other_authority: Authorit
     # A certificate that is no CA's signs nothing.
     with pytest.raises(AccessError, match="was not issued by this CA"):
         load_identity(certificate, key, certificate, now=NOW)
+
+
+def test_certificates_that_no_ca_of_ours_would_issue(folder: Folder, authority: Authority) -> None:
+    identity = load_identity(*issue(folder, "agent"), now=NOW)
+    key = identity.key
+    good = certify(authority.certificate, authority.key, key)
+    verify(good, [authority.certificate], NOW, "it")
+    for uses in ((), (ExtendedKeyUsageOID.CLIENT_AUTH,), (ExtendedKeyUsageOID.SERVER_AUTH,)):
+        with pytest.raises(AccessError, match="not for both ends"):
+            verify(certify(authority.certificate, authority.key, key, uses=uses), [authority.certificate], NOW, "it")
+    # An agent issues itself another one: its certificate is no CA's, wherever it is listed.
+    own = certify(identity.certificate, key, key)
+    with pytest.raises(AccessError, match="was not issued by this CA"):
+        verify(own, [identity.certificate, authority.certificate], NOW, "it")
 
 
 def test_roles(authority: Authority) -> None:

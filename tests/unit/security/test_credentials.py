@@ -18,6 +18,8 @@ from daos.model.acl import Credential
 from daos.security import credentials
 from daos.security.certificates import Authority, Identity, Role, load_identity, store_issued
 from daos.security.credentials import Token, Verifier, sign, without_signature
+from daos.security.source import FileVerifier
+from tests.unit.security.forge import certify
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 
@@ -154,11 +156,98 @@ def test_the_certificate_of_another_agent(
     assert "signature" in refused(verifier, msgspec.msgpack.encode((version, said, signature, theirs))).message
 
 
+def test_another_certificate_of_the_same_key(agent: Identity, authority: Authority, verifier: Verifier) -> None:
+    other = certify(authority.certificate, authority.key, agent.key, host="host2.example")
+    version, said, signature, _ = msgspec.msgpack.decode(sign(agent, changed(machine="host2.example")))
+    raw = msgspec.msgpack.encode((version, said, signature, other.public_bytes(serialization.Encoding.DER)))
+    assert "the signature of the credential is wrong" in refused(verifier, raw).message
+
+
+def test_there_is_one_way_to_write_a_credential(agent: Identity, verifier: Verifier) -> None:
+    certificate = agent.certificate.public_bytes(serialization.Encoding.DER)
+    said = msgspec.msgpack.encode(TOKEN)
+    assert said[0] == 0x9B
+    longer = b"\xdc\x00\x0b" + said[1:]  # the same array with a longer head
+    assert msgspec.msgpack.decode(longer, type=Token) == TOKEN
+    signature = agent.key.sign(credentials._signed(certificate, longer), ec.ECDSA(hashes.SHA256()))
+    raw = msgspec.msgpack.encode((1, longer, signature, certificate))
+    assert "not in its form" in refused(verifier, raw).message
+
+
 def test_an_agent_whose_certificate_has_expired(agent: Identity, verifier: Verifier) -> None:
     later = NOW + 1095 * 86400 + 1
     error = refused(verifier, sign(agent, changed(issued=later, expires=later + 1)), later)
     assert error.code is DER.BAD_CERT
     assert "expired on" in error.message
+
+
+def test_what_is_remembered_of_an_agent_ends_with_its_certificate(
+    authority: Authority, ca_file: Path, tmp_path: Path, verifier: Verifier
+) -> None:
+    issued = authority.issue("agent", ["host1.example"], (), datetime.fromtimestamp(NOW, UTC), 1)
+    files = store_issued("agent", issued, tmp_path / "short", replace=False)
+    short = load_identity(*files, ca_file, now=datetime.fromtimestamp(NOW, UTC))
+    end = NOW + 86400
+    for number, now in enumerate((end - 30, end - 1)):
+        token = changed(issued=end - 30, expires=end + 200, nonce=bytes([number]) * 16)
+        verifier.verify(sign(short, token), now)
+    token = changed(issued=end - 30, expires=end + 200, nonce=b"3" * 16)
+    assert refused(verifier, sign(short, token), end).code is DER.BAD_CERT
+
+
+def test_other_authorities_from_now_on(
+    agent: Identity, authority: Authority, other_authority: Authority, verifier: Verifier
+) -> None:
+    raw = sign(agent, TOKEN)
+    verifier.verify(raw, NOW)
+    verifier.trust([other_authority.certificate])
+    assert "not issued by this CA" in refused(verifier, sign(agent, changed(nonce=b"2" * 16))).message
+    verifier.trust([authority.certificate])
+    assert "used before" in refused(verifier, raw).message
+
+
+def test_many_agents(
+    authority: Authority, agent: Identity, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "AGENTS_MAX", 0)
+    for number in range(3):
+        verifier.verify(sign(agent, changed(nonce=bytes([number]) * 16)), NOW)
+        assert len(verifier._agents) == 1
+
+
+def test_a_verifier_that_follows_its_file(
+    agent: Identity, authority: Authority, other_authority: Authority, ca_file: Path, tmp_path: Path
+) -> None:
+    now = [NOW]
+    told: list[AccessError] = []
+    verifier = FileVerifier(ca_file, "daos_server", lambda: now[0], told=told.append)
+    numbers = iter(range(100))
+
+    def attempt() -> str:
+        token = changed(nonce=bytes([next(numbers)]) * 16, issued=now[0], expires=now[0] + 10)
+        try:
+            return verifier.verify(sign(agent, token), pool="p").user
+        except AccessError as error:
+            return error.message
+
+    assert attempt() == "ada@"
+    ca_file.write_bytes(b"damaged")
+    now[0] += 6
+    assert attempt() == attempt() == "ada@"
+    assert [error.code for error in told] == [DER.BAD_CERT]
+    both = [one.certificate.public_bytes(serialization.Encoding.PEM) for one in (other_authority, authority)]
+    ca_file.write_bytes(both[0])
+    now[0] += 6
+    assert "not issued by this CA" in attempt()
+    ca_file.write_bytes(b"".join(both))
+    assert "not issued by this CA" in attempt(), "looked at too often"
+    now[0] += 6
+    assert attempt() == "ada@"
+    ca_file.unlink()
+    with pytest.raises(AccessError, match="No such file"):
+        FileVerifier(ca_file, "daos_server", lambda: NOW)
+    insecure = FileVerifier(None, "daos_server", lambda: NOW)
+    assert insecure.verify(without_signature(TOKEN)).machine == "host1.example"
 
 
 def test_without_a_signature(agent: Identity, verifier: Verifier, authority: Authority) -> None:

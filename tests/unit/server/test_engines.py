@@ -282,6 +282,24 @@ def test_one_that_is_refused_asks_again(tmp_path: Path, monkeypatch: pytest.Monk
     run(main())
 
 
+def test_one_that_left_its_channel_and_lives_on_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "LEFT_S_MAX", 0.1)
+    leaving = CHILD.replace("await channel.ended.wait()", "await channel.close()\n    await asyncio.sleep(100)")
+    engine, owner = make(tmp_path, leaving.format(path=tmp_path))
+    placing = Placing(tmp_path, engine)
+
+    async def main() -> None:
+        await placing.listen()
+        await engine.start()
+        await until(engine, EngineState.ERRORED)
+        await asyncio.sleep(0)
+        assert owner.reports == [(5, MemberState.ERRORED, "killed by SIGKILL")]
+        await engine.stop()
+        await placing.listener.close()
+
+    run(main())
+
+
 def test_another_process_is_not_the_engine(tmp_path: Path) -> None:
     engine, owner = make(tmp_path, SLEEP.format(path=tmp_path))
     placing = Placing(tmp_path, engine)

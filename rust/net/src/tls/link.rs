@@ -14,9 +14,9 @@ use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
-/// Bytes that are read at once, and where as many came, from then on.
+/// Bytes that are read at once; and where as many came the last time.
 const READ_LEN: usize = 16 << 10;
-const READ_LEN_MAX: usize = 128 << 10;
+const READ_LEN_MAX: usize = 64 << 10;
 /// Bytes that are encrypted before those before them are handed on: four records.
 const UNSENT_MAX: usize = 64 << 10;
 /// The first byte of a frame. No record of TLS begins like this.
@@ -50,6 +50,8 @@ struct Stage {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// Much came the last time.
+    bulk: bool,
 }
 
 impl Stage {
@@ -59,14 +61,26 @@ impl Stage {
 
     /// Room for what comes next. It is empty.
     fn room(&mut self) -> &mut [u8] {
-        // What filled all the room was a part of more, perhaps; what did not is a short one, and needs none.
-        let len = if self.end == self.bytes.len() && self.end > 0 { READ_LEN_MAX } else { READ_LEN };
+        let len = if self.bulk { READ_LEN_MAX } else { READ_LEN };
         (self.start, self.end) = (0, 0);
         if self.bytes.len() != len {
-            self.bytes.resize(len, 0);
-            self.bytes.shrink_to_fit();
+            self.bytes = vec![0; len];
         }
         &mut self.bytes
+    }
+
+    /// So many bytes came into the room.
+    fn filled(&mut self, len: usize) {
+        self.end = len.min(self.bytes.len());
+        // More of it may be on its way.
+        self.bulk = len >= READ_LEN;
+    }
+
+    /// Nothing came: it may be long until something does, and the room for much is not kept for that.
+    fn idle(&mut self) {
+        if self.bytes.len() > READ_LEN {
+            self.bytes = Vec::new();
+        }
     }
 
     fn there(&self) -> &[u8] {
@@ -171,14 +185,17 @@ impl TlsLink {
                 Ok(Came::Bytes)
             }
             Ok(len) => {
-                state.stage.end = len;
+                state.stage.filled(len);
                 if self.is_server && !state.begun && state.stage.there().first() == Some(&FRAME_BEGINS) {
                     return Err(self.fail(state, Fault::PlainClient));
                 }
                 state.begun = true;
                 Ok(Came::Bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Came::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.stage.idle();
+                Ok(Came::Nothing)
+            }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset && handshaking => {
                 Err(self.fail(state, Fault::Ended))
             }

@@ -382,3 +382,31 @@ fn many_connections_and_threads_share_a_server() {
         });
     }
 }
+
+#[test]
+fn answers_may_come_from_another_thread() {
+    for (transport, address) in providers(true) {
+        let (hand_over, takes) = std::sync::mpsc::channel::<(Moment, Incoming, Replies)>();
+        let worker = std::thread::spawn(move || {
+            for (now, request, replies) in takes {
+                echo(now, request, &replies);
+            }
+        });
+        let service = move |now: Moment, request: Incoming, replies: &Replies| {
+            hand_over.send((now, request, replies.clone())).unwrap();
+        };
+        let server = transport.listen(&address, me(), small(), Box::new(service)).unwrap();
+        let net = Net { transport, server, limits: small() };
+        let channel = net.open();
+        for nth in 0..500_u32 {
+            // Now at once, now when the server sleeps already.
+            if nth.is_multiple_of(100) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let body = nth.to_le_bytes();
+            assert_eq!(ask(&channel, &call(ECHO, &body, &[])).unwrap().body, body);
+        }
+        drop((channel, net));
+        worker.join().unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 use crate::certs::Ca;
 use crate::{ECHO, GIVE, SECOND, echo, hello, me, pattern};
 use daos_net::frame::{Payload, Place};
+use daos_net::shm::Shm;
 use daos_net::tcp::Tcp;
 use daos_net::unix::Unix;
 use daos_net::{Answer, Bulk, Call, Channel, Incoming, Limits, Moment, Receive, Replies, Reply, Transport};
@@ -80,9 +81,11 @@ fn figures() {
     let bulk = pattern(1 << 20);
     let path = std::env::temp_dir().join(format!("daos-net-figures-{}", std::process::id()));
     let path = path.display().to_string();
+    let shm = format!("{path}-shm");
     let all: Vec<(&str, Arc<dyn Transport>, &str)> = vec![
         ("tcp", Arc::new(Tcp::default()), "127.0.0.1:0"),
         ("tcp+tls", Arc::new(Ca::new().tcp()), "127.0.0.1:0"),
+        ("shm", Arc::new(Shm::default()), &shm),
         ("unix", Arc::new(Unix::default()), &path),
     ];
     let mut least = vec![[f64::MAX; 5]; all.len()];

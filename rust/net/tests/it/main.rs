@@ -5,11 +5,15 @@ mod certs;
 mod conformance;
 mod faults;
 mod figures;
+mod forks;
+mod shm;
+mod tampered;
 mod tls;
 
 use daos_net::frame::{Hello, SessionId};
 use daos_net::mem::{Faults, Mem};
 use daos_net::serving::Identity;
+use daos_net::shm::Shm;
 use daos_net::tcp::Tcp;
 use daos_net::unix::Unix;
 use daos_net::{Answer, Bulk, Incoming, Limits, Moment, Replies, Transport};
@@ -74,6 +78,7 @@ pub(crate) fn providers(threads: bool) -> Vec<(Arc<dyn Transport>, String)> {
     vec![
         (Arc::new(mem), "server".to_owned()),
         (Arc::new(Tcp::default()), "127.0.0.1:0".to_owned()),
+        (Arc::new(Shm::default()), format!("{path}-shm")),
         (Arc::new(Unix::default()), path),
         (Arc::new(certs::Ca::new().tcp()), "127.0.0.1:0".to_owned()),
     ]

@@ -16,7 +16,7 @@ import click
 from daos.cli._base import Command, json_option
 from daos.cli._output import Reply, Session, echo, error_text, hint_of
 from daos.cli.dmg import _settings
-from daos.errors import DaosError
+from daos.errors import DER, DaosError, UncertainError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
@@ -148,6 +148,10 @@ def working(context: click.Context, work: Callable[[ManagementClient], Awaitable
     except DaosError:
         admin.failing = f"{verb(context)} failed"
         raise
+    except KeyboardInterrupt:
+        raise UncertainError(
+            "interrupted", code=DER.CANCELED, hint="what was asked for may be done all the same: look at what is there"
+        ) from None
 
 
 def asking(context: click.Context, method: Method[Request, Response], request: Request) -> Response:

@@ -21,6 +21,8 @@ RAM_SHARE = 0.75
 """Of the memory, for tiers in memory; the rest is the engines' and the system's."""
 GIB = 1 << 30
 TARGETS_MAX = 16
+_USED = ("dcpm", "nvme")
+"""Classes of devices that are taken without being asked for: others, such as disks, may hold something else."""
 CLASSES = ("infiniband", "ethernet", "loopback")
 """Of interfaces, the best first."""
 
@@ -83,7 +85,9 @@ def _interfaces(facts: pb.GenerateConfigFactsResponse) -> object:
 
 
 def _devices(facts: pb.GenerateConfigFactsResponse) -> object:
-    return sorted((one.storage_class, one.address, one.numa_node) for one in facts.devices)
+    return sorted(
+        (one.storage_class, one.address, one.numa_node) for one in facts.devices if one.storage_class in _USED
+    )
 
 
 def configuration(facts: pb.GenerateConfigFactsResponse, wishes: Wishes) -> dict[str, Yaml]:
@@ -167,7 +171,7 @@ def _storage(
         if not size:
             raise NotFoundError("too little memory for a tier in memory", hint="--num-engines gives fewer engines")
         first = {"class": "ram", "scm_mount": mount, "scm_size": size}
-    second: list[str] = [device.address for device in here if device.media == "nvme"]
+    second: list[str] = [device.address for device in here if device.storage_class == "nvme"]
     if wishes.scm_only:
         return [first]
     if not second:

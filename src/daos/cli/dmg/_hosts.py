@@ -35,11 +35,17 @@ class Told(Generic[Response]):
     errors: dict[str, list[str]] = field(default_factory=dict)
     first: DaosError | None = None
 
+    def name(self, hosts: Sequence[str]) -> str:
+        """Return hosts as they are shown: without their ports, unless two of all have the same name."""
+        every = [*self.answers, *(host for some in self.errors.values() for host in some)]
+        names = {host.rpartition(":")[0] for host in every}
+        return format_hosts(hosts, ports=len(names) < len(every))
+
     def error_lines(self) -> list[str]:
         """Return the hosts that gave no answer, as text."""
         if not self.errors:
             return []
-        rows = [(format_hosts(hosts, ports=False), text) for text, hosts in self.errors.items()]
+        rows = [(self.name(hosts), text) for text, hosts in self.errors.items()]
         return ["Errors:", *table(("Hosts", "Error"), rows, indent="  "), ""]
 
     def errors_json(self) -> dict[str, str]:
@@ -110,7 +116,7 @@ def hosts_reply(
     error = failure
     if told.errors:
         bad = [host for hosts in told.errors.values() for host in hosts]
-        error = f"{verb(context)} failed on hosts {format_hosts(bad, ports=False)}"
+        error = f"{verb(context)} failed on hosts {told.name(bad)}"
     return Reply(
         [*told.error_lines(), *lines],
         lambda: {"host_errors": told.errors_json(), **response()},

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from daos.cli._output import Reply, table
 from daos.errors import DER, DaosError
+from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.sets import format_ranks
 from daos.model.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from daos.mgmt.proto import daos_mgmt_pb2 as pb
 
 TIERS = ("SCM", "NVME")
 """DAOS's names, whatever the tiers are made of."""
@@ -21,6 +20,14 @@ TIERS = ("SCM", "NVME")
 def tier_name(tier: pb.TierSpace) -> str:
     """Return DAOS's name of a tier."""
     return tier.media.upper()
+
+
+def tiers_of(tiers: Sequence[pb.TierSpace]) -> list[pb.TierSpace]:
+    """Return the tiers that are told, and with them the second where there is none, as DAOS does."""
+    told = list(tiers)
+    if told and not any(tier_name(tier) == TIERS[1] for tier in told):
+        told.append(pb.TierSpace(media=TIERS[1].lower()))
+    return told
 
 
 def tier_json(tier: pb.TierSpace) -> dict[str, object]:
@@ -83,7 +90,7 @@ def pool_json(info: pb.PoolInfo, mask: Sequence[str], *, label: bool) -> dict[st
         "svc_ldr": info.leader,
         "svc_reps": list(info.services),
         "rebuild": rebuild_json(info.rebuild),
-        "tier_stats": [tier_json(tier) for tier in info.tiers] or None,
+        "tier_stats": [tier_json(tier) for tier in tiers_of(info.tiers)] or None,
         "disabled_ranks": list(info.disabled_ranks),
         "pool_layout_ver": info.layout_version,
         "upgrade_layout_ver": info.layout_version_latest,
@@ -106,7 +113,7 @@ def pool_json(info: pb.PoolInfo, mask: Sequence[str], *, label: bool) -> dict[st
                 "free": tier.free,
                 "imbalance": imbalance(tier, info.active_targets),
             }
-            for tier in info.tiers
+            for tier in tiers_of(info.tiers)
         ]
     return told
 
@@ -141,7 +148,7 @@ def tier_lines(tiers: Sequence[pb.TierSpace], *, each: bool) -> list[str]:
         each: With what single targets have free.
     """
     lines = []
-    for number, tier in enumerate(tiers):
+    for number, tier in enumerate(tiers_of(tiers)):
         free = f"  Free: {format_size(tier.free)}"
         if each:
             free += f", min:{format_size(tier.min)}, max:{format_size(tier.max)}, mean:{format_size(tier.mean)}"

@@ -26,7 +26,7 @@ def command(context: click.Context, host_list: str | None, provider: str | None)
     found = groups(told.answers)
     lines = []
     for hosts, answer in found:
-        lines += [*headed(format_hosts(hosts, ports=False)), ""]
+        lines += [*headed(told.name(hosts)), ""]
         for node in sorted({interface.numa_node for interface in answer.interfaces}):
             lines += [*headed(f"NUMA Socket {node}", "    "), ""]
             by_provider: dict[str, list[str]] = {}

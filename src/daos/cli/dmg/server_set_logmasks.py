@@ -11,7 +11,6 @@ from daos.cli.dmg._hosts import hosts_reply, telling_hosts
 from daos.errors import DER
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.mgmt.sets import format_hosts
 
 
 @make(
@@ -29,11 +28,11 @@ def command(
     request = pb.SetLogMasksRequest(masks=masks or "", streams=streams or "", subsystems=subsystems or "")
     told = telling_hosts(context, host_list, methods.SET_LOG_MASKS, request)
     failures = [
-        f"engine {result.engine} of {format_hosts([host], ports=False)}: {result.message or DER.of(result.code)}"
+        f"engine {result.engine} of {told.name([host])}: {result.message or DER.of(result.code)}"
         for host, answer in told.answers.items()
         for result in answer.results
         if result.code
     ]
     good = [host for host, answer in told.answers.items() if not any(result.code for result in answer.results)]
-    lines = [f"Engine log-masks updated successfully on hosts: {format_hosts(good, ports=False)}"] if good else []
+    lines = [f"Engine log-masks updated successfully on hosts: {told.name(good)}"] if good else []
     return hosts_reply(context, told, lines, dict, "; ".join(failures) or None)

@@ -12,6 +12,8 @@ from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.sets import format_hosts
 
+NAME = "DAOS Control Server"
+
 
 @make("server-version", HOSTS)
 @click.pass_context
@@ -21,10 +23,9 @@ def command(context: click.Context, host_list: str | None) -> Reply:
     found = groups(told.answers)
     alike = len(found) == 1 and not told.errors
     lines = [
-        f"{answer.name} version {answer.version}" + ("" if alike else f" on {format_hosts(hosts, ports=False)}")
-        for hosts, answer in found
+        f"{NAME} version {answer.version}" + ("" if alike else f" on {told.name(hosts)}") for hosts, answer in found
     ]
     if alike:
-        return Reply(lines, lambda: {"name": found[0][1].name, "version": found[0][1].version})
-    versions = [{"name": one.name, "version": one.version, "hosts": format_hosts(hosts)} for hosts, one in found]
+        return Reply(lines, lambda: {"name": NAME, "version": found[0][1].version})
+    versions = [{"name": NAME, "version": one.version, "hosts": format_hosts(hosts)} for hosts, one in found]
     return hosts_reply(context, told, lines, lambda: {"versions": versions})

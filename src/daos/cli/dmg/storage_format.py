@@ -14,7 +14,6 @@ from daos.cli.dmg._storage import NVME, SCM
 from daos.errors import DER
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.mgmt.sets import format_hosts
 
 
 @make(
@@ -35,18 +34,18 @@ def command(context: click.Context, host_list: str | None, *, verbose: bool, for
     for hosts, answer in found:
         if verbose or any(result.code for result in answer.results):
             rows = [(_noun(result), result.address, _result(result)) for result in answer.results]
-            lines += [*headed(format_hosts(hosts, ports=False)), *table(("Media", "Device", "Format Result"), rows), ""]
+            lines += [*headed(told.name(hosts)), *table(("Media", "Device", "Format Result"), rows), ""]
     if found and not verbose:
         rows = [
             (
-                format_hosts(hosts, ports=False),
+                told.name(hosts),
                 str(_formatted(answer.results, SCM)),
                 str(_formatted(answer.results, NVME)),
             )
             for hosts, answer in found
         ]
         lines += ["Format Summary:", *table(("Hosts", "SCM Devices", "NVMe Devices"), rows, indent="  "), ""]
-    failure = f"storage format failed on hosts {format_hosts(bad, ports=False)}" if bad else None
+    failure = f"storage format failed on hosts {told.name(bad)}" if bad else None
     return hosts_reply(
         context,
         told,

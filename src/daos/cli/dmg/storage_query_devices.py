@@ -12,7 +12,6 @@ from daos.cli.dmg._storage import health_json, health_lines
 from daos.errors import InvalidError
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.mgmt.sets import format_hosts
 
 RANK = click.Option(["-r", "--rank"], metavar="RANK", help="Of this rank only.")
 
@@ -54,7 +53,7 @@ def command(
     found = groups(told.answers)
     lines = []
     for hosts, answer in found:
-        lines += headed(format_hosts(hosts, ports=False))
+        lines += headed(told.name(hosts))
         lines += ["  Devices"] if answer.devices else ["  No devices found"]
         for device in answer.devices:
             roles = f" Roles:{','.join(device.roles)}" if device.roles else ""

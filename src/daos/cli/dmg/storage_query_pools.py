@@ -11,7 +11,6 @@ from daos.cli.dmg._hosts import groups, headed, hosts_reply, storage_json, telli
 from daos.cli.dmg.storage_query_devices import RANK, rank_of
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.mgmt.sets import format_hosts
 from daos.model.sizes import format_size
 
 
@@ -32,7 +31,7 @@ def command(
     found = groups(told.answers)
     lines = []
     for hosts, answer in found:
-        lines += headed(format_hosts(hosts, ports=False))
+        lines += headed(told.name(hosts))
         for one in answer.ranks:
             lines.append(f"  Rank:{one.rank}")
             for pool in one.pools:

@@ -12,7 +12,6 @@ from daos.cli.dmg._storage import NVME, SCM
 from daos.errors import DER, InvalidError
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.mgmt.sets import format_hosts
 from daos.model.sizes import format_size
 
 
@@ -39,7 +38,7 @@ def command(context: click.Context, host_list: str | None, mem_ratio: str | None
         rows = [_usable(rank) for rank in ranks]
     else:
         heads = ("Hosts", "SCM-Size", "SCM-Free", "SCM-Used", "NVMe-Size", "NVMe-Free", "NVMe-Used")
-        rows = [_used(hosts, answer) for hosts, answer in found]
+        rows = [_used(told.name(hosts), answer) for hosts, answer in found]
     return hosts_reply(
         context,
         told,
@@ -53,8 +52,8 @@ def _tiers(ranks: list[pb.RankUsage], media: str) -> tuple[int, int, int]:
     return sum(tier.total for tier in tiers), sum(tier.free for tier in tiers), sum(tier.usable for tier in tiers)
 
 
-def _used(hosts: list[str], answer: pb.StorageQueryUsageResponse) -> list[str]:
-    cells = [format_hosts(hosts, ports=False)]
+def _used(name: str, answer: pb.StorageQueryUsageResponse) -> list[str]:
+    cells = [name]
     for media in (SCM, NVME):
         total, free, _ = _tiers(list(answer.ranks), media)
         used = f"{round(100 * (total - free) / total)} %" if total else "N/A"

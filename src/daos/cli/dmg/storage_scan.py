@@ -14,7 +14,6 @@ from daos.cli.dmg._storage import NVME, SCM, counted, health_lines, of_media, sc
 from daos.errors import InvalidError
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.mgmt.sets import format_hosts
 
 
 @make(
@@ -33,12 +32,12 @@ def command(context: click.Context, host_list: str | None, *, verbose: bool, nvm
     lines = []
     if verbose or nvme_health:
         for hosts, answer in found:
-            lines += headed(format_hosts(hosts, ports=False))
+            lines += headed(told.name(hosts))
             lines += _health(answer.devices) if nvme_health else scan_lines(answer.devices)
     elif found:
         rows = [
             (
-                format_hosts(hosts, ports=False),
+                told.name(hosts),
                 counted(of_media(answer.devices, SCM), "namespace"),
                 counted(of_media(answer.devices, NVME), "controller"),
             )

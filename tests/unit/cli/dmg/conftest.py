@@ -71,7 +71,7 @@ class Dmg:
     def __init__(self, host: Host, capfd: pytest.CaptureFixture[str]) -> None:
         self.management, self.server = FakeManagement(), FakeServer()
         host.management.current, host.server.current = self.management, self.server
-        self.address = host.address
+        self.address = self.management.address = host.address
         self.hosts: tuple[str, ...] = (host.address,)
         self.identity: Identities | None = None
         self.flags = Flags()

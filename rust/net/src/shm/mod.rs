@@ -1,0 +1,151 @@
+//! The provider of shared memory: for processes of one machine and one user, as `unix`, without a system call on the way of the bytes.
+//!
+//! A connection begins at a socket in the file system, over which the server sends the memory that it made. From then on the socket is
+//! the bell, for whoever sleeps, and its end the connection's. See `docs/adr/0013-shared-memory-rings.md`.
+
+mod map;
+mod ring;
+mod spin;
+mod stream;
+
+pub(crate) use spin::Spin;
+
+use crate::Moment;
+use crate::error::{NetError, Result};
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::service::Service;
+use crate::serving::Identity;
+use crate::socket::{Clock, Listener, Maker, SocketServer, Stream, poll_for};
+use crate::transport::{Listening, Transport};
+use crate::unix::{Bound, Place, Whole};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+use stream::ShmStream;
+
+/// Who sleeps looks again after so long, whatever happens: two threads may have waited for one bell.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The provider of shared memory. Addresses are paths; who is let in, and by whom, is as with [`crate::unix::Unix`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shm {
+    time: Clock,
+}
+
+impl Transport for Shm {
+    fn connect(&self, address: &str, timeout: Duration) -> Result<Box<dyn Link>> {
+        let broken = |error: io::Error| {
+            NetError::broken(&format!("connecting to {address}"), &error)
+                .hint("the process that served it has ended, or serves it otherwise")
+        };
+        let place = Place::of(Path::new(address)).map_err(broken)?;
+        let socket = UnixStream::connect(&place.short).map_err(broken)?;
+        if !is_of_my_user(&socket).map_err(broken)? {
+            return Err(broken(io::Error::new(io::ErrorKind::PermissionDenied, "another user serves it")));
+        }
+        // An empty time would be none at all.
+        socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1)))).map_err(broken)?;
+        let stream = ShmStream::take(socket).map_err(broken)?;
+        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin: Spin::default() }))
+    }
+
+    fn listen(
+        &self,
+        address: &str,
+        me: Identity,
+        limits: Limits,
+        service: Box<dyn Service>,
+    ) -> Result<Box<dyn Listening>> {
+        let bound = Bound::new(Path::new(address))?;
+        let broken = |error: io::Error| NetError::broken(&format!("serving at {address}"), &error);
+        let listener = ShmListener(bound.listener().map_err(broken)?);
+        let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
+        Ok(Box::new(Whole::new(server.start(address.to_owned())?, bound)))
+    }
+
+    fn now(&self) -> Moment {
+        self.time.now()
+    }
+}
+
+fn is_of_my_user(socket: &UnixStream) -> io::Result<bool> {
+    let peer = rustix::net::sockopt::socket_peercred(socket)?;
+    Ok(peer.uid == rustix::process::geteuid())
+}
+
+#[derive(Debug)]
+struct ShmListener(UnixListener);
+
+impl AsFd for ShmListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Listener for ShmListener {
+    type Stream = ShmStream;
+
+    fn next(&self) -> io::Result<Option<ShmStream>> {
+        let (socket, _) = self.0.accept()?;
+        if is_of_my_user(&socket)? { ShmStream::offer(socket) } else { Ok(None) }
+    }
+}
+
+/// A client's end.
+#[derive(Debug)]
+struct ShmLink {
+    stream: ShmStream,
+    maker: Maker,
+    time: Clock,
+    spin: Spin,
+}
+
+impl Link for ShmLink {
+    fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read_some(into)
+    }
+
+    fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.write_some(parts)
+    }
+
+    fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
+        let stream = &self.stream;
+        let is_ready = || stream.has_news(readable, writable) || stream.is_gone();
+        if (readable || writable) && self.spin.look(is_ready) {
+            return Ok(());
+        }
+        stream.wake_me(readable, writable);
+        if is_ready() {
+            return Ok(());
+        }
+        poll_for(stream, true, false, until.since(self.now()).min(LOOK_AGAIN))?;
+        stream.hear();
+        Ok(())
+    }
+
+    fn now(&self) -> Moment {
+        self.time.now()
+    }
+
+    fn finish(&self) {
+        if self.maker.is_here() {
+            // What is gone already has nothing to finish; likewise below.
+            let _ = self.stream.end(Shutdown::Write);
+        }
+    }
+
+    fn close(&self) {
+        if self.maker.is_here() {
+            let _ = self.stream.end(Shutdown::Both);
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.maker.is_here()
+    }
+}

@@ -1,0 +1,107 @@
+//! Looking again and again, for a short while, instead of sleeping: a wake-up costs more than most replies take.
+
+use std::hint;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// So long at most.
+const SPIN_MAX: Duration = Duration::from_micros(20);
+/// So long where it was of use the last time or before that: longer than another needs to wake up, or two of which one sleeps would
+/// never come to look at once.
+const OUTLAST: Duration = Duration::from_micros(50);
+const OUTLASTS: u32 = 2;
+/// Looks between two at the clock.
+const LOOKS: u32 = 32;
+/// So many times in a row it may be of no use; then it is left out so many times: of an end that always waits long, a sixteenth of the
+/// longest time a wait.
+const TRIES: u32 = 8;
+const LEFT_OUT: u32 = 64;
+
+/// Whether it pays to look, as it turned out.
+#[derive(Debug)]
+pub(crate) struct Spin {
+    cores: usize,
+    /// Times in a row that it was of no use or left out.
+    vain: AtomicU32,
+}
+
+impl Default for Spin {
+    fn default() -> Self {
+        // On one core who looks keeps away whom it waits for.
+        Self::new(thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+}
+
+impl Spin {
+    fn new(cores: usize) -> Self {
+        Self { cores, vain: AtomicU32::new(0) }
+    }
+
+    /// Looks until there is something, as long as it pays; whether there is.
+    pub(crate) fn look(&self, look: impl Fn() -> bool) -> bool {
+        if look() {
+            return true;
+        }
+        let vain = self.vain.load(Ordering::Relaxed);
+        let found = self.cores > 1 && vain < TRIES && try_look(vain, look);
+        let vain = if found || vain >= TRIES + LEFT_OUT { 0 } else { vain + 1 };
+        self.vain.store(vain, Ordering::Relaxed);
+        found
+    }
+}
+
+fn try_look(vain: u32, look: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + if vain < OUTLASTS { OUTLAST } else { SPIN_MAX };
+    loop {
+        for _ in 0..LOOKS {
+            hint::spin_loop();
+            if look() {
+                return true;
+            }
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// The times of so many that it looked more than once.
+    fn tries(spin: &Spin, times: u32, found: bool) -> Vec<u32> {
+        let tries = |_: &u32| {
+            let looks = Cell::new(0);
+            let look = || {
+                looks.set(looks.get() + 1);
+                found && looks.get() == 2
+            };
+            assert_eq!(spin.look(look), found && looks.get() == 2);
+            looks.get() > 1
+        };
+        (0..times).filter(tries).collect()
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_left_out_and_tried_again() {
+        let spin = Spin::new(2);
+        let tried = tries(&spin, 400, false);
+        let cycle = TRIES + LEFT_OUT + 1;
+        let wanted: Vec<u32> = (0..400).filter(|nth| nth % cycle < TRIES).collect();
+        assert_eq!(tried, wanted);
+        // What is of use goes on.
+        let spin = Spin::new(2);
+        assert_eq!(tries(&spin, 400, true).len(), 400);
+    }
+
+    #[test]
+    fn it_ends_and_on_one_core_it_is_not_done() {
+        let started = Instant::now();
+        assert!(!Spin::new(2).look(|| false));
+        assert!(started.elapsed() < Duration::from_secs(1));
+        assert_eq!(tries(&Spin::new(1), 400, false), [0_u32; 0]);
+    }
+}
