@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daos.config import AgentConfig
 from daos.errors import NotFoundError, UnavailableError
-from tests.unit.agent.fakes import Info, Pool
+from tests.unit.agent.fakes import AccessList, Entry, Info, Pool
 
 POOL = "00000000-0000-0000-0000-00000000000a"
 
@@ -38,6 +38,14 @@ class FileUpstream:
         if reference != "tank":
             raise NotFoundError(f"there is no pool {reference}")
         return Pool(POOL)
+
+    async def list_pools(self) -> list[Entry]:
+        self._called("list_pools")
+        return [Entry(POOL, "tank")]
+
+    async def pool_acl(self, pool: str) -> AccessList:
+        self._called("pool_acl", pool)
+        return AccessList(("A::EVERYONE@:r",))
 
     async def evict(self, pool: str, handles: Sequence[str]) -> int:
         self._called("evict", pool, *handles)

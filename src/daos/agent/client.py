@@ -81,6 +81,14 @@ class AgentClient:
         """
         return self._call("find_pool", m.FindPool(reference=reference, system=system), m.FoundPool)
 
+    def list_pools(self, system: str = "") -> tuple[m.ListedPool, ...]:
+        """Return the pools that the user of this process may open, by label.
+
+        Raises:
+            DaosError: As `credential`.
+        """
+        return self._call("list_pools", m.ListPools(system=system), tuple[m.ListedPool, ...])
+
     def notify_open(self, pool: str, handle: str) -> None:
         """Tell that this process has a pool handle: it is evicted when the process ends.
 

@@ -110,6 +110,32 @@ class FoundPool(Message, frozen=True):
     services: tuple[int, ...]
 
 
+class ListPools(Message, frozen=True):
+    """Asks for the pools that the user of the process may open.
+
+    Attributes:
+        system: The system; empty for the agent's.
+    """
+
+    system: str = ""
+
+
+class ListedPool(Message, frozen=True):
+    """A pool of a list.
+
+    Attributes:
+        uuid: Its uuid.
+        label: Its label; empty for none.
+        state: `Ready` or `TargetsExcluded`.
+        services: The ranks of its service.
+    """
+
+    uuid: str
+    label: str
+    state: str
+    services: tuple[int, ...] = ()
+
+
 class Handle(Message, frozen=True):
     """A pool handle that the process has opened or closed.
 

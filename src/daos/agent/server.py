@@ -30,6 +30,7 @@ from daos.errors import (
     TimedOutError,
     UnavailableError,
 )
+from daos.model.acl import Acl, Credential, Permission
 from daos.model.labels import check_reference, is_uuid
 from daos.security.certificates import Identity, addresses_of, expiry_warning
 from daos.security.credentials import SESSION_LEN_MAX, Token, sign, without_signature
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from daos.agent.upstream import ListedPoolLike
+    from daos.agent.users import User
     from daos.config import AgentConfig
 
 CONNECTIONS_MAX = 4096
@@ -53,6 +56,13 @@ USER_S_MAX = 10.0
 """For the name of a user, which may be asked of others on the network."""
 LOOKUPS_MAX = 8
 """Of users at once; each holds a thread."""
+ACLS_AT_ONCE = 16
+"""Pools whose access lists are asked for at once, for a list of pools."""
+ACL_S_MAX = 10.0
+"""For one of them: a service that does not answer does not hold up the others."""
+OPEN_STATES = frozenset({"Ready", "TargetsExcluded"})
+POOL_OPENS = Permission.r | Permission.t
+"""Either is enough to open a pool for reading."""
 WRITE_S_MAX = 10.0
 """For a client to take an answer."""
 FRAME_S_MAX = 10.0
@@ -350,17 +360,7 @@ class Agent:
             raise InvalidError("a credential is for the uuid of a pool", hint="ask for the pool first: find_pool")
         if len(asked.session) > SESSION_LEN_MAX:
             raise InvalidError(f"a session of {len(asked.session)} bytes", hint=f"at most {SESSION_LEN_MAX}")
-        self._allowance.take(connection.peer.uid, self._clock.monotonic())
-        try:
-            async with asyncio.timeout(USER_S_MAX), self._lookups:
-                user = await asyncio.to_thread(self._flavour.user_of, connection.peer)
-        except TimeoutError as error:
-            if isinstance(error, DaosError):
-                raise
-            raise TimedOutError(
-                f"the name of the user {connection.peer.uid} is not known within {USER_S_MAX:.0f} s",
-                hint="is the host's directory service well?",
-            ) from None
+        user = await self._user_of(connection)
         now = self._clock.now().timestamp()
         token = Token(
             flavour=self._flavour.name,
@@ -376,6 +376,49 @@ class Agent:
             nonce=secrets.token_bytes(16),
         )
         return without_signature(token) if self._identity is None else sign(self._identity(), token)
+
+    async def _user_of(self, connection: _Connection) -> User:
+        """Return who a process is; it counts as a credential."""
+        self._allowance.take(connection.peer.uid, self._clock.monotonic())
+        try:
+            async with asyncio.timeout(USER_S_MAX), self._lookups:
+                return await asyncio.to_thread(self._flavour.user_of, connection.peer)
+        except TimeoutError as error:
+            if isinstance(error, DaosError):
+                raise
+            raise TimedOutError(
+                f"the name of the user {connection.peer.uid} is not known within {USER_S_MAX:.0f} s",
+                hint="is the host's directory service well?",
+            ) from None
+
+    async def _list_pools(self, connection: _Connection, asked: m.ListPools) -> list[m.ListedPool]:
+        self._check_system(asked.system)
+        user = await self._user_of(connection)
+        credential = Credential(user=user.user, group=user.group, groups=user.groups, machine=self.machine)
+        turns = asyncio.Semaphore(ACLS_AT_ONCE)
+
+        async def allowed(pool: ListedPoolLike) -> bool:
+            """Tell whether the user may know of a pool: whose list cannot be read, he may not."""
+            async with turns:
+                try:
+                    async with asyncio.timeout(ACL_S_MAX):
+                        told = await self._upstream.pool_acl(pool.uuid)
+                except NotFoundError:
+                    return False
+                except (DaosError, TimeoutError) as error:
+                    _log.warning("the access list of a pool is not known", pool=pool.uuid, error=str(error))
+                    return False
+            acl = Acl.parse(told.entries)
+            return bool(acl.permissions(credential, owner=told.owner, group=told.group) & POOL_OPENS)
+
+        pools = [pool for pool in await self._upstream.list_pools() if pool.state in OPEN_STATES]
+        may = await asyncio.gather(*map(allowed, pools))
+        listed = [
+            m.ListedPool(uuid=pool.uuid, label=pool.label, state=pool.state, services=tuple(pool.services))
+            for pool, one in zip(pools, may, strict=True)
+            if one
+        ]
+        return sorted(listed, key=lambda pool: (not pool.label, pool.label or pool.uuid))
 
     async def _find_pool(self, _: _Connection, asked: m.FindPool) -> m.FoundPool:
         self._check_system(asked.system)
@@ -393,6 +436,7 @@ class Agent:
             raise NotFoundError(
                 f"this host's agent is of the system {self._config.name}, not {name}",
                 hint="DAOS_AGENT_DRPC_DIR names the directory of another agent's socket",
+                context={"system": self._config.name},
             )
 
     # What goes on beside.
@@ -463,6 +507,7 @@ _method("attach", m.Attach, Agent._attach)  # noqa: SLF001 -- the table of its o
 _method("refresh", m.Attach, Agent._attach_anew)  # noqa: SLF001
 _method("credential", m.AskCredential, Agent._credential)  # noqa: SLF001
 _method("find_pool", m.FindPool, Agent._find_pool)  # noqa: SLF001
+_method("list_pools", m.ListPools, Agent._list_pools)  # noqa: SLF001
 _method("notify_open", m.Handle, Agent._notify_open)  # noqa: SLF001
 _method("notify_closed", m.Handle, Agent._notify_closed)  # noqa: SLF001
 

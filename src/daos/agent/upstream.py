@@ -83,6 +83,42 @@ class FoundPoolLike(Protocol):
         """The ranks of its service."""
 
 
+class ListedPoolLike(Protocol):
+    """A pool of the list of all, as the servers tell it."""
+
+    @property
+    def uuid(self) -> str:
+        """Its uuid."""
+
+    @property
+    def label(self) -> str:
+        """Its label; empty for none."""
+
+    @property
+    def state(self) -> str:
+        """Where it is in its life."""
+
+    @property
+    def services(self) -> Sequence[int]:
+        """The ranks of its service."""
+
+
+class AccessListLike(Protocol):
+    """Who may open a pool, as its service tells it."""
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """An entry each."""
+
+    @property
+    def owner(self) -> str:
+        """Its owner, `user@`."""
+
+    @property
+    def group(self) -> str:
+        """Its owner's group, `group@`."""
+
+
 class Upstream(Protocol):
     """The servers. Each question is asked with the agent's certificate; each raises a `DaosError`."""
 
@@ -91,6 +127,12 @@ class Upstream(Protocol):
 
     async def find_pool(self, reference: str) -> FoundPoolLike:
         """Return a pool."""
+
+    async def list_pools(self) -> Sequence[ListedPoolLike]:
+        """Return all pools."""
+
+    async def pool_acl(self, pool: str) -> AccessListLike:
+        """Return who may open a pool."""
 
     async def evict(self, pool: str, handles: Sequence[str]) -> object:
         """Close handles of a pool; those that are closed already are passed over."""

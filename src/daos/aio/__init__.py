@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daos.aio.acl import ContainerAcl
 from daos.aio.attributes import Attributes
 from daos.aio.batch import Batch
 from daos.aio.container import Container
@@ -35,6 +36,7 @@ __all__ = [
     "Attributes",
     "Batch",
     "Container",
+    "ContainerAcl",
     "Object",
     "ObjectTable",
     "Pool",

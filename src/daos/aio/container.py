@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
 
+from daos.aio.acl import ContainerAcl
 from daos.aio.attributes import Attributes
 from daos.aio.batch import Batch
 from daos.aio.kv import KV
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from daos.aio.pool import Pool
     from daos.aio.transaction import Transaction
     from daos.client._dtypes import DtypeLike
+    from daos.client._service import ContainerInfo
     from daos.client.container import Create, KeysAre
 
 __all__ = ["Container"]
@@ -73,6 +75,19 @@ class Container:
     def as_of(self) -> client.Snapshot | None:
         """The snapshot it is read at; None for now."""
         return self._sync.as_of
+
+    @property
+    def acl(self) -> ContainerAcl:
+        """Who may do what with it."""
+        return ContainerAcl(self._sync.acl, self._home)
+
+    async def info(self) -> ContainerInfo:
+        """Return what the service of its pool tells of it; as `daos.Container.info`."""
+        return await self._home.call(self._sync.info)
+
+    async def set_owner(self, user: str | None = None, group: str | None = None) -> None:
+        """Give it to another user or group; arguments and errors are those of `daos.Container.set_owner`."""
+        await self._home.call(lambda: self._sync.set_owner(user, group))
 
     async def set_properties(self, properties: Mapping[str, object]) -> None:
         """Change properties, all or none; arguments and errors are those of `daos.Container.set_properties`."""

@@ -8,7 +8,7 @@ from daos.aio.attributes import Attributes
 from daos.aio.container import Container
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from daos.aio.system import System
     from daos.client import Listed
     from daos.client import Pool as SyncPool
+    from daos.client._service import PoolInfo, TargetInfo
     from daos.client.container import Create
     from daos.model.scrub import ScrubStatus
 
@@ -69,6 +70,22 @@ class Pool:
         """Return how it is scrubbed and what was found wrong; as `daos.Pool.scrub_status`."""
         return await self._home.call(self._sync.scrub_status)
 
+    async def info(self, *, space: bool = True) -> PoolInfo:
+        """Return what the service of the pool tells; as `daos.Pool.info`."""
+        return await self._home.call(lambda: self._sync.info(space=space))
+
+    async def targets_of(self, rank: int, indexes: Iterable[int] = ()) -> list[TargetInfo]:
+        """Return targets of a rank, with their space; as `daos.Pool.targets_of`."""
+        return await self._home.call(lambda: self._sync.targets_of(rank, indexes))
+
+    async def places(self) -> list[tuple[int, int]]:
+        """Return rank and index of each target; as `daos.Pool.places`."""
+        return await self._home.call(self._sync.places)
+
+    async def evict_container(self, label: str, *, everybody: bool = False) -> int:
+        """Close handles of a container; arguments and errors are those of `daos.Pool.evict_container`."""
+        return await self._home.call(lambda: self._sync.evict_container(label, everybody=everybody))
+
     async def container(
         self, label: str, *, create: Create = False, properties: Mapping[str, object] | None = None
     ) -> Container:
@@ -81,9 +98,9 @@ class Pool:
         """Return UUID and label of each container, in the order of the labels."""
         return await self._home.call(self._sync.containers)
 
-    async def destroy_container(self, label: str) -> None:
+    async def destroy_container(self, label: str, *, force: bool = False) -> None:
         """Destroy a container and all in it; errors are those of `daos.Pool.destroy_container`."""
-        await self._home.call(lambda: self._sync.destroy_container(label))
+        await self._home.call(lambda: self._sync.destroy_container(label, force=force))
 
     async def close(self) -> None:
         """Close the system, if this pool came from `daos.aio.open`; see `System.close`."""

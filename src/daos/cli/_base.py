@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, ParamSpec, cast
+from urllib.parse import quote, urlencode
 
 import click
 
 from daos.cli._output import Reply, Session, show
-from daos.errors import InvalidError, NotFoundError
+from daos.errors import DER, AccessError, InvalidError, NotFoundError
+from daos.model.labels import check_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 
 P = ParamSpec("P")
+_DIRECTORY = "daos.cli.directory"
+"""In the context of a line: that it names a directory."""
 
 
 def session_of(context: click.Context) -> Session:
@@ -33,8 +37,23 @@ def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None: 
 
 
 def _set_system(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    session = session_of(context)
     if value is not None:
-        session_of(context).system = value
+        session.system = value
+        context.find_root().meta[_DIRECTORY] = True
+        _check_one(context)
+
+
+def _set_sys_name(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        session_of(context).sys_name = value
+        _check_one(context)
+
+
+def _check_one(context: click.Context) -> None:
+    """Refuse a line that names both kinds of systems; the variable DAOS_SYSTEM gives way to a name on the line."""
+    if session_of(context).sys_name is not None and context.find_root().meta.get(_DIRECTORY):
+        raise click.UsageError("--system names an embedded system, --sys-name a running one: give one", context)
 
 
 def json_option() -> click.Parameter:
@@ -53,7 +72,14 @@ def common_options() -> list[click.Parameter]:
             metavar="PATH",
             expose_value=False,
             callback=_set_system,
-            help="Directory of the system  [env: DAOS_SYSTEM].",
+            help="Directory of an embedded system  [env: DAOS_SYSTEM].",
+        ),
+        click.Option(
+            ["-G", "--sys-name"],
+            metavar="NAME",
+            expose_value=False,
+            callback=_set_sys_name,
+            help="Name of a running system; by default the agent's.",
         ),
     ]
 
@@ -172,8 +198,46 @@ def hinting(hint: str, *, unless: bool = False) -> Iterator[None]:
         raise
 
 
+def embedded(context: click.Context) -> bool:
+    """Tell whether a line is about an embedded system: where a directory is named and no name of a running one."""
+    session = session_of(context)
+    return bool(session.system) and session.sys_name is None
+
+
+def for_administrators(context: click.Context, what: str, command: str) -> None:
+    """Return where an embedded system is named: on a running one, this is its administrator's.
+
+    Args:
+        context: Of the line.
+        what: What cannot be done, such as `pools are created`.
+        command: What does it there.
+
+    Raises:
+        AccessError: `DER.NO_PERM`.
+    """
+    if not embedded(context):
+        raise AccessError(
+            f"{what} by the administrator of a running system",
+            hint=f"he runs: {command}; an embedded system is named by -S DIRECTORY, or the variable DAOS_SYSTEM",
+        )
+
+
+def for_running(context: click.Context, why: str) -> None:
+    """Return where no embedded system is named.
+
+    Raises:
+        InvalidError: `DER.NOTSUPPORTED`.
+    """
+    if embedded(context):
+        raise InvalidError(
+            why,
+            code=DER.NOTSUPPORTED,
+            hint="leave out -S and DAOS_SYSTEM for the system of this host's agent, or name one by -G NAME",
+        )
+
+
 def open_system(context: click.Context, *, create: bool = False) -> System:
-    """Return the system that the options name, closed when the command ends.
+    """Return the embedded system that the options name, closed when the command ends.
 
     Raises:
         DaosError: As `daos.open_system`; `InvalidError` if none is named.
@@ -181,30 +245,64 @@ def open_system(context: click.Context, *, create: bool = False) -> System:
     import daos
 
     path = session_of(context).system
-    if not path:
+    if not path or not embedded(context):
         raise InvalidError("no system given", hint="name its directory: -S PATH, or the variable DAOS_SYSTEM")
     with hinting("check the path; daos pool create makes a system"):
         return context.with_resource(daos.open_system(path, create=create))
 
 
-def open_pool(context: click.Context, label: str) -> Pool:
-    """Return a pool of that system.
+def open_pool(context: click.Context, label: str, *, writes: bool = False) -> Pool:
+    """Return a pool of the system of a line: the one place that decides how it is reached.
+
+    Args:
+        context: Of the line.
+        label: Label or uuid.
+        writes: Whether anything is changed. Of a running system, a pool that is only read is opened for reading, which
+            fewer rights are enough for.
 
     Raises:
-        DaosError: As `open_system` and `System.pool`.
+        DaosError: As `open_system` and `System.pool`, or as `daos.connect`.
     """
+    if not embedded(context):
+        return context.with_resource(connect_pool(context, label, writes=writes))
     system = open_system(context)
     with hinting("daos pool list lists them, daos pool create makes one"):
         return system.pool(label)
 
 
-def open_container(context: click.Context, pool: str, label: str) -> Container:
+def connect_pool(context: click.Context, label: str, *, writes: bool = False) -> Pool:
+    """Return a pool of a running system, to be closed by the caller.
+
+    Raises:
+        NotFoundError: `DER.NONEXIST`: it is not there, or not for this user, in the same words: nobody learns which.
+        DaosError: As `daos.connect`.
+    """
+    import daos
+
+    system = session_of(context).sys_name
+    reference = check_reference(label, "pool")
+    query = f"?{urlencode({'system': check_system_name(system)})}" if system else ""
+    return daos.connect(f"daos://{quote(reference, safe='')}{query}", mode="rw" if writes else "r")
+
+
+def check_system_name(name: str) -> str:
+    """Return the name of a running system.
+
+    Raises:
+        InvalidError: `DER.INVAL`: it can be none.
+    """
+    if "/" in name:
+        raise InvalidError(f'invalid system name "{name}"', hint="a directory is named by -S")
+    return name
+
+
+def open_container(context: click.Context, pool: str, label: str, *, writes: bool = False) -> Container:
     """Return a container of a pool of that system.
 
     Raises:
         DaosError: As `open_pool` and `Pool.container`.
     """
-    opened = open_pool(context, pool)
+    opened = open_pool(context, pool, writes=writes)
     with hinting("daos container list lists them, daos container create makes one"):
         return opened.container(label)
 

@@ -5,25 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daos.cli._snapshots import time_of
+from daos.model.snapshots import Snapshot
 
 if TYPE_CHECKING:
-    from daos import Container
+    from daos import Container, ContainerInfo
 
 
 def container_info(container: Container) -> dict[str, object]:
     """Return the JSON object of a container."""
     snapshots = container.snapshots()
     latest = {"latest_snapshot": time_of(snapshots[-1])} if snapshots else {}
+    info = served_info(container)
     return {
         "pool_uuid": container.pool.uuid,
         "container_uuid": container.uuid,
         "container_label": container.label,
         **latest,
         "redundancy_factor": container.properties["rd_fac"],
+        **({} if info is None else {"num_handles": info.handles}),
         "num_snapshots": len(snapshots),
+        **({} if info is None or not info.opened else {"open_time": _time(info.opened)}),
         "container_type": container.layout,
-        "health": "HEALTHY",
+        "health": "HEALTHY" if info is None or info.healthy else "UNCLEAN",
     }
+
+
+def served_info(container: Container) -> ContainerInfo | None:
+    """Return what the service of its pool tells; None in an embedded system, which nobody serves."""
+    return container.info() if container.pool.system.served else None
 
 
 def container_rows(container: Container) -> list[tuple[str, str]]:
@@ -33,3 +42,20 @@ def container_rows(container: Container) -> list[tuple[str, str]]:
         ("Container Label", container.label),
         ("Container Type", container.layout),
     ]
+
+
+def handle_rows(container: Container) -> list[tuple[str, str]]:
+    """Return the rows about handles; none for an embedded system, where a container is open or not."""
+    info = served_info(container)
+    if info is None:
+        return []
+    return [
+        ("Owner", info.owner),
+        ("Owner Group", info.group),
+        ("Number of open handles", str(info.handles)),
+        ("Latest open time", f"{_time(info.opened)} ({info.opened:#x})"),
+    ]
+
+
+def _time(epoch: int) -> str:
+    return time_of(Snapshot(epoch, None))

@@ -44,6 +44,14 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         {
             "stat": Lazy("daos.cli.container_stat", "Count what a container holds and what it takes."),
             "check": Lazy("daos.cli.container_check", "Read all of a container, to see whether it is damaged."),
+            "delete-acl": Lazy("daos.cli.container_delete_acl", "Take an entry out of a container's access list."),
+            "evict": Lazy("daos.cli.container_evict", "Close the handles of a container."),
+            "get-acl": Lazy("daos.cli.container_get_acl", "Print the access list of a container."),
+            "overwrite-acl": Lazy(
+                "daos.cli.container_overwrite_acl", "Replace the access list of a container.", ("replace",)
+            ),
+            "set-owner": Lazy("daos.cli.container_set_owner", "Give a container to another user.", ("chown",)),
+            "update-acl": Lazy("daos.cli.container_update_acl", "Add entries to a container's access list."),
             "create": Lazy("daos.cli.container_create", "Create a container."),
             "create-snap": Lazy("daos.cli.container_create_snap", "Take a snapshot of a container.", ("snap",)),
             "del-attr": Lazy("daos.cli.container_del_attr", "Remove attributes of a container."),
@@ -74,6 +82,14 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "up": Lazy("daos.cli.dev_up", "Start the system, made if it is not there."),
         },
     ),
+    "health": LazyGroup(
+        "health",
+        "See whether a system is well.",
+        {
+            "check": Lazy("daos.cli.health_check", "Look at all pools and containers that you may use."),
+            "net-test": Lazy("daos.cli.health_net_test", "Measure the way to the engines of a running system."),
+        },
+    ),
     "kv": LazyGroup(
         "kv",
         "Read and change key-value stores.",
@@ -97,6 +113,9 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         "pool",
         "Work with pools and their attributes.",
         {
+            "autotest": Lazy("daos.cli.pool_autotest", "Try out a pool: whether it stores and finds what it should."),
+            "list-containers": Lazy("daos.cli.pool_list_containers", "List the containers of a pool.", ("list-cont",)),
+            "query-targets": Lazy("daos.cli.pool_query_targets", "Tell about targets of a pool."),
             "create": Lazy("daos.cli.pool_create", "Create a pool, and the system if it is not there."),
             "del-attr": Lazy("daos.cli.pool_del_attr", "Remove attributes of a pool."),
             "destroy": Lazy("daos.cli.pool_destroy", "Destroy a pool and all in it."),
@@ -108,6 +127,11 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "set-attr": Lazy("daos.cli.pool_set_attr", "Set attributes of a pool."),
             "set-prop": Lazy("daos.cli.pool_set_prop", "Change properties of a pool."),
         },
+    ),
+    "system": LazyGroup(
+        "system",
+        "Look at a running system.",
+        {"query": Lazy("daos.cli.system_query", "Tell where a running system is.")},
     ),
 }
 

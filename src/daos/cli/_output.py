@@ -33,13 +33,15 @@ class Session:
 
     Attributes:
         json: Print the envelope instead of text.
-        system: The directory of the system.
+        system: The directory of an embedded system; None to reach a running one by the agent.
+        sys_name: The name of the running system; None for the agent's.
         tool: The tool's name.
         failing: What was being done, for the line on standard error: `pool query failed`; empty for nothing.
     """
 
     json: bool = False
     system: str | None = None
+    sys_name: str | None = None
     tool: str = "daos"
     failing: str = ""
 

@@ -5,76 +5,73 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from daos.cli._output import table
+from daos.mgmt.sets import format_ranks
 from daos.model.sizes import format_size
 
 if TYPE_CHECKING:
-    from daos import Pool, ScrubStatus
+    from collections.abc import Sequence
+
+    from daos import Pool, PoolInfo, ScrubStatus, TargetInfo, TierSpace
 
 TIERS = ("SCM", "NVME")
 """DAOS's names. An embedded system has one device; what it has is told as the first."""
 
 
-def pool_query(pool: Pool) -> dict[str, object]:
+def every_tier(tiers: Sequence[TierSpace]) -> list[tuple[str, TierSpace]]:
+    """Return the tiers with DAOS's names, also one that is not there, as DAOS does."""
+    from daos import TierSpace
+
+    by_media = {tier.media.upper(): tier for tier in tiers}
+    return [(name, by_media.get(name, TierSpace(name.lower(), 0, 0, 0, 0, 0))) for name in TIERS]
+
+
+def tier_json(tier: TierSpace) -> dict[str, object]:
+    """Return the space of a tier as JSON has it."""
+    return {
+        "total": tier.total,
+        "free": tier.free,
+        "min": tier.min,
+        "max": tier.max,
+        "mean": tier.mean,
+        "media_type": tier.media,
+    }
+
+
+def imbalance(tier: TierSpace, targets: int) -> int:
+    """Return how far apart the free space of targets is, in percent of what a target has."""
+    return round(100 * (tier.max - tier.min) * targets / tier.total) if tier.total and targets else 0
+
+
+def pool_query(pool: Pool, info: PoolInfo, *, enabled: bool = False) -> dict[str, object]:
     """Return the JSON object of a pool with what only a query tells."""
     scrub = pool.scrub_status()
     told = {**asdict(scrub), "over_threshold": scrub.over_threshold}
     for name in ("last_pass", "next_pass"):
         told[name] = None if told[name] is None else told[name].isoformat()
-    return {**pool_info(pool), "scrub": told}
+    answer = {**pool_info(info), "scrub": told}
+    if info.disabled_ranks or info.dead_ranks:
+        answer |= {"disabled_ranks": list(info.disabled_ranks), "dead_ranks": list(info.dead_ranks)}
+    if enabled:
+        answer["enabled_ranks"] = list(info.enabled_ranks)
+        answer["query_mask"] = f"enabled_engines,{answer['query_mask']}"
+    return answer
 
 
-def with_space(pool: Pool, told: dict[str, object]) -> dict[str, object]:
-    """Return the JSON object of a pool with its storage tiers."""
-    space, targets = pool.system.space(), pool.system.targets
-    sizes = [(tier, space.total, space.free) if tier == TIERS[0] else (tier, 0, 0) for tier in TIERS]
-    return {
-        **told,
-        "query_mask": "disabled_engines,rebuild,space",
-        "tier_stats": [
-            {
-                "total": total,
-                "free": free,
-                "min": free // targets,
-                "max": free // targets,
-                "mean": free // targets,
-                "media_type": tier.lower(),
-            }
-            for tier, total, free in sizes
-        ],
-        "usage": [{"tier_name": tier, "size": total, "free": free, "imbalance": 0} for tier, total, free in sizes],
-    }
-
-
-def space_lines(pool: Pool) -> list[str]:
-    """Return the text about a pool's storage tiers: the system's one device is tier 0."""
-    space, targets = pool.system.space(), pool.system.targets
-    lines = ["Pool space info:", f"- Target count:{targets}"]
-    for number, tier in enumerate(TIERS):
-        total, free = (space.total, space.free) if number == 0 else (0, 0)
-        each = format_size(free // targets)
-        lines += [
-            f"- Storage tier {number} ({tier}):",
-            f"  Total size: {format_size(total)}",
-            f"  Free: {format_size(free)}, min:{each}, max:{each}, mean:{each}",
-        ]
-    return lines
-
-
-def pool_info(pool: Pool) -> dict[str, object]:
-    """Return the JSON object of a pool, in the form that DAOS has where space was not asked for."""
-    targets = pool.system.targets
-    return {
+def pool_info(info: PoolInfo) -> dict[str, object]:
+    """Return the JSON object of a pool, in the form that DAOS has; with storage tiers where space was asked for."""
+    told: dict[str, object] = {
         "query_mask": "disabled_engines,rebuild",
-        "state": "Ready",
-        "uuid": pool.uuid,
-        "label": pool.label,
-        "total_targets": targets,
-        "active_targets": targets,
-        "total_engines": 1,
-        "disabled_targets": 0,
-        "version": 1,
-        "svc_ldr": 0,
-        "svc_reps": [0],
+        "state": info.state,
+        "uuid": info.uuid,
+        "label": info.label or "",
+        "total_targets": info.targets,
+        "active_targets": info.active,
+        "total_engines": len(info.enabled_ranks) + len(info.disabled_ranks),
+        "disabled_targets": info.disabled,
+        "version": info.version,
+        "svc_ldr": info.leader,
+        "svc_reps": list(info.services),
         "rebuild": {
             "status": 0,
             "state": "idle",
@@ -82,22 +79,98 @@ def pool_info(pool: Pool) -> dict[str, object]:
             "objects": 0,
             "records": 0,
             "total_objects": 0,
-            "degraded": False,
+            "degraded": info.degraded,
         },
         "tier_stats": None,
     }
+    if info.tiers:
+        tiers = every_tier(info.tiers)
+        told["query_mask"] = "disabled_engines,rebuild,space"
+        told["tier_stats"] = [tier_json(tier) for _, tier in tiers]
+        told["usage"] = [
+            {"tier_name": name, "size": tier.total, "free": tier.free, "imbalance": imbalance(tier, info.active)}
+            for name, tier in tiers
+        ]
+    return told
 
 
-def pool_lines(pool: Pool) -> list[str]:
-    """Return the text about a pool."""
-    targets = pool.system.targets
+def pool_lines(pool: Pool, info: PoolInfo, *, enabled: bool = False) -> list[str]:
+    """Return the text about a pool but its space."""
+    first = f"Pool {info.uuid}, ntarget={info.targets}, disabled={info.disabled}"
+    lines = [f"{first}, leader={info.leader}, version={info.version}, state={info.state}", "Pool health info:"]
+    if enabled:
+        lines.append(f"- Enabled ranks: {format_ranks(info.enabled_ranks) or 'None'}")
+    if info.disabled_ranks:
+        lines.append(f"- Disabled ranks: {format_ranks(info.disabled_ranks)}")
+    if info.dead_ranks:
+        lines.append(f"- Dead ranks: {format_ranks(info.dead_ranks)}")
     return [
-        f"Pool {pool.uuid}, ntarget={targets}, disabled=0, leader=0, version=1, state=Ready",
-        "Pool health info:",
+        *lines,
         "- Rebuild idle, 0 objs, 0 recs",
-        "- Data redundancy: normal",
+        f"- Data redundancy: {'degraded' if info.degraded else 'normal'}",
         *_scrub_lines(pool.scrub_status()),
     ]
+
+
+def space_lines(info: PoolInfo) -> list[str]:
+    """Return the text about the storage tiers of a pool."""
+    return ["Pool space info:", f"- Target count:{info.targets}", *tier_lines(info.tiers, each=True)]
+
+
+def tier_lines(tiers: Sequence[TierSpace], *, each: bool) -> list[str]:
+    """Return the text about storage tiers.
+
+    Args:
+        tiers: The tiers.
+        each: With what single targets have free.
+    """
+    lines = []
+    for number, (name, tier) in enumerate(every_tier(tiers)):
+        free = f"  Free: {format_size(tier.free)}"
+        if each:
+            free += f", min:{format_size(tier.min)}, max:{format_size(tier.max)}, mean:{format_size(tier.mean)}"
+        lines += [f"- Storage tier {number} ({name}):", f"  Total size: {format_size(tier.total)}", free]
+    return lines
+
+
+def target_json(target: TargetInfo) -> dict[str, object]:
+    """Return a target as JSON has it."""
+    return {
+        "target_state": target.state,
+        "space": [tier_json(tier) for _, tier in every_tier(target.tiers)],
+        "mem_file_bytes": target.tiers[0].total if target.tiers else 0,
+        "md_on_ssd_active": False,
+    }
+
+
+SHORT = ("Pool", "Size", "State", "Used", "Imbalance", "Disabled")
+VERBOSE = (
+    *("Label", "UUID", "State", "SvcReps"),
+    *(f"{tier} {what}" for tier in TIERS for what in ("Size", "Used", "Imbalance")),
+    *("Disabled", "UpgradeNeeded?", "Rebuild State"),
+)
+
+
+def list_lines(infos: Sequence[PoolInfo], *, verbose: bool) -> list[str]:
+    """Return the table of pools."""
+    return table(VERBOSE if verbose else SHORT, [(_verbose_row if verbose else _short_row)(info) for info in infos])
+
+
+def _short_row(info: PoolInfo) -> list[str]:
+    total = sum(tier.total for tier in info.tiers)
+    used = total - sum(tier.free for tier in info.tiers)
+    spread = max((imbalance(tier, info.active) for tier in info.tiers), default=0)
+    percent = f"{round(100 * used / total) if total else 0}%"
+    disabled = f"{info.disabled}/{info.targets}"
+    return [info.label or info.uuid, format_size(total), info.state, percent, f"{spread}%", disabled]
+
+
+def _verbose_row(info: PoolInfo) -> list[str]:
+    cells = [info.label or "-", info.uuid, info.state, format_ranks(info.services)]
+    for _, tier in every_tier(info.tiers):
+        used = format_size(tier.total - tier.free)
+        cells += [format_size(tier.total), used, f"{imbalance(tier, info.active)}%"]
+    return [*cells, f"{info.disabled}/{info.targets}", "None", "idle"]
 
 
 def _scrub_lines(scrub: ScrubStatus) -> list[str]:

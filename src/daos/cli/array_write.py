@@ -58,7 +58,7 @@ def command(
     # Before the array is made: a file that cannot be read changes nothing.
     with ExitStack() as stack:
         file = standard_input() if source == "-" else stack.enter_context(Path(source).open("rb"))
-        opened = open_container(context, pool, container)
+        opened = open_container(context, pool, container, writes=True)
         stack.enter_context(making(opened, name, create=create))
         array = array_of(opened, name, dtype, create=create)
         size = array.dtype.itemsize

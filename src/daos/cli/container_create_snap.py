@@ -16,7 +16,7 @@ NAME = click.Option(["-s", "--snap", "name"], metavar="NAME", help="A name for i
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, name: str | None) -> Reply:
     """Take a snapshot of CONTAINER in POOL."""
-    made = open_container(context, pool, container).snapshot(name)
+    made = open_container(context, pool, container, writes=True).snapshot(name)
     return Reply(
         [f"snapshot/epoch {made.epoch:#x} has been created (timestamp: {time_of(made)})"],
         lambda: snapshot_info(made),

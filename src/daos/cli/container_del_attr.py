@@ -17,5 +17,5 @@ def command(context: click.Context, pool: str, container: str, names: str | None
 
     One that is absent is no error.
     """
-    opened = open_container(context, pool, container)
+    opened = open_container(context, pool, container, writes=True)
     return del_reply(opened.attributes, f'container "{opened.label}"', names_of(names, attr))

@@ -44,7 +44,7 @@ def command(
     if len(given) > 1:
         raise InvalidError("cannot specify more than one of snapshot name, epoch, epoch range", hint="give one")
     chosen = parse_range(span) if span is not None else name if name is not None else epoch_of(given[0])
-    opened = open_container(context, pool, container)
+    opened = open_container(context, pool, container, writes=True)
     if isinstance(chosen, tuple):
         opened.destroy_snapshots(*chosen)
     else:

@@ -11,9 +11,8 @@ from daos.cli._base import command as make
 from daos.cli._output import Reply, table
 
 
-@make("list", POOL)
 @click.pass_context
-def command(context: click.Context, pool: str) -> Reply:
+def listing(context: click.Context, pool: str) -> Reply:
     """List the containers of POOL."""
     opened = open_pool(context, pool)
     found = opened.containers()
@@ -22,3 +21,6 @@ def command(context: click.Context, pool: str) -> Reply:
         [f"Containers in pool {opened.label}:", *lines] if found else ["No containers."],
         lambda: [asdict(listed) for listed in found],
     )
+
+
+command = make("list", POOL)(listing)

@@ -6,7 +6,7 @@ import click
 
 from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
-from daos.cli._container_info import container_info, container_rows
+from daos.cli._container_info import container_info, container_rows, handle_rows
 from daos.cli._output import Reply, rows
 from daos.cli._snapshots import time_of
 
@@ -20,6 +20,7 @@ def command(context: click.Context, pool: str, container: str) -> Reply:
     more = [
         ("Pool UUID", opened.pool.uuid),
         ("Container redundancy factor", str(opened.properties["rd_fac"])),
+        *handle_rows(opened),
         ("Number of snapshots", str(len(snapshots))),
         *(("Latest Persistent Snapshot", f"{last.epoch:#x} ({time_of(last)})") for last in snapshots[-1:]),
     ]

@@ -25,5 +25,5 @@ def command(context: click.Context, pool: str, container: str, name: str | None,
     if (name is None) == (epoch is None):
         raise InvalidError("give a snapshot: its name or its epoch", hint="container list-snaps lists them")
     chosen = name if name is not None else epoch_of(epoch or "")
-    open_container(context, pool, container).rollback(chosen)
+    open_container(context, pool, container, writes=True).rollback(chosen)
     return Reply()

@@ -19,5 +19,5 @@ def command(
 
     All or none of them are set.
     """
-    opened = open_container(context, pool, container)
+    opened = open_container(context, pool, container, writes=True)
     return set_reply(opened.attributes, f'container "{opened.label}"', to_set(pairs, attr, value))

@@ -15,5 +15,5 @@ from daos.cli._properties import PAIRS, PROPERTIES, to_set
 def command(context: click.Context, pool: str, container: str, pairs: str | None, option: str | None) -> Reply:
     """Change properties of CONTAINER in POOL: its label, or its status to healthy."""
     properties = to_set(pairs, option)
-    open_container(context, pool, container).set_properties(properties)
+    open_container(context, pool, container, writes=True).set_properties(properties)
     return Reply(["Properties were successfully set"])

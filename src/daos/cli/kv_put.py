@@ -39,7 +39,7 @@ def command(
         data = value.encode(errors="surrogateescape")
     else:
         data = standard_input().read() if source == "-" else Path(source or "").read_bytes()
-    opened = open_container(context, pool, container)
+    opened = open_container(context, pool, container, writes=True)
     with making(opened, name, create=create):
         kv = store_of(opened, name, create=create)
         kv[cast("str", key_of(kv, key))] = data

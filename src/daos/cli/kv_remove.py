@@ -18,7 +18,7 @@ FORCE = click.Option(["-f", "--force"], is_flag=True, help="A key that is absent
 @click.pass_context
 def command(context: click.Context, pool: str, container: str, name: str, key: str, *, force: bool) -> Reply:
     """Remove KEY from the store NAME."""
-    kv = store_of(open_container(context, pool, container), name)
+    kv = store_of(open_container(context, pool, container, writes=True), name)
     stored = cast("str", key_of(kv, key))
     if force:
         kv.remove(stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from daos.cli._base import command as make
-from daos.cli._base import open_system
+from daos.cli._base import for_administrators, open_system
 from daos.cli._output import Reply, rows
 from daos.errors import DER, InvalidError
 from daos.model.labels import check_label
@@ -19,6 +19,7 @@ from daos.model.labels import check_label
 @click.pass_context
 def command(context: click.Context, label: str, size: str | None, scm_size: str | None, nvme_size: str | None) -> Reply:
     """Create the pool LABEL, and the system if it is not there."""
+    for_administrators(context, "pools are created", f"dmg pool create {label} --size {size or 'SIZE'}")
     if size is not None or scm_size is not None or nvme_size is not None:
         raise InvalidError(
             "a pool of an embedded system has no size of its own",

@@ -17,5 +17,5 @@ def command(context: click.Context, pool: str, names: str | None, attr: str | No
 
     One that is absent is no error.
     """
-    opened = open_pool(context, pool)
+    opened = open_pool(context, pool, writes=True)
     return del_reply(opened.attributes, f'pool "{opened.label}"', names_of(names, attr))

@@ -17,5 +17,5 @@ def command(context: click.Context, pool: str, pairs: str | None, attr: str | No
 
     All or none of them are set.
     """
-    opened = open_pool(context, pool)
+    opened = open_pool(context, pool, writes=True)
     return set_reply(opened.attributes, f'pool "{opened.label}"', to_set(pairs, attr, value))

@@ -8,8 +8,10 @@ from daos.client._check import CheckReport, Damage
 from daos.client._diff import Difference
 from daos.client._names import ObjectId
 from daos.client._object_table import ObjectTable
+from daos.client._service import AccessList, ContainerInfo, PoolInfo, TargetInfo, TierSpace
 from daos.client._stat import ContainerStat
 from daos.client._values import Extent, Extreme, Hole, Range
+from daos.client.acl import ContainerAcl
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
 from daos.client.container import Container, NamedObject
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KV",
+    "AccessList",
     "Array",
     "Attributes",
     "Batch",
     "CheckReport",
     "Container",
+    "ContainerAcl",
+    "ContainerInfo",
     "ContainerStat",
     "Damage",
     "Difference",
@@ -44,11 +49,14 @@ __all__ = [
     "ObjectId",
     "ObjectTable",
     "Pool",
+    "PoolInfo",
     "Range",
     "ScrubStatus",
     "Snapshot",
     "Space",
     "System",
+    "TargetInfo",
+    "TierSpace",
     "Transaction",
     "connect",
     "open",

@@ -11,11 +11,14 @@ from daos.client._history import History
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.client._object_table import holds_marks
+from daos.client._service import ContainerInfo, ask, change
+from daos.client.acl import ContainerAcl
 from daos.client.attributes import Attributes
 from daos.client.batch import Batch
 from daos.client.kv import KV, PAGE_KEYS
 from daos.client.object import TYPES, Object
 from daos.errors import DER, ExistsError, InvalidError, NotFoundError
+from daos.model.acl import check_principal
 from daos.model.changes import container_changes
 from daos.model.labels import check_name
 from daos.model.properties import ContainerProperties
@@ -106,6 +109,42 @@ class Container(History):
             InvalidError: `DER.NOTSUPPORTED`: this is a snapshot, and attributes have no history.
         """
         return Attributes(self._core.attributes(), f"container {self.label}")
+
+    @property
+    def acl(self) -> ContainerAcl:
+        """Who may do what with it."""
+        return ContainerAcl(self._core)
+
+    def info(self) -> ContainerInfo:
+        """Return what the service of its pool tells of it: who owns it, how often it is open.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
+        """
+        return ask(self._core, "container_query", ContainerInfo)
+
+    def set_owner(self, user: str | None = None, group: str | None = None) -> None:
+        """Give it to another user, or to another group; durable at return.
+
+        Handles that are open keep what they allow. Whether there is such a user or group, nobody looks.
+
+        Args:
+            user: The new owner, `alice` or `alice@`; None for the same.
+            group: The new group; None for the same.
+
+        Raises:
+            InvalidError: `DER.INVAL`: neither is given, or what can be none; `DER.NOTSUPPORTED`: embedded.
+            AccessError: `DER.NO_PERM`: the access list does not let the caller.
+        """
+        if user is None and group is None:
+            raise InvalidError("at least one of user or group must be supplied")
+        change(
+            self._core,
+            "container_set_owner",
+            type(None),
+            owner=None if user is None else check_principal(user),
+            group=None if group is None else check_principal(group),
+        )
 
     def set_properties(self, properties: Mapping[str, object]) -> None:
         """Change properties, all or none; durable at return.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daos.client._service import PoolInfo, TargetInfo, TierSpace, ask, change
 from daos.client.attributes import Attributes
 from daos.client.container import Container, Create, check_create
 from daos.errors import ExistsError, NotFoundError
@@ -14,7 +15,7 @@ from daos.model.properties import container_properties
 from daos.model.scrub import MODES, scrub_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -95,6 +96,54 @@ class Pool:
         """
         return scrub_status(*self._core.scrub_status())
 
+    def info(self, *, space: bool = True) -> PoolInfo:
+        """Return what the service of the pool tells: its map, its ranks, its space.
+
+        In an embedded system all pools share the space, and there is one rank.
+
+        Args:
+            space: Ask for the space too, which all ranks are asked for.
+        """
+        if not self._system.served:
+            return _embedded_info(self, space=space)
+        return ask(self._core, "pool_query", PoolInfo, space=space)
+
+    def targets_of(self, rank: int, indexes: Iterable[int] = ()) -> list[TargetInfo]:
+        """Return targets of a rank, with their space.
+
+        Args:
+            rank: The rank.
+            indexes: Which; all where there are none.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: the pool has no such rank or target.
+        """
+        wanted = list(indexes)
+        if not self._system.served:
+            return _embedded_targets(self, rank, wanted)
+        return ask(self._core, "pool_query_targets", list[TargetInfo], rank=rank, targets=wanted)
+
+    def places(self) -> list[tuple[int, int]]:
+        """Return rank and index of each target, in the order that `Object.layout` counts them in."""
+        if not self._system.served:
+            return [(0, index) for index in range(self._system.targets)]
+        return ask(self._core, "pool_places", list[tuple[int, int]])
+
+    def evict_container(self, label: str, *, everybody: bool = False) -> int:
+        """Close handles of a container, so that nobody can use them any more; return how many there were.
+
+        Args:
+            label: Its label or UUID.
+            everybody: Those of others too, which its owner may do; else those of the caller's user.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: there is no such container.
+            AccessError: `DER.NO_PERM`: it is not the caller's.
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
+        """
+        reference = check_reference(label, "container")
+        return change(self._core, "container_evict", int, container=reference, everybody=everybody)
+
     @property
     def system(self) -> System:
         """The system that holds it."""
@@ -142,17 +191,24 @@ class Pool:
         """Return UUID and label of each container, in the order of the labels."""
         return [Listed(uuid, label) for uuid, label in self._core.containers()]
 
-    def destroy_container(self, label: str) -> None:
+    def destroy_container(self, label: str, *, force: bool = False) -> None:
         """Destroy a container and all in it.
 
         Args:
             label: Its label or UUID.
+            force: Also if it is open, here or elsewhere, in a running system: whoever uses it gets an error. In an
+                embedded system it always is so.
 
         Raises:
             NotFoundError: `DER.NONEXIST`.
+            BusyError: `DER.BUSY`: it is open, and `force` is false.
             InvalidError: `DER.INVAL`: a bad label.
         """
-        self._core.container_destroy(check_reference(label, "container"))
+        reference = check_reference(label, "container")
+        if self._system.served:
+            change(self._core, "container_remove", type(None), container=reference, force=force)
+        else:
+            self._core.container_destroy(reference)
 
     def close(self) -> None:
         """Close the system, if this pool came from `daos.open`; closing again is no error."""
@@ -169,3 +225,41 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"<daos.Pool {self.label!r} of {self._system.path}>"
+
+
+def _embedded_info(pool: Pool, *, space: bool) -> PoolInfo:
+    targets = pool.system.targets
+    return PoolInfo(
+        uuid=pool.uuid,
+        label=pool.label,
+        version=1,
+        leader=0,
+        services=(0,),
+        targets=targets,
+        active=targets,
+        disabled=0,
+        enabled_ranks=(0,),
+        disabled_ranks=(),
+        dead_ranks=(),
+        degraded=False,
+        tiers=_tiers(pool, share=1) if space else (),
+    )
+
+
+def _tiers(pool: Pool, *, share: int) -> tuple[TierSpace, ...]:
+    """Return the space of an embedded system's one device, or the share of one of its targets."""
+    space, targets = pool.system.space(), pool.system.targets
+    each = space.free // targets
+    return (TierSpace("scm", space.total // share, space.free // share, each, each, each),)
+
+
+def _embedded_targets(pool: Pool, rank: int, indexes: list[int]) -> list[TargetInfo]:
+    targets = pool.system.targets
+    chosen = indexes or list(range(targets))
+    if rank != 0 or any(not 0 <= index < targets for index in chosen):
+        raise NotFoundError(
+            f"the pool has no rank {rank}" if rank else "the pool has no such target",
+            hint=f"an embedded system has rank 0, with targets 0 to {targets - 1}",
+        )
+    tiers = _tiers(pool, share=targets)
+    return [TargetInfo(index, "up_in", tiers) for index in chosen]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from daos.client.pool import Pool
     from daos.client.system import Durability
 
-__all__ = ["Mode", "Url", "connect", "parse_url"]
+__all__ = ["Mode", "Url", "connect", "parse_url", "pools"]
 
 Mode = Literal["r", "rw", "exclusive"]
 _ACCESS: dict[str, int] = {"r": 1, "rw": 2, "exclusive": 4}
@@ -85,7 +85,7 @@ def parse_url(url: str) -> Url:
 class _Served(System):
     """A served system, as far as one pool of it is open."""
 
-    __slots__ = ("_agent", "_ca", "_handle", "_uuid")
+    __slots__ = ("_agent", "_ca", "_handle", "_targets", "_uuid")
 
     def __init__(
         self, core: EmbeddedCore, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
@@ -94,6 +94,28 @@ class _Served(System):
         self._agent = agent
         self._uuid, self._handle = opened
         self._ca = ca
+        self._targets = 0
+
+    @property
+    def served(self) -> bool:
+        """It is a running system."""
+        return True
+
+    @property
+    def targets(self) -> int:
+        """The number of the pool's targets: of the system, more may not concern its users."""
+        return self._targets
+
+    def open(self, pool: str) -> Pool:
+        """Return the pool.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`: it is not there, or not for this user.
+            DaosError: As `connect`.
+        """
+        opened = self._pool(pool, create=False, owns_system=True)
+        self._targets = opened.info(space=False).targets
+        return opened
 
     def close(self) -> None:
         """Close the pool's handle, and with it all that was opened through it; closing again is no error."""
@@ -159,12 +181,52 @@ def connect(
         raise
 
 
+@dataclass(frozen=True)
+class Usable:
+    """A pool of a running system that the caller may open. Returned by `pools`.
+
+    Attributes:
+        uuid: Its uuid.
+        label: Its label; empty for none.
+        state: `Ready`, or `TargetsExcluded`.
+        services: The ranks of its service.
+    """
+
+    uuid: str
+    label: str
+    state: str
+    services: tuple[int, ...]
+
+
+def pools(system: str = "", *, timeout: float = TIMEOUT_S, agent: str | os.PathLike[str] | None = None) -> list[Usable]:
+    """Return the pools of a running system that this user may open, by label; of others nobody is told.
+
+    Args:
+        system: Its name; empty for the agent's.
+        timeout: Seconds it may take.
+        agent: As of `connect`.
+
+    Raises:
+        NotFoundError: `DER.NONEXIST`: the agent knows no such system.
+        UnavailableError: `DER.AGENT_COMM`: there is no agent; `DER.UNREACH`: no server answers.
+    """
+    with AgentClient(None if agent is None else Path(agent), timeout_s=timeout) as client:
+        return [Usable(pool.uuid, pool.label, pool.state, pool.services) for pool in client.list_pools(system)]
+
+
 def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float) -> Pool:
     info = agent.attach(named.system)
-    found = agent.find_pool(named.pool, named.system)
+    # Whether it is there and not for this user, or not there at all, nobody is told.
+    absent = NotFoundError(
+        f'no pool "{named.pool}" in {info.system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
+    )
+    try:
+        found = agent.find_pool(named.pool, named.system)
+    except NotFoundError:
+        raise absent from None
     handle = str(uuid.uuid4())
     credential = agent.credential(named.system, found.uuid, uuid.UUID(handle).bytes)
-    ca = None if info.insecure else _in_memory(info.ca_certificate)
+    ca = None if info.insecure else in_memory(info.ca_certificate)
     try:
         # Before it is there: whatever happens to this process, the handle does not stay.
         agent.notify_open(found.uuid, handle)
@@ -186,19 +248,16 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
             os.close(ca)
         raise
     try:
-        return system._pool(found.uuid, create=False, owns_system=True)  # noqa: SLF001 -- one class in two
+        return system.open(found.uuid)
     except NotFoundError:
         system.close()
-        # Whether it is there and not for this user, or not there at all, nobody is told.
-        raise NotFoundError(
-            f'no pool "{named.pool}" in {info.system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
-        ) from None
+        raise absent from None
     except BaseException:
         system.close()
         raise
 
 
-def _in_memory(certificates: bytes) -> int:
+def in_memory(certificates: bytes) -> int:
     """Return a descriptor of a file that is nowhere but in memory: the native core reads certificates from files."""
     if not certificates:
         raise AccessError(

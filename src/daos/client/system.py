@@ -65,6 +65,11 @@ class System:
         return self._path
 
     @property
+    def served(self) -> bool:
+        """Whether it is a running system, not an embedded one."""
+        return False
+
+    @property
     def targets(self) -> int:
         """The number of its targets."""
         return self._core.targets

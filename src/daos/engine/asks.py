@@ -77,6 +77,13 @@ class ContainerDestroy(Ask, frozen=True, tag="container_destroy"):
     container: str
 
 
+class ContainerRemove(Ask, frozen=True, tag="container_remove"):
+    """Destroy a container; with `force`, its open handles are revoked."""
+
+    container: str
+    force: bool = False
+
+
 class ContainerSetLabel(Ask, frozen=True, tag="container_set_label"):
     """Give the container another label."""
 
@@ -150,6 +157,70 @@ class HandlePresent(Ask, frozen=True, tag="handle_present"):
     replicas: list[int]
 
 
+class PoolQuery(Ask, frozen=True, tag="pool_query"):
+    """State of the pool; with its space, if asked for."""
+
+    space: bool = True
+
+
+class PoolQueryTargets(Ask, frozen=True, tag="pool_query_targets"):
+    """Targets of a rank: those of these indexes, all where there are none."""
+
+    rank: int
+    targets: list[int] = []
+
+
+class PoolPlaces(Ask, frozen=True, tag="pool_places"):
+    """Rank and index of each target of the pool, in the order by which objects are laid out."""
+
+
+class ContainerQuery(Ask, frozen=True, tag="container_query"):
+    """What only the service knows of a container: how often it is open, its times, its health."""
+
+
+class ContainerGetAcl(Ask, frozen=True, tag="container_get_acl"):
+    """Access list, owner and group of a container."""
+
+
+class ContainerOverwriteAcl(Ask, frozen=True, tag="container_overwrite_acl"):
+    """Replace the access list of a container."""
+
+    entries: list[str]
+
+
+class ContainerUpdateAcl(Ask, frozen=True, tag="container_update_acl"):
+    """Add or replace entries of the access list of a container."""
+
+    entries: list[str]
+
+
+class ContainerDeleteAcl(Ask, frozen=True, tag="container_delete_acl"):
+    """Take the entry of a principal out of the access list of a container."""
+
+    principal: str
+
+
+class ContainerSetOwner(Ask, frozen=True, tag="container_set_owner"):
+    """Give a container away."""
+
+    owner: str | None
+    group: str | None
+
+
+class ContainerEvict(Ask, frozen=True, tag="container_evict"):
+    """Close handles of a container: those of the caller's user, or all."""
+
+    container: str
+    everybody: bool = False
+
+
+class Ping(Ask, frozen=True, tag="ping"):
+    """Have this engine answer with so many bytes: the request's own are for their length."""
+
+    data: bytes = b""
+    reply_bytes: int = 0
+
+
 AnyAsk: TypeAlias = (
     PoolConnect
     | PoolDisconnect
@@ -160,6 +231,7 @@ AnyAsk: TypeAlias = (
     | ContainerOpen
     | ContainerClose
     | ContainerDestroy
+    | ContainerRemove
     | ContainerSetLabel
     | ContainerAllocOids
     | ContainerAggregate
@@ -174,4 +246,15 @@ AnyAsk: TypeAlias = (
     | AttributeRemove
     | HandlePresent
     | Other
+    | PoolQuery
+    | PoolQueryTargets
+    | PoolPlaces
+    | ContainerQuery
+    | ContainerGetAcl
+    | ContainerOverwriteAcl
+    | ContainerUpdateAcl
+    | ContainerDeleteAcl
+    | ContainerSetOwner
+    | ContainerEvict
+    | Ping
 )

@@ -1,4 +1,8 @@
-"""What clients ask the service of a pool, done: a command or a query of it, or a round of the ranks."""
+"""What clients ask the service of a pool, done: a command or a query of it, or a round of the ranks.
+
+An engine is asked itself, too, in the place of a pool: by the uuid of no pool, and a handle that only it knows. By that
+clients measure the way to it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from daos.control.pool import (
     settings,
     snapshots,
 )
-from daos.control.pool.state import Container, PoolState, SnapshotEntry
+from daos.control.pool.state import Container, Evicted, PoolState, SnapshotEntry
 from daos.engine import asks, peers
 from daos.engine.body import (
     ContainerReply,
@@ -33,11 +37,14 @@ from daos.engine.body import (
     handle_number,
     payload,
 )
+from daos.engine.queries import Administrators
 from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
+from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
 from daos.model.labels import is_uuid
 from daos.model.properties import ContainerProperties
 from daos.model.scrub import MODES
+from daos.model.targets import TargetState
 from daos.rsvc import NotLeaderError
 
 if TYPE_CHECKING:
@@ -53,6 +60,21 @@ CLIENT_S_MAX = 30.0
 AGGREGATE_S_MAX = 3600.0
 VERIFIED_MAX = 1024
 """Requests to connect that are known for their repetitions."""
+STATES: dict[TargetState, str] = {
+    TargetState.UNKNOWN: "unknown",
+    TargetState.UP: "up",
+    TargetState.UPIN: "up_in",
+    TargetState.DOWN: "down",
+    TargetState.DOWNOUT: "down_out",
+    TargetState.NEW: "new",
+    TargetState.DRAIN: "drain",
+}
+"""As clients are told them."""
+NO_POOL = bytes(16)
+"""In the place of a pool's uuid: the engine itself is asked."""
+PROBES_MAX = 1024
+"""Handles of clients that ask the engine itself; the oldest goes first."""
+PING_BYTES_MAX = 1 << 20
 _REQUESTS: msgspec.msgpack.Decoder[Served] = msgspec.msgpack.Decoder(Served)
 _ASKS: msgspec.msgpack.Decoder[asks.AnyAsk] = msgspec.msgpack.Decoder(asks.AnyAsk)
 
@@ -112,6 +134,8 @@ class Clients:
     def __init__(self, services: PoolServices, ranks: Ranks, members: SystemMap, verifier: Verifier) -> None:
         self._services, self._ranks, self._members, self._verifier = services, ranks, members, verifier
         self._verified: dict[tuple[bytes, int, bytes], Credential] = {}
+        self._probes: dict[bytes, None] = {}
+        self.administrators = Administrators(services, ranks)
 
     async def answer(self, body: bytes) -> bytes:
         """Return the reply to a request.
@@ -125,6 +149,9 @@ class Clients:
         if isinstance(ask, asks.HandlePresent):
             known = await self._services.learn(pool, str(_of(served.handle)), ask.replicas)
             return encode(ServedReply(result=encode(None) if known else None))
+        if served.pool == NO_POOL:
+            answer = self._of_engine(served, ask)
+            return encode(ServedReply(result=encode(msgspec.msgpack.encode(answer) if opaque else answer)))
         try:
             service = self._services.find(pool)
         except NotFoundError:
@@ -136,6 +163,44 @@ class Clients:
         except NotLeaderError as error:
             return encode(ServedReply(leader=error.leader))
         return encode(ServedReply(result=encode(result)))
+
+    def _of_engine(self, served: Served, ask: asks.AnyAsk) -> object:
+        """Return what the engine itself answers.
+
+        Raises:
+            AccessError: The credential is none that holds here and now.
+            ClosedError: The handle is not known.
+            InvalidError: This is no request to an engine.
+        """
+        match ask:
+            case asks.PoolConnect():
+                self.verify(served, str(uuid.UUID(bytes=NO_POOL)))
+                opened = _of(served.opens).bytes
+                here = self._members.ranks.get(self._ranks.rank)
+                if here is None:
+                    raise UnavailableError("the engine does not know the system yet", code=DER.AGAIN)
+                self._probes[opened] = None
+                if len(self._probes) > PROBES_MAX:
+                    del self._probes[next(iter(self._probes))]
+                return PoolReply(
+                    handle=handle_number(opened),
+                    uuid=served.pool,
+                    label="",
+                    props=b"\x80",
+                    map_version=0,
+                    targets=[TargetPlace(here.rank, index, at) for index, at in enumerate(here.targets)],
+                )
+            case asks.PoolDisconnect():
+                self._probes.pop(_of(served.handle).bytes, None)
+                return None
+            case asks.Ping():
+                if _of(served.handle).bytes not in self._probes:
+                    raise ClosedError("the handle is not known to this engine", hint="connect again")
+                if not 0 <= ask.reply_bytes <= PING_BYTES_MAX:
+                    raise InvalidError(f"a reply of {ask.reply_bytes} bytes", hint=f"0 to {PING_BYTES_MAX}")
+                return bytes(ask.reply_bytes)
+            case _:
+                raise InvalidError(f"{type(ask).__name__} is for the service of a pool", code=DER.NOSYS)
 
     def verify(self, served: Served, pool: str) -> Credential:
         """Return who connects. A credential is good once; a request that comes again brings the same."""
@@ -234,6 +299,11 @@ class _Request:
             case asks.ContainerDestroy():
                 await self._do(container_create.ContainerDestroy(handle=self._handle, container=ask.container))
                 return None
+            case asks.ContainerRemove():
+                await self._do(
+                    container_create.ContainerDestroy(handle=self._handle, container=ask.container, force=ask.force)
+                )
+                return None
             case asks.ContainerSetLabel():
                 await self._do(
                     container_settings.ContainerSetProperties(handle=self._handle, properties={"label": ask.label})
@@ -263,6 +333,27 @@ class _Request:
                 return None
             case asks.AttributeSet() | asks.AttributeRemove() | asks.AttributeGet() | asks.AttributeList():
                 return await self._attributes(ask)
+            case asks.PoolQuery() | asks.PoolQueryTargets():
+                return await self._query(ask)
+            case asks.PoolPlaces():
+                return await self._ask(lambda state: (state.handle_of(self._handle), _targets(state))[1])
+            case asks.ContainerQuery() | asks.ContainerGetAcl():
+                return await self._container_query(ask)
+            case (
+                asks.ContainerOverwriteAcl()
+                | asks.ContainerUpdateAcl()
+                | asks.ContainerDeleteAcl()
+                | asks.ContainerSetOwner()
+            ):
+                await self._do(_container_change(self._handle, ask))
+                return None
+            case asks.ContainerEvict():
+                outcome = await self._do(
+                    container_open.ContainerEvict(handle=self._handle, container=ask.container, everybody=ask.everybody)
+                )
+                return outcome.value(Evicted).count
+            case asks.Ping():
+                raise InvalidError("an engine is asked for this, not the service of a pool", code=DER.NOSYS)
             case asks.HandlePresent() | asks.Other():
                 raise InvalidError("a handle is presented to the engine that refused it, and one request holds one")
 
@@ -335,6 +426,45 @@ class _Request:
             freq_s=int(values["scrub_freq"]),
             thresh=int(values["scrub_thresh"]),
         )
+
+    async def _query(self, ask: asks.PoolQuery | asks.PoolQueryTargets) -> object:
+        """Return what an administrator is told as well: whoever has opened the pool may know."""
+        await self._ask(lambda state: state.handle_of(self._handle))
+        name, arguments = (
+            ("pool", {"space": ask.space})
+            if isinstance(ask, asks.PoolQuery)
+            else ("targets", {"rank": ask.rank, "targets": ask.targets})
+        )
+        request = PoolRequest(
+            pool=self._service.pool, kind="query", name=name, arguments=msgspec.msgpack.encode(arguments)
+        )
+        told = await self._clients.administrators.answer(request)
+        if isinstance(ask, asks.PoolQuery):
+            return msgspec.Raw(told)
+        return [
+            {"index": target.index, "state": STATES[target.state], "tiers": target.tiers}
+            for target in msgspec.msgpack.decode(told, type=list[PoolTarget])
+        ]
+
+    # Containers
+
+    async def _container_query(self, ask: asks.ContainerQuery | asks.ContainerGetAcl) -> dict[str, object]:
+        if isinstance(ask, asks.ContainerGetAcl):
+            acl, owner, group = await self._ask(lambda state: queries.container_acl(state, self._handle))
+            return {"entries": acl.lines(), "owner": owner, "group": group}
+
+        def told(state: PoolState) -> dict[str, object]:
+            container = queries.container(state, self._handle)
+            return {
+                "handles": queries.open_handles(state, container),
+                "created": container.created,
+                "opened": container.opened,
+                "healthy": not state.unclean(container),
+                "owner": container.owner,
+                "group": container.group,
+            }
+
+        return await self._ask(told)
 
     async def _attributes(
         self, ask: asks.AttributeSet | asks.AttributeRemove | asks.AttributeGet | asks.AttributeList
@@ -412,6 +542,26 @@ class _Request:
         _find(container.snapshots, epoch)
         request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
         await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
+
+
+def _targets(state: PoolState) -> list[tuple[int, int]]:
+    return [(rank.rank, index) for rank in state.map.ranks.values() for index in range(len(rank.targets))]
+
+
+def _container_change(
+    handle: str,
+    ask: asks.ContainerOverwriteAcl | asks.ContainerUpdateAcl | asks.ContainerDeleteAcl | asks.ContainerSetOwner,
+) -> AnyCommand:
+    """Return the command of a change of the container that a handle is of."""
+    match ask:
+        case asks.ContainerOverwriteAcl():
+            return container_settings.ContainerOverwriteAcl(handle=handle, entries=tuple(ask.entries))
+        case asks.ContainerUpdateAcl():
+            return container_settings.ContainerUpdateAcl(handle=handle, entries=tuple(ask.entries))
+        case asks.ContainerDeleteAcl():
+            return container_settings.ContainerDeleteAclEntry(handle=handle, principal=ask.principal)
+        case asks.ContainerSetOwner():
+            return container_settings.ContainerSetOwner(handle=handle, owner=ask.owner, group=ask.group)
 
 
 def _checked(outcome: Outcome) -> Outcome:

@@ -96,6 +96,23 @@ class Upstream:
         found = await self._client.ask(methods.POOL_FIND, pb.PoolFindRequest(pool=reference))
         return FoundPool(found.uuid, tuple(found.services))
 
+    async def list_pools(self) -> Sequence[pb.PoolEntry]:
+        """Return all pools.
+
+        Raises:
+            DaosError: As `ManagementClient.ask`.
+        """
+        return (await self._client.ask(methods.POOL_LIST, pb.PoolListRequest())).pools
+
+    async def pool_acl(self, pool: str) -> pb.AccessList:
+        """Return who may open a pool.
+
+        Raises:
+            NotFoundError: `DER.NONEXIST`.
+            DaosError: As `ManagementClient.ask`.
+        """
+        return await self._client.ask(methods.POOL_GET_ACL, pb.PoolGetAclRequest(pool=pool))
+
     async def evict(self, pool: str, handles: Sequence[str]) -> int:
         """Close handles of a pool; return how many were closed. For none, nothing is asked.
 

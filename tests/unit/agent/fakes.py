@@ -52,11 +52,28 @@ class Pool:
 
 
 @dataclass
+class Entry:
+    uuid: str
+    label: str
+    state: str = "Ready"
+    services: Sequence[int] = (0,)
+
+
+@dataclass
+class AccessList:
+    entries: Sequence[str]
+    owner: str = "nobody@"
+    group: str = "nogroup@"
+
+
+@dataclass
 class FakeUpstream:
     """Answers from its attributes; `error` is raised in their place; each call waits for `gate`."""
 
     info: Info = field(default_factory=Info)
     pools: dict[str, str] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    acls: dict[str, AccessList | Exception] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     error: Exception | None = None
     gate: asyncio.Event | None = None
@@ -75,6 +92,17 @@ class FakeUpstream:
     async def find_pool(self, reference: str) -> Pool:
         await self._called("find_pool", reference)
         return Pool(self.pools[reference])
+
+    async def list_pools(self) -> list[Entry]:
+        await self._called("list_pools")
+        return self.entries
+
+    async def pool_acl(self, pool: str) -> AccessList:
+        await self._called("pool_acl", pool)
+        told = self.acls[pool]
+        if isinstance(told, Exception):
+            raise told
+        return told
 
     async def evict(self, pool: str, handles: Sequence[str]) -> int:
         await self._called("evict", pool, *handles)

@@ -40,7 +40,7 @@ from daos.errors import (
 )
 from daos.security.certificates import Authority, Folder, Identity, load_identity, store_issued
 from daos.security.credentials import Verifier
-from tests.unit.agent.fakes import FakeUpstream, Info, asynchronous
+from tests.unit.agent.fakes import AccessList, Entry, FakeUpstream, Info, asynchronous
 
 P = ParamSpec("P")
 POOL = "00000000-0000-0000-0000-00000000000a"
@@ -223,6 +223,39 @@ async def test_one_user_cannot_have_all_credentials(tmp_path: Path, monkeypatch:
         for _ in range(3):
             await asyncio.to_thread(client.credential)
         assert isinstance(await refused(client.credential), BusyError)
+
+
+@asynchronous
+async def test_a_list_of_pools_has_those_only_that_the_user_may_open(tmp_path: Path) -> None:
+    names = ("theirs", "ours", "mine", "written", "readers", "absent", "silent", "shut", "made", "")
+    entries = [
+        Entry(f"00000000-0000-0000-0000-0000000001{at:02}", name, "Creating" if name == "made" else "Ready", (at,))
+        for at, name in enumerate(names)
+    ]
+    lists: dict[str, AccessList | Exception] = {
+        "theirs": AccessList(("A::OWNER@:rw", "A:G:GROUP@:rw"), "bob@", "other@"),
+        "ours": AccessList(("A::OWNER@:rw", "A:G:GROUP@:r"), "bob@", "analysts@"),
+        "mine": AccessList(("A::OWNER@:rw",), "ada@"),
+        "written": AccessList(("A::ada@:w",)),
+        "readers": AccessList(("A:G:readers@:t",)),
+        "absent": NotFoundError("it went"),
+        "silent": UnavailableError("nobody answers"),
+        "shut": AccessList(("A::ada@:", "A::EVERYONE@:rw")),
+        "": AccessList(("A::EVERYONE@:r",)),
+    }
+    upstream = FakeUpstream(
+        entries=entries, acls={entry.uuid: lists[entry.label] for entry in entries if entry.label != "made"}
+    )
+    with capture_logs() as logs:
+        async with running(tmp_path, upstream=upstream) as case:
+            listed = await asyncio.to_thread(case.client().list_pools)
+            assert [pool.label for pool in listed] == ["mine", "ours", "readers", ""]
+            assert listed[0] == m.ListedPool(uuid=entries[2].uuid, label="mine", state="Ready", services=(2,))
+            error = await refused(case.client().list_pools, "other")
+            assert (error.code, error.context) == (DER.NONEXIST, {"system": "daos_server"})
+            case.flavour.error = AccessError("nobody knows you")
+            assert isinstance(await refused(case.client().list_pools), AccessError)
+    assert [log["pool"] for log in logs if "access list" in log["event"]] == [entries[6].uuid]
 
 
 @asynchronous

@@ -18,7 +18,10 @@ DESCRIBED = {
 }
 
 # Independent of the table in the code: what each role may do, written down once more.
-AGENT = {"LeaderQuery", "GetAttachInfo", "PoolFind", "PoolEvict", "SystemCleanup", "Version"}
+AGENT = {
+    *("LeaderQuery", "GetAttachInfo", "PoolFind", "PoolList", "PoolGetAcl", "PoolEvict", "SystemCleanup"),
+    "Version",
+}
 SERVER = {
     *("LeaderQuery", "SystemQuery", "SystemGetProp", "GetAttachInfo", "PoolFind", "Join", "ReportMember"),
     *("Version", "EngineCall", "ServerCall"),
