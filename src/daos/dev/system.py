@@ -154,6 +154,8 @@ class DevSystem:
                 start_new_session=True,  # it outlives this process and its terminal
             )
         (home / f"{name}.pid").write_text(f"{made.pid}\n")
+        # Nothing waits for it by this object, which would complain when it goes: `_runs` does.
+        made.returncode = 0
 
     def stop(self, name: str, *, kill: bool = False) -> None:
         """End a daemon, as systemd does, or by SIGKILL; return when it is gone.
@@ -352,7 +354,8 @@ def _alive(pid_file: Path, mark: str) -> int | None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except (OSError, ValueError):
         return None
-    return pid if mark in command and _runs(pid) else None
+    # For a moment while it begins a program, a process has no command line at all.
+    return pid if (mark in command or not command) and _runs(pid) else None
 
 
 def _runs(pid: int) -> bool:
