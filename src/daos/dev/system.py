@@ -85,7 +85,7 @@ class DevSystem:
             self.start(f"server{number}")
         self.wait_joined(made)
         self.start(AGENT)
-        self._wait(self._agent_socket.exists, "the agent's socket", START_S_MAX)
+        self._wait(self._agent_listens, "agent", START_S_MAX)
         return made
 
     def _make(self, plan: Plan) -> Plan:
@@ -272,9 +272,14 @@ class DevSystem:
 
     # Helpers
 
-    @property
-    def _agent_socket(self) -> Path:
-        return self.layout.sockets / "daos_agent.sock"
+    def _agent_listens(self) -> bool:
+        """Tell whether the agent takes connections; one that was killed has left its socket behind."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.layout.sockets / "daos_agent.sock"))
+            except OSError:
+                return False
+        return True
 
     def _client(self, plan: Plan):  # type: ignore[no-untyped-def] # noqa: ANN202 -- its type would load gRPC
         from daos.mgmt.client import ManagementClient
@@ -350,7 +355,8 @@ def _alive(pid_file: Path, mark: str) -> int | None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except (OSError, ValueError):
         return None
-    return pid if mark in command and _runs(pid) else None
+    # For a moment while it begins a program, a process has no command line at all.
+    return pid if (mark in command or not command) and _runs(pid) else None
 
 
 def _runs(pid: int) -> bool:
