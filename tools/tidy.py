@@ -21,7 +21,6 @@ BLOB_BYTES_MAX = 256 << 10
 LONG_FILES: dict[str, str] = {
     "rust/net/tests/it/tls.rs": "one proxy and one set of certificates for all refusals",
     "src/daos/_core.pyi": "the seam on one page: stubs have a file a module",
-    "src/daos/server/handlers.py": "a method a request of the API, each a few lines",
     "tests/fake_core.py": "one fake of one seam",
     "src/daos/mgmt/proto/daos_mgmt.proto": "the whole API on one page, of which a third is comment",
 }
