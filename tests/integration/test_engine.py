@@ -241,6 +241,15 @@ def test_a_credential_is_good_once_and_for_its_pool(engines: Engines) -> None:
         assert caught.value.code in (DER.NO_PERM, DER.INVAL, DER.NO_CERT, DER.BAD_CERT), caught.value
 
 
+def test_containers_that_nobody_has_any_more_are_closed(engines: Engines, pool: daos.Pool) -> None:
+    pool.container("c", create=True)
+    for _ in range(50):
+        pool.container("c")
+    # All but the last few are closed by now; evicting tells how many were open.
+    raw = engines.pool_request(leader_of(engines, pool.uuid), command(pool.uuid, "evict", Evict()))
+    assert 2 <= msgspec.msgpack.decode(raw, type=Evicted).count <= 4
+
+
 def test_shards_go_with_their_pool(engines: Engines) -> None:
     made = engines.pool_create("gone")
     with connect(engines, made) as system:
