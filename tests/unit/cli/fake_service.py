@@ -19,6 +19,17 @@ from tests.fake_core import ContainerFake, PoolFake
 TIER = {"media": "scm", "total": 6_000, "free": 4_500, "min": 700, "max": 800, "mean": 750}
 
 
+class Asked(msgspec.Struct):
+    """What the requests that are looked at have, all of them together."""
+
+    type: str
+    space: bool = False
+    targets: list[int] = []
+    entries: list[str] = []
+    container: str = ""
+    group: str | None = None
+
+
 class _Served(System):
     """A served system of six targets on three ranks."""
 
@@ -47,7 +58,7 @@ class FakeService:
     """
 
     system: str = "sys"
-    asked: list[dict[str, object]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)
     acl: list[str] = field(default_factory=lambda: ["A::OWNER@:rwdtTaAo", "A:G:GROUP@:rwtT"])
     owner: tuple[str, str] = ("ada@", "analysts@")
@@ -82,19 +93,19 @@ class FakeService:
 
     def answer(self, core: PoolFake | ContainerFake, body: bytes, *, changes: bool) -> bytes:
         """Stand for `service_request`."""
-        request = msgspec.msgpack.decode(body)
-        kind = request["type"]
+        request = msgspec.msgpack.decode(body, type=Asked)
+        kind = request.type
         if changes:
             self.asked.append(request)
         if kind in self.refuse:
             raise self.refuse[kind]
         return msgspec.msgpack.encode(self._answers()[kind](core, request))
 
-    def _answers(self) -> dict[str, Callable[[PoolFake | ContainerFake, dict[str, object]], object]]:
+    def _answers(self) -> dict[str, Callable[[PoolFake | ContainerFake, Asked], object]]:
         return {
             "pool_query": self._pool,
             "pool_query_targets": lambda _, asked: [
-                {"index": index, "state": "up_in", "tiers": [TIER]} for index in (asked["targets"] or [0, 1])
+                {"index": index, "state": "up_in", "tiers": [TIER]} for index in (asked.targets or [0, 1])
             ],
             "pool_places": lambda *_: [(rank, index) for rank in (2, 0, 1) for index in (0, 1)],
             "container_query": lambda *_: {
@@ -106,19 +117,18 @@ class FakeService:
                 "group": self.owner[1],
             },
             "container_get_acl": lambda *_: {"entries": self.acl, "owner": self.owner[0], "group": self.owner[1]},
-            "container_overwrite_acl": lambda _, asked: self._set(asked["entries"]),
-            "container_update_acl": lambda _, asked: self._set([*self.acl, *asked["entries"]]),
+            "container_overwrite_acl": lambda _, asked: self._set(asked.entries),
+            "container_update_acl": lambda _, asked: self._set([*self.acl, *asked.entries]),
             "container_delete_acl": lambda *_: self._set(self.acl[:1]),
             "container_set_owner": lambda *_: None,
             "container_evict": lambda *_: 1,
-            "container_remove": lambda core, asked: core.container_destroy(asked["container"]),
+            "container_remove": _remove,
         }
 
-    def _set(self, entries: object) -> None:
-        assert isinstance(entries, list)
+    def _set(self, entries: list[str]) -> None:
         self.acl = entries
 
-    def _pool(self, core: PoolFake | ContainerFake, asked: dict[str, object]) -> dict[str, object]:
+    def _pool(self, core: PoolFake | ContainerFake, asked: Asked) -> dict[str, object]:
         return {
             "uuid": core.uuid,
             "label": core.label,
@@ -133,8 +143,13 @@ class FakeService:
             "dead_ranks": [],
             "degraded": bool(self.disabled),
             "self_heal": "exclude",
-            "tiers": [TIER] if asked["space"] else [],
+            "tiers": [TIER] if asked.space else [],
         }
+
+
+def _remove(core: PoolFake | ContainerFake, asked: Asked) -> None:
+    assert isinstance(core, PoolFake)
+    core.container_destroy(asked.container)
 
 
 class FakeEngines:

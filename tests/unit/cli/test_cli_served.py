@@ -178,8 +178,8 @@ def test_a_container_is_created_with_all_it_is_given_or_not_at_all(
     create = ("container", "create", "tank", "next", "-g", "readers", "-a", "a:1", "-A", str(acl))
     result = remote(*create)
     assert result.text.startswith('Attributes successfully set on container "next"\nSuccessfully created container U')
-    assert [request["type"] for request in service.asked] == ["container_set_owner", "container_overwrite_acl"]
-    assert service.asked[0]["group"] == "readers@"
+    assert [request.type for request in service.asked] == ["container_set_owner", "container_overwrite_acl"]
+    assert service.asked[0].group == "readers@"
     assert service.acl == ["A::OWNER@:rw", "A::bob@:r"]
     assert remote("cont", "destroy", "tank", "next").status == 0
     service.refuse["container_overwrite_acl"] = AccessError("not you")
