@@ -83,7 +83,7 @@ class FakeService:
         with daos.open_system(self.system, create=False) as opened:
             return [Usable(p.uuid, p.label, "Ready", (0, 1, 2)) for p in opened.pools() if p.label in self.usable]
 
-    def answer_of(self) -> Callable[..., bytes]:
+    def answer_of(self) -> object:
         """Return a method of a core's that asks this service."""
 
         def service_request(core: PoolFake | ContainerFake, body: bytes, *, changes: bool) -> bytes:
