@@ -17,6 +17,7 @@ import structlog
 
 from daos.agent import messages as m
 from daos.agent.handles import Allowance, Evictions, HandleTable
+from daos.agent.pools import usable_pools
 from daos.agent.upstream import UPSTREAM_S_MAX, AttachCache, Upstream
 from daos.agent.users import AuthFlavour, Peer
 from daos.errors import (
@@ -30,7 +31,7 @@ from daos.errors import (
     TimedOutError,
     UnavailableError,
 )
-from daos.model.acl import Acl, Credential, Permission
+from daos.model.acl import Credential
 from daos.model.labels import check_reference, is_uuid
 from daos.security.certificates import Identity, addresses_of, expiry_warning
 from daos.security.credentials import SESSION_LEN_MAX, Token, sign, without_signature
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from daos.agent.upstream import ListedPoolLike
     from daos.agent.users import User
     from daos.config import AgentConfig
 
@@ -56,13 +56,6 @@ USER_S_MAX = 10.0
 """For the name of a user, which may be asked of others on the network."""
 LOOKUPS_MAX = 8
 """Of users at once; each holds a thread."""
-ACLS_AT_ONCE = 16
-"""Pools whose access lists are asked for at once, for a list of pools."""
-ACL_S_MAX = 10.0
-"""For one of them: a service that does not answer does not hold up the others."""
-OPEN_STATES = frozenset({"Ready", "TargetsExcluded"})
-POOL_OPENS = Permission.r | Permission.t
-"""Either is enough to open a pool for reading."""
 WRITE_S_MAX = 10.0
 """For a client to take an answer."""
 FRAME_S_MAX = 10.0
@@ -395,30 +388,7 @@ class Agent:
         self._check_system(asked.system)
         user = await self._user_of(connection)
         credential = Credential(user=user.user, group=user.group, groups=user.groups, machine=self.machine)
-        turns = asyncio.Semaphore(ACLS_AT_ONCE)
-
-        async def allowed(pool: ListedPoolLike) -> bool:
-            """Tell whether the user may know of a pool: whose list cannot be read, he may not."""
-            async with turns:
-                try:
-                    async with asyncio.timeout(ACL_S_MAX):
-                        told = await self._upstream.pool_acl(pool.uuid)
-                except NotFoundError:
-                    return False
-                except (DaosError, TimeoutError) as error:
-                    _log.warning("the access list of a pool is not known", pool=pool.uuid, error=str(error))
-                    return False
-            acl = Acl.parse(told.entries)
-            return bool(acl.permissions(credential, owner=told.owner, group=told.group) & POOL_OPENS)
-
-        pools = [pool for pool in await self._upstream.list_pools() if pool.state in OPEN_STATES]
-        may = await asyncio.gather(*map(allowed, pools))
-        listed = [
-            m.ListedPool(uuid=pool.uuid, label=pool.label, state=pool.state, services=tuple(pool.services))
-            for pool, one in zip(pools, may, strict=True)
-            if one
-        ]
-        return sorted(listed, key=lambda pool: (not pool.label, pool.label or pool.uuid))
+        return await usable_pools(self._upstream, credential)
 
     async def _find_pool(self, _: _Connection, asked: m.FindPool) -> m.FoundPool:
         self._check_system(asked.system)

@@ -196,12 +196,12 @@ class Pool:
 
         Args:
             label: Its label or UUID.
-            force: Also if it is open, here or elsewhere, in a running system: whoever uses it gets an error. In an
-                embedded system it always is so.
+            force: Also if others have it open, in a running system: who uses it gets an error. In an embedded system
+                it always is so.
 
         Raises:
             NotFoundError: `DER.NONEXIST`.
-            BusyError: `DER.BUSY`: it is open, and `force` is false.
+            BusyError: `DER.BUSY`: others have it open, and `force` is false.
             InvalidError: `DER.INVAL`: a bad label.
         """
         reference = check_reference(label, "container")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from daos.cli import _main
 from tests.cli_tool import Result, Tool
 from tests.fake_core import FakeDisk
+
+
+@pytest.fixture(autouse=True)
+def no_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no test find an agent of this machine."""
+    monkeypatch.setenv("DAOS_AGENT_DRPC_DIR", str(tmp_path / "nowhere"))
 
 
 @pytest.fixture

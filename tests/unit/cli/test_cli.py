@@ -170,10 +170,10 @@ def test_json_of_a_pool_has_the_keys_that_scripts_read(made: Tool) -> None:
 
 
 def test_a_hint_follows_the_error(tool: Tool) -> None:
-    result = tool("pool", "list", system=None)
+    result = tool("pool", "query", "river")
     assert result.errors == (
-        "ERROR: daos: no system given: DER_INVAL(-1003): Invalid parameters\n"
-        "hint: name its directory: -S PATH, or the variable DAOS_SYSTEM\n"
+        "ERROR: daos: no system in sys: DER_NONEXIST(-1005): The specified entity does not exist\n"
+        "hint: check the path; daos pool create makes a system\n"
     )
 
 

@@ -342,7 +342,7 @@ def test_changes_and_denials_are_logged_queries_are_not() -> None:
             async with there.client(role=Role.AGENT) as client:
                 with structlog.testing.capture_logs() as captured:
                     with pytest.raises(AccessError):
-                        await client.ask(methods.POOL_LIST, pb.PoolListRequest())
+                        await client.ask(methods.POOL_QUERY, pb.PoolQueryRequest(pool="x"))
                     lines.extend(captured)
 
     run(test)
@@ -350,7 +350,7 @@ def test_changes_and_denials_are_logged_queries_are_not() -> None:
     _has(stop, event="request", method="SystemStop", outcome="done", role="admin", host="127.0.0.1", ranks=[1])
     assert "/" in stop["request"]
     _has(destroy, event="request", method="PoolDestroy", outcome="DER_NONEXIST", pool="x", log_level="info")
-    _has(denied, event="denied", method="PoolList", outcome="DER_NO_PERM", role="agent", log_level="warning")
+    _has(denied, event="denied", method="PoolQuery", outcome="DER_NO_PERM", role="agent", log_level="warning")
 
 
 def _has(line: Mapping[str, object], **facts: object) -> None:

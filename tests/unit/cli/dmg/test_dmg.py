@@ -276,9 +276,9 @@ def test_with_certificates(secure_host: Host, capfd: pytest.CaptureFixture[str])
     assert dmg.management.calls[0][1].role is Role.ADMIN
     assert dmg("storage", "scan").status == 0
     dmg.identity = lambda: AUTHORITY.issue("agent")
-    wrong = dmg("pool", "list")
+    wrong = dmg("pool", "query", "tank")
     assert wrong.errors == (
-        "ERROR: dmg: pool list failed: PoolList is not for the role agent: "
+        "ERROR: dmg: pool query failed: PoolQuery is not for the role agent: "
         "DER_NO_PERM(-1001): Operation not permitted\n"
         "hint: it takes the certificate admin.crt\n"
     )
