@@ -44,8 +44,8 @@ def ask(system: DevSystem, *words: str) -> dict[str, object]:
     done = dmg(system, *words)
     assert done.returncode == 0, f"dmg {' '.join(words)}: {done.stdout}{done.stderr}"
     answer = json.loads(done.stdout)["response"]
-    assert isinstance(answer, dict)
-    return answer
+    assert answer is None or isinstance(answer, dict)
+    return answer or {}
 
 
 def pools(system: DevSystem) -> dict[str, str]:
