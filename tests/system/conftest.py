@@ -1,8 +1,7 @@
-"""Systems of real processes, one a module; what a failed test shows of their logs."""
+"""A system of real processes for all tests of this folder; and what a failed test shows of its logs."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,35 +10,36 @@ import pytest
 from daos.dev import DevSystem, Plan
 from tests.system.running import RUNNING, tails
 
+HERE = Path(__file__).parent
+
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevSystem]:
-    """A system of three servers, and an agent that this process finds; it ends with the module."""
-    made = DevSystem(tmp_path_factory.mktemp("system") / "s")
+    """A system of three servers, and an agent that this process finds: one for all modules, whole when each begins."""
+    if not RUNNING:
+        RUNNING.append(DevSystem(tmp_path_factory.mktemp("system") / "s"))
+    made = RUNNING[0]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment().items():
             patch.setenv(name, value)
-        RUNNING.append(made)
-        try:
-            made.up(Plan(servers=3))
-            yield made
-        finally:
-            RUNNING.remove(made)
-            made.down(destroy=True)
+        made.up(Plan(servers=3))
+        yield made
 
 
-@pytest.fixture
-def home(system: DevSystem) -> Path:
-    """A directory beside the system, on its device."""
-    found = system.layout.root.parent / f"home-{os.getpid()}"
-    found.mkdir(exist_ok=True)
-    return found
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the system behind the last test of this folder, whatever runs then."""
+    if item.path.parent == HERE and (nextitem is None or nextitem.path.parent != HERE):
+        while RUNNING:
+            RUNNING.pop().down(destroy=True)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the ends of all logs to what a failed test tells."""
     report = yield
-    if report.failed and str(item.path.parent) == str(Path(__file__).parent):
-        report.sections.extend((f"logs of {each.layout.root}", tails(each)) for each in RUNNING)
+    if report.failed and item.path.parent == HERE:
+        report.sections.extend(
+            (f"logs of {each.layout.root}", tails(each)) for each in RUNNING if each.layout.state.exists()
+        )
     return report

@@ -44,15 +44,20 @@ def ask(system: DevSystem, *words: str) -> dict[str, object]:
     done = dmg(system, *words)
     assert done.returncode == 0, f"dmg {' '.join(words)}: {done.stdout}{done.stderr}"
     answer = json.loads(done.stdout)["response"]
-    assert isinstance(answer, dict)
-    return answer
+    assert answer is None or isinstance(answer, dict)
+    return answer or {}
 
 
 def pools(system: DevSystem) -> dict[str, str]:
     """Return the pools that the system's service knows: their uuids, and their states."""
+    return {str(each["uuid"]): str(each["state"]) for each in pool_list(system)}
+
+
+def pool_list(system: DevSystem) -> list[dict[str, object]]:
+    """Return what the system's service tells of its pools."""
     found = ask(system, "pool", "list")["pools"]
-    assert isinstance(found, list)
-    return {str(each["uuid"]): str(each["state"]) for each in found}
+    assert found is None or isinstance(found, list)
+    return found or []
 
 
 def leading_server(system: DevSystem) -> int:
