@@ -194,8 +194,31 @@ def test_each_request_needs_its_letter(command: AnyCommand, letter: str, *, has:
         pool.ok(command)
     else:
         assert pool.refused(command).code is DER.NO_PERM
-    pool.ok(ContainerClose(handle=uuid(50)))
+    if uuid(50) in pool.state.container_handles:
+        pool.ok(ContainerClose(handle=uuid(50)))
+    else:
+        # Whoever takes a right from himself has lost the handle that allowed it.
+        assert has
+        assert isinstance(command, settings.ContainerOverwriteAcl | settings.ContainerDeleteAclEntry)
     assert pool.refused(command).code is DER.NO_HDL
+
+
+def test_handles_that_allow_more_than_the_list_are_revoked() -> None:
+    pool = PoolService()
+    handle, bobs = pool.connect(), pool.connect(BOB, RO)
+    container = pool.container(handle, acl=("A::OWNER@:rwdtTaAo", "A::bob@:rw"))
+    writes = ContainerOpen(handle=bobs, container=container, uuid=uuid(50), access=RW)
+    reads = ContainerOpen(handle=bobs, container=container, uuid=uuid(51), access=RO)
+    mine = pool.open(handle, container)
+    pool.ok(writes)
+    pool.ok(reads)
+    pool.settle(InstallHandles)
+    pool.ok(settings.ContainerUpdateAcl(container=container, entries=("A::bob@:r",)))
+    assert set(pool.state.container_handles) == {uuid(51), mine}
+    revoked = [work.effect for work in pool.state.outbox.works.values() if isinstance(work.effect, RevokeHandles)]
+    assert [effect.handles for effect in revoked] == [(uuid(50),)]
+    pool.ok(settings.ContainerSetOwner(container=container, owner="carol@", group="carols@"))
+    assert set(pool.state.container_handles) == {uuid(51)}
 
 
 @pytest.mark.parametrize(
@@ -344,11 +367,12 @@ def test_settings() -> None:
     pool.ok(settings.ContainerSetOwner(handle=opened, owner="carol"))
     pool.ok(settings.ContainerSetOwner(container=container, group="carols@"))
     assert queries.container_acl(pool.state, container=container)[1:] == ("carol@", "carols@")
-    pool.ok(settings.ContainerOverwriteAcl(handle=opened, entries=("A::carol@:r",)))
+    assert pool.refused(settings.ContainerOverwriteAcl(handle=opened, entries=())).code is DER.NO_HDL
+    pool.ok(settings.ContainerOverwriteAcl(container=container, entries=("A::carol@:r",)))
     assert (
         pool.refused(ContainerOpen(handle=handle, container=container, uuid=uuid(60), access=RO)).code is DER.NONEXIST
     )
-    assert queries.open_handles(pool.state, pool.state.containers[container]) == 1
+    assert queries.open_handles(pool.state, pool.state.containers[container]) == 0
 
 
 def test_queries_need_rights() -> None:

@@ -126,11 +126,15 @@ def test_who_has_no_right_learns_nothing() -> None:
     assert pool.refused(Connect(handle=uuid(9), credential=CAROL, access=RO)).message == absent.message
 
 
-def test_capabilities_are_frozen() -> None:
+def test_handles_that_allow_more_than_the_list_are_revoked() -> None:
     pool = PoolService()
     handle = pool.connect()
-    pool.ok(OverwriteAcl(entries=()))
+    pool.ok(OverwriteAcl(entries=("A::OWNER@:rwd", "A::bob@:r")))
     pool.ok(SetAttributes(handle=handle, attributes={"a": b"1"}))
+    bobs = pool.connect(BOB, RO)
+    pool.ok(OverwriteAcl(entries=("A::bob@:r",)))
+    assert pool.refused(SetAttributes(handle=handle, attributes={"a": b"1"})).code is DER.NO_HDL
+    assert set(pool.state.handles) == {bobs}
     assert pool.refused(Connect(handle=uuid(99), credential=ALICE, access=RO)).code is DER.NONEXIST
 
 

@@ -35,7 +35,15 @@ class Modelled:
     owner: str
     bobs: str = "rwt"
     attribute: bytes = b""
-    opened: dict[str, bool] = field(default_factory=dict)
+    opened: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def letters(self, who: str) -> str:
+        """Return what the list has for somebody."""
+        return self.bobs if who == "bob" else "rwdtTaAo" if self.owner == "alice" else ""
+
+    def allowed(self, who: str) -> frozenset[str]:
+        """Return what somebody may do: an owner may always read and set the list."""
+        return frozenset(self.letters(who)) | frozenset("aA" if self.owner == who else "")
 
 
 class PoolModel(RuleBasedStateMachine):
@@ -102,7 +110,7 @@ class PoolModel(RuleBasedStateMachine):
         assert self.try_it(Evict(handles=(handle,))) is None
         self.connections.pop(handle, None)
         for each in self.containers.values():
-            each.opened = {name: writes for name, writes in each.opened.items() if not name.startswith(handle)}
+            each.opened = {name: granted for name, granted in each.opened.items() if not name.startswith(handle)}
 
     @rule(number=NUMBERS, label=LABELS)
     def create(self, number: int, label: str) -> None:
@@ -141,11 +149,9 @@ class PoolModel(RuleBasedStateMachine):
         handle, who = self.handle(number)
         found = self.containers.get(label)
         expected = DER.NO_HDL if not who else DER.NONEXIST if found is None else None
-        writes = False
         if found is not None and expected is None:
-            letters = found.bobs if who == "bob" else "rwdtTaAo" if found.owner == "alice" else ""
+            letters = found.letters(who)
             owner = found.owner == who
-            writes = write and "w" in letters
             if not letters and not owner:
                 expected = DER.NONEXIST
             elif write and not owner and not set(letters) & set("wdTAo"):
@@ -154,7 +160,8 @@ class PoolModel(RuleBasedStateMachine):
         access = Access.READ_WRITE if write else Access.READ_ONLY
         assert self.try_it(ContainerOpen(handle=handle, container=label, uuid=opened, access=access)) is expected
         if found is not None and expected is None:
-            found.opened[f"{handle}/{opened}"] = writes
+            allowed = found.allowed(who)
+            found.opened[f"{handle}/{opened}"] = allowed if write else allowed & frozenset("rta")
 
     @rule(label=LABELS)
     def close(self, label: str) -> None:
@@ -169,7 +176,8 @@ class PoolModel(RuleBasedStateMachine):
     @rule(label=LABELS, value=st.binary(min_size=1, max_size=3))
     def set_attribute(self, label: str, value: bytes) -> None:
         for found in [found for found in (self.containers.get(label),) if found is not None]:
-            for name, writes in found.opened.items():
+            for name, granted in found.opened.items():
+                writes = "w" in granted
                 command = ContainerSetAttributes(handle=name.split("/")[1], attributes={"a": value})
                 assert self.try_it(command) is (None if writes else DER.NO_PERM)
                 found.attribute = value if writes else found.attribute
@@ -189,7 +197,14 @@ class PoolModel(RuleBasedStateMachine):
         if label in self.containers:
             entries = ("A::alice@:rwdtTaAo", f"A::bob@:{letters}") if self.alice(label) else (f"A::bob@:{letters}",)
             assert self.try_it(ContainerOverwriteAcl(container=label, entries=entries)) is None
-            self.containers[label].bobs = letters
+            found = self.containers[label]
+            found.bobs = letters
+            # Those that allow more than the list does by now are gone.
+            found.opened = {
+                name: granted
+                for name, granted in found.opened.items()
+                if granted <= found.allowed(self.connections[name.split("/")[0]])
+            }
 
     def alice(self, label: str) -> bool:
         return self.containers[label].owner == "alice"

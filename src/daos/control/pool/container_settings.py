@@ -83,7 +83,7 @@ class ContainerDeleteAttributes(_ContainerCommand, frozen=True, kw_only=True, ta
 
 
 class ContainerOverwriteAcl(_ContainerCommand, frozen=True, kw_only=True, tag="container_overwrite_acl"):
-    """Replace the access list. Open handles keep what they allow.
+    """Replace the access list. Open handles that allow more than it does are revoked.
 
     Attributes:
         entries: An entry a line.
@@ -95,6 +95,7 @@ class ContainerOverwriteAcl(_ContainerCommand, frozen=True, kw_only=True, tag="c
         """Replace it."""
         container = self.opened(state, Permission.A, "set the ACL")
         container.acl = Acl.parse(self.entries).lines()
+        state.recheck_container(container)
 
 
 class ContainerUpdateAcl(_ContainerCommand, frozen=True, kw_only=True, tag="container_update_acl"):
@@ -110,6 +111,7 @@ class ContainerUpdateAcl(_ContainerCommand, frozen=True, kw_only=True, tag="cont
         """Merge them in."""
         container = self.opened(state, Permission.A, "set the ACL")
         container.acl = Acl.parse(container.acl).merged(Acl.parse(self.entries)).lines()
+        state.recheck_container(container)
 
 
 class ContainerDeleteAclEntry(_ContainerCommand, frozen=True, kw_only=True, tag="container_delete_acl_entry"):
@@ -125,6 +127,7 @@ class ContainerDeleteAclEntry(_ContainerCommand, frozen=True, kw_only=True, tag=
         """Take it out."""
         container = self.opened(state, Permission.A, "set the ACL")
         container.acl = Acl.parse(container.acl).without(Principal.parse(self.principal)).lines()
+        state.recheck_container(container)
 
 
 class ContainerSetOwner(_ContainerCommand, frozen=True, kw_only=True, tag="container_set_owner"):
@@ -146,3 +149,4 @@ class ContainerSetOwner(_ContainerCommand, frozen=True, kw_only=True, tag="conta
         owner = container.owner if self.owner is None else check_principal(self.owner)
         group = container.group if self.group is None else check_principal(self.group)
         container.owner, container.group = owner, group
+        state.recheck_container(container)

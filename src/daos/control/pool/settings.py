@@ -78,7 +78,7 @@ class DeleteAttributes(Command[PoolState], frozen=True, kw_only=True, tag="delet
 
 
 class OverwriteAcl(Command[PoolState], frozen=True, kw_only=True, tag="overwrite_acl"):
-    """An administrator replaces the access list. Open handles keep what they allow.
+    """An administrator replaces the access list. Open handles that allow more than it does are revoked.
 
     Attributes:
         entries: An entry a line; none lets nobody connect.
@@ -90,6 +90,7 @@ class OverwriteAcl(Command[PoolState], frozen=True, kw_only=True, tag="overwrite
         """Replace it."""
         state.check_created()
         state.acl = Acl.parse(self.entries).lines()
+        state.recheck()
 
 
 class UpdateAcl(Command[PoolState], frozen=True, kw_only=True, tag="update_acl"):
@@ -105,6 +106,7 @@ class UpdateAcl(Command[PoolState], frozen=True, kw_only=True, tag="update_acl")
         """Merge them in."""
         state.check_created()
         state.acl = Acl.parse(state.acl).merged(Acl.parse(self.entries)).lines()
+        state.recheck()
 
 
 class DeleteAclEntry(Command[PoolState], frozen=True, kw_only=True, tag="delete_acl_entry"):
@@ -120,3 +122,4 @@ class DeleteAclEntry(Command[PoolState], frozen=True, kw_only=True, tag="delete_
         """Take it out."""
         state.check_created()
         state.acl = Acl.parse(state.acl).without(Principal.parse(self.principal)).lines()
+        state.recheck()

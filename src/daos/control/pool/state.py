@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -14,7 +14,7 @@ from daos.control.pool.effects import AnyEffect
 from daos.control.pool.map import PoolMap
 from daos.control.replicated import AnyCommand, State
 from daos.errors import AccessError, BusyError, ClosedError, InvalidError, NotFoundError, error_from_der
-from daos.model.acl import Access, Acl, Credential, Permission
+from daos.model.acl import Access, Acl, Credential, Permission, container_capabilities, pool_capabilities
 from daos.model.labels import check_reference
 from daos.model.properties import ContainerProperties
 
@@ -319,6 +319,30 @@ class PoolState(State[AnyEffect], kw_only=True):
         self.outbox.put(effects.RevokeHandles(subject=name, handles=tuple(named)), self.map.in_use())
         return name
 
+    def recheck(self) -> None:
+        """Revoke handles of the pool that allow more than its access list does by now."""
+        acl = Acl.parse(self.acl)
+        lost = []
+        for handle in self.handles.values():
+            rights = acl.permissions(handle.credential, owner=self.owner, group=self.group)
+            if not _still(lambda: pool_capabilities(rights, handle.access), handle.capabilities):  # noqa: B023 -- called at once
+                lost.append(handle.uuid)
+        if lost:
+            self.revoke(lost, ())
+
+    def recheck_container(self, container: Container) -> None:
+        """Revoke handles of a container that allow more than its access list does by now."""
+        lost = []
+        for handle in self.container_handles.values():
+            if handle.container != container.uuid:
+                continue
+            caller = self.handles[handle.handle].credential
+            rights, owns = self.rights(container, caller), caller.user == container.owner
+            if not _still(lambda: container_capabilities(rights, handle.access, owner=owns), handle.capabilities):  # noqa: B023 -- called at once
+                lost.append(handle.uuid)
+        if lost:
+            self.revoke((), lost)
+
     def finish_revoke(self, name: str, count: int) -> None:
         """Answer who evicted handles."""
         self.outcomes.finish(name, Outcome.done(Evicted(count=count)))
@@ -394,6 +418,14 @@ class PoolState(State[AnyEffect], kw_only=True):
         for container in self.containers.values():
             if container.state is not ContainerState.READY and container.uuid not in subjects:
                 raise AssertionError(f"{container} waits for nothing")
+
+
+def _still(allowed: Callable[[], Permission], granted: Permission) -> bool:
+    """Tell whether all that was granted is allowed yet."""
+    try:
+        return not granted & ~allowed()
+    except AccessError:
+        return False
 
 
 class ContainerCreated(msgspec.Struct, frozen=True, kw_only=True):
