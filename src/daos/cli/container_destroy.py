@@ -8,7 +8,9 @@ from daos.cli._base import CONTAINER, POOL, open_pool
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 
-FORCE = click.Option(["-f", "--force"], is_flag=True, help="Also if others have it open: whoever uses it gets an error.")
+FORCE = click.Option(
+    ["-f", "--force"], is_flag=True, help="Also if others have it open: whoever uses it gets an error."
+)
 
 
 @make("destroy", POOL, CONTAINER, FORCE)
