@@ -222,13 +222,15 @@ class Servers:
         answer = await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
         return next(member.rank for member in answer.members if member.address == self.addresses[number])
 
-    async def replicated(self) -> None:
-        """Wait until each server has a replica that follows or leads."""
+    async def replicated(self, numbers: Sequence[int] | None = None) -> None:
+        """Wait until servers know that all management replicas vote: before that, one may be needed by the others."""
+        wanted = f"system service: replicas {list(range(self.count))}, joining []"
 
-        async def all_there() -> bool:
-            return all("leader" in self.log(number) for number in range(self.count))
+        async def all_vote() -> bool:
+            logs = [self.log(number) for number in (range(self.count) if numbers is None else numbers)]
+            return all(wanted in log and log.rindex(wanted) == log.rindex("system service: replicas") for log in logs)
 
-        await self.until("replicas", all_there)
+        await self.until("replicas that vote", all_vote)
 
 
 def pool_request(label: str = "pool", *, svc_rf: int | None = None, ranks: Sequence[int] = ()) -> pb.PoolCreateRequest:

@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 from daos import DaosError
-from daos._demo import FULL, Demo, lines
+from daos._demo import FULL, QUICK, Demo, lines
+from daos._demo_served import ServedDemo
 
 
 def main() -> int:
     """Run it; print the table."""
     try:
-        for line in lines(Demo(Path("demo.daos"), FULL)):
-            print(line, flush=True)
+        for demo in (Demo(Path("demo.daos"), FULL), ServedDemo(Path("demo.system"), QUICK)):
+            print(f"--- {demo.path}")
+            for line in lines(demo):
+                print(line, flush=True)
     except (DaosError, OSError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,7 @@
 
 `make torture-system ROUNDS=20` starts a system of three servers and processes that work on it: key-value stores,
 arrays, transactions, containers, snapshots. Each writes a history: a line before a change, a line behind it with how it
-ended. In each round something is killed or stopped; when all runs again and each kind of change has gone on, all clients
+ended. In each round something is killed or stopped; when all runs again and each kind of change has gone on, clients
 stop and what is there is compared with the histories. What was acknowledged must be there, whole; what was refused must
 not; what ended unknown may be there or not, and never later than what was acknowledged behind it; nothing else may be
 there.
@@ -456,7 +456,7 @@ class Load:
                 self._running.append(subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output))
 
     def stop(self) -> None:
-        """End the clients.
+        """End the clients, if there are any.
 
         Raises:
             LossError: One hangs, or has failed.
@@ -464,7 +464,7 @@ class Load:
         (self._home / STOP).touch()
         end = time.monotonic() + STOP_S_MAX
         wrong = []
-        for name, process in zip(self._names, self._running, strict=True):
+        for name, process in zip(self._names, self._running, strict=bool(self._running)):
             try:
                 status = process.wait(max(end - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
@@ -644,6 +644,7 @@ def main(arguments: list[str]) -> int:
         os.environ.update(system.environment())
         load = Load(system, home, asked.clients)
         load.prepare()
+        counted: Counter[str] = Counter()
         for number in range(asked.rounds):
             name = chance.choice(sorted(STRIKES))
             try:
@@ -652,7 +653,6 @@ def main(arguments: list[str]) -> int:
                     stall = strike(system, load, name, chance)
                 counted = load.verify()
             except (LossError, DaosError) as error:
-                import traceback; traceback.print_exc()
                 print(f"round {number + 1}, {name}: {error}; all of it stays in {home}", flush=True)
                 return 1
             print(f"round {number + 1}: {name}, goes on after {stall:.1f} s: {dict(counted)}", flush=True)

@@ -171,6 +171,15 @@ class Demo:
         self.mask: Mask | None = None
         self._known: dict[str, int] = {}
 
+    @property
+    def remains(self) -> str:
+        """What is left when it has passed."""
+        return f"the system stays in {self.path}"
+
+    def clear(self) -> None:
+        """Remove the system of a former run; nothing else; as `clear`."""
+        clear(self.path)
+
     def steps(self) -> Iterator[Row]:
         """Do the job; yield a row when a step is done.
 
@@ -179,7 +188,7 @@ class Demo:
             DataLossError: `DER.DATA_LOSS`: something acknowledged is gone.
             DaosError: As `clear`, `load_and_kill`, and the SDK's.
         """
-        clear(self.path)
+        self.clear()
         files = tree(self.plan.files_max)
         with open_pool(self.path, pool=POOL) as pool:
             container = pool.container(TREE, create=True)
@@ -435,12 +444,12 @@ def settle(
 
 def lines(demo: Demo) -> Iterator[str]:
     """Do the job; yield the lines of the table when they are known, and last the command to try next."""
-    clear(demo.path)  # here too, so that a refusal stands alone
+    demo.clear()  # here too, so that a refusal stands alone
     info = build_info()
     started = time.monotonic()
     yield f"daos {info.version} on {info.target}, Python {platform.python_version()}; every write is synced"
     yield HEAD
     for row in demo.steps():
         yield row.text()
-    yield f"passed in {time.monotonic() - started:.1f} s; the system stays in {demo.path}. Try next:"
+    yield f"passed in {time.monotonic() - started:.1f} s; {demo.remains}. Try next:"
     yield demo.next_command()

@@ -306,3 +306,17 @@ def test_a_tree_has_sources_and_no_caches(tmp_path: Path) -> None:
 def test_a_line_of_the_table() -> None:
     assert Row("do", 1000, 2_000_000, 0.5, "x").text().split() == ["do", "1,000", "2.0", "0.50", "4.0", "2,000", "x"]
     assert Row("do", note="x").text().split() == ["do", "x"]
+
+
+@pytest.mark.timeout(180)
+def test_the_same_passes_on_servers_and_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "system"
+    assert _main.run(["demo", "--quick", "--served", "--path", str(path)], None) == 0
+    out = capfd.readouterr().out
+    assert "[0-2] Joined" in out
+    assert out.splitlines()[-2].startswith("passed in ")
+    assert not path.exists()
+    path.mkdir()
+    (path / "mine").touch()
+    assert _main.run(["demo", "--quick", "--served", "--path", str(path)], None) == 1
+    assert (path / "mine").exists()

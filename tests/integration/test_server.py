@@ -362,10 +362,7 @@ def test_a_host_whose_storage_was_lost_takes_its_rank_and_replica_back(servers: 
         await servers.joined(client)
         assert await servers.rank_of(client, victim) == rank
 
-        async def replicated() -> bool:
-            return "system service: term" in servers.log(victim)
-
-        await servers.until("its replica is back", replicated)
+        await servers.replicated([victim])
         leader = await servers.leader(client)
         other = next(number for number in range(3) if number not in {victim, leader})
         servers.kill(other)  # a majority needs the new replica now

@@ -216,14 +216,10 @@ def pools(system: str = "", *, timeout: float = TIMEOUT_S, agent: str | os.PathL
 
 def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float) -> Pool:
     info = agent.attach(named.system)
-    # Whether it is there and not for this user, or not there at all, nobody is told.
-    absent = NotFoundError(
-        f'no pool "{named.pool}" in {info.system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
-    )
     try:
         found = agent.find_pool(named.pool, named.system)
     except NotFoundError:
-        raise absent from None
+        raise _no_pool(named.pool, info.system) from None
     handle = str(uuid.uuid4())
     credential = agent.credential(named.system, found.uuid, uuid.UUID(handle).bytes)
     ca = None if info.insecure else in_memory(info.ca_certificate)
@@ -251,10 +247,17 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
         return system.open(found.uuid)
     except NotFoundError:
         system.close()
-        raise absent from None
+        raise _no_pool(named.pool, info.system) from None
     except BaseException:
         system.close()
         raise
+
+
+def _no_pool(reference: str, system: str) -> NotFoundError:
+    """Return the error of a pool that is not there, or not for this user: nobody is told which."""
+    return NotFoundError(
+        f'no pool "{reference}" in {system}', code=DER.NONEXIST, hint="daos pool list lists those for you"
+    )
 
 
 def in_memory(certificates: bytes) -> int:

@@ -200,7 +200,10 @@ def choose_ports(plan: Plan) -> Plan:
     """
     span = CONTROL_PORTS + 1 + plan.targets
     found: list[int] = []
-    for first in range(PORTS_FIRST, PORTS_LAST - span, span):
+    firsts = range(PORTS_FIRST, PORTS_LAST - span, span)
+    # Two that are made at once would find the same ports free: each process begins elsewhere.
+    begin = os.getpid() * plan.servers % len(firsts)
+    for first in (*firsts[begin:], *firsts[:begin]):
         if all(_is_free(port) for port in range(first, first + span)):
             found.append(first)
         if len(found) == plan.servers:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -86,7 +85,7 @@ class DevSystem:
             self.start(f"server{number}")
         self.wait_joined(made)
         self.start(AGENT)
-        self._wait(self._agent_socket.exists, "the agent's socket", START_S_MAX)
+        self._wait(self._agent_listens, "agent", START_S_MAX)
         return made
 
     def _make(self, plan: Plan) -> Plan:
@@ -141,16 +140,19 @@ class DevSystem:
             config = home / "daos_server.yml"
             command = [sys.executable, "-m", "daos.server.main", "-o", str(config), "start", "--auto-format"]
         environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
-        with (home / f"{name}.out").open("ab") as output:
-            made = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                start_new_session=True,  # it outlives this process and its terminal
-            )
-        (home / f"{name}.pid").write_text(f"{made.pid}\n")
+        # Not `subprocess`: nobody waits for it. In a session of its own it outlives this process and its terminal.
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, home / f"{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        (home / f"{name}.pid").write_text(f"{pid}\n")
 
     def stop(self, name: str, *, kill: bool = False) -> None:
         """End a daemon, as systemd does, or by SIGKILL; return when it is gone.
@@ -270,9 +272,14 @@ class DevSystem:
 
     # Helpers
 
-    @property
-    def _agent_socket(self) -> Path:
-        return self.layout.sockets / "daos_agent.sock"
+    def _agent_listens(self) -> bool:
+        """Tell whether the agent takes connections; one that was killed has left its socket behind."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.layout.sockets / "daos_agent.sock"))
+            except OSError:
+                return False
+        return True
 
     def _client(self, plan: Plan):  # type: ignore[no-untyped-def] # noqa: ANN202 -- its type would load gRPC
         from daos.mgmt.client import ManagementClient
@@ -348,7 +355,8 @@ def _alive(pid_file: Path, mark: str) -> int | None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except (OSError, ValueError):
         return None
-    return pid if mark in command and _runs(pid) else None
+    # For a moment while it begins a program, a process has no command line at all.
+    return pid if (mark in command or not command) and _runs(pid) else None
 
 
 def _runs(pid: int) -> bool:

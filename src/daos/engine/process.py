@@ -25,7 +25,20 @@ from daos.engine.pool_service import PoolServices
 from daos.engine.queries import Administrators
 from daos.engine.system_map import SystemMap
 from daos.errors import DER, AccessError, DaosError, InternalError, InvalidError, StaleError, UnavailableError
-from daos.local import Carry, Channel, EngineOptions, Members, Method, Placed, PoolRequest, Ready, Space, connect
+from daos.local import (
+    Carry,
+    Channel,
+    EngineOptions,
+    EnginePool,
+    LogMasks,
+    Members,
+    Method,
+    Placed,
+    PoolRequest,
+    Ready,
+    Space,
+    connect,
+)
 from daos.rsvc import Clock
 from daos.security.source import FileVerifier
 
@@ -224,6 +237,8 @@ class EngineProcess:
             "pool_request": Method.of(PoolRequest, self._pool_request),
             "prepare_shutdown": Method.of(type(None), self._prepare_shutdown),
             "space": Method.of(type(None), self._space),
+            "pools": Method.of(type(None), self._pools),
+            "log_masks": Method.of(LogMasks, self._log_masks),
         }
 
     async def _members(self, _: Channel, members: Members) -> None:
@@ -274,6 +289,16 @@ class EngineProcess:
         total, free, _used, _reserved = await parts.run(parts.core.space)
         share = self._options.targets
         return Space(total=((total // share,) * share,), free=((free // share,) * share,))
+
+    async def _pools(self, _: Channel, nothing: None) -> list[EnginePool]:
+        del nothing
+        parts, _services = await self._ready()
+        targets = tuple(range(self._options.targets))
+        pools = await parts.run(parts.core.pools)
+        return [EnginePool(uuid=pool, targets=targets, tiers=parts.tiers(pool)) for pool in pools]
+
+    async def _log_masks(self, _: Channel, masks: LogMasks) -> None:
+        set_levels(masks.masks or self._options.log_mask)
 
 
 async def _carry_out(parts: Parts, services: PoolServices, number: int, effect: effects.AnyEffect) -> None:
@@ -333,6 +358,40 @@ def check_ports(options: EngineOptions) -> None:
                 ) from None
 
 
+LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "DBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "NOTE": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERR": logging.ERROR,
+    "ERROR": logging.ERROR,
+    "CRIT": logging.CRITICAL,
+    "ALRT": logging.CRITICAL,
+    "EMRG": logging.CRITICAL,
+    "EMIT": logging.CRITICAL,
+}
+"""Of the log, by DAOS's names."""
+
+
+def set_levels(masks: str) -> None:
+    """Log from now on what a mask says, such as `INFO` or `ERR,rsvc=DEBUG`.
+
+    Raises:
+        InvalidError: `DER.INVAL`: it is none; nothing has changed.
+    """
+    wanted: dict[str, int] = {}
+    for word in masks.split(","):
+        name, _, level = word.strip().rpartition("=")
+        if level.upper() not in LEVELS:
+            raise InvalidError(
+                f"{masks!r} is no log mask: {word!r}", hint=f"LEVEL or PART=LEVEL, of {', '.join(LEVELS)}"
+            )
+        wanted[name] = LEVELS[level.upper()]
+    for name, number in wanted.items():
+        logging.getLogger(f"daos.{name}" if name else None).setLevel(number)
+
+
 def main() -> int:
     """Run the engine of the document on standard input; return the exit status."""
     try:
@@ -340,10 +399,12 @@ def main() -> int:
     except msgspec.DecodeError as error:
         print(f"ERROR: daos_engine: it is started by daos_server: {error}", file=sys.stderr)  # noqa: T201 -- no log yet
         return 1
-    level = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING}.get(options.log_mask, logging.INFO)
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", filename=options.log_file or None
-    )
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", filename=options.log_file or None)
+    try:
+        set_levels(options.log_mask)
+    except InvalidError as error:
+        set_levels("INFO")
+        _log.warning("log_mask: %s", error.message)
     try:
         asyncio.run(EngineProcess(options).run())
     except DaosError as error:

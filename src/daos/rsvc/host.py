@@ -309,7 +309,11 @@ class ServiceHost(Generic[S, E]):
     def _take(self, what: str, facts: tuple[object, ...]) -> None:
         if what in {"command", "install", "members"}:
             self._applied = cast("int", facts[0])
-        if what == "command":
+        if what == "members":
+            groups = cast("tuple[list[tuple[Rank, int]], ...]", facts[1:3])
+            voters, learners = (sorted(rank for rank, _ in group) for group in groups)
+            _log.info("%s service: replicas %s, joining %s", self._form.name, voters, learners)
+        elif what == "command":
             self._apply(cast("bytes", facts[2]))
         elif what == "install":
             self._install(cast("bytes", facts[2]))

@@ -418,7 +418,6 @@ class Engine:
 
     def _options(self) -> bytes:
         block, own, server = self.block, self.settings, self._server
-        options = dict(own.options)
         tiers = [
             EngineTier(
                 storage_class=tier.storage_class,
@@ -447,8 +446,8 @@ class Engine:
                 certificates=() if server.certificates is None else tuple(map(str, server.certificates)),
                 log_file="" if own.log_file is None else str(own.log_file),
                 log_mask=own.log_mask,
-                helpers=options.get("helpers", 0),
-                first_core=options.get("first_core", 0),
+                helpers=own.helpers,
+                first_core=own.first_core,
             )
         )
 

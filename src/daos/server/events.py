@@ -10,7 +10,6 @@ import logging.handlers
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -121,7 +120,6 @@ class Events:
         self.counts: Counter[str] = Counter()
         self._host = socket.gethostname()
         self._syslog = open_syslog() if syslog else None
-        self.heard: list[Callable[[Event], None]] = []
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> str:
         """Tell an event, and return its line."""
@@ -131,8 +129,6 @@ class Events:
         _log.log(_LEVELS[severity], "%s", line)
         if self._syslog is not None:
             self._syslog.emit(logging.LogRecord("daos_server", _LEVELS[severity], "", 0, line, None, None))
-        for hear in self.heard:
-            hear(event)
         return line
 
     def close(self) -> None:

@@ -149,13 +149,20 @@ class SystemReplica:
                 _log.error("the replica of the system service cannot be opened: %s", error.message)
                 await asyncio.sleep(ASK_AGAIN_S * 10)
         self._log = log
-        for number in range(len(self._settings.replicas)):
-            if number != self._number:
-                with contextlib.suppress(DaosError):
-                    log.set_peer(number, self._settings.raft_address(number))
         self.host = ServiceHost(SYSTEM, log, self._carry, clock=self._clock, stopped=self._stopped)
         self.host.start()
-        await self._join_group(self.host, log)
+        await asyncio.gather(self._point(self.host, log), self._join_group(self.host, log))
+
+    async def _point(self, host: SystemHost, log: _core.Rdb) -> None:
+        """Tell the replica where the others are; a name that is not known yet is looked up again."""
+        missing = [number for number in range(len(self._settings.replicas)) if number != self._number]
+        while missing and host.failed is None:
+            for number in list(missing):
+                with contextlib.suppress(DaosError):
+                    log.set_peer(number, await asyncio.to_thread(self._settings.raft_address, number))
+                    missing.remove(number)
+            if missing:
+                await asyncio.sleep(ASK_AGAIN_S * 4)
 
     async def _log_of(self, directory: Path) -> _core.Rdb:
         """Return the log: opened, or of a new group, or to be told everything by the group that there is."""

@@ -7,7 +7,7 @@ import hashlib
 import socket
 import struct
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,8 @@ class EngineSettings:
         log_mask: What it logs.
         environment: Variables beside those that it inherits.
         pass_through: Names of variables that it inherits.
+        helpers: Threads that help its targets.
+        first_core: Of its first thread.
     """
 
     index: int
@@ -75,7 +77,8 @@ class EngineSettings:
     log_mask: str = "ERR"
     environment: tuple[tuple[str, str], ...] = ()
     pass_through: tuple[str, ...] = ()
-    options: tuple[tuple[str, int], ...] = ()
+    helpers: int = 0
+    first_core: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,6 @@ class ServerSettings:
         restart_min_s: Between two starts of an engine that dies.
         restart: Whether an engine that died is started again.
         telemetry_port: Of the metrics.
-        client_environment: What clients take for defaults.
         log_file: Its log.
         tick_ms: Of the replica's clock.
         auto_format: Format storage without being asked.
@@ -121,12 +123,9 @@ class ServerSettings:
     restart_min_s: float = 300.0
     restart: bool = True
     telemetry_port: int | None = None
-    client_environment: tuple[str, ...] = ()
     log_file: Path | None = None
     tick_ms: int = 100
     auto_format: bool = False
-    reserved: int = 0
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def number(self) -> int | None:
@@ -186,9 +185,7 @@ def settings_of(config: ServerConfig) -> ServerSettings:
         restart_min_s=config.engine_restart_min_s,
         restart=not config.disable_engine_auto_restart,
         telemetry_port=config.telemetry_port,
-        client_environment=config.client_env_vars,
         log_file=config.control_log_file,
-        reserved=config.system_ram_reserved * GIB,
     )
 
 
@@ -211,7 +208,8 @@ def _engine(config: ServerConfig, index: int, engine: EngineConfig) -> EngineSet
         log_mask=engine.log_mask,
         environment=tuple(engine.environment.items()),
         pass_through=engine.env_pass_through,
-        options=(("helpers", engine.nr_xs_helpers), ("first_core", engine.first_core)),
+        helpers=engine.nr_xs_helpers,
+        first_core=engine.first_core,
     )
 
 

@@ -209,6 +209,8 @@ def capacity(engine: EngineSettings) -> tuple[int, int]:
     """Return the bytes of tier 0 and of the tiers for data, as configured or as there is."""
     sizes = [0, 0]
     for tier in engine.tiers:
+        if tier.media == "nvme" and tier.roles and "data" not in tier.roles:
+            continue
         for address in addresses(tier):
             sizes[tier.media == "nvme"] += tier.size or _device(tier, address, engine.index, formatted=True).size
     return sizes[0], sizes[1]

@@ -45,6 +45,8 @@ def test_a_format_makes_directory_file_and_superblock(engine: EngineSettings) ->
     disk = Path(engine.tiers[1].devices[0])
     assert (disk.stat().st_size, disk.stat().st_mode & 0o777) == (FILE_BYTES, 0o600)
     assert storage.capacity(engine) == (1 << 30, FILE_BYTES)
+    log = replace(engine.tiers[1], roles=("wal", "meta"))
+    assert storage.capacity(replace(engine, tiers=(engine.tiers[0], log))) == (1 << 30, 0)
 
 
 def test_formatted_storage_is_formatted_again_by_force_only(engine: EngineSettings) -> None:

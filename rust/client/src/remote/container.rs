@@ -37,6 +37,17 @@ struct OpenedContainer {
     handle: Mutex<u64>,
 }
 
+impl Drop for OpenedContainer {
+    fn drop(&mut self) {
+        // In a child that was forked whoever held a lock is not there to let go of it: then nothing is noted.
+        if let Some(service) = self.pool.system.service()
+            && let Some(handle) = self.handle.try_lock()
+        {
+            service.forget(*handle);
+        }
+    }
+}
+
 impl Opened for OpenedContainer {
     fn handle(&self) -> u64 {
         *self.handle.lock()

@@ -23,6 +23,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Of each attempt: a replica that does not answer is not waited for when others may.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// Handles that are closed beside one request.
+const CLOSED_AT_ONCE: usize = 4;
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
 /// Between the stamps of two requests: what one of them has done in two steps needs two.
@@ -56,6 +58,8 @@ pub(super) struct Service {
     leader: AtomicU32,
     /// Number to UUID of the handles that are open.
     handles: Mutex<HashMap<u64, Uuid>>,
+    /// Handles of containers that nobody has any more. They are closed beside later requests: who lets go of one does not wait.
+    forgotten: Mutex<Vec<u64>>,
     sequences: Sequences,
 }
 
@@ -119,6 +123,7 @@ impl Service {
             clock: Mutex::new(Hlc::new(Epoch::ZERO)),
             leader: AtomicU32::new(NOBODY),
             handles: Mutex::default(),
+            forgotten: Mutex::default(),
             sequences: Sequences { session, next: AtomicU64::new(1) },
         })
     }
@@ -169,7 +174,32 @@ impl Service {
         let changes = control.changes()
             || matches!(control, Control::PoolConnect { .. } | Control::ContainerOpen { .. });
         let time = asker.time_for(control);
-        self.ask(places, asker, handle, (Asked::Control(control.clone()), changes), time)
+        let told = self.ask(places, asker, handle, (Asked::Control(control.clone()), changes), time)?;
+        self.close_forgotten(places, asker);
+        Ok(told)
+    }
+
+    /// Takes note of the handle of a container that nobody has any more.
+    pub(super) fn forget(&self, handle: u64) {
+        if let Some(mut forgotten) = self.forgotten.try_lock() {
+            forgotten.push(handle);
+        }
+    }
+
+    /// Closes some of the handles that nobody has any more.
+    fn close_forgotten(&self, places: &Places, asker: &Asker) {
+        let some: Vec<u64> = {
+            let mut forgotten = self.forgotten.lock();
+            let kept = forgotten.len().saturating_sub(CLOSED_AT_ONCE);
+            forgotten.split_off(kept)
+        };
+        for handle in some {
+            let request = (Asked::Service(OfService::ContainerClose), true);
+            // Whether it works or not: what is left goes with the pool's handle.
+            let _: std::result::Result<(), Failed> =
+                self.ask(places, asker, handle, request, ATTEMPT.min(asker.timeout));
+            self.handles.lock().remove(&handle);
+        }
     }
 
     fn ask<T: DeserializeOwned>(

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use verify::{ClientCheck, ServerCheck};
 
 /// So often it is looked whether the files are others, where connections are made.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether a server lets in clients without a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

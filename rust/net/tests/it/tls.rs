@@ -274,7 +274,7 @@ fn certificates_that_are_replaced_count_without_a_restart() {
     let good_key = fs::read_to_string(&files.key).unwrap();
     let foreign = fs::read_to_string(ca.sign("server", Odd::No).key).unwrap();
     write(&files.key, &foreign, 0o400);
-    let ends = Instant::now() + Duration::from_millis(2500);
+    let ends = Instant::now() + Duration::from_millis(1300);
     while Instant::now() < ends {
         assert!(ask(&open(&anonymous, &server.address()).unwrap(), b"").is_ok());
     }
