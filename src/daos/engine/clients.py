@@ -7,6 +7,7 @@ clients measure the way to it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -522,7 +523,14 @@ class _Request:
         hold = peers.HoldSnapshot(pool=pool, container=container.uuid, epochs=epochs)
         await self._clients.everywhere(state, hold, type(None))
         await self._clients.everywhere(state, peers.PassEpoch(pool=pool, epoch=epoch), int)
-        outcome = await self._do(snapshots.SnapshotCreate(handle=self._handle, epoch=epoch, name=name))
+        try:
+            outcome = await self._do(snapshots.SnapshotCreate(handle=self._handle, epoch=epoch, name=name))
+        except DecidedError:
+            # It is none: the ranks need not keep it.
+            release = peers.HoldSnapshot(pool=pool, container=container.uuid, epochs=epochs[:-1])
+            with contextlib.suppress(DaosError):
+                await self._clients.everywhere(state, release, type(None))
+            raise
         return outcome.value(SnapshotEntry).epoch
 
     async def _destroy_snapshots(self, first: int, last: int) -> int:

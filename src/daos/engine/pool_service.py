@@ -57,7 +57,7 @@ class PoolService:
         self.peers: dict[int, str] = {}
         self.snapshots: dict[str, asyncio.Lock] = {}
         self._ranks = ranks
-        self.host: ServiceHost[PoolState, AnyEffect] = ServiceHost(POOL, rdb, self._carry, clock=clock)
+        self.host: ServiceHost[PoolState, AnyEffect] = ServiceHost(POOL, rdb, self._carry, clock=clock, name=pool)
 
     @property
     def state(self) -> PoolState:

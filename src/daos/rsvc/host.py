@@ -95,6 +95,7 @@ class ServiceHost(Generic[S, E]):
         clock: The process's.
         stopped: Is called, once, with the reason, when the replica takes part no more without having been closed.
         carry_s_max: How long an effect may take on a rank.
+        name: Which of its kind it is, for logs and errors.
     """
 
     def __init__(
@@ -106,9 +107,11 @@ class ServiceHost(Generic[S, E]):
         clock: Clock | None = None,
         stopped: Callable[[DaosError], None] | None = None,
         carry_s_max: float = CARRY_S_MAX,
+        name: str = "",
     ) -> None:
         self.replica: Replica[S] = Replica(form)
         self._form, self._log, self._carry = form, log, carry
+        self._name = f"{form.name} {name}".strip()
         self._clock = clock or Clock()
         self._stopped, self._carry_s_max = stopped, carry_s_max
         self._client = str(uuid.uuid4())
@@ -156,7 +159,7 @@ class ServiceHost(Generic[S, E]):
 
     async def close(self) -> None:
         """End it. What waits fails as uncertain; doing so twice changes nothing."""
-        self._end(UnavailableError(f"the {self._form.name} service is closed here", code=DER.SHUTDOWN), told=False)
+        self._end(UnavailableError(f"the {self._name} service is closed here", code=DER.SHUTDOWN), told=False)
         carries = list(self._carries.values())
         await asyncio.gather(*carries, return_exceptions=True)
 
@@ -181,7 +184,7 @@ class ServiceHost(Generic[S, E]):
         if len(self._waiting) >= WAITING_MAX:
             raise BusyError(f"{len(self._waiting)} requests wait for their outcomes, the most there may be")
         if not self.leads:
-            raise _not_leader(self._form.name, self._leader)
+            raise _not_leader(self._name, self._leader)
         known = self.replica.find(request, command)
         if known is not None:
             return known
@@ -200,7 +203,7 @@ class ServiceHost(Generic[S, E]):
         except UncertainError:
             if own:
                 raise
-            raise _not_leader(self._form.name, self._leader) from None
+            raise _not_leader(self._name, self._leader) from None
         finally:
             waiting = self._waiting.get(request, set())
             waiting.discard(future)
@@ -218,12 +221,12 @@ class ServiceHost(Generic[S, E]):
         """
         self._check()
         if not self.leads:
-            raise _not_leader(self._form.name, self._leader)
+            raise _not_leader(self._name, self._leader)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._agree(self._log.read_barrier(timeout_s=timeout_s))
         except (TimeoutError, UncertainError):
-            raise TimedOutError(f"a majority of the {self._form.name} service does not answer") from None
+            raise TimedOutError(f"a majority of the {self._name} service does not answer") from None
         return function(self.replica.state)
 
     async def add_replica(self, rank: Rank, generation: int, *, timeout_s: float) -> None:
@@ -262,7 +265,7 @@ class ServiceHost(Generic[S, E]):
             async with asyncio.timeout(timeout_s):
                 await future
         except TimeoutError:
-            raise TimedOutError(f"the {self._form.name} service did not come so far within {timeout_s:g} s") from None
+            raise TimedOutError(f"the {self._name} service did not come so far within {timeout_s:g} s") from None
         finally:
             self._conditions.remove(entry)
             _drop(future)
@@ -312,7 +315,7 @@ class ServiceHost(Generic[S, E]):
         if what == "members":
             groups = cast("tuple[list[tuple[Rank, int]], ...]", facts[1:3])
             voters, learners = (sorted(rank for rank, _ in group) for group in groups)
-            _log.info("%s service: replicas %s, joining %s", self._form.name, voters, learners)
+            _log.info("%s service: replicas %s, joining %s", self._name, voters, learners)
         elif what == "command":
             self._apply(cast("bytes", facts[2]))
         elif what == "install":
@@ -327,7 +330,7 @@ class ServiceHost(Generic[S, E]):
         elif what == "refused":
             self._refused(cast("int", facts[0]), cast("Exception", facts[1]))
         elif what == "stopped":
-            self._end(UnavailableError(f"the replica of the {self._form.name} service stopped: {facts[0]}"))
+            self._end(UnavailableError(f"the replica of the {self._name} service stopped: {facts[0]}"))
 
     def _apply(self, entry: bytes) -> None:
         applied = self.replica.apply(self._applied, entry)
@@ -344,11 +347,11 @@ class ServiceHost(Generic[S, E]):
 
     def _refused(self, number: int, error: Exception) -> None:
         elsewhere = isinstance(error, DaosError) and error.code is DER.NOTLEADER
-        _fail(self._numbers.get(number), _not_leader(self._form.name, self._leader) if elsewhere else error)
+        _fail(self._numbers.get(number), _not_leader(self._name, self._leader) if elsewhere else error)
 
     def _role(self, term: int, leader: Rank | None, *, leads: bool) -> None:
         if leader != self._leader or leads != self.leads:
-            _log.info("%s service: term %s, leader %s%s", self._form.name, term, leader, ", this" if leads else "")
+            _log.info("%s service: term %s, leader %s%s", self._name, term, leader, ", this" if leads else "")
         changed = term != self._term
         self._term, self._leader = term, leader
         if leads:
@@ -362,7 +365,7 @@ class ServiceHost(Generic[S, E]):
         for task in self._carries.values():
             task.cancel()
         # What is under way goes on at the next leader, which answers whoever repeats the request there.
-        self._fail_waiting(UncertainError(f"this replica of the {self._form.name} service does not lead any more"))
+        self._fail_waiting(UncertainError(f"this replica of the {self._name} service does not lead any more"))
 
     def _fail_waiting(self, error: DaosError) -> None:
         for futures in self._waiting.values():
@@ -391,7 +394,7 @@ class ServiceHost(Generic[S, E]):
         for _, future in self._conditions:
             _fail(future, why)
         if told:
-            _log.error("the %s service ended here: %s", self._form.name, why)
+            _log.error("the %s service ended here: %s", self._name, why)
             if self._stopped is not None:
                 self._stopped(why)
 
@@ -426,9 +429,9 @@ class ServiceHost(Generic[S, E]):
             entry = encode_entry(self._form, self._clock.now(), action.command)
             self._log.propose(entry, timeout_s=AGREE_S_MAX)
         except BusyError as error:
-            _log.warning("the %s service is held up: %s", self._form.name, error.message)  # it is proposed again
+            _log.warning("the %s service is held up: %s", self._name, error.message)  # it is proposed again
         except DaosError as error:
-            _log.error("a command of the %s service's own is no entry: %s", self._form.name, error.message)
+            _log.error("a command of the %s service's own is no entry: %s", self._name, error.message)
 
     def _begin(self, action: Carry) -> None:
         for rank in action.ranks:
