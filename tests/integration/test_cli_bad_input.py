@@ -278,7 +278,13 @@ BEHIND = {
     "container set-prop": "label:x", "pool set-attr": "a:1", "pool del-attr": "a", "pool set-prop": "label:x",
     "kv get": "params lr", "kv put": "params lr x", "kv remove": "params lr", "array read": "temp",
     "array write": "temp -i cells", "object query": "sensors", "object dump": "sensors",
+    "container delete-acl": "-P u:x@", "container overwrite-acl": "-f acl", "container update-acl": "-e A::x@:r",
+    "container set-owner": "-u x --no-check", "pool query-targets": "--rank 0",
 }  # fmt: skip
+# Options without which there is no line at all.
+REQUIRED = {"container diff": "--from x", "container delete-acl": "-P x", "pool query-targets": "--rank 0"}
+# Arguments that are no text.
+GIVEN = {"cert issue": "server", "dev kill": "0"}
 
 
 def _of_every_command() -> Iterator[Row]:
@@ -286,10 +292,10 @@ def _of_every_command() -> Iterator[Row]:
     for words, command in _commands(_main.tool()):
         arguments = [param for param in command.params if isinstance(param, click.Argument)]
         needed = [str(argument.human_readable_name).lower() for argument in arguments if argument.required]
-        given = " ".join("x" for _ in arguments)
+        given = GIVEN.get(words, " ".join("x" for _ in arguments))
         yield f"{words} --nope", "unknown flag `nope'", GENERIC, f"daos {words} -h"
-        required = "--from x" if words == "container diff" else ""
-        yield f"{words} {given} more {required}", "Got unexpected extra argument (more)", GENERIC, f"daos {words} -h"
+        extra = f"{words} {given} more {REQUIRED.get(words, '')}"
+        yield extra, "Got unexpected extra argument (more)", GENERIC, f"daos {words} -h"
         for count, name in enumerate(needed):
             line = f"{words} {' '.join('x' for _ in range(count))}"
             yield line, f"the required argument `<{name}>` was not provided", GENERIC, f"daos {words} -h"
@@ -302,7 +308,8 @@ def _of_every_command() -> Iterator[Row]:
             container = " run7" if names[1:] == ["container"] else ""
             label = "there is no pool" if words == "pool destroy" else 'no pool "nope" in sys'
             yield f"{words} nope{container} {behind}", label, NONEXIST, "list"
-            if container:
+            # Handles are evicted in running systems only.
+            if container and words != "container evict":
                 label = 'no container "nope" in pool'
                 yield f"{words} tank nope {behind}", label, NONEXIST, "list"
 
@@ -374,6 +381,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "full" / "mine").write_bytes(b"mine")
     (folder / "odd").write_bytes(bytes(5))
     (folder / "cells").write_bytes(bytes(8))
+    (folder / "acl").write_text("A::x@:r\n")
     return folder
 
 

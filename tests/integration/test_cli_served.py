@@ -95,8 +95,6 @@ def test_each_verb_once(running: Running, tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text("A::OWNER@:rwdtTaAo\nA::bob@:rw\n")
     assert "\ntank 300.0 MB Ready" in said("pool list")
-    assert said("pool list -n") == "Pool State \n---- ----- \ntank Ready \n\n"
-    assert " Ready 0       300.0 MB" in said("pool list -v")
     assert "ntarget=2, disabled=0, leader=0" in said("pool query tank -e")
     assert said("pool query-targets tank --rank 0 --target-idx 1").startswith("Target: state up_in\n")
     assert "scrub" in said("pool get-prop tank")
@@ -111,8 +109,8 @@ def test_each_verb_once(running: Running, tmp_path: Path) -> None:
     assert "crc64" in said("container get-prop tank home")
     assert said("container get-acl tank home").splitlines()[3:] == ["A::OWNER@:rwdtTaAo", "A::bob@:rw"]
     assert "A:G:readers@:r" in said("container update-acl tank home -e A:G:readers@:r")
-    assert "bob@" not in said("container delete-acl tank home -P u:bob@")
     assert "bob@" in said("container replace tank home -f", str(acl))
+    assert "bob@" not in said("container delete-acl tank home -P u:bob@")
     assert "set owner" in said("container set-owner tank home -g readers --no-check")
     assert "me" in said("container get-attr tank home owner")
     said("container set-attr tank home more:1")
@@ -128,7 +126,6 @@ def test_what_is_in_a_container(running: Running) -> None:
     said = running.daos
     said("container create tank home")
     said("kv put tank home params lr 0.1 --create")
-    assert said("kv get tank home params lr") == "0.1"
     assert said("kv list tank home params") == "lr\n"
     said("array write tank home cells --create --dtype u1", stdin="abcdefgh")
     assert said("array read tank home cells --start 2 --count 3") == "cde"
@@ -169,7 +166,6 @@ def test_what_is_not_for_a_user_looks_as_if_it_were_not_there(running: Running, 
     acl.write_text("A::somebody-else@:rw\n")
     running.dmg("pool create hidden -z 150MB -P svc_rf:1 -a", str(acl))
     assert "hidden" not in running.daos("pool list")
-    assert "hidden" not in running.daos("pool list -n -v")
     for line in ("pool query {}", "container create {} home"):
         assert running.refused(line.format("hidden")) == running.refused(line.format("absent")).replace(
             '"absent"', '"hidden"'

@@ -63,23 +63,15 @@ class Trial:
     """What the steps share.
 
     Args:
-        connect: Opens the pool.
+        pool: The pool.
         label: Of the container that is made, used and destroyed.
         deadline: Of the monotonic clock, for all of them.
         count: How many small values are stored.
     """
 
-    def __init__(self, connect: Callable[[], Pool], label: str, deadline: float, count: int) -> None:
-        self.connect, self.label, self.deadline, self.count = connect, label, deadline, count
-        self._pool: Pool | None = None
+    def __init__(self, pool: Pool, label: str, deadline: float, count: int) -> None:
+        self.pool, self.label, self.deadline, self.count = pool, label, deadline, count
         self._container: Container | None = None
-
-    @property
-    def pool(self) -> Pool:
-        """The pool, opened by the first step that wants it."""
-        if self._pool is None:
-            self._pool = self.connect()
-        return self._pool
 
     @property
     def container(self) -> Container:
@@ -102,8 +94,8 @@ class Trial:
 
     def forget(self) -> None:
         """Destroy the container if it was made."""
-        if self._pool is not None and any(each.label == self.label for each in self._pool.containers()):
-            self._pool.destroy_container(self.label, force=True)
+        if any(each.label == self.label for each in self.pool.containers()):
+            self.pool.destroy_container(self.label, force=True)
 
 
 def _value(number: int, size: int) -> bytes:
@@ -116,7 +108,7 @@ def _rate(count: int, began: float) -> str:
     return f"{per_second / 1000:.2f}K IO/sec" if per_second >= 1000 else f"{per_second:.2f} IO/sec"  # noqa: PLR2004
 
 
-def _connect(trial: Trial, _: Callable[[int], None]) -> str:
+def _query(trial: Trial, _: Callable[[int], None]) -> str:
     info = trial.pool.info(space=False)
     return f"{info.active} of {info.targets} targets in use"
 
@@ -236,7 +228,7 @@ def _destroy(trial: Trial, _: Callable[[int], None]) -> str:
 
 DESTROY = Step(98, "Destroying container", _destroy)
 STEPS = (
-    Step(1, "Connecting to pool", _connect),
+    Step(1, "Querying pool", _query),
     Step(2, "Creating container", _create),
     Step(3, "Opening container", _open),
     Step(10, "Generating 10K S1 layouts", _layouts("S1", 10_000)),

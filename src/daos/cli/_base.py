@@ -201,7 +201,7 @@ def hinting(hint: str, *, unless: bool = False) -> Iterator[None]:
 def embedded(context: click.Context) -> bool:
     """Tell whether a line is about an embedded system: where a directory is named and no name of a running one."""
     session = session_of(context)
-    return bool(session.system) and session.sys_name is None
+    return session.system is not None and session.sys_name is None
 
 
 def for_administrators(context: click.Context, what: str, command: str) -> None:

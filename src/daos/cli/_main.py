@@ -200,7 +200,7 @@ def _asked_for_json(arguments: list[str]) -> bool:
 def main() -> None:
     """Run the command line of this process, and end it."""
     keep_standard_descriptors()
-    sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM")))
+    sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM") or None))
 
 
 def keep_standard_descriptors() -> None:

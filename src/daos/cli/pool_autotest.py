@@ -66,7 +66,7 @@ def command(context: click.Context, pool: str, limit: float, count: int, *, skip
     """
     as_json = session_of(context).json
     trial = _autotest.Trial(
-        lambda: open_pool(context, pool, writes=True),
+        open_pool(context, pool, writes=True),
         f"autotest-{uuid.uuid4().hex[:12]}",
         time.monotonic() + limit,
         count,

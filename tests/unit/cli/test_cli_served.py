@@ -12,7 +12,6 @@ from daos.cli import _main
 from daos.cli._autotest import DESTROY, Step, Trial, run
 from daos.cli._net_test import Measured, measure, percentile
 from daos.client import _probe, served
-from daos.client.pool import Pool
 from daos.errors import AccessError, BusyError, CorruptionError, UnavailableError
 from tests.cli_tool import Result, Tool
 from tests.fake_core import ContainerFake, FakeDisk, PoolFake
@@ -370,11 +369,7 @@ def test_autotest_tells_what_reads_back_otherwise(made: Tool) -> None:
     steps = (Step(1, "Breaking", broken), Step(2, "Going on", lambda *_: "never"))
     assert made is not None
     with daos.open_system("sys", create=False) as system:
-
-        def connect() -> Pool:
-            return system.pool("tank")
-
-        trial = Trial(connect, "trial", float("inf"), 1)
+        trial = Trial(system.pool("tank"), "trial", float("inf"), 1)
         outcomes = list(run(trial, skip_big=False, told=lambda *_: None, steps=steps))
         assert [(one.number, one.status) for one in outcomes] == [(1, "FAIL"), (2, "SKIP"), (DESTROY.number, "PASS")]
         assert outcomes[0].comment == "other bytes: DER_CSUM(-2021): Checksum error"
