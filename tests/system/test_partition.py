@@ -17,7 +17,7 @@ from tests.system.running import ask, leading_rank, leading_server, poll, pool_l
 from tools.system_rounds import engine_of, stopped
 
 VOID = f"void{os.getpid() % 1_000_000}"
-MINORITY_S = 6.0
+MINORITY_S = 4.0
 """So long a minority is left alone: several times what an election takes."""
 
 
