@@ -21,6 +21,8 @@ bench: setup ## compare with peers: ONLY=embedded or a row's beginning, QUICK=1,
 	@$(VENV) -m benches.run --only "$(ONLY)" $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PROFILE),--profile $(PROFILE))
 torture: build ## kill a busy process, ROUNDS=50 times, and compare what is left with what it was told
 	@$(VENV) -m tools.kill_rounds --rounds $(or $(ROUNDS),50)
+torture-system: build ## kill daemons of a busy system, ROUNDS=20 times, SEED=n to repeat, and compare what is left with what clients were told
+	@$(VENV) -m tools.system_rounds --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 fuzz: build ## mutations of what is stored, decoded: SECONDS=10 for each decoder, SEED=n to repeat
 	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) cargo test --profile fast --locked \
 		-p daos-vos -p daos-embed -p daos-client -p daos-wire -p daos-net -p daos-consensus --lib fuzz:: -- --nocapture
@@ -31,4 +33,4 @@ mutants: build ## planted mistakes that the tests must see: ONLY="01,27"
 	@$(VENV) -m tools.mutants "$(ONLY)"
 test-py: build ## the tests of the Python package, its docs and its tools
 	@$(VENV) -m pytest
-.PHONY: help setup build demo check fix test test-rust test-py torture fuzz sanitize mutants bench
+.PHONY: help setup build demo check fix test test-rust test-py torture torture-system fuzz sanitize mutants bench

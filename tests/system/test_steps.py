@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.system.running import (
 from tools.system_rounds import engine_of, stopped
 
 TOOL_S_MAX = 50.0
+REFUSED_S_MAX = 5.0
 SIZE = "150MB"
 
 
@@ -132,6 +134,23 @@ def test_pool_leader_killed_in_the_midst_of_containers(system: DevSystem) -> Non
     assert present <= {f"{kind}-{number}" for kind in ("old", "new") for number in range(8)}
 
 
+def test_a_container_that_is_open(system: DevSystem) -> None:
+    """Who has it open may destroy it; others are refused, and at once: asking again would bring the same."""
+    ask(system, "pool", "create", "open", "-z", SIZE)
+    with daos.connect("daos://open", timeout=REFUSED_S_MAX * 2) as ours, daos.connect("daos://open") as theirs:
+        container = theirs.container("c", create="exclusive")
+        began = time.monotonic()
+        with pytest.raises(daos.BusyError, match="the container is open 1 times"):
+            ours.destroy_container("c")
+        assert time.monotonic() - began < REFUSED_S_MAX
+        container.kv("k", create=True)["a"] = b"1"
+        theirs.destroy_container("c")
+        with pytest.raises(DaosError):
+            container.kv("k")["a"] = b"2"
+        assert ours.containers() == []
+    ask(system, "pool", "destroy", "open", "--force")
+
+
 def test_no_rank_has_what_no_service_knows(system: DevSystem, tmp_path: Path) -> None:
     """Behind all of the above: what the engines' storage holds is what the services tell."""
     system.wait_joined(system.layout.load())
@@ -144,11 +163,12 @@ def test_no_rank_has_what_no_service_knows(system: DevSystem, tmp_path: Path) ->
         with daos.connect(f"daos://{uuid}") as pool:
             containers[uuid] = {each.uuid for each in pool.containers()}
     system.down()
-    for number in range(3):
-        found = on_disk(system, number, tmp_path)
-        assert set(found.shards) == known
-        assert found.shards == containers
-        assert found.parts == known
-        assert found.services <= known
+    stored = [on_disk(system, number, tmp_path) for number in range(3)]
+    for found in stored:
+        assert found.parts == set(found.shards)
+        assert found.services <= set(found.shards)
+        # A pool may be on some ranks only; where it is, all of its containers are.
+        assert found.shards == {uuid: containers.get(uuid) for uuid in found.shards}
+    assert set().union(*(found.shards for found in stored)) == known
     system.up()
     assert set(pools(system)) == known

@@ -203,9 +203,8 @@ class EngineProcess:
         except DaosError as error:
             before = error.code in _BEFORE
             core.refuse(token, error.code.value, error.message, error.hint or "", nothing_happened=before)
-        except asyncio.CancelledError:
-            core.refuse(token, DER.SHUTDOWN.value, "the engine ends", "", nothing_happened=False)
-            raise
+        # One that is cancelled is not answered: the engine ends, and what was asked may happen at another replica. To
+        # its client the reply is lost, so that it asks again under the same id.
         except Exception as error:  # noqa: BLE001 -- the client is told, whatever it is
             # It is logged with all that is known; the one who asked is told that it is a defect.
             _log.exception("a question failed")
