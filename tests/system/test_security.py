@@ -346,12 +346,12 @@ class Writer:
         self.last = 0.0
         self.error: DaosError | None = None
         self._url = url
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            with daos.connect(self._url, timeout=ANSWER_S_MAX) as opened:
+            with daos.connect(self._url, timeout=ANSWER_S_MAX / 2) as opened:
                 store = opened.container("c").kv("k")
                 number = 0
                 while True:
@@ -362,8 +362,8 @@ class Writer:
             self.error = error
 
     def join(self) -> None:
-        self._thread.join(ANSWER_S_MAX * 2)
-        assert not self._thread.is_alive()
+        self._thread.join(ANSWER_S_MAX)
+        assert not self._thread.is_alive(), "it still writes"
 
 
 def test_who_was_evicted_is_refused(system: DevSystem, pool: str) -> None:
