@@ -110,10 +110,9 @@ def idle(system: Running, seconds: float) -> Sample:
 
 
 def connects(system: Running) -> Sample:
-    """Have many clients connect at once, and stay; see what each connection takes of the engine's memory.
+    """Have many clients connect at once, and stay; count those that cannot.
 
-    Raises:
-        RuntimeError: A client could not connect.
+    The memory is the engine's, over what it had before, by the connections that it has more.
     """
     engine = system.engine
     each = CLIENTS // PROCESSES
@@ -141,10 +140,11 @@ def connects(system: Running) -> Sample:
         for client in clients:
             client.wait(CONNECT_S_MAX)
     if up != CLIENTS:
-        raise RuntimeError(f"{CLIENTS - up} of {CLIENTS} clients did not connect: {max(a[1] for a in answers)}")
-    return meter.sample(
-        f"net connect {CLIENTS} clients", up, connections=added, bytes_per_connection=max(0, grown) / max(1, added)
-    )
+        print(
+            f"{CLIENTS - up} of {CLIENTS} clients did not connect: {max(answer[-1] for answer in answers)}", flush=True
+        )
+    facts = {"failed": CLIENTS - up, "connections": added, "bytes_per_connection": max(0, grown) / max(1, added)}
+    return meter.sample(f"net connect {CLIENTS} clients", CLIENTS, **facts)
 
 
 def _memory_seen(engine: int) -> list[int]:

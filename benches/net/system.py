@@ -6,6 +6,7 @@ import asyncio
 import grp
 import os
 import pwd
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ POOL_BYTES = 512 << 20
 TARGETS = 2
 ENGINE_BYTES = 2 << 30
 DEADLINE_S = 60.0
+ENGINE_S_MAX = 15.0
 HOST = "127.0.0.1"
 
 
@@ -77,10 +79,13 @@ class Running:
 
     @property
     def engine(self) -> int:
-        """The process of its first engine."""
-        pid = self.system.engine_pid(0)
-        if pid is None:
-            raise RuntimeError("the engine does not run")
+        """The process of its first engine; one that has ended is started again by its server, and waited for."""
+        end = time.monotonic() + ENGINE_S_MAX
+        while (pid := self.system.engine_pid(0)) is None:
+            if time.monotonic() > end:
+                told = [line for path in self.system.logs("server0") for line in path.read_text().splitlines()[-3:]]
+                raise RuntimeError(f"the engine does not run: {' | '.join(told)}")
+            time.sleep(0.05)
         return pid
 
     def connections(self) -> int:
