@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Write: TypeAlias = "Callable[[dict[str, object]], None]"
 
 REPETITIONS = 5
-SECONDS, SECONDS_QUICK = 0.5, 0.15
+SECONDS, SECONDS_QUICK = 0.5, 0.1
 IDLE_S = 3.0
 JOB_S_MAX = 300.0
 REDIS_PORTS = {"synced": (32_100, 32_101), "interval": (32_102, 32_103)}
