@@ -21,6 +21,11 @@ import msgspec
 
 from benches import peers, setup
 from benches.frame import Outcome, Task
+from benches.net import redis_server
+from benches.net import report as net_report
+from benches.net.run import REPETITIONS as NET_REPETITIONS
+from benches.net.run import SECONDS, SECONDS_QUICK, NetRunner
+from benches.net.run import rows as net_rows
 from benches.peers import cells
 from benches.plan import ALONE, FILLED_WHOLE, Stage, Step, embedded
 from benches.syncs import count_syncs
@@ -166,7 +171,8 @@ class Runner:
 
 def asked_for(wanted: str, row: str) -> bool:
     """Tell whether a row is among those asked for: all, or those that begin with one of the texts between commas."""
-    return wanted in ("", "embedded") or any(row.startswith(text.strip()) for text in wanted.split(","))
+    whole = "net" if row.startswith("net ") else "embedded"
+    return wanted in ("", whole) or any(row.startswith(text.strip()) for text in wanted.split(","))
 
 
 def turned(systems: tuple[str, ...], repetition: int) -> tuple[str, ...]:
@@ -178,7 +184,9 @@ def turned(systems: tuple[str, ...], repetition: int) -> tuple[str, ...]:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", default="", help="`embedded`, or how names of rows begin: `put 64B synced,scan`")
+    parser.add_argument(
+        "--only", default="", help="`embedded`, `net`, or how names of rows begin: `put 64B synced,scan`"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer operations, 3 repetitions")
     parser.add_argument("--huge", action="store_true", help="stores of 10^7 entries too")
     parser.add_argument("--profile", choices=setup.PROFILES, default="fast", help="of the native core's build")
@@ -189,10 +197,13 @@ def main() -> int:
     """Run what was asked for, print the table."""
     asked = arguments()
     stages = embedded(quick=asked.quick, huge=asked.huge)
-    if not any(asked_for(asked.only, row) for stage in stages for row in stage.rows()):
+    embedded_rows = [row for stage in stages for row in stage.rows()]
+    if not any(asked_for(asked.only, row) for row in (*embedded_rows, *net_rows())):
         print(f"no row begins with {asked.only!r}; there are:", file=sys.stderr)
-        print(*(row for stage in stages for row in stage.rows()), sep="\n", file=sys.stderr)
+        print(*embedded_rows, *net_rows(), sep="\n", file=sys.stderr)
         return 2
+    stores_asked = any(asked_for(asked.only, row) for row in embedded_rows)
+    net_asked = any(asked_for(asked.only, row) for row in net_rows())
     setup.install_peers()
     setup.build_core(asked.profile)
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -203,19 +214,26 @@ def main() -> int:
     environment: Facts = {
         **machine(),
         "versions": {system: peers.version(system) for system in (*peers.STORES, "raw")}
-        | {system: cells.version(system) for system in ("memmap", "zarr")},
+        | {system: cells.version(system) for system in ("memmap", "zarr")}
+        | ({"redis": redis_server.version()} if redis_server.available() else {}),
         "profile": asked.profile,
         "commit": commit(),
         "quick": asked.quick,
-        "repetitions": repetitions,
+        "repetitions": repetitions if stores_asked else NET_REPETITIONS,
     }
     runner = Runner(results, environment, asked.only)
     runner.syncs([step for stage in stages for step in stage.steps if runner.wants(step, stage.entries)])
-    for repetition in range(repetitions):
+    for repetition in range(repetitions if stores_asked else 0):
         for stage in stages:
             runner.stage(stage, repetition)
         print(f"repetition {repetition + 1} of {repetitions}: {time.monotonic() - started:.0f} s", flush=True)
-    return bench_report.main([str(results)])
+    if net_asked:
+        seconds = SECONDS_QUICK if asked.quick else SECONDS
+        NetRunner(runner.write, lambda row: asked_for(asked.only, row), STORES, seconds).run()
+    status = bench_report.main([str(results)])
+    if net_asked:
+        print(f"\n{net_report.costs(bench_report.read(results))}")
+    return status
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from benches import data, plan
 from benches.frame import Outcome, Task
+from benches.net.run import rows as net_rows
 from benches.peers import open_store, version
 from benches.peers.base import Durability
 from benches.run import asked_for, turned
@@ -197,7 +198,7 @@ def test_systems_take_turns() -> None:
 
 def test_every_target_names_a_row_of_the_plan() -> None:
     stages = plan.embedded(quick=False, huge=True)
-    rows = {row for stage in stages for row in stage.rows()}
+    rows = {row for stage in stages for row in stage.rows()} | set(net_rows())
     found = targets()
     assert len(found) == len(tomllib.loads(TARGETS.read_text())["target"])
     assert {target.row for target in found} <= rows

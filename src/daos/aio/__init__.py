@@ -24,7 +24,7 @@ from daos.aio.kv import KV
 from daos.aio.object import Object
 from daos.aio.object_table import ObjectTable
 from daos.aio.pool import Pool
-from daos.aio.system import System, open, open_system  # noqa: A004 -- it is called `daos.aio.open`
+from daos.aio.system import System, connect, open, open_system  # noqa: A004 -- it is called `daos.aio.open`
 from daos.aio.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "Pool",
     "System",
     "Transaction",
+    "connect",
     "open",
     "open_system",
 ]

@@ -24,9 +24,10 @@ __all__ = ["Pool"]
 
 
 class Pool:
-    """An open pool: `daos.Pool`, to be awaited. Made by `daos.aio.open` and `System.pool`.
+    """An open pool: `daos.Pool`, to be awaited. Made by `daos.aio.open`, `daos.aio.connect` and `System.pool`.
 
-    As a context manager it closes, at the end, the whole system if it came from `daos.aio.open`.
+    As a context manager it closes, at the end, the whole system if it came from `daos.aio.open`, or the connection if
+    it came from `daos.aio.connect`.
     """
 
     __slots__ = ("_home", "_owns_system", "_sync", "_system")
@@ -103,7 +104,7 @@ class Pool:
         await self._home.call(lambda: self._sync.destroy_container(label, force=force))
 
     async def close(self) -> None:
-        """Close the system, if this pool came from `daos.aio.open`; see `System.close`."""
+        """Close the system or connection, if this pool came from `daos.aio.open` or `daos.aio.connect`."""
         if self._owns_system:
             await self._system.close()
 

@@ -1,12 +1,16 @@
-"""Systems, and how one is opened in this process by an event loop."""
+"""Systems, and how one is opened in this process, or connected to, by an event loop."""
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from daos import _core
 from daos.aio._queue import Home
 from daos.aio.pool import Pool
+from daos.client import served
 from daos.client import system as sync_face
 
 if TYPE_CHECKING:
@@ -16,15 +20,20 @@ if TYPE_CHECKING:
     from typing import Self
 
     from daos.client import Listed
+    from daos.client import Pool as SyncPool
     from daos.client import System as SyncSystem
     from daos.client.container import Create
+    from daos.client.served import Mode
     from daos.client.system import Durability
 
-__all__ = ["System", "open", "open_system"]
+__all__ = ["System", "connect", "open", "open_system"]
 
 
 class System:
-    """A system that is open in this process: `daos.System`, to be awaited. Made by `daos.aio.open_system`."""
+    """A system that is open in this process: `daos.System`, to be awaited.
+
+    Made by `daos.aio.open_system`; of a running system, which `daos.aio.connect` reaches, it is what one pool needs.
+    """
 
     __slots__ = ("_home", "_sync")
 
@@ -41,6 +50,11 @@ class System:
     def targets(self) -> int:
         """The number of its targets."""
         return self._sync.targets
+
+    @property
+    def served(self) -> bool:
+        """Whether it is a running system, not an embedded one."""
+        return self._sync.served
 
     async def space(self) -> sync_face.Space:
         """Return how its bytes are used; as `daos.System.space`."""
@@ -156,6 +170,66 @@ def open(  # noqa: A001 -- it is called `daos.aio.open`
         home = Home()
         options = partial(sync_face.open, pool=pool, create=create, targets=targets, durability=durability)
         sync = await home.call(lambda: options(path, size=size, cache=cache, share=share))
+        return Pool(sync, System(sync.system, home), home, owns_system=True)
+
+    return _Opening(start)
+
+
+class _Connecting:
+    """A pool that a thread connects to while somebody waits for it, or does not any more."""
+
+    __slots__ = ("_given_up", "_lock", "_opened", "_start")
+
+    def __init__(self, start: Callable[[], SyncPool]) -> None:
+        self._start = start
+        self._lock = Lock()
+        self._opened: SyncPool | None = None
+        self._given_up = False
+
+    def connect(self) -> SyncPool:
+        """Return the pool, in the thread that connects; closed if nobody waits for it any more."""
+        pool = self._start()
+        with self._lock:
+            self._opened = pool
+            given_up = self._given_up
+        if given_up:
+            pool.close()
+        return pool
+
+    def give_up(self) -> SyncPool | None:
+        """Return what is there already, to be closed; what comes later is closed by its thread."""
+        with self._lock:
+            self._given_up = True
+            return self._opened
+
+
+def connect(
+    url: str,
+    *,
+    mode: Mode = "rw",
+    durability: Durability = "synced",
+    timeout: float = served.TIMEOUT_S,
+    agent: str | os.PathLike[str] | None = None,
+) -> _Opening[Pool]:
+    """Open a pool of a running system; await it, or enter it by `async with`, which closes the connection.
+
+    Arguments and errors are those of `daos.connect`. If the await is cancelled, what it opens is closed again.
+    """
+
+    async def start() -> Pool:
+        home = Home()
+        options = partial(served.connect, url, mode=mode, durability=durability, timeout=timeout, agent=agent)
+        connecting = _Connecting(options)
+        try:
+            sync = await home.call(connecting.connect)
+        except asyncio.CancelledError:
+            # Not left to the collector: a handle that is open is known to the agent and to the pool's service.
+            pool = connecting.give_up()
+            if pool is not None:
+                closing = home.run(_core.EventQueue.call, pool.close)
+                # Nobody awaits it; what goes wrong there, the agent puts right when this process ends.
+                closing.add_done_callback(asyncio.Future.exception)
+            raise
         return Pool(sync, System(sync.system, home), home, owns_system=True)
 
     return _Opening(start)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from daos import Container, Pool, System
+    from daos.client.system import Durability
 
 
 P = ParamSpec("P")
@@ -270,7 +271,9 @@ def open_pool(context: click.Context, label: str, *, writes: bool = False) -> Po
         return system.pool(label)
 
 
-def connect_pool(context: click.Context, label: str, *, writes: bool = False) -> Pool:
+def connect_pool(
+    context: click.Context, label: str, *, writes: bool = False, durability: Durability = "synced"
+) -> Pool:
     """Return a pool of a running system, to be closed by the caller.
 
     Raises:
@@ -282,7 +285,9 @@ def connect_pool(context: click.Context, label: str, *, writes: bool = False) ->
     system = session_of(context).sys_name
     reference = check_reference(label, "pool")
     query = f"?{urlencode({'system': check_system_name(system)})}" if system else ""
-    return daos.connect(f"daos://{quote(reference, safe='')}{query}", mode="rw" if writes else "r")
+    return daos.connect(
+        f"daos://{quote(reference, safe='')}{query}", mode="rw" if writes else "r", durability=durability
+    )
 
 
 def check_system_name(name: str) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from daos._bench import Measured, measure
-from daos.cli._base import command as make
-from daos.cli._output import Reply
+from daos.cli._base import Lazy, LazyGroup, session_of
+from daos.cli._output import Reply, show
 from daos.errors import DER, InvalidError
 from daos.model.sizes import format_size
 
@@ -56,22 +57,50 @@ def _line(found: Measured) -> str:
     return line.rstrip()
 
 
-def _lines(found: Iterator[Measured]) -> Iterator[str]:
+def lines(found: Iterator[Measured]) -> Iterator[str]:
+    """Yield a table, a line when it is measured."""
     yield HEADS
     yield " ".join("-" * len(part) for part in (" " * 20, " " * 10, " " * 7, " " * 12, " " * 9, " " * 9, " " * 10))
     for one in found:
         yield _line(one)
 
 
-@make("bench", PATH, SECONDS)
-def command(path: str, seconds: float) -> Reply:
-    """Measure an embedded system on a disk: puts, gets, transactions, arrays.
+TEXT = """Measure an embedded system on a disk: puts, gets, transactions, arrays.
 
-    Makes systems in a new directory in DIR (-S is not looked at) and removes them. Each line is printed when it is
-    measured. `synced` work is as fast as the disk syncs; `buffered` work survives the death of the process.
-    """
+Makes systems in a new directory in DIR (-S is not looked at) and removes them. Each line is printed when it is
+measured. `synced` work is as fast as the disk syncs; `buffered` work survives the death of the process.
+
+`daos bench net POOL` measures a pool of a running system.
+"""
+
+
+def _measure(path: str, seconds: float) -> Reply:
     folder = Path(path)
     if not folder.is_dir():
         raise InvalidError(f"{path} is not a directory", code=DER.NOTDIR, hint="give one on the disk to measure")
     found = measure(folder, seconds)
-    return Reply(_lines(found), lambda: [{**asdict(one), "operations_per_s": one.per_s} for one in found])
+    return Reply(lines(found), lambda: [{**asdict(one), "operations_per_s": one.per_s} for one in found])
+
+
+class Bench(LazyGroup):
+    """A command that measures by itself, and has another one below it."""
+
+    def __init__(self) -> None:
+        super().__init__("bench", TEXT, {"net": Lazy("daos.cli.bench_net", "Measure a pool of a running system.")})
+        self.params = [PATH, SECONDS, *self.params]
+        self.invoke_without_command = True
+        self.no_args_is_help = False
+        self.callback = _run
+
+
+@click.pass_context
+def _run(context: click.Context, path: str, seconds: float) -> None:
+    if context.invoked_subcommand is None:
+        show(_measure(path, seconds), session_of(context))
+        return
+    for name, flag in (("path", "--path"), ("seconds", "-t")):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{flag} before `{context.invoked_subcommand}' is for nothing", context)
+
+
+command = Bench()
