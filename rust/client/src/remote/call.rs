@@ -221,10 +221,13 @@ pub(super) fn with_handle<T>(
     let handle = opened.handle();
     match ask(handle) {
         Err(failed) if failed.handle_is_gone => {
-            ask(opened.reopen(handle, at)?).map_err(|failed| match failed.handle_is_gone {
-                // It was there a moment ago: the other end was started again meanwhile.
-                true => Error { der: Der::Again, ..failed.error },
-                false => failed.error,
+            ask(opened.reopen(handle, at)?).map_err(|failed| {
+                if failed.handle_is_gone {
+                    // It was there a moment ago: the other end was started again meanwhile.
+                    Error { der: Der::Again, ..failed.error }
+                } else {
+                    failed.error
+                }
             })
         }
         result => result.map_err(|failed| failed.error),
