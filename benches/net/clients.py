@@ -188,8 +188,9 @@ def work(client: Client, point: Point, seconds: float, server: int | None) -> Sa
         ValueError: It is not: a fast answer of nothing would win every race.
     """
     size, depth = point.size, point.depth
-    # Made before the clock runs.
+    # Before the clock runs: what is put, and the connection, which some open with the first call.
     _made(size)
+    client.get(size, 1)(0)
     if point.workload.endswith("put"):
         sample = calls(point.row, client.put(size, depth), depth, seconds, server)
         _compare(client, size, min(STORED, sample.operations))
