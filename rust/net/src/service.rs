@@ -131,6 +131,11 @@ impl Replies {
         self.0.armed.load(Ordering::Acquire)
     }
 
+    /// The server is awake, and looks at the queue before it waits again: what is put there need not wake it.
+    pub(crate) fn disarm(&self) {
+        self.0.armed.store(false, Ordering::Release);
+    }
+
     /// The server is about to wait: false where there is something to do first.
     pub(crate) fn arm(&self) -> bool {
         self.0.armed.store(true, Ordering::Release);

@@ -280,6 +280,7 @@ impl<L: Listener> SocketServer<L> {
         let buffer = rustix::buffer::spare_capacity(&mut events);
         // Nothing but an interruption fails here; then there are no events.
         let _ = epoll::wait(&self.epoll, buffer, Some(&timespec(time)));
+        self.replies.disarm();
         let now = self.time.now();
         for event in events {
             let (flags, data) = (event.flags, event.data);

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 65.0
 """For a call: the agent itself waits 60 s for the servers."""
+CONNECT_AGAIN_S = 0.01
 ATTEMPTS = 2
 """Of a call, where the connection ends before its answer: the agent may be a new one. No call does harm twice."""
 
@@ -171,8 +172,14 @@ class AgentClient:
     def _connect(self, deadline: float) -> None:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
-            made.settimeout(_left(deadline))
-            made.connect(str(self.path))
+            while True:
+                made.settimeout(_left(deadline))
+                try:
+                    made.connect(str(self.path))
+                    break
+                except BlockingIOError:
+                    # Many come at once, and the agent has not let the others in yet.
+                    time.sleep(CONNECT_AGAIN_S)
         except (OSError, ValueError) as error:
             made.close()
             if isinstance(error, TimeoutError):

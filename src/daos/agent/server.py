@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 4096
 CONNECTIONS_OF_USER_MAX = 1024
+BACKLOG_MAX = 1024
+"""Clients that come at once, as those of a job that starts."""
 REQUESTS_MAX = 512
 """Requests under way; more wait for their turn, in the order in which they came."""
 REQUESTS_OF_USER_MAX = 64
@@ -186,7 +188,7 @@ class Agent:
         """
         own = await asyncio.to_thread(listening_socket, self._config.socket)
         path, inode = self._config.socket, self._config.socket.stat().st_ino
-        server = await asyncio.start_unix_server(self._accept, sock=own, limit=m.REQUEST_BYTES_MAX)
+        server = await asyncio.start_unix_server(self._accept, sock=own, limit=m.REQUEST_BYTES_MAX, backlog=BACKLOG_MAX)
         workers = [asyncio.create_task(self._evict()), asyncio.create_task(self._watch_expiry())]
         try:
             if self._config.enable_evict_on_start:
@@ -530,7 +532,7 @@ def listening_socket(path: Path) -> socket.socket:
         _remove_stale(path)
         made.bind(str(path))
         path.chmod(0o666)  # who may do what is decided by who connects
-        made.listen(128)
+        made.listen(BACKLOG_MAX)
         made.setblocking(False)  # noqa: FBT003 -- its signature
     except OSError as error:
         made.close()
