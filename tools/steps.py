@@ -35,7 +35,7 @@ STEPS = (
     Step("build", 720),
     Step("check", 240),
     Step("test-rust", 600),
-    Step("test-py", 420),
+    Step("test-py", 900),
 )
 
 

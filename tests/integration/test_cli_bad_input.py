@@ -295,7 +295,8 @@ def _of_every_command() -> Iterator[Row]:
         given = GIVEN.get(words, " ".join("x" for _ in arguments))
         yield f"{words} --nope", "unknown flag `nope'", GENERIC, f"daos {words} -h"
         extra = f"{words} {given} more {REQUIRED.get(words, '')}"
-        yield extra, "Got unexpected extra argument (more)", GENERIC, f"daos {words} -h"
+        what = "Unknown command `more'" if isinstance(command, click.Group) else "Got unexpected extra argument (more)"
+        yield extra, what, GENERIC, f"daos {words} -h"
         for count, name in enumerate(needed):
             line = f"{words} {' '.join('x' for _ in range(count))}"
             yield line, f"the required argument `<{name}>` was not provided", GENERIC, f"daos {words} -h"

@@ -219,7 +219,6 @@ def test_roles_of_certificates(system: DevSystem, pool: str) -> None:
     async def ask_all() -> None:
         async with client("agent") as agent, client("admin") as admin:
             for asked in (
-                agent.ask(methods.POOL_LIST, pb.PoolListRequest()),
                 agent.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool="safe", force=True)),
                 agent.ask(methods.POOL_EVICT, pb.PoolEvictRequest(pool="safe")),
                 admin.ask(methods.GET_ATTACH_INFO, pb.GetAttachInfoRequest()),

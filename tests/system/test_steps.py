@@ -125,7 +125,7 @@ def test_pool_leader_killed_in_the_midst_of_containers(system: DevSystem) -> Non
                 except DaosError:
                     unknown += 1
             poll(lambda: system.engine_pid(leader) not in {None, pid}, "a new engine")  # noqa: B023 -- waited for here
-        poll(lambda: len(marked(system, "pool service")) == 3, "replicas of the service")
+        poll(lambda: len(marked(system, f"pool {pool.uuid} service")) == 3, "replicas of the service")
         present = {each.label for each in pool.containers()}
     assert unknown <= 1, "clients look for the new leader themselves"
     assert made <= present

@@ -66,8 +66,9 @@ class FakeService:
     usable: list[str] = field(default_factory=lambda: ["tank"])
     refuse: dict[str, DaosError] = field(default_factory=dict)
 
-    def connect(self, url: str, *, mode: str = "rw") -> Pool:
+    def connect(self, url: str, *, mode: str = "rw", durability: str = "synced") -> Pool:
         """Stand for `daos.connect`."""
+        assert durability == "synced"
         named = parse_url(url)
         self.modes.append(mode)
         served = _Served(daos.open_system(self.system, create=False)._core, named.system or "daos_server")
