@@ -129,16 +129,8 @@ impl Rdb {
             .iter_mut()
             .zip(started.to_le_bytes().iter().chain(&me.rank.0.to_le_bytes()))
             .for_each(|(to, by)| *to ^= by);
-        let hello = Hello {
-            versions: (1, 1),
-            rank: None,
-            incarnation: 0,
-            session: SessionId(session),
-            frame_bytes: limits.frame_bytes,
-            requests: REQUESTS,
-            idle_ms: limits.idle_ms,
-            system: listen.system.clone(),
-        };
+        let hello =
+            Hello { requests: REQUESTS, ..Hello::of_asker(&listen.system, SessionId(session), &limits) };
         let peers = Arc::new(NetPeers::new(Arc::clone(&listen.transport), limits, hello));
         let node = Node::start(vault, Arc::clone(&peers) as _, Seed(started))?;
         let identity = Identity { system: listen.system.clone(), rank: me.rank, incarnation: started };

@@ -32,17 +32,7 @@ pub fn connect_service(
 
 fn places(system: &str, transport: Arc<dyn Transport>) -> Places {
     let limits = Limits::default();
-    let hello = Hello {
-        versions: (1, 1),
-        rank: None,
-        incarnation: 0,
-        session: new_session(),
-        frame_bytes: limits.frame_bytes,
-        requests: limits.window_requests,
-        idle_ms: limits.idle_ms,
-        system: system.to_owned(),
-    };
-    Places::new(transport, limits, hello)
+    Places::new(transport, limits, Hello::of_asker(system, new_session(), &limits))
 }
 
 /// Another one each time.

@@ -31,17 +31,7 @@ pub struct Messenger {
 impl Messenger {
     /// One of an engine of this system.
     pub fn new(transport: Arc<dyn Transport>, system: &str) -> Self {
-        let limits = Limits::default();
-        let hello = Hello {
-            versions: (1, 1),
-            rank: None,
-            incarnation: 0,
-            session: new_session(),
-            frame_bytes: limits.frame_bytes,
-            requests: limits.window_requests,
-            idle_ms: limits.idle_ms,
-            system: system.to_owned(),
-        };
+        let hello = Hello::of_asker(system, new_session(), &Limits::default());
         Self { transport, hello, known: Mutex::default() }
     }
 

@@ -1,9 +1,9 @@
-"""Access lists, as `daos` takes and shows them."""
+"""Access lists, as `daos` takes and shows them; files of entries and their text, which are also those of `dmg`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -12,6 +12,8 @@ from daos.errors import InvalidError
 from daos.model.acl import Ace, Permission, PrincipalType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daos import AccessList, Container
 
 FILE = click.Option(["-f", "--acl-file"], metavar="FILE", help="Of entries, one a line.")
@@ -34,6 +36,22 @@ _KINDS = {
     PrincipalType.EVERYONE: "Everyone",
 }
 _HINT = "an entry a line, such as A::alice@:rw"
+
+
+class Told(Protocol):
+    """An access list: `daos.AccessList`, or what the management API has of it."""
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """Return the entries."""
+
+    @property
+    def owner(self) -> str:
+        """Return whom `OWNER@` stands for."""
+
+    @property
+    def group(self) -> str:
+        """Return whom `GROUP@` stands for."""
 
 
 def entries_of(path: str) -> list[str]:
@@ -59,14 +77,20 @@ def entries_of(path: str) -> list[str]:
     return entries
 
 
-def acl_lines(told: AccessList, *, verbose: bool = False) -> list[str]:
-    """Return an access list as text, which is also the form of a file."""
+def text_of(told: Told, none: str, *, verbose: bool = False) -> list[str]:
+    """Return an access list as text, which is also the form of a file.
+
+    Args:
+        told: The access list.
+        none: The line of an empty one.
+        verbose: Say in words what each entry allows.
+    """
     lines = [f"# Owner: {told.owner}", f"# Owner Group: {told.group}", "# Entries:"]
     for entry in told.entries:
         if verbose:
             lines.append(_explained(entry))
         lines.append(entry)
-    return lines if told.entries else [*lines, ""]
+    return lines if told.entries else [*lines, none]
 
 
 def _explained(text: str) -> str:
@@ -75,6 +99,11 @@ def _explained(text: str) -> str:
     flag = "Group" if kind in (PrincipalType.OWNER_GROUP, PrincipalType.GROUP) else ""
     words = [word for letter, word in _WORDS.items() if Permission[letter] in entry.permissions]
     return f"# Allow:{flag}:{_KINDS.get(kind, entry.principal.name)}:{'/'.join(words) or 'None'}"
+
+
+def acl_lines(told: AccessList, *, verbose: bool = False) -> list[str]:
+    """Return the access list of a container as text."""
+    return text_of(told, "", verbose=verbose)
 
 
 def acl_json(told: AccessList) -> dict[str, object]:

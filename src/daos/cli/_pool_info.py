@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from daos.cli._output import table
+from daos.cli._tiers import TIERS, imbalance, tier_json, tier_lines, usage_json
 from daos.mgmt.sets import format_ranks
 from daos.model.sizes import format_size
 
@@ -14,33 +15,16 @@ if TYPE_CHECKING:
 
     from daos import Pool, PoolInfo, ScrubStatus, TargetInfo, TierSpace
 
-TIERS = ("SCM", "NVME")
-"""DAOS's names. An embedded system has one device; what it has is told as the first."""
-
 
 def every_tier(tiers: Sequence[TierSpace]) -> list[tuple[str, TierSpace]]:
-    """Return the tiers with DAOS's names, also one that is not there, as DAOS does."""
+    """Return the tiers with DAOS's names, also one that is not there, as DAOS does.
+
+    An embedded system has one device; what it has is told as the first.
+    """
     from daos import TierSpace
 
     by_media = {tier.media.upper(): tier for tier in tiers}
     return [(name, by_media.get(name, TierSpace(name.lower(), 0, 0, 0, 0, 0))) for name in TIERS]
-
-
-def tier_json(tier: TierSpace) -> dict[str, object]:
-    """Return the space of a tier as JSON has it."""
-    return {
-        "total": tier.total,
-        "free": tier.free,
-        "min": tier.min,
-        "max": tier.max,
-        "mean": tier.mean,
-        "media_type": tier.media,
-    }
-
-
-def imbalance(tier: TierSpace, targets: int) -> int:
-    """Return how far apart the free space of targets is, in percent of what a target has."""
-    return round(100 * (tier.max - tier.min) * targets / tier.total) if tier.total and targets else 0
 
 
 def pool_query(pool: Pool, info: PoolInfo, *, enabled: bool = False) -> dict[str, object]:
@@ -87,10 +71,7 @@ def pool_info(info: PoolInfo) -> dict[str, object]:
         tiers = every_tier(info.tiers)
         told["query_mask"] = "disabled_engines,rebuild,space"
         told["tier_stats"] = [tier_json(tier) for _, tier in tiers]
-        told["usage"] = [
-            {"tier_name": name, "size": tier.total, "free": tier.free, "imbalance": imbalance(tier, info.active)}
-            for name, tier in tiers
-        ]
+        told["usage"] = [usage_json(name, tier, info.active) for name, tier in tiers]
     return told
 
 
@@ -114,23 +95,7 @@ def pool_lines(pool: Pool, info: PoolInfo, *, enabled: bool = False) -> list[str
 
 def space_lines(info: PoolInfo) -> list[str]:
     """Return the text about the storage tiers of a pool."""
-    return ["Pool space info:", f"- Target count:{info.targets}", *tier_lines(info.tiers, each=True)]
-
-
-def tier_lines(tiers: Sequence[TierSpace], *, each: bool) -> list[str]:
-    """Return the text about storage tiers.
-
-    Args:
-        tiers: The tiers.
-        each: With what single targets have free.
-    """
-    lines = []
-    for number, (name, tier) in enumerate(every_tier(tiers)):
-        free = f"  Free: {format_size(tier.free)}"
-        if each:
-            free += f", min:{format_size(tier.min)}, max:{format_size(tier.max)}, mean:{format_size(tier.mean)}"
-        lines += [f"- Storage tier {number} ({name}):", f"  Total size: {format_size(tier.total)}", free]
-    return lines
+    return ["Pool space info:", f"- Target count:{info.targets}", *tier_lines(every_tier(info.tiers), each=True)]
 
 
 def target_json(target: TargetInfo) -> dict[str, object]:

@@ -7,7 +7,8 @@ import click
 from daos.cli._base import POOL, open_pool
 from daos.cli._base import command as make
 from daos.cli._output import Reply
-from daos.cli._pool_info import target_json, tier_lines
+from daos.cli._pool_info import every_tier, target_json
+from daos.cli._tiers import tier_lines
 from daos.errors import InvalidError
 from daos.mgmt.sets import parse_ranks
 
@@ -30,5 +31,5 @@ def command(context: click.Context, pool: str, rank: int, target_idx: str | None
     found = open_pool(context, pool).targets_of(rank, indexes)
     lines = []
     for target in found:
-        lines += [f"Target: state {target.state}", *tier_lines(target.tiers, each=False)]
+        lines += [f"Target: state {target.state}", *tier_lines(every_tier(target.tiers), each=False)]
     return Reply(lines, lambda: [target_json(target) for target in found])

@@ -107,16 +107,7 @@ fn attach(
         return Err(Attach::Nobody);
     }
     let limits = limits();
-    let hello = Hello {
-        versions: (1, 1),
-        rank: Some(Rank(0)),
-        incarnation: 0,
-        session,
-        frame_bytes: limits.frame_bytes,
-        requests: limits.window_requests,
-        idle_ms: limits.idle_ms,
-        system: NAME.to_owned(),
-    };
+    let hello = Hello { rank: Some(Rank(0)), ..Hello::of_asker(NAME, session, &limits) };
     let address = socket.display().to_string();
     let places = Places::new(Arc::new(Unix::default()), limits, hello);
     RemoteSystem::connect(places, &address, CALL, options.durability).map_err(|error| match error.der {

@@ -1,7 +1,7 @@
 //! The first words of a connection.
 
 use super::{FrameError, fields::Fields};
-use crate::limits::SYSTEM_NAME_LEN_MAX;
+use crate::limits::{Limits, SYSTEM_NAME_LEN_MAX};
 use daos_types::Rank;
 use std::fmt;
 
@@ -52,6 +52,20 @@ pub fn check_system_name(name: &str) -> Result<(), FrameError> {
 }
 
 impl Hello {
+    /// That of one who asks any server of a system, and allows himself so much.
+    pub fn of_asker(system: &str, session: SessionId, limits: &Limits) -> Self {
+        Self {
+            versions: (1, 1),
+            rank: None,
+            incarnation: ANY_INCARNATION,
+            session,
+            frame_bytes: limits.frame_bytes,
+            requests: limits.window_requests,
+            idle_ms: limits.idle_ms,
+            system: system.to_owned(),
+        }
+    }
+
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut to = 1_u16.to_le_bytes().to_vec();

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daos.cli._output import Reply, table
+from daos.cli._tiers import TIERS, imbalance, tier_json, usage_json
 from daos.errors import DER, DaosError
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.sets import format_ranks
@@ -13,38 +14,13 @@ from daos.model.sizes import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TIERS = ("SCM", "NVME")
-"""DAOS's names, whatever the tiers are made of."""
 
-
-def tier_name(tier: pb.TierSpace) -> str:
-    """Return DAOS's name of a tier."""
-    return tier.media.upper()
-
-
-def tiers_of(tiers: Sequence[pb.TierSpace]) -> list[pb.TierSpace]:
-    """Return the tiers that are told, and with them the second where there is none, as DAOS does."""
-    told = list(tiers)
-    if told and not any(tier_name(tier) == TIERS[1] for tier in told):
-        told.append(pb.TierSpace(media=TIERS[1].lower()))
+def tiers_of(tiers: Sequence[pb.TierSpace]) -> list[tuple[str, pb.TierSpace]]:
+    """Return the tiers that are told, with DAOS's names, and with them the second where there is none, as DAOS does."""
+    told = [(tier.media.upper(), tier) for tier in tiers]
+    if told and not any(name == TIERS[1] for name, _ in told):
+        told.append((TIERS[1], pb.TierSpace(media=TIERS[1].lower())))
     return told
-
-
-def tier_json(tier: pb.TierSpace) -> dict[str, object]:
-    """Return the space of a tier as JSON has it."""
-    return {
-        "total": tier.total,
-        "free": tier.free,
-        "min": tier.min,
-        "max": tier.max,
-        "mean": tier.mean,
-        "media_type": tier.media,
-    }
-
-
-def imbalance(tier: pb.TierSpace, targets: int) -> int:
-    """Return how far apart the free space of targets is, in percent of what a target has."""
-    return round(100 * (tier.max - tier.min) * targets / tier.total) if tier.total and targets else 0
 
 
 def derived_state(rebuild: pb.RebuildStatus) -> str:
@@ -90,7 +66,7 @@ def pool_json(info: pb.PoolInfo, mask: Sequence[str], *, label: bool) -> dict[st
         "svc_ldr": info.leader,
         "svc_reps": list(info.services),
         "rebuild": rebuild_json(info.rebuild),
-        "tier_stats": [tier_json(tier) for tier in tiers_of(info.tiers)] or None,
+        "tier_stats": [tier_json(tier) for _, tier in tiers_of(info.tiers)] or None,
         "disabled_ranks": list(info.disabled_ranks),
         "pool_layout_ver": info.layout_version,
         "upgrade_layout_ver": info.layout_version_latest,
@@ -106,15 +82,7 @@ def pool_json(info: pb.PoolInfo, mask: Sequence[str], *, label: bool) -> dict[st
     if "self_heal_policy" in mask:
         told["self_heal_policy"] = info.self_heal
     if "space" in mask:
-        told["usage"] = [
-            {
-                "tier_name": tier_name(tier),
-                "size": tier.total,
-                "free": tier.free,
-                "imbalance": imbalance(tier, info.active_targets),
-            }
-            for tier in tiers_of(info.tiers)
-        ]
+        told["usage"] = [usage_json(name, tier, info.active_targets) for name, tier in tiers_of(info.tiers)]
     return told
 
 
@@ -140,26 +108,6 @@ def health_lines(info: pb.PoolInfo, *, enabled: bool) -> list[str]:
     return lines
 
 
-def tier_lines(tiers: Sequence[pb.TierSpace], *, each: bool) -> list[str]:
-    """Return the text about storage tiers.
-
-    Args:
-        tiers: The tiers.
-        each: With what single targets have free.
-    """
-    lines = []
-    for number, tier in enumerate(tiers_of(tiers)):
-        free = f"  Free: {format_size(tier.free)}"
-        if each:
-            free += f", min:{format_size(tier.min)}, max:{format_size(tier.max)}, mean:{format_size(tier.mean)}"
-        lines += [
-            f"- Storage tier {number} ({tier_name(tier)}):",
-            f"  Total size: {format_size(tier.total)}",
-            free,
-        ]
-    return lines
-
-
 def _percent(part: int, whole: int) -> str:
     return f"{round(100 * part / whole) if whole else 0}%"
 
@@ -180,14 +128,11 @@ def short_row(info: pb.PoolInfo) -> list[str]:
 def verbose_row(info: pb.PoolInfo) -> list[str]:
     """Return the row of a pool in the long list."""
     cells = [info.label or "-", info.uuid, info.state, format_ranks(info.services)]
-    by_name = {tier_name(tier): tier for tier in info.tiers}
+    by_name = dict(tiers_of(info.tiers))
     for name in TIERS:
-        tier = by_name.get(name)
-        if tier is None:
-            cells += [format_size(0), format_size(0), "0%"]
-        else:
-            spread = f"{imbalance(tier, info.active_targets)}%"
-            cells += [format_size(tier.total), format_size(tier.total - tier.free), spread]
+        tier = by_name.get(name, pb.TierSpace())
+        spread = f"{imbalance(tier, info.active_targets)}%"
+        cells += [format_size(tier.total), format_size(tier.total - tier.free), spread]
     return [*cells, f"{info.disabled_targets}/{info.total_targets}", _upgrade(info), derived_state(info.rebuild)]
 
 

@@ -9,8 +9,9 @@ import uuid
 
 import click
 
+from daos.cli._acl import entries_of
 from daos.cli._output import Reply, echo, rows
-from daos.cli.dmg._acl import FILE, entries_of
+from daos.cli.dmg._acl import FILE
 from daos.cli.dmg._attributes import pairs_of
 from daos.cli.dmg._base import admin_of, working
 from daos.cli.dmg._base import command as make

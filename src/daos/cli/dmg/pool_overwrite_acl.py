@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from daos.cli._acl import entries_of
 from daos.cli._output import Reply
-from daos.cli.dmg._acl import acl_reply, entries_of
+from daos.cli.dmg._acl import acl_reply
 from daos.cli.dmg._base import POOL
 from daos.cli.dmg._base import command as make
 from daos.mgmt import methods

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from daos.cli._output import Reply
+from daos.cli._tiers import tier_lines
 from daos.cli.dmg._base import POOL, working
 from daos.cli.dmg._base import command as make
-from daos.cli.dmg._pools import health_lines, pool_json, tier_lines
+from daos.cli.dmg._pools import health_lines, pool_json, tiers_of
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
@@ -44,7 +45,11 @@ def command(
     if system is not None:
         lines += policy_lines(info.self_heal, system)
     if not health_only:
-        lines += ["Pool space info:", f"- Target count:{info.total_targets}", *tier_lines(info.tiers, each=True)]
+        lines += [
+            "Pool space info:",
+            f"- Target count:{info.total_targets}",
+            *tier_lines(tiers_of(info.tiers), each=True),
+        ]
     return Reply(lines, lambda: pool_json(info, mask, label=False))
 
 

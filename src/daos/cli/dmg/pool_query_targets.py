@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from daos.cli._output import Reply
+from daos.cli._tiers import tier_json, tier_lines
 from daos.cli.dmg._base import POOL, asking
 from daos.cli.dmg._base import command as make
-from daos.cli.dmg._pools import tier_json, tier_lines, tiers_of
+from daos.cli.dmg._pools import tiers_of
 from daos.errors import InvalidError
 from daos.mgmt import methods
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
@@ -34,7 +35,7 @@ def command(context: click.Context, pool: str, rank: str, target_idx: str | None
     )
     lines = []
     for target in told.targets:
-        lines += [f"Target: state {target.state}", *tier_lines(target.tiers, each=False)]
+        lines += [f"Target: state {target.state}", *tier_lines(tiers_of(target.tiers), each=False)]
     return Reply(lines, lambda: {"status": 0, "Infos": [target_json(target) for target in told.targets]})
 
 
@@ -42,7 +43,7 @@ def target_json(target: pb.TargetInfo) -> dict[str, object]:
     """Return a target as JSON has it."""
     return {
         "target_state": target.state,
-        "space": [tier_json(tier) for tier in tiers_of(target.tiers)],
+        "space": [tier_json(tier) for _, tier in tiers_of(target.tiers)],
         "mem_file_bytes": target.tiers[0].total if target.tiers else 0,
         "md_on_ssd_active": False,
     }

@@ -196,6 +196,9 @@ def test_an_access_list_goes_to_a_file_and_comes_back(dmg: Dmg, tmp_path: Path) 
     assert f"ACL file '{path}' contains no entries" in dmg("pool", "overwrite-acl", "tank", "-a", str(path)).errors
     path.write_bytes(b"\xff\n")
     assert "is no text" in dmg("pool", "update-acl", "tank", "-a", str(path)).errors
+    path.write_text("A::eve@:r\n" + "#" * (1 << 20))
+    assert f"ACL file '{path}' is too long" in dmg("pool", "overwrite-acl", "tank", "-a", str(path)).errors
+    assert dmg.management.pool("tank").acl.lines() == ("A::bob@:r",), "no part of it counts"
     deleted = dmg("pool", "delete-acl", "tank", "-p", "u:bob@")
     assert deleted.text.endswith("# Entries:\n#   None\n")
     assert dmg("pool", "get-acl", "tank", "-j").json["response"] == {
