@@ -8,6 +8,7 @@ use daos_types::{
     ArrayFetch, ChecksumKind, Checksums, ContainerId, Der, Extent, FetchIod, FetchValue, Iod, IodSums,
     IodValue, ObjectId, Packed, Sums,
 };
+use daos_wire::GotValues;
 
 /// A container as its objects know it: its id, and how its data is summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,32 +145,29 @@ fn place(fetch: &ArrayFetch<'_>, at: usize, sums: &Sums<'_>) -> String {
     String::new()
 }
 
-/// A sum as a page of pairs has it: the number of its algorithm, its bytes. Nothing where there is none.
-pub(crate) fn push_packed(sum: Option<(ChecksumKind, &[u8])>, out: &mut Packed) {
-    match sum {
-        None => out.push(&[]),
-        Some((kind, sum)) => {
-            if let Some((number, place)) = out.push_room(1 + sum.len()).split_first_mut() {
-                *number = kind as u8;
-                place.copy_from_slice(sum);
-            }
-        }
-    }
-}
-
 /// Compares the values of a page of pairs with their sums.
 pub(crate) fn verify_pairs(
     oid: ObjectId,
     akey: &[u8],
     (keys, values, page_sums): (&Packed, &Packed, &Packed),
 ) -> Result<()> {
-    for ((key, value), wanted) in keys.iter().zip(values.iter()).zip(page_sums.iter()) {
-        let Some((number, wanted)) = wanted.split_first() else { continue };
+    verify_each(oid, akey, keys.iter().zip(values.iter().zip(page_sums.iter())))
+}
+
+/// Compares values with their sums.
+pub(crate) fn verify_values(oid: ObjectId, akey: &[u8], keys: &[&[u8]], got: &GotValues) -> Result<()> {
+    verify_each(oid, akey, keys.iter().copied().zip(got.values.iter().zip(got.sums.iter())))
+}
+
+fn verify_each<'a>(
+    oid: ObjectId,
+    akey: &[u8],
+    mut values: impl Iterator<Item = (&'a [u8], (&'a [u8], &'a [u8]))>,
+) -> Result<()> {
+    values.try_for_each(|(key, (value, wanted))| {
+        let Some((number, wanted)) = wanted.split_first() else { return Ok(()) };
         let fits = ChecksumKind::from_number(*number)
             .is_some_and(|kind| sum(kind, value).get(..kind.sum_len()) == Some(wanted));
-        if !fits {
-            return Err(mismatch(oid, key, akey, ""));
-        }
-    }
-    Ok(())
+        if fits { Ok(()) } else { Err(mismatch(oid, key, akey, "")) }
+    })
 }

@@ -4,17 +4,25 @@ use crate::checksum::{self, ContainerRef, OneSum, verify_single};
 use crate::error::{Error, Result};
 use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
 use crate::object::check_writable;
-use crate::route::Route;
+use crate::route::{Change, Route};
 use daos_placement::Layout;
 use daos_types::{
-    Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId,
-    Packed, Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
+    Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, KV_AKEY,
+    ObjectId, Packed, Pair, Punched, ShardIdx, TargetIdx, UnitOid, ValueSink,
 };
-use daos_wire::{Fetch, List, ListedKeys, ListedPairs, Punch, ShardRef, Update};
+use daos_wire::limits::{PAIRS_BYTES_MAX, PAIRS_MAX};
+use daos_wire::{
+    Fetch, GetValues, GotValues, List, ListedKeys, ListedPairs, Punch, PutPairs, ShardRef, Update, push_sum,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// The akey of a flat object's values.
-const AKEY: &[u8] = b"0";
+/// Keys whose values are asked for at once.
+const KEYS_MAX: usize = 1 << 10;
+/// Bytes of values that an answer has room for: so many a key, within these bounds.
+const VALUE_ROOM: usize = 8 << 10;
+const VALUES_ROOM: RangeInclusive<usize> = 64 << 10..=1 << 20;
 
 /// A key-value object.
 #[derive(Debug)]
@@ -40,11 +48,68 @@ pub struct PairPage {
     pub anchor: Option<Vec<u8>>,
 }
 
+/// The values of several keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values {
+    parts: Vec<GotValues>,
+    /// Where each key's is.
+    places: Vec<(usize, usize)>,
+}
+
+impl Values {
+    /// Of how many keys.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Of none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The value of a key, by its number; `None` where there is none.
+    pub fn get(&self, nth: usize) -> Option<&[u8]> {
+        let (part, at) = *self.places.get(nth)?;
+        let part = self.parts.get(part)?;
+        if *part.there.get(at)? { part.values.get(at) } else { None }
+    }
+
+    /// All of them, in the order of their keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
+        (0..self.len()).map(|nth| self.get(nth))
+    }
+}
+
+/// The items of a shard in parts that go into one change each, in their order; those that are long are parts by themselves. Where there
+/// are several parts, a key is in one of them alone: parts that are sent again may overtake each other.
+fn parts(items: &[(&[u8], &[u8])], mut share: Vec<usize>) -> impl Iterator<Item = Vec<usize>> {
+    let bytes = |nth: usize| items.get(nth).map_or(0, |(key, value)| key.len() + value.len());
+    let all: usize = share.iter().map(|nth| bytes(*nth)).sum();
+    if share.len() > PAIRS_MAX || all > PAIRS_BYTES_MAX {
+        let key = |nth: usize| items.get(nth).map(|(key, _)| *key);
+        let last: HashMap<_, usize> = share.iter().map(|nth| (key(*nth), *nth)).collect();
+        share.retain(|nth| last.get(&key(*nth)) == Some(nth));
+    }
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for nth in share {
+        match parts.last_mut() {
+            Some(part) if bytes(nth) <= room && part.len() < PAIRS_MAX => part.push(nth),
+            _ => {
+                parts.push(vec![nth]);
+                room = PAIRS_BYTES_MAX;
+            }
+        }
+        room = room.saturating_sub(bytes(nth));
+    }
+    parts.into_iter()
+}
+
 /// A sink that remembers whether anything came.
 #[derive(Debug)]
-struct Noted<'a> {
-    sink: &'a mut dyn ValueSink,
-    there: bool,
+pub(crate) struct Noted<'a> {
+    pub(crate) sink: &'a mut dyn ValueSink,
+    pub(crate) there: bool,
 }
 
 impl ValueSink for Noted<'_> {
@@ -90,6 +155,11 @@ impl<R: Route + ?Sized> Kv<R> {
         self.oid
     }
 
+    /// Whether each call waits for another process, so that several are better made together.
+    pub fn is_far(&self) -> bool {
+        self.route.is_far()
+    }
+
     /// Refuses changes of the past.
     fn check_writable(&self) -> Result<()> {
         check_writable(self.epoch)
@@ -100,7 +170,7 @@ impl<R: Route + ?Sized> Kv<R> {
     }
 
     fn iod<'a>(value: &'a [u8], sum: &'a OneSum) -> Iod<'a> {
-        Iod { sums: sum.lend(), ..Iod::new(AKEY, IodValue::Single(value)) }
+        Iod { sums: sum.lend(), ..Iod::new(KV_AKEY, IodValue::Single(value)) }
     }
 
     /// Stores a value under a key.
@@ -120,23 +190,133 @@ impl<R: Route + ?Sized> Kv<R> {
     /// may be stored.
     pub fn put_all(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Result<()> {
         self.check_writable()?;
+        self.with_changes(items, cond, |changes, _| self.route.change_all(changes))
+    }
+
+    /// As [`Kv::put_all`], but what fails ends nothing: what became of each.
+    pub fn put_each(&self, items: &[(&[u8], &[u8])], cond: Cond) -> Vec<Result<()>> {
+        if let Err(error) = self.check_writable() {
+            return items.iter().map(|_| Err(error.clone())).collect();
+        }
+        self.with_changes(items, cond, |changes, of_items| {
+            let mut each: Vec<Result<()>> = items.iter().map(|_| Ok(())).collect();
+            let failed = self.route.change_each(changes).into_iter().zip(of_items);
+            for (error, of_items) in failed.filter_map(|(result, of)| Some((result.err()?, of))) {
+                // What a store refuses may be one of them alone.
+                let refused = of_items.len() > 1 && !error.nothing_happened && error.der != Der::TxUncertain;
+                for nth in of_items {
+                    if let (Some(result), Some((key, value))) = (each.get_mut(*nth), items.get(*nth)) {
+                        *result = if refused { self.put(key, value, cond) } else { Err(error.clone()) };
+                    }
+                }
+            }
+            each
+        })
+    }
+
+    /// The changes that put items, and which items each puts: as few as they allow.
+    fn with_changes<T>(
+        &self,
+        items: &[(&[u8], &[u8])],
+        cond: Cond,
+        run: impl FnOnce(&[(TargetIdx, Change<'_>)], &[Vec<usize>]) -> T,
+    ) -> T {
         let sums: Vec<OneSum> = items.iter().map(|(_, value)| OneSum::of(self.checksums, value)).collect();
         let iods: Vec<[Iod<'_>; 1]> =
             items.iter().zip(&sums).map(|((_, value), sum)| [Self::iod(value, sum)]).collect();
-        self.route.update_all(&mut items.iter().zip(&iods).map(|((key, _), iods)| {
-            let (shard, target) = self.layout.of_dkey(key);
-            (
-                target,
-                Update {
-                    of: self.of(shard),
-                    dkey: key,
-                    iods,
-                    cond,
-                    durability: self.durability,
-                    origin: None,
-                },
-            )
-        }))
+        let groups: Vec<_> = if cond == Cond::NONE {
+            let shares = self.shares(items.iter().map(|(key, _)| *key));
+            shares
+                .into_iter()
+                .flat_map(|(at, share)| parts(items, share).map(move |part| (at, part)))
+                .collect()
+        } else {
+            (0..items.len()).map(|nth| (self.place(items, nth), vec![nth])).collect()
+        };
+        let pair = |nth: &usize| {
+            let ((key, value), [iod]) = (items.get(*nth)?, iods.get(*nth)?);
+            Some(Pair { key, value, sums: iod.sums })
+        };
+        let pairs: Vec<Vec<Pair<'_>>> =
+            groups.iter().map(|(_, group)| group.iter().filter_map(pair).collect()).collect();
+        let changes: Vec<(TargetIdx, Change<'_>)> = groups
+            .iter()
+            .zip(&pairs)
+            .map(|(((shard, target), group), pairs)| {
+                let (of, durability, origin) = (self.of(*shard), self.durability, None);
+                let change = match (&pairs[..], group.first().and_then(|nth| iods.get(*nth))) {
+                    // What is alone may be of any length.
+                    (&[Pair { key: dkey, .. }], Some(iods)) => {
+                        Change::Update(Update { of, dkey, iods, cond, durability, origin })
+                    }
+                    _ => Change::PutPairs(PutPairs { of, pairs, durability, origin }),
+                };
+                (*target, change)
+            })
+            .collect();
+        let of_items: Vec<Vec<usize>> = groups.into_iter().map(|(_, group)| group).collect();
+        run(&changes, &of_items)
+    }
+
+    fn place(&self, items: &[(&[u8], &[u8])], nth: usize) -> (ShardIdx, TargetIdx) {
+        self.layout.of_dkey(items.get(nth).map_or(&[], |(key, _)| key))
+    }
+
+    /// Which keys each shard has, in their order.
+    fn shares<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> BTreeMap<(ShardIdx, TargetIdx), Vec<usize>> {
+        let mut shares: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (nth, key) in keys.enumerate() {
+            shares.entry(self.layout.of_dkey(key)).or_default().push(nth);
+        }
+        shares
+    }
+
+    /// Reads the values of several keys. They are not of one moment.
+    pub fn get_all(&self, keys: &[&[u8]]) -> Result<Values> {
+        let mut found = Values { parts: Vec::new(), places: vec![(0, 0); keys.len()] };
+        let shares = self.shares(keys.iter().copied());
+        let mut left: Vec<((ShardIdx, TargetIdx), &[usize])> = shares
+            .iter()
+            .flat_map(|(at, share)| share.chunks(KEYS_MAX).map(move |part| (*at, part)))
+            .collect();
+        while !left.is_empty() {
+            let key = |nth: &usize| keys.get(*nth).copied().unwrap_or_default();
+            let wanted: Vec<Vec<&[u8]>> =
+                left.iter().map(|(_, part)| part.iter().map(key).collect()).collect();
+            let requests: Vec<_> = left
+                .iter()
+                .zip(&wanted)
+                .map(|(((shard, target), part), keys)| {
+                    let (of, epoch, durability) = (self.of(*shard), self.epoch, self.durability);
+                    let (least, most) = VALUES_ROOM.into_inner();
+                    let bytes_max = (part.len() * VALUE_ROOM).clamp(least, most);
+                    (*target, GetValues { of, keys, epoch, bytes_max, durability })
+                })
+                .collect();
+            let got = self.route.get_values_all(&requests)?;
+            for (((_, part), keys), got) in left.iter_mut().zip(&wanted).zip(got) {
+                checksum::verify_values(self.oid, KV_AKEY, keys, &got)?;
+                let (answered, others) = part.split_at_checked(got.there.len()).unwrap_or_default();
+                if answered.is_empty() {
+                    return Err(Error::new(
+                        Der::Proto,
+                        "a reply with values of other keys than were asked for",
+                    ));
+                }
+                for (at, nth) in answered.iter().enumerate() {
+                    if let Some(place) = found.places.get_mut(*nth) {
+                        *place = (found.parts.len(), at);
+                    }
+                }
+                found.parts.push(got);
+                *part = others;
+            }
+            left.retain(|(_, part)| !part.is_empty());
+        }
+        Ok(found)
     }
 
     /// Reads the value of a key into `sink`; false where there is none.
@@ -145,7 +325,7 @@ impl<R: Route + ?Sized> Kv<R> {
         let of = self.of(shard);
         let request = Fetch { of, dkey: key, epoch: self.epoch, cond, durability: self.durability };
         let mut noted = Noted { sink, there: false };
-        let mut iods = [FetchIod::new(AKEY, FetchValue::Single(&mut noted))];
+        let mut iods = [FetchIod::new(KV_AKEY, FetchValue::Single(&mut noted))];
         self.route.fetch(target, &request, &mut iods)?;
         let [iod] = &iods;
         verify_single(self.oid, key, iod)?;
@@ -192,7 +372,7 @@ impl<R: Route + ?Sized> Kv<R> {
             let room = PAGE_BYTES_MAX.saturating_sub(page.keys.bytes() + page.values.bytes());
             let listed = self.route.list_pairs(target, &List { bytes_max: room, ..*request })?;
             let summed = (&listed.keys, &listed.values, &listed.sums);
-            checksum::verify_pairs(self.oid, AKEY, summed)?;
+            checksum::verify_pairs(self.oid, KV_AKEY, summed)?;
             page.keys.append(&listed.keys);
             page.values.append(&listed.values);
             Ok((page.keys.len(), listed.next))
@@ -231,11 +411,11 @@ pub(crate) fn fetch_listed(
     for key in &listed.keys {
         value.clear();
         let mut noted = Noted { sink: &mut value, there: false };
-        let mut iods = [FetchIod::new(AKEY, FetchValue::Single(&mut noted))];
+        let mut iods = [FetchIod::new(KV_AKEY, FetchValue::Single(&mut noted))];
         fetch(&Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
         let [FetchIod { sum, .. }] = iods;
         if noted.there {
-            checksum::push_packed(sum.get(), &mut pairs.sums);
+            push_sum(&mut pairs.sums, sum.get());
             pairs.keys.push(key);
             pairs.values.push(&value);
         }

@@ -18,11 +18,11 @@ mod transaction;
 pub use array::Array;
 pub use checksum::ContainerRef;
 pub use error::{Error, Result};
-pub use kv::{Kv, PairPage};
+pub use kv::{Kv, PairPage, Values};
 pub use listing::KeyPage;
 pub use object::Object;
 pub use remote::{Places, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions};
-pub use route::{Route, Survey, Transact};
+pub use route::{Change, Route, Survey, Transact, each_pair};
 pub use service::{
     AttributeService, ContainerObjects, ContainerService, NewContainer, PoolService, SystemService,
     SystemSpace, Transaction, TransactionEnd,

@@ -3,7 +3,7 @@
 use crate::checksum::{ContainerRef, ManySums, verify_fetched};
 use crate::error::{Error, Result};
 use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
-use crate::route::Route;
+use crate::route::{Change, Route};
 use daos_placement::Layout;
 use daos_types::{
     Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, Iod, KeyFound, KeyQuery, ObjectId,
@@ -91,13 +91,15 @@ impl<R: Route + ?Sized> Object<R> {
         let all = updates.iter().flat_map(|(_, iods)| iods.iter()).enumerate();
         let summed: Vec<Iod<'_>> = all.map(|(nth, iod)| sums.lend(self.checksums, nth, iod)).collect();
         let mut rest = &summed[..];
-        self.route.update_all(&mut updates.iter().map(|(dkey, iods)| {
+        let change = |(dkey, iods): &(&'a [u8], &[Iod<'_>])| {
             let (shard, target) = self.layout.of_dkey(dkey);
-            let of = self.of(shard);
+            let (of, cond, durability) = (self.of(shard), Cond::NONE, self.durability);
             let (iods, others) = rest.split_at(iods.len());
             rest = others;
-            (target, Update { of, dkey, iods, cond: Cond::NONE, durability: self.durability, origin: None })
-        }))
+            (target, Change::Update(Update { of, dkey, iods, cond, durability, origin: None }))
+        };
+        let changes: Vec<_> = updates.iter().map(change).collect();
+        self.route.change_all(&changes)
     }
 
     /// Reads values below one dkey, all as of one epoch, into what the iods name.

@@ -2,11 +2,59 @@
 
 use crate::error::Result;
 use crate::kv;
-use daos_types::{Durability, FetchIod, KeyFound, Origin, TargetIdx};
-use daos_wire::{
-    Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
-    Objects, Punch, Query, Update,
+use daos_types::{
+    Cond, Durability, FetchIod, FetchValue, Iod, IodValue, KV_AKEY, KeyFound, Origin, TargetIdx,
 };
+use daos_wire::{
+    Check, Checked, Count, Counted, Diff, Differences, Fetch, GetValues, GotValues, List, ListedKeys,
+    ListedObjects, ListedPairs, Objects, Punch, PutPairs, Query, Update,
+};
+
+/// A change of a target that is made together with others.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// As [`Route::update`].
+    Update(Update<'a>),
+    /// As [`Route::put_pairs`].
+    PutPairs(PutPairs<'a>),
+}
+
+impl Change<'_> {
+    /// Which change it is, where it may be sent again.
+    pub fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Update(update) => update.origin,
+            Self::PutPairs(put) => put.origin,
+        }
+    }
+
+    /// The same, as this one.
+    #[must_use]
+    pub fn with_origin(self, origin: Option<Origin>) -> Self {
+        match self {
+            Self::Update(update) => Self::Update(Update { origin, ..update }),
+            Self::PutPairs(put) => Self::PutPairs(PutPairs { origin, ..put }),
+        }
+    }
+
+    /// What its reply promises.
+    pub fn durability(&self) -> Durability {
+        match self {
+            Self::Update(update) => update.durability,
+            Self::PutPairs(put) => put.durability,
+        }
+    }
+}
+
+/// The updates that put pairs one by one.
+pub fn each_pair(request: &PutPairs<'_>, mut update: impl FnMut(&Update<'_>) -> Result<()>) -> Result<()> {
+    let PutPairs { of, pairs, durability, .. } = *request;
+    pairs.iter().try_for_each(|pair| {
+        let iods = [Iod { sums: pair.sums, ..Iod::new(KV_AKEY, IodValue::Single(pair.value)) }];
+        let (dkey, cond, origin) = (pair.key, Cond::NONE, None);
+        update(&Update { of, dkey, iods: &iods, cond, durability, origin })
+    })
+}
 
 /// Carries requests of one pool to its targets. Each call returns when its reply may be believed: what it promises is as
 /// durable as the request asks.
@@ -17,13 +65,58 @@ pub trait Route: std::fmt::Debug + Send + Sync {
     /// Puts new values under akeys of one dkey.
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()>;
 
-    /// Several updates, made durable together; those of one target happen in their order. Not atomic: a failure ends it, and others
-    /// may or may not have happened.
-    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
-        for (target, request) in requests {
-            self.update(target, &request)?;
+    /// Puts values under keys of one flat object: all or none, where the way ends in a store. Elsewhere, as in a transaction, one
+    /// after the other.
+    fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
+        each_pair(request, |update| self.update(target, update))
+    }
+
+    /// Makes one change.
+    fn change(&self, target: TargetIdx, change: &Change<'_>) -> Result<()> {
+        match change {
+            Change::Update(update) => self.update(target, update),
+            Change::PutPairs(put) => self.put_pairs(target, put),
         }
-        Ok(())
+    }
+
+    /// Several changes, made durable together; those of one target happen in their order. Not atomic: a failure ends it, and others
+    /// may or may not have happened.
+    fn change_all(&self, changes: &[(TargetIdx, Change<'_>)]) -> Result<()> {
+        changes.iter().try_for_each(|(target, change)| self.change(*target, change))
+    }
+
+    /// As [`Route::change_all`], but what fails ends nothing: what became of each.
+    fn change_each(&self, changes: &[(TargetIdx, Change<'_>)]) -> Vec<Result<()>> {
+        changes.iter().map(|(target, change)| self.change(*target, change)).collect()
+    }
+
+    /// Values of keys of one flat object: those of its first keys, at least one, as many as the request has room for.
+    fn get_values(&self, target: TargetIdx, request: &GetValues<'_>) -> Result<GotValues> {
+        let GetValues { of, epoch, durability, bytes_max, .. } = *request;
+        let (mut got, mut value) = (GotValues::default(), Vec::new());
+        for key in request.keys {
+            value.clear();
+            let mut noted = kv::Noted { sink: &mut value, there: false };
+            let mut iods = [FetchIod::new(KV_AKEY, FetchValue::Single(&mut noted))];
+            self.fetch(target, &Fetch { of, dkey: key, epoch, cond: Cond::NONE, durability }, &mut iods)?;
+            let [FetchIod { sum, .. }] = iods;
+            let there = noted.there;
+            if !got.there.is_empty() && got.values.bytes() + value.len() > bytes_max {
+                break;
+            }
+            got.push(there, &value, sum.get());
+        }
+        Ok(got)
+    }
+
+    /// As [`Route::get_values`], of several targets.
+    fn get_values_all(&self, requests: &[(TargetIdx, GetValues<'_>)]) -> Result<Vec<GotValues>> {
+        requests.iter().map(|(target, request)| self.get_values(*target, request)).collect()
+    }
+
+    /// Whether each call waits for another process, so that several are better made together.
+    fn is_far(&self) -> bool {
+        false
     }
 
     /// Reads values of akeys of one dkey, straight into what the iods name.

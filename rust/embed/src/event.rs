@@ -36,6 +36,22 @@ pub trait Operation: Send + 'static {
     /// Does it and keeps the result; on a worker's thread.
     fn run(&mut self);
 
+    /// How many of these, from the first on, are better done by one call of [`Operation::run_all`]; at least one.
+    fn together(_: &[Self]) -> usize
+    where
+        Self: Sized,
+    {
+        1
+    }
+
+    /// Does as many as [`Operation::together`] said, and keeps the result of each.
+    fn run_all(some: &mut [Self])
+    where
+        Self: Sized,
+    {
+        some.iter_mut().for_each(Self::run);
+    }
+
     /// Takes an error for the result: the outcome is unknown, or it was never run.
     fn fail(&mut self, error: Error);
 
@@ -353,7 +369,7 @@ fn work<O: Operation>(shared: &Shared<O>) {
         if batch.first().is_some_and(|first| first.order() == Order::Any) {
             run_together(shared, &mut batch);
         } else {
-            batch.iter_mut().for_each(run);
+            batch.chunks_mut(1).for_each(run);
             shared.complete(&mut batch);
         }
     }
@@ -361,42 +377,48 @@ fn work<O: Operation>(shared: &Shared<O>) {
 
 /// Runs a batch and waits once for what its replies depend on; more often only where results are large.
 fn run_together<O: Operation>(shared: &Shared<O>, batch: &mut Vec<O>) {
-    let mut left = batch.drain(..).peekable();
-    while left.peek().is_some() {
+    let mut left: VecDeque<O> = batch.drain(..).collect();
+    while !left.is_empty() {
         let mut settled = Vec::new();
         let mut owing = Vec::new();
         let mut result_bytes = 0;
-        while result_bytes < RESULT_BYTES
-            && let Some(mut operation) = left.next()
-        {
-            let ((), debt) = debt::collect(|| run(&mut operation));
-            result_bytes += operation.result_bytes();
+        while result_bytes < RESULT_BYTES && !left.is_empty() {
+            let rest = left.make_contiguous();
+            let count = O::together(rest).clamp(1, rest.len());
+            let mut some: Vec<O> = left.drain(..count).collect();
+            let ((), debt) = debt::collect(|| run(&mut some));
+            result_bytes += some.iter().map(Operation::result_bytes).sum::<usize>();
             if debt.is_settled() {
-                settled.push(operation);
+                settled.append(&mut some);
             } else {
-                owing.push((operation, debt));
+                owing.push((some, debt));
             }
         }
         // What depends on nothing new does not wait for the others' sync.
         shared.complete(&mut settled);
         // The first one waits for the whole group, the others find it done.
-        for (operation, debt) in &mut owing {
+        for (some, debt) in &mut owing {
             if let Err(error) = debt.settle() {
-                operation.fail(error);
+                fail(some, &error);
             }
         }
-        shared.complete(&mut owing.into_iter().map(|(operation, _)| operation).collect());
+        shared.complete(&mut owing.into_iter().flat_map(|(some, _)| some).collect());
         shared.wait_for_room();
     }
 }
 
-/// Runs one; a panic is its result.
-fn run<O: Operation>(operation: &mut O) {
-    if catch_unwind(AssertUnwindSafe(|| operation.run())).is_err() {
-        operation.fail(
-            Error::new(Der::Misc, "the operation panicked; what it did is unknown")
-                .hint("report it, with what was printed"),
-        );
+/// Runs some; a panic is the result of each.
+fn run<O: Operation>(some: &mut [O]) {
+    if catch_unwind(AssertUnwindSafe(|| O::run_all(some))).is_err() {
+        let error = Error::new(Der::Misc, "the operation panicked; what it did is unknown")
+            .hint("report it, with what was printed");
+        fail(some, &error);
+    }
+}
+
+fn fail<O: Operation>(some: &mut [O], error: &Error) {
+    for operation in some {
+        operation.fail(error.clone());
     }
 }
 

@@ -7,14 +7,14 @@ use crate::epochs::OpenEpochs;
 use crate::fork::Owner;
 use crate::scrub::Board;
 use crate::tables;
-use daos_client::{Error, Result, Route, Survey};
+use daos_client::{Change, Error, Result, Route, Survey};
 use daos_engine::{Target, target::Outcome};
 use daos_locks::Mutex;
 use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
 use daos_vos::{Rows, Seen, Store, VosError};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
-    Objects, Punch, Query, Update,
+    Objects, Punch, PutPairs, Query, Update,
 };
 use std::sync::Arc;
 
@@ -121,23 +121,28 @@ impl Route for EmbeddedRoute {
         self.reply(target, request.durability, target.update(request))
     }
 
-    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
+    fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
         let _open = self.guard.enter()?;
-        // Of each target its own, in their order.
-        let mut shares: Vec<Vec<Update<'_>>> = vec![Vec::new(); self.targets.len()];
+        let target = self.target(target)?;
+        self.reply(target, request.durability, target.put_pairs(request))
+    }
+
+    fn change_all(&self, changes: &[(TargetIdx, Change<'_>)]) -> Result<()> {
+        let _open = self.guard.enter()?;
         let mut durability = Durability::Buffered;
-        for (index, request) in requests {
-            self.target(index)?;
-            durability = durability.max(request.durability);
-            if let Some(share) = shares.get_mut(index.0 as usize) {
-                share.push(request);
-            }
+        for (index, change) in changes {
+            self.target(*index)?;
+            durability = durability.max(change.durability());
         }
         // All targets share one log: one wait for the last record covers all.
         let mut last: Option<(&Target, Seen)> = None;
         let mut failed = None;
-        for (target, share) in self.targets.iter().zip(&shares).filter(|(_, share)| !share.is_empty()) {
-            let (seen, result) = target.update_all(share);
+        for (index, change) in changes {
+            let target = self.target(*index)?;
+            let (seen, result) = match change {
+                Change::Update(update) => target.update(update),
+                Change::PutPairs(put) => target.put_pairs(put),
+            };
             last = Some((target, last.map_or(seen, |(_, before)| seen.and(before))));
             failed = result.err();
             if failed.is_some() {

@@ -6,8 +6,8 @@ use crate::handles::Granted;
 use daos_client::Error;
 use daos_types::{ContainerId, Der, Durability, Origin, TargetIdx};
 use daos_wire::{
-    Check, Count, Diff, Encoded, List, Opcode, Punch, Query, ReadFetch, ReadObjects, ReadPunch, ReadUpdate,
-    Update, WireError, encode_done, encode_found,
+    Check, Count, Diff, Encoded, List, Opcode, Punch, PutPairs, Query, ReadFetch, ReadGetValues, ReadObjects,
+    ReadPunch, ReadPutPairs, ReadUpdate, Update, WireError, encode_done, encode_found,
 };
 
 /// A request that is there as a whole.
@@ -148,6 +148,18 @@ fn try_serve(
             let punch = ReadPunch::decode(durability, body, payloads)?;
             let punch = Punch { origin, ..punch.request() };
             granted.may_change(punch.of.cont).and_then(|()| answered(route.punch(target, &punch), done))
+        }
+        Opcode::PutPairs => {
+            let put = ReadPutPairs::decode(durability, body, payloads)?;
+            let put = PutPairs { origin, ..put.request() };
+            granted.may_change(put.of.cont).and_then(|()| answered(route.put_pairs(target, &put), done))
+        }
+        Opcode::GetValues => {
+            let get = ReadGetValues::decode(durability, body, payloads)?;
+            let get = get.request();
+            granted
+                .may_read(get.of.cont)
+                .and_then(|()| answered(route.get_values(target, &get), |got| got.encode().map(Answer::of)))
         }
         Opcode::Fetch => {
             let fetch = ReadFetch::decode(durability, body, payloads)?;

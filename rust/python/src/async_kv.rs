@@ -3,9 +3,9 @@
 //! Each method takes the queue, the future that waits, and what the method of `KV` takes, values as `bytes`, which it
 //! holds; it returns at once, false where the queue has no room.
 
-use crate::event_queue::{EventQueue, Reply};
+use crate::event_queue::{Act, EventQueue, Found, Joint, Reply};
 use crate::kv::{KV, list_of};
-use daos_client::{KeyPage, PairPage, Result};
+use daos_client::{KeyPage, PairPage, Result, Values};
 use daos_types::Cond;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -14,6 +14,38 @@ use pyo3::types::{PyBytes, PyList};
 /// A key-value object.
 #[pyclass(frozen, module = "daos._core")]
 pub(crate) struct AsyncKV(Py<KV>);
+
+struct Put {
+    kv: Py<KV>,
+    key: PyBackedBytes,
+    value: PyBackedBytes,
+    cond: Cond,
+}
+
+impl Act for Put {
+    fn joint(&self) -> Joint<'_> {
+        Joint::Put { kv: &self.kv.get().0, key: &self.key, value: &self.value, cond: self.cond }
+    }
+
+    fn run(&self) -> Result<Found> {
+        self.kv.get().0.put(&self.key, &self.value, self.cond).map(|()| None)
+    }
+}
+
+struct Get {
+    kv: Py<KV>,
+    key: PyBackedBytes,
+}
+
+impl Act for Get {
+    fn joint(&self) -> Joint<'_> {
+        Joint::Get { kv: &self.kv.get().0, key: &self.key }
+    }
+
+    fn run(&self) -> Result<Found> {
+        found(self.kv.get(), &self.key)
+    }
+}
 
 #[pymethods]
 impl AsyncKV {
@@ -36,8 +68,7 @@ impl AsyncKV {
     ) -> PyResult<bool> {
         let kv = self.0.clone_ref(py);
         let bytes = key.len() + value.len();
-        let act = move || kv.get().0.put(&key, &value, Cond(flags));
-        queue.submit(py, future, bytes, act)
+        queue.submit_joint(py, future, bytes, Put { kv, key, value, cond: Cond(flags) })
     }
 
     /// A value; None for a key that is absent.
@@ -49,7 +80,7 @@ impl AsyncKV {
         key: PyBackedBytes,
     ) -> PyResult<bool> {
         let kv = self.0.clone_ref(py);
-        queue.submit(py, future, key.len(), move || found(kv.get(), &key))
+        queue.submit_joint(py, future, key.len(), Get { kv, key })
     }
 
     /// Stores several values, made durable together; not atomic.
@@ -80,7 +111,10 @@ impl AsyncKV {
     ) -> PyResult<bool> {
         let kv = self.0.clone_ref(py);
         let bytes = keys.iter().map(|key| key.len()).sum();
-        let act = move || keys.iter().map(|key| found(kv.get(), key)).collect::<Result<Vec<_>>>();
+        let act = move || {
+            let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+            kv.get().0.get_all(&keys)
+        };
         queue.submit(py, future, bytes, act)
     }
 
@@ -144,14 +178,14 @@ impl Reply for Option<Vec<u8>> {
     }
 }
 
-impl Reply for Vec<Option<Vec<u8>>> {
+impl Reply for Values {
     fn bytes(&self) -> usize {
-        self.iter().flatten().map(Vec::len).sum()
+        self.iter().flatten().map(<[u8]>::len).sum()
     }
 
     fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let values = self.into_iter().map(|value| value.map(|value| PyBytes::new(py, &value)));
-        Ok(PyList::new(py, values.collect::<Vec<_>>())?.into_any().unbind())
+        let values = self.iter().map(|value| value.map(|value| PyBytes::new(py, value)));
+        Ok(PyList::new(py, values)?.into_any().unbind())
     }
 }
 

@@ -1,9 +1,9 @@
 //! `EventQueue`: operations whose results an event loop collects.
 
 use crate::errors::raised;
-use daos_client::{Error, Result};
+use daos_client::{Error, Kv, Result, Route};
 use daos_embed::{EventQueueOptions, Operation, Order, Submitted};
-use daos_types::Der;
+use daos_types::{Cond, Der};
 use pyo3::prelude::*;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -16,8 +16,77 @@ pub(crate) struct Event {
     work: Box<dyn Work>,
 }
 
+/// An operation of a key-value object that may be done together with its neighbours of the same kind.
+#[derive(Clone, Copy)]
+pub(crate) enum Joint<'a> {
+    /// Its key and value.
+    Put {
+        kv: &'a Kv<dyn Route>,
+        key: &'a [u8],
+        value: &'a [u8],
+        cond: Cond,
+    },
+    Get {
+        kv: &'a Kv<dyn Route>,
+        key: &'a [u8],
+    },
+}
+
+impl Joint<'_> {
+    fn joins(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Put { kv, cond, .. }, Self::Put { kv: with, cond: too, .. }) => {
+                std::ptr::addr_eq(*kv, *with) && cond == too
+            }
+            (Self::Get { kv, .. }, Self::Get { kv: with, .. }) => std::ptr::addr_eq(*kv, *with),
+            _ => false,
+        }
+    }
+
+    fn kv(&self) -> &Kv<dyn Route> {
+        match self {
+            Self::Put { kv, .. } | Self::Get { kv, .. } => kv,
+        }
+    }
+
+    /// Does several that join each other; what each came to, `None` where they are to be done one by one.
+    fn run(some: &[Self]) -> Option<Vec<Result<Found>>> {
+        match some.first()? {
+            Self::Put { kv, cond, .. } => {
+                let item = |one: &Self| match one {
+                    Joint::Put { key, value, .. } => Some((*key, *value)),
+                    Joint::Get { .. } => None,
+                };
+                let items: Option<Vec<(&[u8], &[u8])>> = some.iter().map(item).collect();
+                Some(kv.put_each(&items?, *cond).into_iter().map(|done| done.map(|()| None)).collect())
+            }
+            Self::Get { kv, .. } => {
+                let key = |one: &Self| match one {
+                    Joint::Get { key, .. } => Some(*key),
+                    Joint::Put { .. } => None,
+                };
+                let keys: Option<Vec<&[u8]>> = some.iter().map(key).collect();
+                // What fails may be one of them alone.
+                let values = kv.get_all(&keys?).ok()?;
+                Some(values.iter().map(|value| Ok(value.map(<[u8]>::to_vec))).collect())
+            }
+        }
+    }
+}
+
+/// A value that is there; nothing for a put.
+pub(crate) type Found = Option<Vec<u8>>;
+
 /// What an operation does, and what Python is told of it.
 trait Work: Send {
+    /// How it may be done together with others.
+    fn joint(&self) -> Option<Joint<'_>> {
+        None
+    }
+
+    /// Takes what it came to when it was.
+    fn take(&mut self, _: Result<Found>) {}
+
     fn run(&mut self);
     fn fail(&mut self, error: Error);
     fn result_bytes(&self) -> usize;
@@ -27,6 +96,23 @@ trait Work: Send {
 impl Operation for Event {
     fn run(&mut self) {
         self.work.run();
+    }
+
+    fn together(some: &[Self]) -> usize {
+        let Some((first, others)) = some.split_first() else { return 0 };
+        let Some(joint) = first.work.joint() else { return 1 };
+        let joins = |other: &&Self| other.work.joint().is_some_and(|other| joint.joins(&other));
+        let count = 1 + others.iter().take_while(joins).count();
+        if count > 1 && joint.kv().is_far() { count } else { 1 }
+    }
+
+    fn run_all(some: &mut [Self]) {
+        let joint: Option<Vec<Joint<'_>>> = some.iter().map(|one| one.work.joint()).collect();
+        let results = joint.filter(|joint| joint.len() > 1).and_then(|joint| Joint::run(&joint));
+        match results {
+            Some(results) => some.iter_mut().zip(results).for_each(|(one, result)| one.work.take(result)),
+            None => some.iter_mut().for_each(Self::run),
+        }
     }
 
     fn fail(&mut self, error: Error) {
@@ -82,11 +168,54 @@ impl<T: Reply, A: FnMut() -> Result<T> + Send> Work for Call<T, A> {
     }
 
     fn reply(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let never = || Err(Error::new(Der::Canceled, "the operation was not carried out"));
-        match self.told.take().unwrap_or_else(never) {
-            Ok(value) => value.into_object(py),
-            Err(error) => Err(raised(py, &error)),
-        }
+        told(py, self.told.take())
+    }
+}
+
+/// A result as Python is told it.
+fn told<T: Reply>(py: Python<'_>, told: Option<Result<T>>) -> PyResult<Py<PyAny>> {
+    let never = || Err(Error::new(Der::Canceled, "the operation was not carried out"));
+    match told.unwrap_or_else(never) {
+        Ok(value) => value.into_object(py),
+        Err(error) => Err(raised(py, &error)),
+    }
+}
+
+/// A put or a get of a key-value object, which neighbours may join.
+struct KvCall<A> {
+    act: A,
+    told: Option<Result<Found>>,
+}
+
+/// What may be joined, and can be done alone.
+pub(crate) trait Act: Send + 'static {
+    fn joint(&self) -> Joint<'_>;
+    fn run(&self) -> Result<Found>;
+}
+
+impl<A: Act> Work for KvCall<A> {
+    fn joint(&self) -> Option<Joint<'_>> {
+        Some(self.act.joint())
+    }
+
+    fn take(&mut self, result: Result<Found>) {
+        self.told = Some(result);
+    }
+
+    fn run(&mut self) {
+        self.told = Some(self.act.run());
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.told = Some(Err(error));
+    }
+
+    fn result_bytes(&self) -> usize {
+        self.told.as_ref().and_then(|told| told.as_ref().ok()).map_or(0, Reply::bytes)
+    }
+
+    fn reply(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        told(py, self.told.take())
     }
 }
 
@@ -137,6 +266,18 @@ impl EventQueue {
         act: impl FnMut() -> Result<T> + Send + 'static,
     ) -> PyResult<bool> {
         let work = Box::new(Call { act, told: None });
+        self.take(py, Event { future, bytes, order: Order::Any, work })
+    }
+
+    /// As [`EventQueue::submit`], of what neighbours may join.
+    pub(crate) fn submit_joint(
+        &self,
+        py: Python<'_>,
+        future: Py<PyAny>,
+        bytes: usize,
+        act: impl Act,
+    ) -> PyResult<bool> {
+        let work = Box::new(KvCall { act, told: None });
         self.take(py, Event { future, bytes, order: Order::Any, work })
     }
 

@@ -7,7 +7,6 @@ use daos_types::{Cond, Packed};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use std::cell::RefCell;
-use std::ops::Range;
 
 /// A key-value object.
 #[pyclass(frozen, module = "daos._core")]
@@ -71,12 +70,8 @@ impl KV {
     /// The values of several keys, in their order.
     fn get_many<'py>(&self, py: Python<'py>, keys: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyList>> {
         let slices: Vec<&[u8]> = keys.iter().map(PyBytesMethods::as_bytes).collect();
-        let mut bytes = Vec::new();
-        let ranges = py
-            .detach(|| slices.iter().map(|key| self.append(key, &mut bytes)).collect::<Result<Vec<_>>>())
-            .or_raise(py)?;
-        let value = |range: Option<Range<usize>>| range.and_then(|range| bytes.get(range));
-        PyList::new(py, ranges.into_iter().map(|range| value(range).map(|value| PyBytes::new(py, value))))
+        let values = py.detach(|| self.0.get_all(&slices)).or_raise(py)?;
+        PyList::new(py, values.iter().map(|value| value.map(|value| PyBytes::new(py, value))))
     }
 
     /// Removes a key.
@@ -125,12 +120,5 @@ impl KV {
     fn look_up(&self, key: &[u8], flags: u64, found: &mut Vec<u8>) -> Result<bool> {
         found.clear();
         self.0.get(key, Cond(flags), found)
-    }
-
-    /// Appends a key's value to `bytes`; where it stands there, or None for a key that is absent.
-    fn append(&self, key: &[u8], bytes: &mut Vec<u8>) -> Result<Option<Range<usize>>> {
-        let from = bytes.len();
-        let there = self.0.get(key, Cond(0), bytes)?;
-        Ok(there.then_some(from..bytes.len()))
     }
 }

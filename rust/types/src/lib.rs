@@ -16,6 +16,7 @@ pub mod limits;
 pub mod object_id;
 pub mod origin;
 pub mod packed;
+pub mod pair;
 pub mod part;
 pub mod query;
 pub mod scrub;
@@ -34,6 +35,7 @@ pub use iod::{ArrayFetch, FetchIod, FetchValue, Iod, IodValue, Punched, ValueSin
 pub use object_id::{ObjectId, ObjectType};
 pub use origin::Origin;
 pub use packed::Packed;
+pub use pair::{KV_AKEY, Pair};
 pub use part::Part;
 pub use query::{AkeyQuery, KeyFound, KeyQuery};
 pub use scrub::{ScrubChange, ScrubMode, ScrubSettings, ScrubStatus};

@@ -47,6 +47,12 @@ impl Packed {
         self.ends.extend(others.ends.iter().map(|end| from + end));
     }
 
+    /// One of them.
+    pub fn get(&self, nth: usize) -> Option<&[u8]> {
+        let from = nth.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.bytes.get(from..*self.ends.get(nth)?)
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut from = 0;
@@ -75,5 +81,10 @@ mod tests {
         let expected: [&[u8]; 6] = [b"one", b"", b"ab", b"one", b"", b"ab"];
         assert!(twice.iter().eq(expected));
         assert_eq!(twice.iter().len(), 6);
+        let each: [_; 7] = core::array::from_fn(|nth| twice.get(nth));
+        assert_eq!(
+            each,
+            [Some(expected[0]), Some(b""), Some(b"ab"), Some(b"one"), Some(b""), Some(b"ab"), None]
+        );
     }
 }

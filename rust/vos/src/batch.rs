@@ -6,25 +6,7 @@ use crate::entry::{Change, Content};
 use crate::error::{Result, VosError};
 use crate::key::{self, KeyBuf};
 use crate::tx::Writing;
-use daos_types::{IodSums, Version};
-
-/// A key of a flat key-value object and its new value.
-#[derive(Debug, Clone, Copy)]
-pub struct Pair<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// The value.
-    pub value: &'a [u8],
-    /// Its sum.
-    pub sums: IodSums<'a>,
-}
-
-impl<'a> Pair<'a> {
-    /// Without a sum.
-    pub fn new(key: &'a [u8], value: &'a [u8]) -> Self {
-        Self { key, value, sums: IodSums::default() }
-    }
-}
+use daos_types::{Pair, Version};
 
 impl Writing<'_, '_> {
     /// Puts values of several keys of a flat key-value object, as versions of one epoch with minors that count up: of a key that

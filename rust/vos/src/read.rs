@@ -8,13 +8,10 @@ use crate::memtable::MemTable;
 use crate::node::{self, At, NodeState, ObjectState};
 use crate::shard::{Look, Shard};
 use daos_types::object_id::KeyKind;
-use daos_types::{Lsn, ObjectType, UnitOid, Version};
+use daos_types::{KV_AKEY, Lsn, ObjectType, UnitOid, Version};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-
-/// The akey under which flat key-value objects keep their values.
-pub const KV_AKEY: &[u8] = b"0";
 
 /// An object inside a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

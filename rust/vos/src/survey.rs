@@ -7,11 +7,11 @@ use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_BELOW, LEVEL_END, OBJECT_NODE_LEN};
 use crate::levels::{Merge, Seen};
 use crate::node::{self, At, NodeState, ObjectState};
-use crate::read::{KV_AKEY, ObjectRef, PASSED_MAX, View, object_state};
+use crate::read::{ObjectRef, PASSED_MAX, View, object_state};
 use crate::rollback::Stretch;
 use daos_types::difference::RANGES_MAX;
 use daos_types::object_id::KeyKind;
-use daos_types::{Epoch, Extent, How, KeyDifference, Lsn, ObjectId, ObjectType, Version};
+use daos_types::{Epoch, Extent, How, KV_AKEY, KeyDifference, Lsn, ObjectId, ObjectType, Version};
 use std::cell::Cell;
 
 /// A page of objects.

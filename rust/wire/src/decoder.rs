@@ -3,8 +3,9 @@
 use crate::ShardRef;
 use crate::error::WireError;
 use crate::limits::{BODY_LEN_MAX, BODY_VERSION, DATA_INLINE_MAX};
+use daos_types::checksum::PIECE_SIZE_MAX;
 use daos_types::limits::KEY_LEN_MAX;
-use daos_types::{ChecksumKind, ContainerId, Epoch, Extent, ObjectId, ShardIdx, UnitOid};
+use daos_types::{ChecksumKind, Checksums, ContainerId, Epoch, Extent, IodSums, ObjectId, ShardIdx, UnitOid};
 use std::ops::Range;
 
 type Result<T> = std::result::Result<T, WireError>;
@@ -241,6 +242,17 @@ impl<'a, 'p, P: PayloadLen> Decoder<'a, 'p, P> {
                 kind => Ok(kind),
             },
         }
+    }
+
+    /// The sums of what goes to one akey.
+    pub(crate) fn iod_sums(&mut self) -> Result<IodSums<'a>> {
+        let by =
+            Checksums { kind: self.checksum_kind()?, piece_size: self.u32()?, server_verifies: self.bool()? };
+        let sums = IodSums { by, bytes: self.bytes()? };
+        if by.piece_size > PIECE_SIZE_MAX || (by.kind.is_some() && by.piece_size == 0) {
+            return Err(self.wrong("a sum for no bytes, or for more than 1 GiB"));
+        }
+        Ok(sums)
     }
 
     /// The sum of one value.

@@ -4,7 +4,7 @@ use crate::ShardRef;
 use crate::error::{KEY, WireError};
 use crate::limits::{BODY_LEN_MAX, BODY_VERSION, DATA_INLINE_MAX, MESSAGE_PAYLOADS_MAX};
 use daos_types::limits::KEY_LEN_MAX;
-use daos_types::{ChecksumKind, Extent, ObjectId};
+use daos_types::{ChecksumKind, Extent, IodSums, ObjectId};
 use std::ops::Range;
 
 /// A message that is ready to be sent: its body, and beside it the long values, from where they lie.
@@ -147,6 +147,21 @@ impl<'a> Encoder<'a> {
         self.array(&of.cont.0);
         self.oid(of.oid.oid);
         self.u32(of.oid.shard.0);
+    }
+
+    /// The sums of what goes to one akey.
+    pub(crate) fn iod_sums(&mut self, sums: IodSums<'_>) {
+        self.u8(sums.by.kind.map_or(0, |kind| kind as u8));
+        self.u32(sums.by.piece_size);
+        self.bool(sums.by.server_verifies);
+        self.bytes(sums.bytes);
+    }
+
+    /// A sum as [`crate::push_sum`] keeps it.
+    pub(crate) fn packed_sum(&mut self, sum: &[u8]) {
+        let kind =
+            sum.split_first().and_then(|(number, sum)| Some((ChecksumKind::from_number(*number)?, sum)));
+        self.sum(kind);
     }
 
     /// The sum of one value.

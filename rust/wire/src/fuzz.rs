@@ -56,6 +56,19 @@ fn updates() {
 }
 
 #[test]
+fn pairs() {
+    run("message put pairs", &[samples::put_pairs(3), samples::put_pairs(4200)], |body, payloads| {
+        Ok(Owned::of(ReadPutPairs::decode(SAFE, body, payloads)?.request().encode()))
+    });
+    run("message get values", &[samples::get_values()], |body, payloads| {
+        Ok(Owned::of(ReadGetValues::decode(SAFE, body, payloads)?.request().encode()))
+    });
+    run("message values", &[Owned::of(samples::got_values().encode())], |body, payloads| {
+        Ok(Owned::of(GotValues::decode(body, payloads)?.encode()))
+    });
+}
+
+#[test]
 fn fetches() {
     run("message fetch", &[samples::fetch()], |body, payloads| {
         let read = ReadFetch::decode(SAFE, body, payloads)?;

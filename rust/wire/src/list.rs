@@ -2,8 +2,9 @@
 
 use crate::decoder::Decoder;
 use crate::encoder::{Encoded, Encoder};
+use crate::pairs::push_sum;
 use crate::{ShardRef, WireError};
-use daos_types::{ChecksumKind, Durability, Epoch, Packed};
+use daos_types::{Durability, Epoch, Packed};
 
 /// A page of a listing.
 #[derive(Debug, Clone, Copy)]
@@ -99,9 +100,7 @@ impl ListedPairs {
         to.list(self.keys.iter().zip(self.values.iter()).zip(self.sums.iter()), |to, ((key, value), sum)| {
             to.key(key);
             to.data(value);
-            let kind =
-                sum.split_first().and_then(|(number, sum)| Some((ChecksumKind::from_number(*number)?, sum)));
-            to.sum(kind);
+            to.packed_sum(sum);
         });
         to.option(self.next.as_deref(), Encoder::bytes);
         to.finish()
@@ -114,16 +113,7 @@ impl ListedPairs {
         for _ in 0..from.count(9)? {
             page.keys.push(from.key()?);
             page.values.push(from.value()?);
-            match from.sum()? {
-                None => page.sums.push(&[]),
-                Some((kind, sum)) => {
-                    let room = page.sums.push_room(1 + sum.len());
-                    if let Some((number, rest)) = room.split_first_mut() {
-                        *number = kind as u8;
-                        rest.copy_from_slice(sum);
-                    }
-                }
-            }
+            push_sum(&mut page.sums, from.sum()?);
         }
         page.next = from.option(Decoder::bytes)?.map(<[u8]>::to_vec);
         from.end()?;

@@ -30,11 +30,15 @@ pub enum Opcode {
     TxCommit = 12,
     /// Gives the transaction up that is the handle; the bodies say nothing.
     TxAbort = 13,
+    /// [`crate::PutPairs`].
+    PutPairs = 14,
+    /// [`crate::GetValues`], answered by [`crate::GotValues`].
+    GetValues = 15,
 }
 
 impl Opcode {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Update,
         Self::Fetch,
         Self::List,
@@ -48,6 +52,8 @@ impl Opcode {
         Self::TxBegin,
         Self::TxCommit,
         Self::TxAbort,
+        Self::PutPairs,
+        Self::GetValues,
     ];
 
     /// The one with a number; `None` for an unknown one.
@@ -57,6 +63,6 @@ impl Opcode {
 
     /// Whether the request changes anything: to do it twice is not the same as once.
     pub const fn changes(self) -> bool {
-        matches!(self, Self::Update | Self::Punch | Self::TxCommit)
+        matches!(self, Self::Update | Self::Punch | Self::TxCommit | Self::PutPairs)
     }
 }

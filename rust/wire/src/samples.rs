@@ -4,8 +4,8 @@ use crate::control::Summing;
 use crate::*;
 use daos_types::{
     AkeyQuery, ArrayFetch, ChecksumKind, Checksums, Cond, Durability, Epoch, Extent, FetchIod, FetchValue,
-    How, Iod, IodSums, IodValue, KeyDifference, KeyFound, KeyQuery, ObjectId, Punched, ShardIdx, Sums, Tally,
-    UnitOid,
+    How, Iod, IodSums, IodValue, KeyDifference, KeyFound, KeyQuery, ObjectId, Pair, Punched, ShardIdx, Sums,
+    Tally, UnitOid,
 };
 use serde_bytes::ByteBuf;
 
@@ -101,6 +101,30 @@ pub(crate) fn pairs() -> ListedPairs {
         pairs.sums.push(sum);
     }
     pairs
+}
+
+/// Pairs with and without sums, `long` bytes in one of them.
+pub(crate) fn put_pairs(long: usize) -> Owned {
+    let value = vec![7; long];
+    let sums = IodSums { by: BY, bytes: &[1, 2, 3, 4] };
+    let pairs = [Pair { sums, ..Pair::new(b"a", &value) }, Pair::new(b"", b""), Pair::new(b"c", b"three")];
+    let (of, durability) = (shard(), Durability::Interval);
+    Owned::of(PutPairs { of, pairs: &pairs, durability, origin: None }.encode())
+}
+
+pub(crate) fn get_values() -> Owned {
+    let (of, durability, keys) = (shard(), Durability::Synced, &[&b"a"[..], b"", b"c"]);
+    Owned::of(GetValues { of, keys, epoch: Epoch(8), bytes_max: usize::MAX, durability }.encode())
+}
+
+/// Values with and without sums, one that is not there, one of 5000 bytes.
+pub(crate) fn got_values() -> GotValues {
+    let mut got = GotValues::default();
+    got.push(true, b"one", Some((ChecksumKind::Crc32, &[1, 2, 3, 4])));
+    got.push(false, b"", None);
+    got.push(true, &[6; 5000], None);
+    got.push(true, b"", Some((ChecksumKind::Crc16, &[8, 9])));
+    got
 }
 
 pub(crate) fn objects() -> Owned {

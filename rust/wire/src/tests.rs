@@ -2,7 +2,7 @@ use crate::samples::{self, Owned};
 use crate::*;
 use daos_types::{
     Checksums, Cond, Der, Durability, Epoch, Extent, FetchValue, Iod, IodSums, IodValue, KeyFound, ObjectId,
-    ShardIdx, UnitOid,
+    Pair, ShardIdx, UnitOid,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -41,6 +41,18 @@ fn requests_come_back() {
         let read = Query::decode(safe, &message.body, &[]).unwrap();
         assert_eq!(Owned::of(read.encode()), message);
     }
+    for long in [3, 4096, 4097] {
+        let message = samples::put_pairs(long);
+        assert_eq!(message.payloads.len(), usize::from(long > 4096), "a long value travels beside it");
+        let payloads = message.payloads();
+        let read = ReadPutPairs::decode(Durability::Interval, &message.body, &payloads).unwrap();
+        assert_eq!((read.request().durability, read.request().pairs.len()), (Durability::Interval, 3));
+        assert_eq!(Owned::of(read.request().encode()), message);
+    }
+    let message = samples::get_values();
+    let read = ReadGetValues::decode(safe, &message.body, &[]).unwrap();
+    assert_eq!(read.request().keys, [&b"a"[..], b"", b"c"]);
+    assert_eq!(Owned::of(read.request().encode()), message);
     let list = samples::list();
     let message = Owned::of(list.encode());
     assert_eq!(said(&List::decode(safe, &message.body, &[]).unwrap()), said(&list));
@@ -69,6 +81,10 @@ fn replies_come_back() {
     let message = Owned::of(pairs.encode());
     assert_eq!(message.lens(), [5000]);
     assert_eq!(ListedPairs::decode(&message.body, &message.payloads()), Ok(pairs));
+    let got = samples::got_values();
+    let message = Owned::of(got.encode());
+    assert_eq!(message.lens(), [5000]);
+    assert_eq!(GotValues::decode(&message.body, &message.payloads()), Ok(got));
     let objects = samples::listed_objects();
     assert_eq!(ListedObjects::decode(&Owned::of(objects.encode()).body, &[]), Ok(objects));
     let differences = samples::differences();
@@ -186,13 +202,31 @@ fn what_is_not_such_a_message_is_refused_with_its_place() {
 }
 
 #[test]
+fn more_pairs_than_go_into_one_change_are_refused() {
+    let decoded = |pairs: &[Pair<'_>]| {
+        let put = PutPairs { of: samples::shard(), pairs, durability: Durability::Synced, origin: None };
+        let message = Owned::of(put.encode());
+        let payloads = message.payloads();
+        ReadPutPairs::decode(Durability::Synced, &message.body, &payloads)
+            .map(|read| read.request().pairs.len())
+    };
+    let one = Pair::new(b"k", b"v");
+    assert_eq!(decoded(&[one; limits::PAIRS_MAX]), Ok(limits::PAIRS_MAX));
+    assert!(matches!(decoded(&[one; limits::PAIRS_MAX + 1]), Err(WireError::Malformed { .. })));
+    let long = vec![0; limits::PAIRS_BYTES_MAX - 1];
+    assert_eq!(decoded(&[Pair::new(b"k", &long)]), Ok(1));
+    assert!(matches!(decoded(&[Pair::new(b"kk", &long)]), Err(WireError::Malformed { .. })));
+}
+
+#[test]
 fn opcodes_have_the_numbers_of_the_page() {
     for (nth, opcode) in Opcode::ALL.into_iter().enumerate() {
         assert_eq!(opcode as u16 as usize, nth + 1);
         assert_eq!(Opcode::from_number(opcode as u16), Some(opcode));
     }
-    assert_eq!((Opcode::from_number(0), Opcode::from_number(14)), (None, None));
-    assert!(Opcode::Update.changes() && Opcode::Punch.changes() && !Opcode::Fetch.changes());
+    assert_eq!((Opcode::from_number(0), Opcode::from_number(16)), (None, None));
+    let changes: Vec<Opcode> = Opcode::ALL.into_iter().filter(|opcode| opcode.changes()).collect();
+    assert_eq!(changes, [Opcode::Update, Opcode::Punch, Opcode::TxCommit, Opcode::PutPairs]);
 }
 
 #[derive(Debug, Clone)]

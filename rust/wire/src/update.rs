@@ -3,8 +3,7 @@
 use crate::decoder::Decoder;
 use crate::encoder::{Encoded, Encoder};
 use crate::{ShardRef, WireError};
-use daos_types::checksum::PIECE_SIZE_MAX;
-use daos_types::{Checksums, Cond, Durability, Extent, Iod, IodSums, IodValue, Origin};
+use daos_types::{Cond, Durability, Extent, Iod, IodSums, IodValue, Origin};
 use std::ops::Range;
 
 /// An update of one dkey.
@@ -42,10 +41,7 @@ impl<'a> Update<'a> {
         to.list(self.iods, |to, iod| {
             to.key(iod.akey);
             to.u64(iod.cond.0);
-            to.u8(iod.sums.by.kind.map_or(0, |kind| kind as u8));
-            to.u32(iod.sums.by.piece_size);
-            to.bool(iod.sums.by.server_verifies);
-            to.bytes(iod.sums.bytes);
+            to.iod_sums(iod.sums);
             match iod.value {
                 IodValue::Single(data) => {
                     to.u8(SINGLE);
@@ -108,15 +104,7 @@ impl<'a> ReadUpdate<'a> {
         let mut recxs = Vec::new();
         let iods = from.list(IOD_LEN_MIN, |from| {
             let (akey, cond) = (from.key()?, Cond(from.u64()?));
-            let by = Checksums {
-                kind: from.checksum_kind()?,
-                piece_size: from.u32()?,
-                server_verifies: from.bool()?,
-            };
-            let sums = IodSums { by, bytes: from.bytes()? };
-            if by.piece_size > PIECE_SIZE_MAX || (by.kind.is_some() && by.piece_size == 0) {
-                return Err(from.wrong("a sum for no bytes, or for more than 1 GiB"));
-            }
+            let sums = from.iod_sums()?;
             let value = match from.u8()? {
                 SINGLE => ReadValue::Single(from.value()?),
                 NO_SINGLE => ReadValue::NoSingle,

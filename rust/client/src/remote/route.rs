@@ -4,18 +4,18 @@ use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, told
 use super::service::{Patience, passes};
 use super::system::{RemoteSystem, unfit};
 use crate::error::{Error, Result};
-use crate::route::{Route, Survey, Transact};
+use crate::route::{Change, Route, Survey, Transact, each_pair};
 use daos_net::frame::Place;
-use daos_net::{Channel, Endpoint, NetError, Outcome, Receive, Reply};
+use daos_net::{Channel, Endpoint, NetError, Outcome, Receive, Reply, Sent};
 use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, Origin, TargetIdx};
 use daos_wire::{
-    Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, List, ListedKeys, ListedObjects,
-    ListedPairs, Objects, Opcode, Punch, Query, ReadFetchReply, Update, WireError, decode_done, decode_found,
-    decode_handle, encode_done,
+    Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, GetValues, GotValues, List,
+    ListedKeys, ListedObjects, ListedPairs, Objects, Opcode, Punch, PutPairs, Query, ReadFetchReply, Update,
+    WireError, decode_done, decode_found, decode_handle, encode_done,
 };
 use std::sync::Arc;
 
-/// Updates that are under way at once for one caller: half of what a connection takes.
+/// Requests that are under way at once for one caller: half of what a connection takes.
 const TOGETHER_MAX: usize = 64;
 /// Of a page, for each element beside its bytes: lengths, and a sum.
 const ELEMENT_ROOM: usize = 96;
@@ -63,6 +63,24 @@ struct Asked {
     durability: Durability,
     reply_max: usize,
     origin: Option<Origin>,
+}
+
+/// A request that is sent together with others.
+struct Request<'a> {
+    target: TargetIdx,
+    asked: Asked,
+    message: Encoded<'a>,
+}
+
+impl<'a> Request<'a> {
+    fn of_change(target: TargetIdx, change: &Change<'a>) -> std::result::Result<Self, WireError> {
+        let (opcode, message) = match change {
+            Change::Update(update) => (Opcode::Update, update.encode()?),
+            Change::PutPairs(put) => (Opcode::PutPairs, put.encode()?),
+        };
+        let asked = Asked::new(opcode, change.durability(), REPLY_ROOM).of(change.origin());
+        Ok(Self { target, asked, message })
+    }
 }
 
 impl Asked {
@@ -198,57 +216,109 @@ impl RemoteRoute {
         Ok(())
     }
 
-    /// Sends all before the reply to the first is waited for: the other end makes them durable together.
-    fn update_together(&self, requests: &[(TargetIdx, Update<'_>)]) -> Result<()> {
-        let requests: Vec<_> = requests
-            .iter()
-            .map(|(target, request)| (*target, Update { origin: self.origin(request.origin), ..*request }))
-            .collect();
+    /// Sends all before the reply to the first is waited for: the other end makes what changes durable together.
+    fn ask_together(&self, requests: &[Request<'_>]) -> Vec<std::result::Result<Reply, NetError>> {
         let handle = self.opened.handle();
-        let reach = |(target, _): &(TargetIdx, _)| {
-            let target = self.target(*target)?;
-            let channel = target.endpoint.channel(self.asker().timeout);
-            Ok((target.index, channel.map_err(|error| told(error, false))?))
+        let way = |target: TargetIdx| {
+            let missing = || NetError::before(Der::BadTarget, format!("there is no target {}", target.0));
+            let target = self.targets.get(target.0 as usize).ok_or_else(missing)?;
+            target.endpoint.channel(self.asker().timeout).map(|channel| (target.index, channel))
         };
-        let ways: Result<Vec<(u32, Arc<Channel>)>> = requests.iter().map(reach).collect();
-        let ways = match ways {
-            Ok(ways) => ways,
-            // One by one, each with all the patience that there is.
-            Err(error) if self.system.service().is_some() && passes(error.der) => {
-                return requests.iter().try_for_each(|(target, request)| self.update(*target, request));
-            }
-            Err(error) => return Err(error),
-        };
-        let mut sent = Vec::with_capacity(requests.len());
-        for ((index, channel), (_, request)) in ways.iter().zip(&requests) {
-            let message = request.encode().map_err(|error| unsaid(&error))?;
-            let about = About {
-                opcode: Opcode::Update as u16,
-                changes: true,
-                sequence: request.origin.map_or(0, |origin| origin.sequence),
-                durability: request.durability,
-                handle,
-                target: *index,
-                reply_max: REPLY_ROOM,
-            };
-            sent.push(self.asker().send(channel, &about, &message));
+        let ways: Vec<daos_net::Result<(u32, Arc<Channel>)>> =
+            requests.iter().map(|request| way(request.target)).collect();
+        let mut sent: Vec<daos_net::Result<(&Channel, Sent<'_>)>> = Vec::with_capacity(requests.len());
+        for (request, way) in requests.iter().zip(&ways) {
+            sent.push(way.as_ref().map_err(Clone::clone).and_then(|(index, channel)| {
+                let Asked { opcode, durability, reply_max, origin } = request.asked;
+                let about = About {
+                    opcode: opcode as u16,
+                    changes: opcode.changes(),
+                    sequence: origin.map_or(0, |origin| origin.sequence),
+                    durability,
+                    handle,
+                    target: *index,
+                    reply_max,
+                };
+                Ok((&**channel, self.asker().send(channel, &about, &request.message)?))
+            }));
         }
-        let mut failed = None;
-        for (((_, channel), (target, request)), sent) in ways.iter().zip(&requests).zip(sent) {
+        let receive = |sent: daos_net::Result<(&Channel, Sent<'_>)>| {
+            let (channel, sent) = sent?;
             let mut reply = Reply::default();
-            let outcome = match sent.and_then(|sent| channel.receive(sent, &mut reply)) {
-                Ok(()) => decode_done(&reply.body, &[]).map_err(|error| not_understood(true, &error)),
-                // One by one, where that may help: the connection or the handle is another by then.
-                Err(error) if error.outcome == Outcome::Nothing => self.update(*target, request),
+            channel.receive(sent, &mut reply).map(|()| reply)
+        };
+        sent.into_iter().map(receive).collect()
+    }
+
+    /// Makes changes together: what became of each.
+    fn change_together(&self, changes: &[(TargetIdx, Change<'_>)]) -> Vec<Result<()>> {
+        let named: Vec<_> = changes
+            .iter()
+            .map(|(target, change)| (*target, change.with_origin(self.origin(change.origin()))))
+            .collect();
+        let requests: std::result::Result<Vec<_>, _> =
+            named.iter().map(|(target, change)| Request::of_change(*target, change)).collect();
+        let replies = match requests {
+            Ok(requests) => self.ask_together(&requests),
+            // One by one: it is told which of them cannot be said.
+            Err(_) => return named.iter().map(|(target, change)| self.change_by(*target, change)).collect(),
+        };
+        let known =
+            |((target, change), reply): (&(TargetIdx, Change<'_>), daos_net::Result<Reply>)| match reply {
+                Ok(reply) => decode_done(&reply.body, &[]).map_err(|error| not_understood(true, &error)),
+                // One by one, with all the patience there is: the connection or the handle is another by then.
+                Err(error) if error.outcome == Outcome::Nothing => self.change_by(*target, change),
                 Err(error) if error.is_uncertain() && self.system.service().is_some() => {
                     // The same change: it happens once. What is unknown stays so unless that succeeds.
-                    self.update(*target, request).map_err(|_| told(error, true))
+                    self.change_by(*target, change).map_err(|_| told(error, true))
                 }
                 Err(error) => Err(told(error, true)),
             };
-            failed = failed.or(outcome.err());
+        let results = named.iter().zip(replies).map(known);
+        let fitted = results.zip(changes).map(|(result, (target, change))| match (result, change) {
+            // Refused as a whole; what is large of it may fit where all of it does not.
+            (Err(error), Change::PutPairs(put)) if error.der == Der::Nospace && put.origin.is_none() => {
+                each_pair(put, |update| self.update(*target, update))
+            }
+            (result, _) => result,
+        });
+        fitted.collect()
+    }
+
+    fn change_by(&self, target: TargetIdx, change: &Change<'_>) -> Result<()> {
+        match change {
+            Change::Update(update) => self.update_by(None, target, update),
+            Change::PutPairs(put) => {
+                let asked = Asked::new(Opcode::PutPairs, put.durability, REPLY_ROOM).of(put.origin);
+                self.get(None, target, asked, put.encode(), decode_done)
+            }
         }
-        failed.map_or(Ok(()), Err)
+    }
+
+    fn get_values_by(&self, target: TargetIdx, request: &GetValues<'_>) -> Result<GotValues> {
+        let asked = Asked::new(Opcode::GetValues, request.durability, values_room(request));
+        self.get(None, target, asked, request.encode(), read_values)
+    }
+
+    fn get_together(&self, requests: &[(TargetIdx, GetValues<'_>)]) -> Result<Vec<GotValues>> {
+        let encoded: Result<Vec<_>> = requests
+            .iter()
+            .map(|(target, get)| {
+                let asked = Asked::new(Opcode::GetValues, get.durability, values_room(get));
+                let message = get.encode().map_err(|error| unsaid(&error))?;
+                Ok(Request { target: *target, asked, message })
+            })
+            .collect();
+        let replies = self.ask_together(&encoded?).into_iter().zip(requests);
+        let got = replies.map(|(reply, (target, request))| match reply {
+            Ok(reply) => {
+                let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| &bulk.bytes[..]).collect();
+                read_values(&reply.body, &payloads).map_err(|error| not_understood(false, &error))
+            }
+            // Alone, with all the patience there is, and with more room where that is what it takes.
+            Err(_) => self.get_values_by(*target, request),
+        });
+        got.collect()
     }
 
     fn update_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Update<'_>) -> Result<()> {
@@ -306,7 +376,20 @@ impl RemoteRoute {
     }
 }
 
+/// Room for the values that a request has room for, and what is said of them. One that is longer alone is asked for again.
+fn values_room(request: &GetValues<'_>) -> usize {
+    request
+        .bytes_max
+        .saturating_add(request.keys.len().saturating_mul(ELEMENT_ROOM))
+        .saturating_add(REPLY_ROOM)
+}
+
 /// With lifetimes of their own, which a reader of replies has.
+fn read_values(body: &[u8], payloads: &[&[u8]]) -> std::result::Result<GotValues, WireError> {
+    GotValues::decode(body, payloads)
+}
+
+/// As [`read_values`].
 fn read_pairs(body: &[u8], payloads: &[&[u8]]) -> std::result::Result<ListedPairs, WireError> {
     ListedPairs::decode(body, payloads)
 }
@@ -389,14 +472,34 @@ impl Route for RemoteRoute {
         self.update_by(None, target, &Update { origin: self.origin(request.origin), ..*request })
     }
 
-    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
-        loop {
-            let some: Vec<_> = (&mut *requests).take(TOGETHER_MAX).collect();
-            if some.is_empty() {
-                return Ok(());
-            }
-            self.update_together(&some)?;
+    fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
+        self.change_together(&[(target, Change::PutPairs(*request))]).into_iter().collect()
+    }
+
+    fn change_all(&self, changes: &[(TargetIdx, Change<'_>)]) -> Result<()> {
+        changes
+            .chunks(TOGETHER_MAX)
+            .try_for_each(|some| self.change_together(some).into_iter().collect::<Result<()>>())
+    }
+
+    fn change_each(&self, changes: &[(TargetIdx, Change<'_>)]) -> Vec<Result<()>> {
+        changes.chunks(TOGETHER_MAX).flat_map(|some| self.change_together(some)).collect()
+    }
+
+    fn get_values(&self, target: TargetIdx, request: &GetValues<'_>) -> Result<GotValues> {
+        self.get_values_by(target, request)
+    }
+
+    fn get_values_all(&self, requests: &[(TargetIdx, GetValues<'_>)]) -> Result<Vec<GotValues>> {
+        let mut got = Vec::with_capacity(requests.len());
+        for some in requests.chunks(TOGETHER_MAX) {
+            got.extend(self.get_together(some)?);
         }
+        Ok(got)
+    }
+
+    fn is_far(&self) -> bool {
+        true
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {

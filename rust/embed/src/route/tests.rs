@@ -334,7 +334,10 @@ fn how_a_container_sums_is_kept_and_what_is_impossible_refused() {
             origin: None,
         };
         assert_eq!(target.update(&request).1.unwrap_err().der(), Der::Inval);
-        assert_eq!(target.update_all(&[request, request]).1.unwrap_err().der(), Der::Inval);
+        let pair = daos_types::Pair { key: b"k", value: b"value", sums };
+        let put =
+            daos_wire::PutPairs { of, pairs: &[pair, pair], durability: Durability::Buffered, origin: None };
+        assert_eq!(target.put_pairs(&put).1.unwrap_err().der(), Der::Inval);
     }
 }
 

@@ -3,16 +3,16 @@
 use super::pool::{SharedAttributes, SharedPool};
 use super::shared::{At, SharedSystem};
 use daos_client::{
-    AttributeService, ContainerService, Error, Result, Route, Survey, SystemService as _, Transaction,
-    TransactionEnd,
+    AttributeService, Change, ContainerService, Error, Result, Route, Survey, SystemService as _,
+    Transaction, TransactionEnd, each_pair,
 };
 use daos_locks::Mutex;
 use daos_types::{
     Checksums, ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, Origin, Snapshot, TargetIdx,
 };
 use daos_wire::{
-    Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
-    Objects, Punch, Query, Update,
+    Check, Checked, Count, Counted, Diff, Differences, Fetch, GetValues, GotValues, List, ListedKeys,
+    ListedObjects, ListedPairs, Objects, Punch, PutPairs, Query, Update,
 };
 use std::sync::Arc;
 
@@ -94,6 +94,22 @@ impl SharedContainer {
 
     fn with<T>(&self, ask: impl FnMut(&Open) -> Result<T>) -> Result<T> {
         self.system().ask(|| self.current(), ask)
+    }
+
+    /// Changes that say which they are.
+    fn named<'a>(&self, changes: &[(TargetIdx, Change<'a>)]) -> Vec<(TargetIdx, Change<'a>)> {
+        let named = |change: &Change<'a>| change.with_origin(Some(self.system().next_origin()));
+        changes.iter().map(|(target, change)| (*target, named(change))).collect()
+    }
+
+    /// Makes a change that may have been made: it does not happen again. Pairs for which there is no room go one by one.
+    fn change_again(&self, target: TargetIdx, change: &Change<'_>) -> Result<()> {
+        match (self.once(|open| open.route.change(target, change)), change) {
+            (Err(error), Change::PutPairs(put)) if error.der == Der::Nospace => {
+                each_pair(put, |update| self.update(target, update))
+            }
+            (result, _) => result,
+        }
     }
 
     /// The same of a change that says which it is.
@@ -204,20 +220,44 @@ impl Route for SharedContainer {
         self.once(|open| open.route.update(target, &request))
     }
 
-    fn update_all(&self, requests: &mut dyn Iterator<Item = (TargetIdx, Update<'_>)>) -> Result<()> {
-        loop {
-            // No more at once than are known to have been done.
-            let some: Vec<_> = (&mut *requests)
-                .take(TOGETHER_MAX)
-                .map(|(target, request)| {
-                    (target, Update { origin: Some(self.system().next_origin()), ..request })
-                })
-                .collect();
-            if some.is_empty() {
-                return Ok(());
+    fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
+        self.change_all(&[(target, Change::PutPairs(*request))])
+    }
+
+    fn change_all(&self, changes: &[(TargetIdx, Change<'_>)]) -> Result<()> {
+        // No more at once than are known to have been done.
+        changes.chunks(TOGETHER_MAX).try_for_each(|some| {
+            let some = self.named(some);
+            match self.once(|open| open.route.change_all(&some)) {
+                Err(error) if error.der == Der::Nospace => {
+                    some.iter().try_for_each(|(target, change)| self.change_again(*target, change))
+                }
+                result => result,
             }
-            self.once(|open| open.route.update_all(&mut some.iter().copied()))?;
-        }
+        })
+    }
+
+    fn change_each(&self, changes: &[(TargetIdx, Change<'_>)]) -> Vec<Result<()>> {
+        let each = changes.chunks(TOGETHER_MAX).flat_map(|some| {
+            let some = self.named(some);
+            if self.once(|open| open.route.change_all(&some)).is_ok() {
+                return some.iter().map(|_| Ok(())).collect::<Vec<_>>();
+            }
+            some.iter().map(|(target, change)| self.change_again(*target, change)).collect()
+        });
+        each.collect()
+    }
+
+    fn get_values(&self, target: TargetIdx, request: &GetValues<'_>) -> Result<GotValues> {
+        self.with(|open| open.route.get_values(target, request))
+    }
+
+    fn get_values_all(&self, requests: &[(TargetIdx, GetValues<'_>)]) -> Result<Vec<GotValues>> {
+        self.with(|open| open.route.get_values_all(requests))
+    }
+
+    fn is_far(&self) -> bool {
+        self.with(|open| Ok(open.route.is_far())).unwrap_or(false)
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {

@@ -64,6 +64,71 @@ fn a_key_value_store_is_the_map_that_was_put() {
 }
 
 #[test]
+fn many_keys_at_once_are_as_one_after_the_other() {
+    for served in served(TARGETS) {
+        let kv = container(&served).kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        let mut model = BTreeMap::new();
+        // More than a change takes, more than an answer has room for, and keys that come twice.
+        let items: Vec<(Vec<u8>, Vec<u8>)> = (0..1500_u32)
+            .map(|number| {
+                let len = if number % 100 == 7 { 90_000 } else { [0, 10, 900, 4_097][number as usize % 4] };
+                (format!("key {}", number % 1400).into_bytes(), vec![number as u8; len])
+            })
+            .collect();
+        let slices: Vec<(&[u8], &[u8])> = items.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        let (first, second) = slices.split_at(700);
+        kv.put_all(first, Cond::NONE).unwrap();
+        assert!(kv.put_each(second, Cond::NONE).iter().all(Result::is_ok));
+        model.extend(slices.iter().copied());
+        let mut keys: Vec<&[u8]> = model.keys().copied().collect();
+        keys.push(b"absent");
+        keys.push(b"key 1");
+        let values = kv.get_all(&keys).unwrap();
+        assert_eq!(values.len(), keys.len());
+        for (key, value) in keys.iter().zip(values.iter()) {
+            assert!(value == model.get(key).copied(), "{}", String::from_utf8_lossy(key));
+        }
+        assert!(kv.get_all(&[]).unwrap().is_empty());
+        // On a condition each is told its own.
+        let some: [(&[u8], &[u8]); 3] = [(b"new 1", b"a"), (b"key 1", b"b"), (b"new 2", b"c")];
+        let each = kv.put_each(&some, Cond::DKEY_INSERT);
+        let ders: Vec<_> = each.into_iter().map(|result| result.err().map(|error| error.der)).collect();
+        assert_eq!(ders, [None, Some(Der::Exist), None]);
+        assert_eq!(kv.put_all(&some, Cond::DKEY_INSERT).unwrap_err().der, Der::Exist);
+        let long = vec![0; 70_000];
+        let refused = kv.put_each(&[(&long, b"v"), (b"good", b"v")], Cond::NONE);
+        assert_eq!(refused[0].as_ref().unwrap_err().der, Der::Key2big);
+        assert!(refused[1].is_ok() && kv.get_all(&[b"good"]).unwrap().get(0) == Some(b"v"));
+    }
+}
+
+#[test]
+fn many_keys_in_a_transaction_and_of_a_snapshot() {
+    for served in served(TARGETS) {
+        let container = container(&served);
+        let kv = container.kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        let keys: Vec<Vec<u8>> = (0..40).map(|number| format!("key {number}").into_bytes()).collect();
+        let slices: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let items = |value: &'static [u8]| slices.iter().map(|key| (*key, value)).collect::<Vec<_>>();
+        kv.put_all(&items(b"before"), Cond::NONE).unwrap();
+        let snapshot = container.snapshot_create(None).unwrap();
+        let tx = container.transaction(daos_types::Durability::Synced).unwrap();
+        let inside = tx.container.kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        inside.put_all(&items(b"inside"), Cond::NONE).unwrap();
+        let all =
+            |values: &daos_client::Values, wanted: &[u8]| values.iter().all(|value| value == Some(wanted));
+        assert!(all(&inside.get_all(&slices).unwrap(), b"inside"));
+        assert!(all(&kv.get_all(&slices).unwrap(), b"before"));
+        tx.end.commit_once(None).unwrap();
+        assert!(all(&kv.get_all(&slices).unwrap(), b"inside"));
+        let then = container.at(snapshot.epoch).unwrap().kv(oid(ObjectType::KvHashed, 1)).unwrap();
+        assert!(all(&then.get_all(&slices).unwrap(), b"before"));
+        let refused = then.put_each(&items(b"past"), Cond::NONE);
+        assert!(refused.iter().all(|result| result.as_ref().unwrap_err().der == Der::NoPerm));
+    }
+}
+
+#[test]
 fn arrays_and_objects_are_what_was_written() {
     for served in served(TARGETS) {
         let container = container(&served);

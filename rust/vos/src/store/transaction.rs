@@ -3,7 +3,6 @@
 use super::merge::{LOG_LOOK_BYTES, LOG_LOOK_EVERY, LogLoad};
 use super::rows::{ROW_CEILING, ROW_OBJECT_NUMS, row_of};
 use super::{SYSTEM_SHARD, Store, Writer};
-use crate::batch::Pair;
 use crate::changes::{self, Changes, OneChange, ShardNum};
 use crate::dtx::DtxId;
 use crate::entry::DtxNum;
@@ -19,7 +18,7 @@ use crate::space::Purpose;
 use crate::stage::Staged;
 use crate::tx::{ObjectNums, Part, Writing};
 use daos_locks::MutexGuard;
-use daos_types::{Cond, Epoch, Iod, Lsn, Punched, Version};
+use daos_types::{Cond, Epoch, Iod, Lsn, Pair, Punched, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

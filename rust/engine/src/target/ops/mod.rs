@@ -3,7 +3,7 @@
 pub(super) mod fetch;
 mod list;
 mod punch;
+mod put_pairs;
 mod query;
 mod survey;
 pub(super) mod update;
-mod update_all;
