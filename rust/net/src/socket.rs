@@ -106,13 +106,14 @@ fn timespec(time: Duration) -> Timespec {
     Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) }
 }
 
-/// Waits for a descriptor, so long at most.
-pub(crate) fn poll_for(of: &impl AsFd, readable: bool, writable: bool, time: Duration) -> io::Result<()> {
+/// Waits for a descriptor, so long at most; whether it is ready.
+pub(crate) fn poll_for(of: &impl AsFd, readable: bool, writable: bool, time: Duration) -> io::Result<bool> {
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::IN, readable);
     flags.set(PollFlags::OUT, writable);
     match poll(&mut [PollFd::new(of, flags)], Some(&timespec(time))) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -137,12 +138,13 @@ pub(crate) struct SocketLink<S> {
     stream: Arc<S>,
     maker: Maker,
     time: Clock,
+    spin: Spin,
 }
 
 impl<S: Stream> SocketLink<S> {
     pub(crate) fn new(stream: Arc<S>, time: Clock) -> io::Result<Self> {
         stream.prepare()?;
-        Ok(Self { stream, maker: Maker::here(), time })
+        Ok(Self { stream, maker: Maker::here(), time, spin: Spin::default() })
     }
 }
 
@@ -156,7 +158,11 @@ impl<S: Stream> Link for SocketLink<S> {
     }
 
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
-        poll_for(&*self.stream, readable, writable, until.since(self.now()))
+        let ready = |time| poll_for(&*self.stream, readable, writable, time);
+        if self.spin.ask(|| ready(Duration::ZERO).unwrap_or(true)) {
+            return Ok(());
+        }
+        ready(until.since(self.now())).map(drop)
     }
 
     fn now(&self) -> Moment {
@@ -277,9 +283,16 @@ impl<L: Listener> SocketServer<L> {
         let until = self.paused.unwrap_or(Moment::MAX).min(self.hub.next_time());
         let time = if idle { until.since(now) } else { Duration::ZERO };
         let mut events = Vec::with_capacity(EVENTS_MAX);
-        let buffer = rustix::buffer::spare_capacity(&mut events);
-        // Nothing but an interruption fails here; then there are no events.
-        let _ = epoll::wait(&self.epoll, buffer, Some(&timespec(time)));
+        let mut wait = |time| {
+            let buffer = rustix::buffer::spare_capacity(&mut events);
+            // Nothing but an interruption fails here; then there are no events.
+            let _ = epoll::wait(&self.epoll, buffer, Some(&timespec(time)));
+            !events.is_empty()
+        };
+        // Of rings it was looked for already.
+        if L::Stream::RINGS || !idle || !self.spin.ask(|| wait(Duration::ZERO)) {
+            wait(time);
+        }
         self.replies.disarm();
         let now = self.time.now();
         for event in events {

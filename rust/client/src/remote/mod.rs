@@ -6,6 +6,7 @@ mod pool;
 mod route;
 mod service;
 mod system;
+mod together;
 
 pub use route::{RemoteRoute, RemoteTarget};
 pub use service::ServiceOptions;

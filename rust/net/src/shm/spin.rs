@@ -5,14 +5,34 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So long at most.
-const SPIN_MAX: Duration = Duration::from_micros(20);
-/// So long where it was of use the last time or before that: longer than another needs to wake up, or two of which one sleeps would
-/// never come to look at once.
-const OUTLAST: Duration = Duration::from_micros(50);
+/// How it is looked.
+#[derive(Debug)]
+struct Pace {
+    /// So long at most.
+    most: Duration,
+    /// So long where it was of use the last time or before that: longer than another needs to wake up, or two of which one sleeps
+    /// would never come to look at once.
+    outlast: Duration,
+    /// Looks between two at the clock.
+    looks: u32,
+    /// Between two looks.
+    pause: fn(),
+}
+
+const MEMORY: Pace = Pace {
+    most: Duration::from_micros(20),
+    outlast: Duration::from_micros(50),
+    looks: 32,
+    pause: hint::spin_loop,
+};
+/// A way through the kernel takes longer, and so does a wake-up in the middle of it.
+const KERNEL: Pace = Pace {
+    most: Duration::from_micros(40),
+    outlast: Duration::from_micros(100),
+    looks: 1,
+    pause: thread::yield_now,
+};
 const OUTLASTS: u32 = 2;
-/// Looks between two at the clock.
-const LOOKS: u32 = 32;
 /// So many times in a row it may be of no use; then it is left out so many times: of an end that always waits long, a sixteenth of the
 /// longest time a wait.
 const TRIES: u32 = 8;
@@ -39,23 +59,32 @@ impl Spin {
     }
 
     /// Looks until there is something, as long as it pays; whether there is.
-    pub(crate) fn look(&self, look: impl Fn() -> bool) -> bool {
+    pub(crate) fn look(&self, look: impl FnMut() -> bool) -> bool {
+        self.look_at(&MEMORY, look)
+    }
+
+    /// As [`Spin::look`], where each look is a system call: others who would run here get their turn in between.
+    pub(crate) fn ask(&self, look: impl FnMut() -> bool) -> bool {
+        self.look_at(&KERNEL, look)
+    }
+
+    fn look_at(&self, pace: &Pace, mut look: impl FnMut() -> bool) -> bool {
         if look() {
             return true;
         }
         let vain = self.vain.load(Ordering::Relaxed);
-        let found = self.cores > 1 && vain < TRIES && try_look(vain, look);
+        let found = self.cores > 1 && vain < TRIES && try_look(vain, look, pace);
         let vain = if found || vain >= TRIES + LEFT_OUT { 0 } else { vain + 1 };
         self.vain.store(vain, Ordering::Relaxed);
         found
     }
 }
 
-fn try_look(vain: u32, look: impl Fn() -> bool) -> bool {
-    let until = Instant::now() + if vain < OUTLASTS { OUTLAST } else { SPIN_MAX };
+fn try_look(vain: u32, mut look: impl FnMut() -> bool, pace: &Pace) -> bool {
+    let until = Instant::now() + if vain < OUTLASTS { pace.outlast } else { pace.most };
     loop {
-        for _ in 0..LOOKS {
-            hint::spin_loop();
+        for _ in 0..pace.looks {
+            (pace.pause)();
             if look() {
                 return true;
             }
