@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -14,10 +14,9 @@ from benches.net.meter import Meter, Sample, calls
 from benches.net.plan import BULK, OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     import daos
-    import daos.aio
     from benches.net.job import Job
     from benches.net.plan import Point
 
@@ -210,11 +209,57 @@ def _compare(client: Client, size: int, count: int) -> None:
             raise ValueError(f"value {number} of {size} bytes is not what was put")
 
 
-async def work_awaited(kv: daos.aio.KV[bytes], point: Point, seconds: float, server: int | None) -> Sample:
+class Awaited(Protocol):
+    """What is called and awaited, of either."""
+
+    async def put(self, key: bytes, value: bytes) -> object:
+        """Store a value."""
+
+    async def get(self, key: bytes) -> bytes | None:
+        """Return a value."""
+
+
+class _AwaitedClient(Protocol):
+    async def set(self, key: bytes, value: bytes) -> object: ...
+    async def get(self, key: bytes) -> bytes | None: ...
+    async def aclose(self) -> None: ...
+
+
+class AwaitedRedis:
+    """redis-py's client for event loops; it takes a connection for each call that is under way.
+
+    Args:
+        client: It.
+    """
+
+    def __init__(self, client: _AwaitedClient) -> None:
+        self._client = client
+
+    async def put(self, key: bytes, value: bytes) -> object:
+        """Store a value."""
+        return await self._client.set(key, value)
+
+    async def get(self, key: bytes) -> bytes | None:
+        """Return a value."""
+        return await self._client.get(key)
+
+
+@asynccontextmanager
+async def awaited_redis(port: int) -> AsyncIterator[AwaitedRedis]:
+    """Open one for a Redis on this host."""
+    client = cast("_AwaitedClient", import_module("redis.asyncio").Redis(host="127.0.0.1", port=port))
+    try:
+        yield AwaitedRedis(client)
+    finally:
+        await client.aclose()
+
+
+async def work_awaited(kv: Awaited, point: Point, seconds: float, server: int | None) -> Sample:
     """Do a point from an event loop: `depth` calls are under way at once."""
     puts, made = point.workload == "aio_put", _made(point.size)
     if not puts:
-        await kv.put_many(made)
+        for key, value in made:
+            await kv.put(key, value)
     numbers, done, end = iter(range(1 << 62)), 0, 0.0
 
     async def one_after_the_other() -> None:
@@ -227,6 +272,8 @@ async def work_awaited(kv: daos.aio.KV[bytes], point: Point, seconds: float, ser
                 raise ValueError("a value is not what was put")
             done += 1
 
+    # Connections are opened before the clock runs.
+    await asyncio.gather(*(kv.get(key) for key, _ in made[: point.depth]))
     with Meter(server) as meter:
         end = time.perf_counter() + seconds
         await asyncio.gather(*(one_after_the_other() for _ in range(point.depth)))

@@ -11,7 +11,7 @@ import msgspec
 
 from benches.net import bare, clients
 from benches.net.meter import Sample, calls
-from benches.net.plan import BARE, BULK, OURS, Point
+from benches.net.plan import BARE, BULK, REDIS, Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,14 +61,16 @@ def samples(job: Job) -> Iterator[Sample]:
             if point.size == BULK and isinstance(client, clients.Daos):
                 act = client.bulk(write=point.workload == "bulk_write")
                 yield calls(point.row, act, 1, job.seconds, job.server)
-            elif point.workload.startswith("aio_") and job.system == OURS:
+            elif point.workload.startswith("aio_"):
                 yield asyncio.run(_awaited(job, point))
             else:
-                # Redis has one way to have several under way: the same pipeline stands against both of ours.
                 yield clients.work(client, point, job.seconds, job.server)
 
 
 async def _awaited(job: Job, point: Point) -> Sample:
+    if job.system == REDIS:
+        async with clients.awaited_redis(job.port) as redis:
+            return await clients.work_awaited(redis, point, job.seconds, job.server)
     import daos.aio
 
     async with daos.aio.connect("daos://tank", durability=job.promise, agent=job.agent) as pool:

@@ -116,7 +116,7 @@ def load(server: Server, point: Point, operations: int) -> Sample:
         point: A put or a get.
         operations: How many.
     """
-    verb = point.workload.removeprefix("aio_")
+    verb = point.workload
     count = max(LOAD_MIN, operations) // point.depth * point.depth
     common = ["redis-benchmark", "-h", HOST, "-c", "1", "-r", str(STORED), "-d", str(point.size), "--csv"]
     if point.secure:

@@ -138,6 +138,9 @@ class NetRunner:
 
     def _native(self, group: Group, server: Server) -> Iterable[Sample]:
         for point in group.points:
+            if point.workload.startswith("aio_"):
+                # It has no event loop.
+                continue
             if point.workload.endswith("get"):
                 redis_server.fill(server, point.size)
             # As many as the other client of Redis did in that time, and more of it where it is faster.

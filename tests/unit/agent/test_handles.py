@@ -7,7 +7,9 @@ import pytest
 from daos.agent import handles
 from daos.agent.handles import Allowance, Evictions, HandleTable
 from daos.agent.messages import Handle
+from daos.agent.server import LIFE_S
 from daos.errors import BusyError, InvalidError
+from daos.security.credentials import NONCES_OF_AGENT_MAX, SKEW_S
 
 POOL = "00000000-0000-0000-0000-00000000000a"
 OTHER = "00000000-0000-0000-0000-00000000000b"
@@ -94,7 +96,7 @@ def test_allowances() -> None:
     allowance = Allowance()
     for _ in range(Allowance.AT_ONCE):
         allowance.take(1, 100.0)
-    with pytest.raises(BusyError, match="the user 1 asks for more than 16"):
+    with pytest.raises(BusyError, match="the user 1 asks for more than 16 credentials"):
         allowance.take(1, 100.0)
     allowance.take(2, 100.0)
     allowance.take(1, 100.0625)
@@ -104,6 +106,11 @@ def test_allowances() -> None:
         allowance.take(1, 1000.0)
     with pytest.raises(BusyError):
         allowance.take(1, 1000.0)
+
+
+def test_a_user_has_at_most_half_of_what_a_verifier_remembers_of_a_host() -> None:
+    most = Allowance.AT_ONCE + Allowance.A_SECOND * (LIFE_S + SKEW_S)
+    assert most <= NONCES_OF_AGENT_MAX / 2
 
 
 def test_allowances_forget_those_who_were_seen_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
