@@ -197,7 +197,12 @@ def _measured(work: Work, act: Act, seconds: float) -> Measured:
     took = time.perf_counter() - started
     if failed:
         raise failed[0]
+    return summary(work, times, sum(done), took)
+
+
+def summary(work: Work, times: list[list[float]], calls: int, took: float) -> Measured:
+    """Return what calls of a work come to, by the times of some of them."""
     p50, p99 = np.percentile(np.concatenate([np.array(kept) for kept in times]), [50, 99]) * 1e6
-    operations = sum(done) * work.operations
+    operations = calls * work.operations
     rate = operations * work.operation_bytes / took
     return Measured(work.name, work.durability, work.threads, operations, took, float(p50), float(p99), rate)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daos._bench import BLOCK_BYTES, Measured, Work, _measured
+from daos._bench import BLOCK_BYTES, Measured, Work, _measured, summary
+from daos.client._load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,8 +65,25 @@ def _read(cont: Container) -> Act:
     return lambda number: array.read_into(block, start=number % BLOCKS * BLOCK_BYTES)
 
 
+def _native(work: Work, verb: str, size: int, cont: Container, seconds: float) -> Measured:
+    """Put or get in a loop without Python."""
+    kv = cont.kv(f"native {verb} {size}", create=True, keys="bytes")
+    keys, value = [number.to_bytes(8) for number in range(KEYS)], bytes(size)
+    kv.put_many(dict.fromkeys(keys, value))
+    put = value if verb == "put" else None
+    done, took, times = load(kv, keys, put, depth=work.operations, seconds=seconds)
+    return summary(work, [times], done // work.operations, took)
+
+
+def natives(durability: Durability) -> Iterator[tuple[Work, str, int]]:
+    """Yield what a loop without Python does: the kind of work, its verb and the bytes of a value."""
+    for work in works(durability)[: -len(BULK)]:
+        verb, size = work.name.split()[0], work.operation_bytes
+        yield replace(work, name=f"native {work.name}"), verb, size
+
+
 def works(durability: Durability) -> tuple[Work, ...]:
-    """Return all kinds of work; those with a depth do so many operations in one call."""
+    """Return all kinds of work from Python; those with a depth do so many operations in one call."""
     values = [
         Work(
             f"{verb} {words}" if depth == 1 else f"{verb} {words}, {depth} a call",
@@ -96,6 +115,8 @@ def measure(pool: Pool, durability: Durability, seconds: float) -> Iterator[Meas
         DaosError: As the operations.
     """
     with _scratch(pool) as container:
+        for work, verb, size in natives(durability):
+            yield _native(work, verb, size, container, seconds)
         for work in works(durability):
             yield _measured(work, work.make(container), seconds)
 

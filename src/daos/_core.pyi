@@ -28,6 +28,7 @@ __all__ = [
     "build_info",
     "crc32c",
     "der_table",
+    "load_kv",
 ]
 
 def build_info() -> list[tuple[str, str]]:
@@ -35,6 +36,25 @@ def build_info() -> list[tuple[str, str]]:
 
 def crc32c(data: bytes, crc: int = 0) -> int:
     """Return the CRC-32C of bytes, continued from `crc`; the GIL is released."""
+
+def load_kv(
+    kv: KV, keys: list[bytes], value: bytes | None, *, depth: int, seconds: float
+) -> tuple[int, float, list[float]]:
+    """Put a value under keys, or get what is there, `depth` in a call, again and again, without Python in between.
+
+    Args:
+        kv: Where.
+        keys: One after the other, from the beginning again at the end.
+        value: What is put; `None` gets.
+        depth: Keys of a call, at most all.
+        seconds: How long, at most 3600; one call at least is made.
+
+    Returns:
+        Operations, the seconds they took, the times of calls in seconds (of the first 100,000).
+
+    Raises:
+        NotFoundError: A key is not there.
+    """
 
 def der_table() -> list[tuple[int, str, str]]:
     """Return every error code as (number, name, text), in the order of the numbers."""

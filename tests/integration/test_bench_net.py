@@ -30,12 +30,15 @@ def _agent(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_tool_measures_a_pool(capfd: pytest.CaptureFixture[str]) -> None:
     assert _main.run(["bench", "net", "tank", "-t", "0.01", "-d", "buffered", "-j"], None) == 0
     found = json.loads(capfd.readouterr().out)["response"]
-    assert [one["name"] for one in found] == [work.name for work in _bench_net.works("buffered")]
+    assert [one["name"] for one in found] == [
+        *(work.name for work, _, _ in _bench_net.natives("buffered")),
+        *(work.name for work in _bench_net.works("buffered")),
+    ]
     assert all(one["operations_per_s"] > 0 for one in found)
     assert _main.run(["bench", "net", "tank", "-t", "0.01"], None) == 0
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) == 2 + len(found)
-    assert lines[2].split()[:4] == ["put", "64", "B", "synced"]
+    assert lines[2].split()[:5] == ["native", "put", "64", "B", "synced"]
     assert _main.run(["pool", "list-containers", "tank"], None) == 0
     assert "bench-" not in capfd.readouterr().out
 

@@ -16,6 +16,7 @@ from benches.net.plan import BARE, DEPTHS, INTERVAL, OURS, SYNCED, Point, groups
 from benches.run import asked_for
 from daos import _bench_net
 from daos.cli import _main
+from daos.client._load import load
 from tools.bench_report import TARGETS, Line, Run
 
 
@@ -155,9 +156,13 @@ def test_the_tool_measures_every_kind_of_work_and_leaves_nothing(tmp_path: Path)
         kept = pool.container("kept", create=True)
         found = list(_bench_net.measure(pool, "buffered", 0.01))
         assert [listed.label for listed in pool.containers()] == [kept.label]
-    assert [one.name for one in found] == [work.name for work in _bench_net.works("buffered")]
-    assert [one.name for one in found][:3] == ["put 64 B", "put 64 B, 16 a call", "put 64 B, 64 a call"]
-    for one, work in zip(found, _bench_net.works("buffered"), strict=True):
+    native = [work for work, _, _ in _bench_net.natives("buffered")]
+    assert len(native) == 12
+    works = [*native, *_bench_net.works("buffered")]
+    assert [one.name for one in found] == [work.name for work in works]
+    assert [one.name for one in found][:2] == ["native put 64 B", "native put 64 B, 16 a call"]
+    assert [one.name for one in found][12:14] == ["put 64 B", "put 64 B, 16 a call"]
+    for one, work in zip(found, works, strict=True):
         assert one.operations % work.operations == 0
         assert 0 < one.p50_us <= one.p99_us
 
@@ -183,3 +188,27 @@ def test_the_tool_leaves_nothing_when_it_is_interrupted(tmp_path: Path) -> None:
 def test_a_bad_line_is_told(arguments: list[str], told: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert _main.run(arguments, None) == 1
     assert told in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("keys", "depth", "seconds"),
+    [([b"a"], 2, 0.0), ([b"a"], 0, 0.0), ([b"a"], 1, -1.0), ([b"a"], 1, 1e9), ([], 1, 0.0)],
+)
+def test_the_loop_without_python_refuses_what_makes_no_sense(
+    keys: list[bytes], depth: int, seconds: float, tmp_path: Path
+) -> None:
+    with daos.open(tmp_path / "s.daos", durability="buffered") as pool:
+        kv = pool.container("c", create=True).kv("k", create=True, keys="bytes")
+        with pytest.raises(daos.InvalidError):
+            load(kv, keys, b"v", depth=depth, seconds=seconds)
+
+
+def test_the_loop_without_python_does_what_it_counts(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s.daos", durability="buffered") as pool:
+        kv = pool.container("c", create=True).kv("k", create=True, keys="bytes")
+        with pytest.raises(daos.NotFoundError):
+            load(kv, [b"absent"], None, depth=1, seconds=0.0)
+        done, took, times = load(kv, [b"a", b"b"], b"v", depth=2, seconds=0.0)
+        assert (done, len(times)) == (2, 1)
+        assert 0 < times[0] <= took
+        assert dict(kv.items()) == {b"a": b"v", b"b": b"v"}

@@ -15,6 +15,7 @@ mod event_queue;
 mod facts;
 mod kv;
 mod lent;
+mod load;
 mod object;
 mod pool;
 #[cfg(feature = "server")]
@@ -51,6 +52,8 @@ mod _core {
     use super::facts::{build_info, crc32c, der_table};
     #[pymodule_export]
     use super::kv::KV;
+    #[pymodule_export]
+    use super::load::load_kv;
     #[pymodule_export]
     use super::object::Object;
     #[pymodule_export]

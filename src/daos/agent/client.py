@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.agent import messages as m
 from daos.errors import DER, DaosError, InvalidError, UnavailableError
 
@@ -147,7 +148,7 @@ class AgentClient:
         with self._lock:
             raw = self._attempts(method, body, time.monotonic() + self._timeout_s)
         try:
-            return msgspec.msgpack.decode(raw, type=answer)
+            return decode(raw, answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise self._lost(f"answered {method} with what is no answer: {error}") from None
 

@@ -122,8 +122,9 @@ class Evictions:
 class Allowance:
     """How many credentials a user may have: a number at once, and so many a second.
 
-    A verifier remembers the credentials of a host up to a bound; without this one user could use up his host's. With it he has half of
-    that, while they live, and a job may still begin with as many processes as an agent takes connections of a user.
+    A verifier remembers the credentials of a host up to a bound; without this one user could use up his host's. With it
+    he has half of that, while they live, and a job may still begin with as many processes as an agent takes connections
+    of a user.
     """
 
     AT_ONCE = 2048

@@ -9,6 +9,7 @@ import struct
 
 import msgspec
 
+from daos._packed import decoder
 from daos.errors import DaosError, InvalidError, error_from_der
 
 SOCKET = "daos_agent.sock"
@@ -168,8 +169,8 @@ class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     body: msgspec.Raw
 
 
-_frames = msgspec.msgpack.Decoder(Frame)
-_failures = msgspec.msgpack.Decoder(_Failure)
+_frames = decoder(Frame)
+_failures = decoder(_Failure)
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import structlog
 
+from daos._packed import decode
 from daos.agent import messages as m
 from daos.agent.handles import Allowance, Evictions, HandleTable
 from daos.agent.pools import usable_pools
@@ -575,6 +576,6 @@ def _taken(path: Path) -> BusyError:
 
 def _body(kind: type[_B], method: str, body: bytes) -> _B:
     try:
-        return msgspec.msgpack.decode(body, type=kind)
+        return decode(body, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidError(f"{method}: {error}", hint="is the client of the same version?") from None

@@ -44,14 +44,14 @@ SECONDS = click.Option(
     help="Of each kind of work.",
 )
 HEADS = (
-    f"{'Work':<20} {'Durability':<10} {'Threads':>7} {'Operations/s':>12} {'p50 us':>9} {'p99 us':>9} {'Values/s':>10}"
+    f"{'Work':<27} {'Durability':<10} {'Threads':>7} {'Operations/s':>12} {'p50 us':>9} {'p99 us':>9} {'Values/s':>10}"
 )
 
 
 def _line(found: Measured) -> str:
     size = format_size(int(found.bytes_per_s)) if found.bytes_per_s else ""
     line = (
-        f"{found.name:<20} {found.durability:<10} {found.threads:>7} {found.per_s:>12.0f} "
+        f"{found.name:<27} {found.durability:<10} {found.threads:>7} {found.per_s:>12.0f} "
         f"{found.p50_us:>9.1f} {found.p99_us:>9.1f} {size:>10}"
     )
     return line.rstrip()
@@ -60,7 +60,7 @@ def _line(found: Measured) -> str:
 def lines(found: Iterator[Measured]) -> Iterator[str]:
     """Yield a table, a line when it is measured."""
     yield HEADS
-    yield " ".join("-" * len(part) for part in (" " * 20, " " * 10, " " * 7, " " * 12, " " * 9, " " * 9, " " * 10))
+    yield " ".join("-" * len(part) for part in (" " * 27, " " * 10, " " * 7, " " * 12, " " * 9, " " * 9, " " * 10))
     for one in found:
         yield _line(one)
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 def command(context: click.Context, pool: str, seconds: float, durability: str) -> Reply:
     """Measure POOL of a running system from this host: puts and gets, 1, 16 and 64 in one call, and blocks of 1 MiB.
 
+    `native` is a loop without Python, so what the system does by itself; the others are calls from Python.
+
     Works in a new container and destroys it. p50 and p99 are of calls, rates of operations. Space for 64 MiB must be
     free. Each line is printed when it is measured.
     """

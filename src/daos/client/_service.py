@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.errors import InternalError
 
 if TYPE_CHECKING:
@@ -161,6 +162,6 @@ def change(core: Core, kind: str, answer: type[T], **facts: Fact) -> T:
 def _sent(core: Core, kind: str, answer: type[T], facts: dict[str, Fact], *, changes: bool) -> T:
     result = core.service_request(msgspec.msgpack.encode({"type": kind, **facts}), changes=changes)
     try:
-        return msgspec.msgpack.decode(result, type=answer)
+        return decode(result, answer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InternalError(f"{kind} was answered with what is no answer: {error}") from None

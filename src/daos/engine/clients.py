@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
+from daos import _packed
 from daos.control.outcomes import Outcome, RequestId
 from daos.control.pool import (
     container_create,
@@ -444,7 +445,7 @@ class _Request:
             return msgspec.Raw(told)
         return [
             {"index": target.index, "state": STATES[target.state], "tiers": target.tiers}
-            for target in msgspec.msgpack.decode(told, type=list[PoolTarget])
+            for target in _packed.decode(told, list[PoolTarget])
         ]
 
     # Containers

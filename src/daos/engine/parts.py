@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.control.fence import Fence
 from daos.control.pool import effects
 from daos.engine.body import handle_number
@@ -88,7 +89,7 @@ class Parts:
     def tiers(self, pool: str) -> tuple[int, int]:
         """Return the bytes that a pool has here; none for one that is not here."""
         try:
-            return msgspec.msgpack.decode(self._path(pool).read_bytes(), type=PoolPart).tiers
+            return decode(self._path(pool).read_bytes(), PoolPart).tiers
         except (FileNotFoundError, msgspec.DecodeError):
             return (0, 0)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
+from daos import _packed
 from daos.control.pool.effects import AnyEffect
 from daos.engine.body import encode, payload
 from daos.errors import DER, InvalidError
@@ -173,7 +174,7 @@ class Ranks:
         """
         address = self._system.uri(rank)
         reply = await self._parts.run(self._messenger.ask, rank, address, encode(request), timeout_s=timeout_s)
-        return msgspec.msgpack.decode(payload(reply), type=answer)
+        return _packed.decode(payload(reply), answer)
 
     async def on(self, rank: int, request: AnyPeer, answer: type[T], *, timeout_s: float = ASK_S_MAX) -> T:
         """Return what a rank answers, be it this one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.control.pool import queries
 from daos.control.pool.service import AnyCommand
 from daos.control.pool.state import PoolState
@@ -172,6 +173,6 @@ def _tiers(spaces: list[PartSpaceReply], *, share: int = 0) -> tuple[TierSpace, 
 
 def _decode(request: PoolRequest, arguments: type[T]) -> T:
     try:
-        return msgspec.msgpack.decode(request.arguments, type=arguments)
+        return decode(request.arguments, arguments)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"{request.name}: {error}", code=DER.PROTO) from None

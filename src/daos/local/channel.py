@@ -16,6 +16,7 @@ from typing import TypeVar, cast, overload
 
 import msgspec
 
+from daos._packed import decode, decoder
 from daos.errors import DER, BusyError, DaosError, InternalError, InvalidError, UnavailableError, UncertainError
 from daos.errors import error_from_der as make_error
 
@@ -105,7 +106,7 @@ class Channel:
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._next = 0
         self._handled: set[asyncio.Task[None]] = set()
-        self._decoder = msgspec.msgpack.Decoder(_Frame)
+        self._decoder = decoder(_Frame)
         self._reading: asyncio.Task[None] | None = None
         self._why = "the other end closed the channel"
         self.ended = asyncio.Event()
@@ -142,7 +143,7 @@ class Channel:
         """
         found = await self.call_raw(method, msgspec.msgpack.encode(body), timeout_s=timeout_s)
         try:
-            return msgspec.msgpack.decode(found, type=type(None) if answer is None else answer)
+            return decode(found, type(None) if answer is None else answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UncertainError(f"the answer to {method} cannot be read: {error}", code=DER.NOREPLY) from None
 
@@ -243,7 +244,7 @@ class Channel:
         if frame.what == 0:
             future.set_result(bytes(frame.body))
             return
-        failure = msgspec.msgpack.decode(frame.body, type=_Failure)
+        failure = decode(frame.body, _Failure)
         future.set_exception(make_error(frame.what, failure.message, failure.hint, failure.context))
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -265,7 +266,7 @@ class Channel:
         if method is None:
             raise InvalidError(f"this end does not answer {name!r}", code=DER.NOSYS)
         try:
-            wanted = msgspec.msgpack.decode(body, type=method.body)
+            wanted = decode(body, method.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidError(f"{name}: {error}", code=DER.INVAL) from None
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import grpc
 import msgspec
 
+from daos._packed import decode
 from daos.errors import (
     DER,
     AccessError,
@@ -98,7 +99,7 @@ def _plain(fact: object) -> object:
 def decode_error(body: bytes) -> DaosError:
     """Return the error of some bytes; for bytes that are none, an `InternalError` that says so."""
     try:
-        error = msgspec.msgpack.decode(body, type=_Error)
+        error = decode(body, _Error)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return InternalError("the server's error cannot be read", hint="are both of the same release?")
     return error_from_der(error.code, error.message, error.hint, error.context)

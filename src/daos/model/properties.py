@@ -154,10 +154,10 @@ class ContainerProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             InvalidError: `DER.DF_INCOMPT`: written by a newer release.
         """
         try:
-            properties = msgspec.msgpack.decode(stored, type=cls)
+            properties = _PROPERTIES.decode(stored)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             try:
-                version = msgspec.msgpack.decode(stored, type=_AnyVersion).version
+                version = _ANY.decode(stored).version
             except (msgspec.DecodeError, UnicodeDecodeError):
                 version = 0
             if version <= FORMAT_VERSION:
@@ -230,3 +230,8 @@ def container_properties(given: Mapping[str, object] | None, *, domains: int = 1
             hint="an embedded system is one rank: redundancy needs several",
         )
     return ContainerProperties(values=values)
+
+
+# Made here: threads that read them for the first time at once must not make them (`daos._packed`).
+_PROPERTIES = msgspec.msgpack.Decoder(ContainerProperties)
+_ANY = msgspec.msgpack.Decoder(_AnyVersion)

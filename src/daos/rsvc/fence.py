@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from daos._packed import decode
 from daos.control.fence import Fence
 from daos.errors import DER, CorruptionError, InvalidError, StaleError, UnavailableError
 from daos.rsvc.files import sync_directory, write_durably
@@ -104,7 +105,7 @@ class RankFence:
             return known
         path = self._path(service)
         try:
-            found = msgspec.msgpack.decode(path.read_bytes(), type=_Stored)
+            found = decode(path.read_bytes(), _Stored)
         except FileNotFoundError:
             return Fence()
         except OSError as error:

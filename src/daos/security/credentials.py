@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from daos._packed import decoder
 from daos.errors import DER, AccessError, BusyError, DaosError, InvalidError
 from daos.model.acl import Credential, check_principal
 from daos.security.certificates import addresses_of, hosts_of, parse_certificate, role_of, verify
@@ -99,8 +100,8 @@ class Token(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 _encoder = msgspec.msgpack.Encoder()
-_tokens = msgspec.msgpack.Decoder(Token)
-_forms = msgspec.msgpack.Decoder(tuple[int, _Bytes, _Bytes, _Bytes])
+_tokens = decoder(Token)
+_forms = decoder(tuple[int, _Bytes, _Bytes, _Bytes])
 
 
 def sign(identity: Identity, token: Token) -> bytes:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.errors import DaosError, InternalError
 from daos.local import EnginePool, LogMasks, Space
 from daos.mgmt.handlers import Caller
@@ -202,7 +203,7 @@ class ServerApi:
     async def _ask(engine: Engine, method: str, body: msgspec.Struct | None, answer: type[T]) -> T:
         raw = await engine.call(method, msgspec.msgpack.encode(body), timeout_s=ENGINE_S_MAX)
         try:
-            return msgspec.msgpack.decode(raw, type=answer)
+            return decode(raw, answer)
         except msgspec.DecodeError as error:
             raise InternalError(f"engine {engine.settings.index}: {method}: {error}") from None
 

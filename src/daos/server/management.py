@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.control.outbox import Rank
 from daos.control.outcomes import RequestId
 from daos.control.pool.container_settings import ContainerSetOwner
@@ -424,6 +425,6 @@ def _ranks(ranks: Sequence[Rank] | None) -> tuple[Rank, ...] | None:
 
 def _decode(answer: bytes, wanted: type[T]) -> T:
     try:
-        return msgspec.msgpack.decode(answer, type=wanted)
+        return decode(answer, wanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InternalError(f"the answer of an engine cannot be read: {error}") from None

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from daos._packed import decode
 from daos.control.outbox import Rank
 from daos.control.outcomes import Outcome, RequestId
 from daos.control.replicated import AnyCommand
@@ -289,7 +290,7 @@ class Server:
         request = RequestId(self.client, self.clock.now())
         body = msgspec.msgpack.encode(Submit(request=request, command=command))
         answer = await self._tell_leader("submit", body, timeout_s=timeout_s)
-        return msgspec.msgpack.decode(answer, type=Outcome)
+        return decode(answer, Outcome)
 
     async def _tell_leader(self, method: str, body: bytes, *, timeout_s: float = LEADER_S_MAX) -> bytes:
         """Ask whoever leads: who did last first, then whom a refusal names, then all, until the time is over."""
@@ -554,7 +555,7 @@ def members_of(state: SystemState) -> Members:
 
 def _decode(body: bytes, wanted: type[T]) -> T:
     try:
-        return msgspec.msgpack.decode(body, type=wanted)
+        return decode(body, wanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"{wanted.__name__}: {error}") from None
 

@@ -13,6 +13,7 @@ from typing import cast
 import msgspec
 
 from daos import _core
+from daos._packed import decode
 from daos.control.replicated import Replica
 from daos.control.system.effects import AnyEffect
 from daos.control.system.service import SYSTEM
@@ -228,7 +229,7 @@ class SystemReplica:
     async def _ask(self, address: str) -> ReplicaStatus | None:
         try:
             answer = await self._peers.server_call(address, "replica_status", b"\xc0", timeout_s=ASK_S_MAX)
-            return msgspec.msgpack.decode(answer, type=ReplicaStatus)
+            return decode(answer, ReplicaStatus)
         except (DaosError, msgspec.DecodeError) as error:
             _log.debug("%s does not tell of its replica: %s", address, error)
             return None

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from daos._packed import decode
 from daos.errors import DER, DaosError, UnavailableError
 from daos.local import Space
 from daos.server.node import Server
@@ -113,7 +114,7 @@ class Telemetry:
             starts.add_metric(own, engine.starts)
             try:
                 answer = await engine.call("space", b"\xc0", timeout_s=ASK_S_MAX)
-                space = msgspec.msgpack.decode(answer, type=Space)
+                space = decode(answer, Space)
             except (DaosError, msgspec.DecodeError):
                 continue
             for family, tiers in ((total, space.total), (free, space.free)):
