@@ -49,9 +49,9 @@ adopt(settings, Path(sys.argv[2]), owner, before=before)
 class Host:
     """A directory with an embedded system, and the configuration of a server."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, servers: int = 1) -> None:
         self.system = DevSystem(root / "dev")
-        self.plan = choose_ports(Plan(servers=1, targets=2, insecure=True))
+        self.plan = choose_ports(Plan(servers=servers, targets=2, insecure=True))
         self.system.layout.write(self.plan)
         self.embedded = root / "my.daos"
         self.config = self.system.layout.server_config(0)
@@ -352,3 +352,43 @@ def test_one_engine_adopts_one_system(host: Host) -> None:
         assert "a server listens" in host.refused()
     with open_system(host.embedded, create=False) as system, pytest.raises(ExistsError):
         system.create_pool("tank")
+
+
+def test_metadata_may_have_a_directory_of_its_own(host: Host) -> None:
+    fill(host.embedded)
+    home = host.config.parent / "meta"
+    host.change(control_metadata={"path": str(home)})
+    host.killed("move")
+    assert (home / "daos_control" / "control_raft").is_dir()
+    status, _, errors = host.run("start")
+    assert (status, "was cut short" in errors) == (1, True), errors
+    host.adopt()
+    assert not tree(host.scm)
+    with host.system as running:
+        running.up()
+        with daos.connect("daos://tank") as tank:
+            check(tank)
+
+
+def test_servers_join_a_system_that_was_adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(tmp_path, servers=3)
+    for name, value in host.system.environment().items():
+        monkeypatch.setenv(name, value)
+    fill(host.embedded)
+    names = [f"127.0.0.1:{port}" for port in host.plan.ports]
+    host.change(mgmt_svc_replicas=names[:1])
+    host.adopt("--size", "100MB")
+    host.change(mgmt_svc_replicas=names)
+    with host.system as running:
+        running.up()
+        assert sorted(member.rank for member in running.members()) == [0, 1, 2]
+        with daos.connect("daos://tank") as tank:
+            check(tank)
+        dmg(running, "pool", "create", "wide", "--size", "300MB")
+        # The system is everybody's by now, not the first server's.
+        running.stop("server0", kill=True)
+        assert sorted(member.rank for member in running.members()) == [0, 1, 2]
+        running.start("server0")
+        running.wait_joined(host.plan)
+        with daos.connect("daos://tank") as tank:
+            check(tank)
