@@ -137,7 +137,7 @@ def adopt(
     finally:
         core.close()
     before("end")
-    adoption.remove(engine.metadata)
+    adoption.end(engine.metadata)
     return Adopted(engine.metadata / adoption.STORE, tuple((pool.label, len(pool.containers)) for pool in found))
 
 
@@ -151,7 +151,7 @@ def _end(engine: EngineSettings, source: Path, before: Callable[[str], None]) ->
             hint="daos_server start serves that; a second system needs a server and an scm_mount of its own",
         )
     before("end")
-    adoption.remove(engine.metadata)
+    adoption.end(engine.metadata)
     return Adopted(engine.metadata / adoption.STORE)
 
 

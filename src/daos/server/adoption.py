@@ -94,6 +94,19 @@ def remove(directory: Path) -> None:
         raise _io(error, f"cannot delete {directory / NAME}") from None
 
 
+def end(directory: Path) -> None:
+    """End an adoption that has moved its system: once the move is durable, the mark goes.
+
+    Raises:
+        UnavailableError: `DER.IO`.
+    """
+    try:
+        sync_directory((directory / STORE).parent)
+    except OSError as error:
+        raise _io(error, f"cannot sync {(directory / STORE).parent}") from None
+    remove(directory)
+
+
 def settle(directory: Path) -> None:
     """End an adoption whose last step was cut short, before the engine starts.
 
@@ -103,7 +116,7 @@ def settle(directory: Path) -> None:
     """
     match stage(directory):
         case Stage.MOVED:
-            remove(directory)
+            end(directory)
         case Stage.BEFORE:
             source = read(directory).source
             raise BusyError(
