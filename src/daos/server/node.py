@@ -24,7 +24,7 @@ from daos.errors import DER, DaosError, InvalidError, NotFoundError, StaleError,
 from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, Replicas, listen
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
-from daos.server import storage
+from daos.server import adoption, storage
 from daos.server.engines import Engine, EngineState, split_uri
 from daos.server.events import Events
 from daos.server.peers import Peers
@@ -138,9 +138,11 @@ class Server:
         """Begin: the socket, storage that is there, the replica, the engines.
 
         Raises:
-            BusyError: Another server runs here.
+            BusyError: Another server runs here, or an adoption was cut short.
             DaosError: The socket cannot be made, or storage is damaged.
         """
+        for engine in self.engines:
+            adoption.settle(engine.settings.metadata)
         if self.engines:
             storage.make_directory(self.settings.socket_dir)
             methods = {

@@ -148,9 +148,23 @@ def format_engine(
     wrong = check_format(engine, force=force)
     if wrong:
         return wrong
-    results: list[FormatResult] = []
     with suppress(OSError):
         (engine.metadata / superblock.NAME).unlink(missing_ok=True)
+    results = prepare(engine, force=force)
+    if any(result.error for result in results):
+        return results
+    block = Superblock(uuid=str(uuid.uuid4()), system=system, rank=None, domain=domain, replace=replace)
+    try:
+        make_directory(engine.metadata)
+        superblock.write(engine.metadata, block)
+    except DaosError as error:
+        return [FormatResult(engine.index, "scm", str(engine.metadata), error)]
+    return results
+
+
+def prepare(engine: EngineSettings, *, force: bool) -> list[FormatResult]:
+    """Make the directories and files of an engine, and clear its devices; a result for each."""
+    results: list[FormatResult] = []
     for tier in engine.tiers:
         for address in addresses(tier):
             error = None
@@ -161,14 +175,6 @@ def format_engine(
             except OSError as failure:
                 error = _io(failure, f"cannot format {address}")
             results.append(FormatResult(engine.index, tier.media, address, error))
-    if any(result.error for result in results):
-        return results
-    block = Superblock(uuid=str(uuid.uuid4()), system=system, rank=None, domain=domain, replace=replace)
-    try:
-        make_directory(engine.metadata)
-        superblock.write(engine.metadata, block)
-    except DaosError as error:
-        return [FormatResult(engine.index, "scm", str(engine.metadata), error)]
     return results
 
 

@@ -1,0 +1,197 @@
+"""The mark of an adoption, and how storage is shared out."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daos.client.system import open_system
+from daos.control.adopted import Ownership
+from daos.errors import DER, BusyError, CorruptionError, DaosError, InvalidError, NoSpaceError, UnavailableError
+from daos.server import adopt as module
+from daos.server import adoption, superblock
+from daos.server.adopt import adopt, shares
+from daos.server.adoption import NAME, STORE, Mark, Stage
+from daos.server.settings import EngineSettings, ServerSettings, TierSettings
+
+MARK = Mark(source="/home/ann/my.daos", uuid="00000000-0000-4000-8000-000000000001")
+
+
+def test_the_move_divides_an_adoption(tmp_path: Path) -> None:
+    assert adoption.stage(tmp_path / "nothing") is Stage.NONE
+    (tmp_path / STORE).mkdir(parents=True)
+    assert adoption.stage(tmp_path) is Stage.NONE
+    (tmp_path / STORE).rmdir()
+    adoption.write(tmp_path, MARK)
+    assert (adoption.stage(tmp_path), adoption.read(tmp_path)) == (Stage.BEFORE, MARK)
+    (tmp_path / STORE).mkdir()
+    assert adoption.stage(tmp_path) is Stage.MOVED
+    adoption.remove(tmp_path)
+    adoption.remove(tmp_path)
+    assert adoption.stage(tmp_path) is Stage.NONE
+
+
+def test_a_server_ends_one_that_was_moved_and_does_not_start_before(tmp_path: Path) -> None:
+    adoption.settle(tmp_path)
+    adoption.write(tmp_path, MARK)
+    with pytest.raises(BusyError, match=r"/home/ann/my\.daos into .* was cut short") as refused:
+        adoption.settle(tmp_path)
+    assert "daos_server adopt /home/ann/my.daos" in (refused.value.hint or "")
+    (tmp_path / STORE).mkdir(parents=True)
+    adoption.settle(tmp_path)
+    assert not (tmp_path / NAME).exists()
+    assert (tmp_path / STORE).is_dir()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"version": 1}', b'{"source": "\xff", "uuid": ""}', b"[1]"])
+def test_a_damaged_mark_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(CorruptionError) as refused:
+        adoption.settle(tmp_path)
+    assert refused.value.code is DER.DF_INVAL
+    assert (tmp_path / NAME).read_bytes() == data
+
+
+def test_storage_is_shared_out() -> None:
+    assert shares((1000, 0), 3, None) == (333, 0)
+    assert shares((1000, 3000), 2, None) == (500, 1500)
+    assert shares((1000, 3000), 2, 1000) == (250, 750)
+    assert shares((1000, 0), 0, None) == (1000, 0)
+    assert shares((0, 0), 2, None) == (0, 0)
+    with pytest.raises(NoSpaceError, match="2 pools of"):
+        shares((1000, 0), 2, 501)
+
+
+# Adoptions that fail on the way
+
+OWNER = Ownership(owner="ann@", group="staff@")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServerSettings:
+    mount = tmp_path / "scm"
+    engine = EngineSettings(
+        index=0,
+        targets=1,
+        address="127.0.0.1",
+        port=1,
+        metadata=mount,
+        tiers=(TierSettings("ram", mount=mount, size=1 << 30),),
+    )
+    return ServerSettings(
+        system="s",
+        address="h:1",
+        listen="127.0.0.1:1",
+        replicas=("h:1",),
+        raft_listen="127.0.0.1:2",
+        raft_offset=1,
+        control=mount / "control_raft",
+        engines=(engine,),
+        domain=("h",),
+        socket_dir=tmp_path,
+        insecure=True,
+    )
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "my.daos"
+    with open_system(path) as system:
+        pool = system.pool("tank", create=True)
+        pool.attributes["who"] = b"me"
+        pool.container("run", create=True).kv("kv", create=True)["a"] = b"1"
+    return path
+
+
+def refused(settings: ServerSettings, source: Path, kind: type[DaosError]) -> DaosError:
+    """Adopt, which is refused: the system is as it was, and nothing is left of the attempt."""
+    with pytest.raises(kind) as error:
+        adopt(settings, source, OWNER)
+    mount = settings.engines[0].metadata
+    assert not mount.exists() or not list(mount.iterdir())
+    with open_system(source, create=False) as system:
+        assert system.pool("tank").container("run").kv("kv")["a"] == b"1"
+    return error.value
+
+
+def test_a_write_that_fails_is_undone(settings: ServerSettings, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(directory: Path, block: object) -> None:
+        raise UnavailableError("no room", code=DER.IO)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(superblock, "write", full)
+        assert refused(settings, source, UnavailableError).message == "no room"
+
+    def torn(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_durably", torn)
+        assert "No space left" in refused(settings, source, UnavailableError).message
+    adopt(settings, source, OWNER)
+    assert not source.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "word"),
+    [(errno.EXDEV, InvalidError, "different file systems"), (errno.EBUSY, UnavailableError, "cannot move")],
+)
+def test_a_move_that_fails_is_undone(
+    settings: ServerSettings,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    kind: type[DaosError],
+    word: str,
+) -> None:
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if self == source.resolve():
+            raise OSError(number, os.strerror(number))
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fails)
+        assert word in refused(settings, source, kind).message
+    adopt(settings, source, OWNER)
+    block = superblock.read(settings.engines[0].metadata)
+    assert block is not None
+    assert (block.rank, block.system) == (0, "s")
+
+
+def test_what_is_too_much_is_refused(settings: ServerSettings, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tier = TierSettings("ram", mount=settings.engines[0].metadata, size=1 << 20)
+    small = replace(settings, engines=(replace(settings.engines[0], tiers=(tier,)),))
+    assert "larger scm_size" in (refused(small, source, NoSpaceError).hint or "")
+    monkeypatch.setattr(module, "STATE_BYTES_MAX", 100)
+    assert refused(settings, source, InvalidError).code is DER.REC2BIG
+
+
+def test_one_adoption_at_a_time(settings: ServerSettings, source: Path) -> None:
+    mount = settings.engines[0].metadata
+    mount.mkdir()
+    held = os.open(mount, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another adoption" in refused(settings, source, BusyError).message
+    finally:
+        os.close(held)
+    assert adopt(settings, source, OWNER).pools == (("tank", 1),)
+
+
+def test_what_lies_there_without_a_mark_is_nobodys_to_delete(settings: ServerSettings, source: Path) -> None:
+    home = settings.engines[0].metadata.parent / "meta"
+    (home / "engine" / "store").mkdir(parents=True)
+    apart = replace(settings, engines=(replace(settings.engines[0], metadata=home),))
+    with pytest.raises(DaosError, match="belongs to no engine"):
+        adopt(apart, source, OWNER)
+    assert (home / "engine" / "store").is_dir()
+    with pytest.raises(InvalidError, match="no engine"):
+        adopt(replace(settings, engines=()), source, OWNER)
+    assert source.is_dir()
