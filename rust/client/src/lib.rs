@@ -21,7 +21,7 @@ pub use error::{Error, Result};
 pub use kv::{Kv, PairPage};
 pub use listing::KeyPage;
 pub use object::Object;
-pub use remote::{Places, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions};
+pub use remote::{Places, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions, Ways};
 pub use route::{Route, Survey, Transact};
 pub use service::{
     AttributeService, ContainerObjects, ContainerService, NewContainer, PoolService, SystemService,

@@ -9,4 +9,4 @@ mod system;
 
 pub use route::{RemoteRoute, RemoteTarget};
 pub use service::ServiceOptions;
-pub use system::{Places, RemoteSystem};
+pub use system::{Places, RemoteSystem, Ways};
