@@ -103,7 +103,7 @@ class _Served(System):
 
     @property
     def connections(self) -> dict[str, int]:
-        """Its open connections to engines: by `shm`, shared memory, and by `tcp`."""
+        """How many connections to engines are open, by `shm`, shared memory, and by `tcp`."""
         near, far = self._reached.ways()
         return {"shm": near, "tcp": far}
 
