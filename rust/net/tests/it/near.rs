@@ -202,7 +202,7 @@ fn who_does_not_answer_nearby_is_not_waited_for() {
     while line.len() < 10_000 {
         let socket =
             socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
-        let full = connect(&socket, &SocketAddrUnix::new_abstract_name(name[1..].as_bytes()).unwrap());
+        let full = connect(&socket, &SocketAddrUnix::new_abstract_name(&name.as_bytes()[1..]).unwrap());
         line.push(socket);
         if full.is_err() {
             break;
