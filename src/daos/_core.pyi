@@ -123,6 +123,7 @@ class Embedded:
         durability: int,
         timeout_s: float,
         ca: str | None = None,
+        near: bool = False,
     ) -> Embedded:
         """Reach a pool of a served system by its service; nothing is asked yet. Then `pool_open` opens it, by its UUID.
 
@@ -137,10 +138,13 @@ class Embedded:
             durability: As `open`, of changes by this client.
             timeout_s: How long a call may take; until then it is tried again where nobody answers.
             ca: Path of the CA's certificate, by which engines are known; None for no protection at all.
+            near: Reach targets by shared memory where they are on this machine and of this user.
 
         Raises:
             NotFoundError: No replica is known.
         """
+    def ways(self) -> tuple[int, int]:
+        """Return its connections to targets by shared memory, and all others that are open."""
     def space(self) -> tuple[int, int, int, int]: ...
     def close(self) -> None: ...
     def pool_create(self, label: str, props: bytes) -> Pool: ...
@@ -155,6 +159,9 @@ class Engine:
     @property
     def address(self) -> str:
         """`ip:port` of the control endpoint."""
+    @property
+    def far(self) -> str | None:
+        """Why processes of this machine do not reach its targets by shared memory; None where they do."""
     @property
     def target_addresses(self) -> list[str]:
         """`ip:port` of each target's endpoint, in their order."""
@@ -174,6 +181,7 @@ class Engine:
         cache_bytes: int | None = None,
         memtable_bytes: int | None = None,
         tls: tuple[str, str, str] | None = None,
+        near: bool = False,
     ) -> Engine:
         """Open a system, or make it, and serve it at `listen`, `ip:port`; its targets follow, port by port, if not 0.
 
@@ -192,6 +200,7 @@ class Engine:
             cache_bytes: Bytes of memory for pages of its indexes.
             memtable_bytes: Bytes of a memtable.
             tls: Paths of the CA's certificate, of the server's own, and of its key; None for no protection at all.
+            near: Serve targets by shared memory, too, to processes of this machine and user.
 
         Raises:
             DaosError: As `Embedded.open`; `DER.ADDRNOTAVAIL` and its like where nothing can listen there.

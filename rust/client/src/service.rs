@@ -6,6 +6,7 @@ use crate::checksum::ContainerRef;
 use crate::error::{Error, Result};
 use crate::kv::Kv;
 use crate::object::Object;
+use crate::remote::Ways;
 use crate::route::{Route, Survey};
 use crate::survey::{self, DiffPage, ObjectPage};
 use daos_placement::{ClassError, ObjectClass};
@@ -34,6 +35,11 @@ pub struct SystemSpace {
 pub trait SystemService: Debug + Send + Sync {
     /// How many targets it has.
     fn targets(&self) -> u32;
+
+    /// Its connections to other processes; none where this one has its files.
+    fn ways(&self) -> Ways {
+        Ways::default()
+    }
 
     /// How its bytes are used.
     fn space(&self) -> Result<SystemSpace>;

@@ -2,6 +2,7 @@
 
 use daos_client::{Places, RemoteSystem, Result, ServiceOptions};
 use daos_net::frame::{Hello, SessionId};
+use daos_net::shm::Shm;
 use daos_net::tcp::Tcp;
 use daos_net::{Limits, Transport};
 use daos_types::Durability;
@@ -19,15 +20,19 @@ pub fn connect_tcp(
     RemoteSystem::connect(places(system, Arc::new(Tcp::default())), address, timeout, durability)
 }
 
-/// A pool of the system of a name, by its service.
+/// A pool of the system of a name, by its service. With `near`, data goes through shared memory where a target is on this machine
+/// and of this user.
 pub fn connect_service(
     system: &str,
     options: ServiceOptions,
     transport: Arc<dyn Transport>,
+    near: bool,
     durability: Durability,
     timeout: Duration,
 ) -> Result<Arc<RemoteSystem>> {
-    RemoteSystem::connect_service(places(system, transport), options, timeout, durability)
+    let places = places(system, transport);
+    let places = if near { places.or_near(Arc::new(Shm::default())) } else { places };
+    RemoteSystem::connect_service(places, options, timeout, durability)
 }
 
 fn places(system: &str, transport: Arc<dyn Transport>) -> Places {

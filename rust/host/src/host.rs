@@ -8,7 +8,7 @@ use crate::workers::Workers;
 use daos_client::{ContainerService, Error, Result, SystemService};
 use daos_locks::Mutex;
 use daos_net::serving::Identity;
-use daos_net::{Limits, Listening, Service, Transport};
+use daos_net::{Limits, Listening, Service, Transport, near};
 use daos_types::Rank;
 use std::sync::Arc;
 
@@ -70,6 +70,19 @@ impl Host {
             })?);
         }
         *self.shared.places.lock() = places;
+        Ok(())
+    }
+
+    /// Serves each target nearby as well, each with one more thread: to processes of this machine, by a provider that lets in those
+    /// of this process's user only.
+    pub fn listen_near(&self, transport: &dyn Transport) -> Result<()> {
+        for index in 0..self.shared.system.targets() {
+            self.listen_with(Some(index), |me, limits, service| {
+                let address = near::address(&me.system, me.rank, me.incarnation, index);
+                let limits = Limits { connections_max: near::CONNECTIONS_MAX, ..limits };
+                transport.listen(&address, me, limits, service)
+            })?;
+        }
         Ok(())
     }
 

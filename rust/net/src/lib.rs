@@ -12,6 +12,7 @@ pub mod limits;
 mod link;
 pub mod mem;
 mod moment;
+pub mod near;
 mod peer;
 mod service;
 pub mod serving;

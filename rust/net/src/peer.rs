@@ -56,6 +56,8 @@ pub enum Peer {
     /// Anybody: nothing is proved.
     #[default]
     Plain,
+    /// A process of this machine and of this process's user, as the kernel says. It proves no role.
+    Local,
     /// Somebody without a certificate, whose bytes nobody else read or changed.
     Anonymous,
     /// Who holds the key of a certificate.
@@ -67,7 +69,7 @@ impl Peer {
     pub fn role(&self) -> Option<Role> {
         match self {
             Self::Certified(subject) => Some(subject.role),
-            Self::Plain | Self::Anonymous => None,
+            Self::Plain | Self::Local | Self::Anonymous => None,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::error::{NetError, Result};
 use crate::hub::{Hub, Wish};
 use crate::limits::Limits;
 use crate::link::Link;
+use crate::peer::Peer;
 use crate::service::{Replies, Service};
 use crate::serving::Identity;
 use crate::shm::Spin;
@@ -80,6 +81,11 @@ pub(crate) trait Stream: AsFd + Debug + Send + Sync + 'static {
     fn write_some(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
     fn end(&self, how: Shutdown) -> io::Result<()>;
+
+    /// Who is at the other end, as far as the kernel proves it.
+    fn peer(&self) -> Peer {
+        Peer::Plain
+    }
 
     /// Whether what it brings is not seen by its descriptor but by looking, and by that only for who asked to be woken.
     const RINGS: bool = false;
@@ -184,6 +190,10 @@ impl<S: Stream> Link for SocketLink<S> {
 
     fn is_own(&self) -> bool {
         self.maker.is_here()
+    }
+
+    fn peer(&self) -> Peer {
+        self.stream.peer()
     }
 }
 

@@ -4,17 +4,20 @@ use crate::Moment;
 use crate::error::{NetError, Result};
 use crate::limits::Limits;
 use crate::link::Link;
+use crate::near::NAMELESS;
 use crate::service::Service;
 use crate::serving::Identity;
 use crate::socket::{Clock, Listener, Maker, SocketLink, SocketServer, Stream};
 use crate::transport::{Listening, Transport};
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +35,7 @@ impl Transport for Unix {
             NetError::broken(&format!("connecting to {address}"), &error)
                 .hint("the process that served it has ended")
         };
-        let place = Place::of(Path::new(address)).map_err(broken)?;
-        // It does not wait: a line that is full is an error.
-        let stream = UnixStream::connect(&place.short).map_err(broken)?;
+        let stream = dial(address).map_err(broken)?;
         Ok(Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?))
     }
 
@@ -171,6 +172,31 @@ impl Listener for UnixListener {
         let peer = rustix::net::sockopt::socket_peercred(&stream)?;
         Ok((peer.uid == rustix::process::geteuid()).then_some(stream))
     }
+}
+
+/// A socket that is connected to an address, a path or one that stands in no file system. It does not wait, neither now, where a
+/// line that is full is an error, nor later.
+pub(crate) fn dial(address: &str) -> io::Result<UnixStream> {
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    if let Some(name) = address.strip_prefix(NAMELESS) {
+        connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+    } else {
+        let place = Place::of(Path::new(address))?;
+        connect(&socket, &SocketAddrUnix::new(&place.short)?)?;
+    }
+    Ok(socket.into())
+}
+
+/// A socket that listens at an address that stands in no file system. Nobody can take it away, nothing is left of it.
+pub(crate) fn bind_nameless(name: &str) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 impl Stream for UnixStream {

@@ -71,7 +71,7 @@ impl Embedded {
     /// A pool of a served system, by its service: to be opened by its UUID.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (pool, *, system, engines, replicas, credential, handle, access, durability, timeout_s, ca = None))]
+    #[pyo3(signature = (pool, *, system, engines, replicas, credential, handle, access, durability, timeout_s, ca = None, near = false))]
     fn connect_service(
         py: Python<'_>,
         pool: &str,
@@ -84,6 +84,7 @@ impl Embedded {
         durability: u8,
         timeout_s: f64,
         ca: Option<PathBuf>,
+        near: bool,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
         let timeout = Duration::try_from_secs_f64(timeout_s)
@@ -93,7 +94,7 @@ impl Embedded {
             let (pool, handle) = (parse_uuid(pool)?, parse_uuid(handle)?);
             let options =
                 ServiceOptions { pool, engines, replicas, credential, handle, access, draw: random_id };
-            Ok(connect_service(system, options, transport, durability, timeout)?)
+            Ok(connect_service(system, options, transport, near, durability, timeout)?)
         };
         Ok(Self { system: py.detach(connect).or_raise(py)? })
     }
@@ -102,6 +103,12 @@ impl Embedded {
     #[getter]
     fn targets(&self) -> u32 {
         self.system.targets()
+    }
+
+    /// Its connections to targets by shared memory, and all others that are open.
+    fn ways(&self, py: Python<'_>) -> (usize, usize) {
+        let ways = py.detach(|| self.system.ways());
+        (ways.near, ways.far)
     }
 
     /// Bytes in all, free, used by files, and kept back for deletes.

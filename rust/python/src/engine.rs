@@ -9,6 +9,7 @@ use daos_consensus::{Mailboxes, OPCODE};
 use daos_embed::{ContainerPart, Options, System, parse_uuid};
 use daos_host::{Host, HostOptions, Outside, Questions, Rights, SERVED};
 use daos_net::frame::Refusal;
+use daos_net::shm::Shm;
 use daos_net::{Answer, Incoming, Limits, Peer, Replies, Role};
 use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank};
 use pyo3::prelude::*;
@@ -29,6 +30,9 @@ pub(crate) struct Engine {
     pub(crate) mailboxes: Arc<Mailboxes>,
     #[pyo3(get)]
     address: String,
+    /// Why processes of this machine do not reach its targets by shared memory; `None` where they do.
+    #[pyo3(get)]
+    far: Option<String>,
 }
 
 /// What is neither data nor control: messages between replicas are handed on, questions wait for Python.
@@ -92,7 +96,7 @@ impl Engine {
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
     #[pyo3(signature = (
         path, *, create, targets, durability, listen, system, rank, incarnation, served = false, size = None,
-        cache_bytes = None, memtable_bytes = None, tls = None
+        cache_bytes = None, memtable_bytes = None, tls = None, near = false
     ))]
     fn start(
         py: Python<'_>,
@@ -109,6 +113,7 @@ impl Engine {
         cache_bytes: Option<usize>,
         memtable_bytes: Option<usize>,
         tls: Option<Paths>,
+        near: bool,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
         let options =
@@ -143,6 +148,12 @@ impl Engine {
             // Targets first: whoever reaches the control endpoint is told of them.
             host.listen_targets(&*transport, |index| target_address(at.ip(), at.port(), index))?;
             let address = host.listen(&*transport, listen)?;
+            // Without it all is as well, but slower.
+            let far = if near {
+                host.listen_near(&Shm::default()).err().map(|error| error.message)
+            } else {
+                Some("it is turned off".to_owned())
+            };
             Ok(Self {
                 system: opened,
                 host: Mutex::new(Some(host)),
@@ -150,6 +161,7 @@ impl Engine {
                 #[cfg(feature = "server")]
                 mailboxes,
                 address,
+                far,
             })
         };
         py.detach(start).or_raise(py)

@@ -17,7 +17,6 @@ from daos.errors import DER, AccessError, DaosError, InvalidError, NotFoundError
 from daos.model.labels import check_reference
 
 if TYPE_CHECKING:
-    from daos.client._seam import EmbeddedCore
     from daos.client.pool import Pool
     from daos.client.system import Durability
 
@@ -85,12 +84,13 @@ def parse_url(url: str) -> Url:
 class _Served(System):
     """A served system, as far as one pool of it is open."""
 
-    __slots__ = ("_agent", "_ca", "_handle", "_targets", "_uuid")
+    __slots__ = ("_agent", "_ca", "_handle", "_reached", "_targets", "_uuid")
 
     def __init__(
-        self, core: EmbeddedCore, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
+        self, core: _core.Embedded, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
     ) -> None:
         super().__init__(core, name)
+        self._reached = core
         self._agent = agent
         self._uuid, self._handle = opened
         self._ca = ca
@@ -100,6 +100,12 @@ class _Served(System):
     def served(self) -> bool:
         """It is a running system."""
         return True
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """How many connections to engines are open, by `shm`, shared memory, and by `tcp`."""
+        near, far = self._reached.ways()
+        return {"shm": near, "tcp": far}
 
     @property
     def targets(self) -> int:
@@ -237,6 +243,7 @@ def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, ti
             durability=durability,
             timeout_s=timeout_s,
             ca=None if ca is None else f"/proc/self/fd/{ca}",
+            near=os.environ.get("D_SHM") != "0",
         )
         system = _Served(core, info.system, agent, (found.uuid, handle), ca)
     except BaseException:

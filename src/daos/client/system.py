@@ -70,6 +70,11 @@ class System:
         return False
 
     @property
+    def connections(self) -> dict[str, int]:
+        """How many connections to engines are open, by `shm`, shared memory, and by `tcp`; none of an embedded one."""
+        return {}
+
+    @property
     def targets(self) -> int:
         """The number of its targets."""
         return self._core.targets

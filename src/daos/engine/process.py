@@ -151,6 +151,7 @@ class EngineProcess:
             size=max(sum(options.capacity), SIZE_MIN) if any(options.capacity) else None,
             cache_bytes=max(memory // 4, 16 << 20) if memory else None,
             tls=tls,
+            near=os.environ.get("D_SHM") != "0",
         )
         self._core = core
         parts = Parts(core, directory)
@@ -163,7 +164,7 @@ class EngineProcess:
         asyncio.get_running_loop().add_reader(core.fileno(), self._questions)
         self._questions()
         self._started.set()
-        _log.info("rank %s serves at %s", rank, core.address)
+        _log.info("rank %s serves at %s, by shared memory: %s", rank, core.address, core.far or "yes")
 
     async def _end(self) -> None:
         core, parts, services = self._core, self._parts, self._services

@@ -10,4 +10,4 @@ mod together;
 
 pub use route::{RemoteRoute, RemoteTarget};
 pub use service::ServiceOptions;
-pub use system::{Places, RemoteSystem};
+pub use system::{Places, RemoteSystem, Ways};

@@ -70,7 +70,7 @@ impl RemotePool {
                     Way::Holder(first) => Arc::clone(first),
                     Way::Service { .. } => return Err(unfit("a target without an address")),
                 },
-                address => system.places.endpoint(place.rank, address),
+                address => system.places.target(place.rank, address, place.index),
             };
             targets.push(RemoteTarget { endpoint, rank: place.rank, index: place.index });
         }

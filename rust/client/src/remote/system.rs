@@ -24,12 +24,43 @@ pub struct Places {
     hello: Hello,
     /// Opened, by rank and address.
     known: Mutex<HashMap<(u32, String), Arc<Endpoint>>>,
+    /// By which targets on this machine are reached, too.
+    near: Option<Arc<dyn Transport>>,
+}
+
+/// Connections to targets that are open, by the way they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ways {
+    /// The nearer way: shared memory.
+    pub near: usize,
+    /// Over the network, to targets and to who answers control requests.
+    pub far: usize,
 }
 
 impl Places {
     /// Connections by a provider, each with these first words.
     pub fn new(transport: Arc<dyn Transport>, limits: Limits, hello: Hello) -> Self {
-        Self { transport, limits, hello, known: Mutex::default() }
+        Self { transport, limits, hello, known: Mutex::default(), near: None }
+    }
+
+    /// The same, with a nearer way to targets on this machine.
+    #[must_use]
+    pub fn or_near(self, near: Arc<dyn Transport>) -> Self {
+        Self { near: Some(near), ..self }
+    }
+
+    /// The connections that are open.
+    pub(super) fn ways(&self) -> Ways {
+        let known: Vec<_> = self.known.lock().values().cloned().collect();
+        let count = |near: bool| known.iter().filter(|one| one.is_near() == Some(near)).count();
+        Ways { near: count(true), far: count(false) }
+    }
+
+    /// As [`Places::endpoint`], of a target, which may be nearer than its address tells.
+    pub(super) fn target(&self, rank: u32, address: &str, target: u32) -> Arc<Endpoint> {
+        let Some(near) = &self.near else { return self.endpoint(rank, address) };
+        let open = || Arc::new(self.make(Some(rank), address).or_near(Arc::clone(near), target));
+        Arc::clone(self.known.lock().entry((rank, address.to_owned())).or_insert_with(open))
     }
 
     /// The endpoint at an address of an engine, opened when it is used; the same for all that ask for it.
@@ -41,11 +72,15 @@ impl Places {
     }
 
     fn open(&self, rank: Option<u32>, address: &str) -> Arc<Endpoint> {
+        Arc::new(self.make(rank, address))
+    }
+
+    fn make(&self, rank: Option<u32>, address: &str) -> Endpoint {
         let hello = Hello { rank: rank.map(Rank), ..self.hello.clone() };
         // Attempts of clients to connect again are spread by who they are.
         let [a, b, c, d, e, f, g, h, ..] = hello.session.0;
         let chance = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        Arc::new(Endpoint::new(Arc::clone(&self.transport), address, self.limits, hello, chance))
+        Endpoint::new(Arc::clone(&self.transport), address, self.limits, hello, chance)
     }
 }
 
@@ -139,6 +174,10 @@ impl RemoteSystem {
 }
 
 impl SystemService for RemoteSystem {
+    fn ways(&self) -> Ways {
+        self.places.ways()
+    }
+
     fn targets(&self) -> u32 {
         self.targets
     }

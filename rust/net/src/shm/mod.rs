@@ -14,11 +14,13 @@ use crate::Moment;
 use crate::error::{NetError, Result};
 use crate::limits::Limits;
 use crate::link::Link;
+use crate::near::NAMELESS;
+use crate::peer::Peer;
 use crate::service::Service;
 use crate::serving::Identity;
 use crate::socket::{Clock, Listener, Maker, SocketServer, Stream, poll_for};
 use crate::transport::{Listening, Transport};
-use crate::unix::{Bound, Place, Whole};
+use crate::unix::{Bound, Whole, bind_nameless, dial};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,7 +32,11 @@ use stream::ShmStream;
 /// Who sleeps looks again after so long, whatever happens: two threads may have waited for one bell.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The provider of shared memory. Addresses are paths; who is let in, and by whom, is as with [`crate::unix::Unix`].
+/// What the kernel calls every user of whom this user namespace does not know: it says nothing.
+const NOBODY: u32 = 65_534;
+
+/// The provider of shared memory. Addresses are paths, or `@` and a name that the kernel keeps; who is let in, and by whom, is as with
+/// [`crate::unix::Unix`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Shm {
     time: Clock,
@@ -42,11 +48,11 @@ impl Transport for Shm {
             NetError::broken(&format!("connecting to {address}"), &error)
                 .hint("the process that served it has ended, or serves it otherwise")
         };
-        let place = Place::of(Path::new(address)).map_err(broken)?;
-        let socket = UnixStream::connect(&place.short).map_err(broken)?;
+        let socket = dial(address).map_err(broken)?;
         if !is_of_my_user(&socket).map_err(broken)? {
             return Err(broken(io::Error::new(io::ErrorKind::PermissionDenied, "another user serves it")));
         }
+        socket.set_nonblocking(false).map_err(broken)?;
         // An empty time would be none at all.
         socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1)))).map_err(broken)?;
         let stream = ShmStream::take(socket).map_err(broken)?;
@@ -60,8 +66,13 @@ impl Transport for Shm {
         limits: Limits,
         service: Box<dyn Service>,
     ) -> Result<Box<dyn Listening>> {
-        let bound = Bound::new(Path::new(address))?;
         let broken = |error: io::Error| NetError::broken(&format!("serving at {address}"), &error);
+        if let Some(name) = address.strip_prefix(NAMELESS) {
+            let listener = ShmListener(bind_nameless(name).map_err(broken)?);
+            let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
+            return server.start(address.to_owned());
+        }
+        let bound = Bound::new(Path::new(address))?;
         let listener = ShmListener(bound.listener().map_err(broken)?);
         let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
         Ok(Box::new(Whole::new(server.start(address.to_owned())?, bound)))
@@ -74,7 +85,7 @@ impl Transport for Shm {
 
 fn is_of_my_user(socket: &UnixStream) -> io::Result<bool> {
     let peer = rustix::net::sockopt::socket_peercred(socket)?;
-    Ok(peer.uid == rustix::process::geteuid())
+    Ok(peer.uid == rustix::process::geteuid() && peer.uid.as_raw() != NOBODY)
 }
 
 #[derive(Debug)]
@@ -147,5 +158,9 @@ impl Link for ShmLink {
 
     fn is_own(&self) -> bool {
         self.maker.is_here()
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::Local
     }
 }

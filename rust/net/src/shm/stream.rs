@@ -2,6 +2,7 @@
 
 use super::map::Map;
 use super::ring::{RING_LEN, Reader, SHARED_LEN, Writer, ends};
+use crate::peer::Peer;
 use crate::socket::Stream;
 use daos_locks::Mutex;
 use rustix::cmsg_space;
@@ -145,6 +146,10 @@ impl AsFd for ShmStream {
 
 impl Stream for ShmStream {
     const RINGS: bool = true;
+
+    fn peer(&self) -> Peer {
+        Peer::Local
+    }
 
     fn prepare(&self) -> io::Result<()> {
         Ok(())

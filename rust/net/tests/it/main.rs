@@ -6,6 +6,7 @@ mod conformance;
 mod faults;
 mod figures;
 mod forks;
+mod near;
 mod shm;
 mod tampered;
 mod tls;
