@@ -111,6 +111,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "server-set-logmasks": ("server set-logmasks -m ERR,mgmt=DEBUG", "server set-logmasks"),
 }
 OTHERS = {
+    "manpage": "tests/unit/cli/test_manpage.py",
     "version": "its version is the build's",
     "telemetry metrics list": "test_telemetry.py",
     "telemetry metrics query": "test_telemetry.py",
