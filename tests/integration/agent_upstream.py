@@ -59,6 +59,7 @@ class FileUpstream:
         self._called("close")
 
 
-def connect(config: AgentConfig) -> FileUpstream:
+def connect(config: AgentConfig, *, allow_proxy: bool) -> FileUpstream:
     assert config.name == "daos_server"
+    assert not allow_proxy
     return FileUpstream(Path(os.environ["DAOS_TEST_UPSTREAM"]))

@@ -26,6 +26,7 @@ from daos.agent.upstream import UPSTREAM_S_MAX, AttachInfoLike, Upstream, connec
 from daos.agent.users import AuthSys, HostNames
 from daos.config import AGENT_FILE, AgentConfig, load_agent
 from daos.errors import DaosError, InvalidError, TimedOutError
+from daos.mgmt.proxies import scrub
 from daos.security.source import IdentityFiles, IdentitySource
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Options:
         json: Print JSON.
         json_logging: Log JSON.
         debug: Log all.
+        allow_proxy: Go by the proxies of the environment.
     """
 
     config: Path | None = None
@@ -63,6 +65,15 @@ class Options:
     json: bool = False
     json_logging: bool = False
     debug: bool = False
+    allow_proxy: bool = False
+
+    def connect(self, config: AgentConfig) -> Upstream:
+        """Return the servers of a configuration.
+
+        Raises:
+            UnavailableError: As `daos.agent.upstream.connect`.
+        """
+        return connect(config, allow_proxy=self.allow_proxy)
 
     def load(self) -> AgentConfig:
         """Return the configuration: the file that is named, or that of the host, or the defaults.
@@ -79,7 +90,7 @@ class Options:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-@click.option("--allow-proxy", is_flag=True, help="Accepted; proxies are never used for the servers.")
+@click.option("--allow-proxy", is_flag=True, help="Go by the proxies of the environment, http_proxy and https_proxy.")
 @click.option("-d", "--debug", is_flag=True, help="Log all.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("-J", "--json-logging", is_flag=True, help="Log JSON, an object a line.")
@@ -91,7 +102,7 @@ class Options:
 def cli(
     context: click.Context,
     *,
-    allow_proxy: bool,  # noqa: ARG001 -- gRPC is told to use none
+    allow_proxy: bool,
     debug: bool,
     as_json: bool,
     json_logging: bool,
@@ -108,7 +119,9 @@ def cli(
         overrides["runtime_dir"] = runtime_dir
     if log_file is not None:
         overrides["log_file"] = log_file
-    context.obj = Options(Path(config) if config else None, overrides, as_json, json_logging, debug)
+    if not allow_proxy:
+        scrub(os.environ)
+    context.obj = Options(Path(config) if config else None, overrides, as_json, json_logging, debug, allow_proxy)
     if context.invoked_subcommand is None:
         context.invoke(start)
 
@@ -118,7 +131,7 @@ def cli(
 def start(options: Options) -> None:
     """Serve (the default)."""
     config = options.load()
-    with_log(config, options, lambda: asyncio.run(serve(config, connect)))
+    with_log(config, options, lambda: asyncio.run(serve(config, options.connect)))
 
 
 @cli.command("version")
@@ -135,7 +148,7 @@ def version(options: Options) -> None:
 @click.pass_obj
 def dump_attachinfo(options: Options, output: str | None, numa_node: int | None) -> None:  # noqa: ARG001 -- see its help
     """Ask the servers where the system is, and print it."""
-    info = asyncio.run(ask(options.load(), connect))
+    info = asyncio.run(ask(options.load(), options.connect))
     lines = [
         f"name {info.system}",
         f"size {len(info.ranks)}",

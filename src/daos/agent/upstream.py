@@ -144,8 +144,18 @@ class Upstream(Protocol):
         """End the connections."""
 
 
-def connect(config: AgentConfig) -> Upstream:
+class _Maker(Protocol):
+    """Makes the servers of a configuration."""
+
+    def __call__(self, config: AgentConfig, *, allow_proxy: bool) -> Upstream: ...
+
+
+def connect(config: AgentConfig, *, allow_proxy: bool = False) -> Upstream:
     """Return the servers of a configuration.
+
+    Args:
+        config: The configuration.
+        allow_proxy: Reach them by the proxies of the environment.
 
     Raises:
         UnavailableError: `DER.NO_SERVICE`: this installation lacks what it takes.
@@ -156,8 +166,8 @@ def connect(config: AgentConfig) -> Upstream:
         raise UnavailableError(
             f"there is no way to the servers: the module {error.name} is missing", hint="pip install 'daos[server]'"
         ) from None
-    make = cast("Callable[[AgentConfig], Upstream]", module.connect)
-    return make(config)
+    make = cast("_Maker", module.connect)
+    return make(config, allow_proxy=allow_proxy)
 
 
 class AttachCache:

@@ -138,8 +138,12 @@ class Upstream:
         await self._client.close()
 
 
-def connect(config: AgentConfig) -> Upstream:
+def connect(config: AgentConfig, *, allow_proxy: bool = False) -> Upstream:
     """Return the servers of an agent's configuration. Nothing is connected before something is asked.
+
+    Args:
+        config: The configuration.
+        allow_proxy: Go by the proxies of the environment.
 
     Raises:
         AccessError: `DER.NO_CERT`: its certificates cannot be read.
@@ -147,5 +151,12 @@ def connect(config: AgentConfig) -> Upstream:
     transport = config.transport_config
     identity = None if transport.allow_insecure else IdentityFiles(transport.ca_cert, transport.cert, transport.key)
     hosts = [str(host) for host in config.replicas]
-    client = ManagementClient(hosts, identity, deadline_s=AGENT_DEADLINE_S, system=config.name, role=Role.AGENT)
+    client = ManagementClient(
+        hosts,
+        identity,
+        deadline_s=AGENT_DEADLINE_S,
+        system=config.name,
+        role=Role.AGENT,
+        allow_proxy=allow_proxy,
+    )
     return Upstream(client)

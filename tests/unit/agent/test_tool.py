@@ -140,6 +140,21 @@ def test_certificates_are_asked_for(capfd: pytest.CaptureFixture[str], agent_yml
     assert "agent.yml:1: transport_config.ca_cert: there is no file /none/ca.crt" in done.err
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_proxies_are_for_who_allows_them(
+    capfd: pytest.CaptureFixture[str], agent_yml: Path, monkeypatch: pytest.MonkeyPatch, *, allowed: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    agent_yml.write_text(f"transport_config: {{allow_insecure: true}}\naccess_points: ['{nobody}']\n")
+    monkeypatch.setenv("HTTPS_PROXY", nobody)
+    done = tool(capfd, *(["--allow-proxy"] if allowed else []), "-o", str(agent_yml), "dump-attachinfo")
+    assert done.status == 1
+    assert (f"the proxy {nobody} cannot be reached" in done.err) is allowed
+    # The processes that an agent starts get no proxy either.
+    assert ("HTTPS_PROXY" in os.environ) is allowed
+
+
 @pytest.mark.parametrize("abstract", [True, False])
 def test_systemd_is_told(tmp_path: Path, *, abstract: bool) -> None:
     name = f"@daos-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
