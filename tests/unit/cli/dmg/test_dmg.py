@@ -26,6 +26,8 @@ ADMIN = AUTHORITY.issue("admin")
 
 REFUSED = {
     "pool": None,
+    "system stop --full --ranks 0": "--full may not be mixed with --ranks",
+    "system stop --rank-hosts node1 --full": "--full may not be mixed with --rank-hosts",
     "foo": "Unknown command `foo'. Please specify one command of:",
     "pool quary x": "Unknown command `quary', did you mean `query'?",
     "-l host pool list": "unknown flag `l'",
