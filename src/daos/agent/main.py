@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 import structlog
@@ -22,19 +22,23 @@ import structlog
 from daos.agent._notify import notify
 from daos.agent.interfaces import PROVIDER, interfaces
 from daos.agent.server import Agent, Clock, machine_name
+from daos.agent.topology import topology
 from daos.agent.upstream import UPSTREAM_S_MAX, AttachInfoLike, Upstream, connect
 from daos.agent.users import AuthSys, HostNames
 from daos.config import AGENT_FILE, AgentConfig, load_agent
 from daos.errors import DaosError, InvalidError, TimedOutError
 from daos.mgmt.proxies import scrub
+from daos.mgmt.sets import format_hosts
 from daos.security.source import IdentityFiles, IdentitySource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from structlog.typing import Processor
 
+T = TypeVar("T")
 TOOL = "daos_agent"
+SERVER_NAME = "DAOS Control Server"
 GENERIC = -1025
 LEVELS = {
     "DISABLED": 100,
@@ -142,6 +146,41 @@ def version(options: Options) -> None:
     show(options, [f"DAOS Agent v{number}"], {"version": number, "name": "DAOS Agent"})
 
 
+@cli.command("server-version")
+@click.pass_obj
+def server_version(options: Options) -> None:
+    """Print the version of the servers; with the hosts, where they differ."""
+    told = asyncio.run(_asking(options.load(), options.connect, lambda upstream: upstream.versions()))
+    lines, facts = versions_told(told)
+    if facts is None:
+        raise next(one for one in told.values() if isinstance(one, DaosError))
+    show(options, lines, facts)
+
+
+def versions_told(told: Mapping[str, str | DaosError]) -> tuple[list[str], dict[str, object] | None]:
+    """Return the versions of servers as text and as JSON has them; no JSON where none is known.
+
+    Args:
+        told: Of each server, or why it is not known.
+    """
+    by_version: dict[str, list[str]] = {}
+    for host, one in told.items():
+        if not isinstance(one, DaosError):
+            by_version.setdefault(one, []).append(host)
+    if not by_version:
+        return [], None
+    errors = {host: f"{one.message}: {one.code}" for host, one in told.items() if isinstance(one, DaosError)}
+    if len(by_version) == 1 and not errors:
+        (number,) = by_version
+        return [f"{SERVER_NAME} version {number}"], {"name": SERVER_NAME, "version": number}
+    lines = [f"{SERVER_NAME} version {number} on {format_hosts(hosts)}" for number, hosts in by_version.items()]
+    lines += [f"{host}: {text}" for host, text in errors.items()]
+    versions = [
+        {"name": SERVER_NAME, "version": number, "hosts": format_hosts(hosts)} for number, hosts in by_version.items()
+    ]
+    return lines, {"versions": versions, "host_errors": errors}
+
+
 @cli.command("dump-attachinfo")
 @click.option("-o", "--output", metavar="FILE", help="Write it there.")
 @click.option("-n", "--numa-node", type=click.IntRange(min=0), metavar="N", help="Accepted; all nodes get the same.")
@@ -154,12 +193,6 @@ def dump_attachinfo(options: Options, output: str | None, numa_node: int | None)
         f"size {len(info.ranks)}",
         *(f"{one.rank} {one.uri}" for one in info.ranks),
     ]
-    if output is not None:
-        try:
-            Path(output).write_text("\n".join([*lines, ""]))
-        except OSError as error:
-            raise InvalidError(f"{output}: {error.strerror}", hint="choose a place that can be written to") from None
-        lines = []
     facts = {
         "system": info.system,
         "provider": info.provider,
@@ -168,7 +201,27 @@ def dump_attachinfo(options: Options, output: str | None, numa_node: int | None)
         "ms_ranks": list(info.management_ranks),
         "rank_uris": [{"rank": one.rank, "uri": one.uri, "targets": list(one.target_addresses)} for one in info.ranks],
     }
-    show(options, lines, facts)
+    show(options, _written(lines, output), facts)
+
+
+@cli.command("dump-topology")
+@click.option("-o", "--output", metavar="FILE", help="Write it there.")
+@click.pass_obj
+def dump_topology(options: Options, output: str | None) -> None:
+    """Print the NUMA nodes of this host, and the devices at them."""
+    found = topology()
+    show(options, _written(found.lines(), output), found.facts())
+
+
+def _written(lines: list[str], output: str | None) -> list[str]:
+    """Write lines to a file where one is named, and return what is left to print."""
+    if output is None:
+        return lines
+    try:
+        Path(output).write_text("\n".join([*lines, ""]))
+    except OSError as error:
+        raise InvalidError(f"{output}: {error.strerror}", hint="choose a place that can be written to") from None
+    return []
 
 
 @cli.command("net-scan")
@@ -192,10 +245,16 @@ async def ask(config: AgentConfig, make: Callable[[AgentConfig], Upstream]) -> A
     Raises:
         DaosError: As the servers say, or that they do not answer.
     """
+    return await _asking(config, make, lambda upstream: upstream.attach_info())
+
+
+async def _asking(
+    config: AgentConfig, make: Callable[[AgentConfig], Upstream], question: Callable[[Upstream], Awaitable[T]]
+) -> T:
     upstream = make(config)
     try:
         async with asyncio.timeout(UPSTREAM_S_MAX):
-            return await upstream.attach_info()
+            return await question(upstream)
     except TimeoutError as error:
         if isinstance(error, DaosError):
             raise

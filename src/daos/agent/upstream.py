@@ -10,7 +10,7 @@ from daos.agent.messages import AttachInfo, AttachRank
 from daos.errors import DaosError, TimedOutError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from daos.config import AgentConfig
 
@@ -139,6 +139,9 @@ class Upstream(Protocol):
 
     async def cleanup(self, machine: str) -> object:
         """Close all handles that were opened from a machine."""
+
+    async def versions(self) -> Mapping[str, str | DaosError]:
+        """Return the release of each server of the configuration, or why it is not known."""
 
     async def close(self) -> None:
         """End the connections."""

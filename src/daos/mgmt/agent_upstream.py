@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from daos.errors import DaosError
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.identity import IdentityFiles
@@ -132,6 +133,11 @@ class Upstream:
         """
         told = await self._client.ask(methods.SYSTEM_CLEANUP, pb.SystemCleanupRequest(machine=machine))
         return sum(result.count for result in told.results)
+
+    async def versions(self) -> dict[str, str | DaosError]:
+        """Return the release of each server of the configuration, or why it is not known."""
+        told = await self._client.on_hosts(self._client.hosts, methods.VERSION, pb.VersionRequest())
+        return {host: one if isinstance(one, DaosError) else one.version for host, one in told.items()}
 
     async def close(self) -> None:
         """End the connections."""
