@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daos.config import AgentConfig
-from daos.errors import NotFoundError, UnavailableError
+from daos.errors import DaosError, NotFoundError, UnavailableError
 from tests.unit.agent.fakes import AccessList, Entry, Info, Pool
 
 POOL = "00000000-0000-0000-0000-00000000000a"
@@ -55,10 +55,15 @@ class FileUpstream:
         self._called("cleanup", machine)
         return 0
 
+    async def versions(self) -> dict[str, str | DaosError]:
+        self._called("versions")
+        return {}
+
     async def close(self) -> None:
         self._called("close")
 
 
-def connect(config: AgentConfig) -> FileUpstream:
+def connect(config: AgentConfig, *, allow_proxy: bool) -> FileUpstream:
     assert config.name == "daos_server"
+    assert not allow_proxy
     return FileUpstream(Path(os.environ["DAOS_TEST_UPSTREAM"]))

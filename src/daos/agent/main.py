@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 import structlog
@@ -22,18 +22,23 @@ import structlog
 from daos.agent._notify import notify
 from daos.agent.interfaces import PROVIDER, interfaces
 from daos.agent.server import Agent, Clock, machine_name
+from daos.agent.topology import topology
 from daos.agent.upstream import UPSTREAM_S_MAX, AttachInfoLike, Upstream, connect
 from daos.agent.users import AuthSys, HostNames
 from daos.config import AGENT_FILE, AgentConfig, load_agent
 from daos.errors import DaosError, InvalidError, TimedOutError
+from daos.mgmt.proxies import scrub
+from daos.mgmt.sets import format_hosts
 from daos.security.source import IdentityFiles, IdentitySource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from structlog.typing import Processor
 
+T = TypeVar("T")
 TOOL = "daos_agent"
+SERVER_NAME = "DAOS Control Server"
 GENERIC = -1025
 LEVELS = {
     "DISABLED": 100,
@@ -56,6 +61,7 @@ class Options:
         json: Print JSON.
         json_logging: Log JSON.
         debug: Log all.
+        allow_proxy: Go by the proxies of the environment.
     """
 
     config: Path | None = None
@@ -63,6 +69,15 @@ class Options:
     json: bool = False
     json_logging: bool = False
     debug: bool = False
+    allow_proxy: bool = False
+
+    def connect(self, config: AgentConfig) -> Upstream:
+        """Return the servers of a configuration.
+
+        Raises:
+            UnavailableError: As `daos.agent.upstream.connect`.
+        """
+        return connect(config, allow_proxy=self.allow_proxy)
 
     def load(self) -> AgentConfig:
         """Return the configuration: the file that is named, or that of the host, or the defaults.
@@ -79,7 +94,7 @@ class Options:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-@click.option("--allow-proxy", is_flag=True, help="Accepted; proxies are never used for the servers.")
+@click.option("--allow-proxy", is_flag=True, help="Go by the proxies of the environment, http_proxy and https_proxy.")
 @click.option("-d", "--debug", is_flag=True, help="Log all.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("-J", "--json-logging", is_flag=True, help="Log JSON, an object a line.")
@@ -91,7 +106,7 @@ class Options:
 def cli(
     context: click.Context,
     *,
-    allow_proxy: bool,  # noqa: ARG001 -- gRPC is told to use none
+    allow_proxy: bool,
     debug: bool,
     as_json: bool,
     json_logging: bool,
@@ -108,7 +123,9 @@ def cli(
         overrides["runtime_dir"] = runtime_dir
     if log_file is not None:
         overrides["log_file"] = log_file
-    context.obj = Options(Path(config) if config else None, overrides, as_json, json_logging, debug)
+    if not allow_proxy:
+        scrub(os.environ)
+    context.obj = Options(Path(config) if config else None, overrides, as_json, json_logging, debug, allow_proxy)
     if context.invoked_subcommand is None:
         context.invoke(start)
 
@@ -118,7 +135,7 @@ def cli(
 def start(options: Options) -> None:
     """Serve (the default)."""
     config = options.load()
-    with_log(config, options, lambda: asyncio.run(serve(config, connect)))
+    with_log(config, options, lambda: asyncio.run(serve(config, options.connect)))
 
 
 @cli.command("version")
@@ -129,24 +146,53 @@ def version(options: Options) -> None:
     show(options, [f"DAOS Agent v{number}"], {"version": number, "name": "DAOS Agent"})
 
 
+@cli.command("server-version")
+@click.pass_obj
+def server_version(options: Options) -> None:
+    """Print the version of the servers; with the hosts, where they differ."""
+    told = asyncio.run(_asking(options.load(), options.connect, lambda upstream: upstream.versions()))
+    lines, facts = versions_told(told)
+    if facts is None:
+        raise next(one for one in told.values() if isinstance(one, DaosError))
+    show(options, lines, facts)
+
+
+def versions_told(told: Mapping[str, str | DaosError]) -> tuple[list[str], dict[str, object] | None]:
+    """Return the versions of servers as text and as JSON has them; no JSON where none is known.
+
+    Args:
+        told: Of each server, or why it is not known.
+    """
+    by_version: dict[str, list[str]] = {}
+    for host, one in told.items():
+        if not isinstance(one, DaosError):
+            by_version.setdefault(one, []).append(host)
+    if not by_version:
+        return [], None
+    errors = {host: f"{one.message}: {one.code}" for host, one in told.items() if isinstance(one, DaosError)}
+    if len(by_version) == 1 and not errors:
+        (number,) = by_version
+        return [f"{SERVER_NAME} version {number}"], {"name": SERVER_NAME, "version": number}
+    lines = [f"{SERVER_NAME} version {number} on {format_hosts(hosts)}" for number, hosts in by_version.items()]
+    lines += [f"{host}: {text}" for host, text in errors.items()]
+    versions = [
+        {"name": SERVER_NAME, "version": number, "hosts": format_hosts(hosts)} for number, hosts in by_version.items()
+    ]
+    return lines, {"versions": versions, "host_errors": errors}
+
+
 @cli.command("dump-attachinfo")
 @click.option("-o", "--output", metavar="FILE", help="Write it there.")
 @click.option("-n", "--numa-node", type=click.IntRange(min=0), metavar="N", help="Accepted; all nodes get the same.")
 @click.pass_obj
 def dump_attachinfo(options: Options, output: str | None, numa_node: int | None) -> None:  # noqa: ARG001 -- see its help
     """Ask the servers where the system is, and print it."""
-    info = asyncio.run(ask(options.load(), connect))
+    info = asyncio.run(ask(options.load(), options.connect))
     lines = [
         f"name {info.system}",
         f"size {len(info.ranks)}",
         *(f"{one.rank} {one.uri}" for one in info.ranks),
     ]
-    if output is not None:
-        try:
-            Path(output).write_text("\n".join([*lines, ""]))
-        except OSError as error:
-            raise InvalidError(f"{output}: {error.strerror}", hint="choose a place that can be written to") from None
-        lines = []
     facts = {
         "system": info.system,
         "provider": info.provider,
@@ -155,7 +201,27 @@ def dump_attachinfo(options: Options, output: str | None, numa_node: int | None)
         "ms_ranks": list(info.management_ranks),
         "rank_uris": [{"rank": one.rank, "uri": one.uri, "targets": list(one.target_addresses)} for one in info.ranks],
     }
-    show(options, lines, facts)
+    show(options, _written(lines, output), facts)
+
+
+@cli.command("dump-topology")
+@click.option("-o", "--output", metavar="FILE", help="Write it there.")
+@click.pass_obj
+def dump_topology(options: Options, output: str | None) -> None:
+    """Print the NUMA nodes of this host, and the devices at them."""
+    found = topology()
+    show(options, _written(found.lines(), output), found.facts())
+
+
+def _written(lines: list[str], output: str | None) -> list[str]:
+    """Write lines to a file where one is named, and return what is left to print."""
+    if output is None:
+        return lines
+    try:
+        Path(output).write_text("\n".join([*lines, ""]))
+    except OSError as error:
+        raise InvalidError(f"{output}: {error.strerror}", hint="choose a place that can be written to") from None
+    return []
 
 
 @cli.command("net-scan")
@@ -179,10 +245,16 @@ async def ask(config: AgentConfig, make: Callable[[AgentConfig], Upstream]) -> A
     Raises:
         DaosError: As the servers say, or that they do not answer.
     """
+    return await _asking(config, make, lambda upstream: upstream.attach_info())
+
+
+async def _asking(
+    config: AgentConfig, make: Callable[[AgentConfig], Upstream], question: Callable[[Upstream], Awaitable[T]]
+) -> T:
     upstream = make(config)
     try:
         async with asyncio.timeout(UPSTREAM_S_MAX):
-            return await upstream.attach_info()
+            return await question(upstream)
     except TimeoutError as error:
         if isinstance(error, DaosError):
             raise

@@ -12,7 +12,9 @@ from daos.errors import DaosError, NotFoundError
 from daos.model.acl import Acl, Permission
 
 if TYPE_CHECKING:
-    from daos.agent.upstream import ListedPoolLike, Upstream
+    from collections.abc import Callable
+
+    from daos.agent.upstream import AccessListLike, ListedPoolLike, Upstream
     from daos.model.acl import Credential
 
 ACLS_AT_ONCE = 16
@@ -22,7 +24,91 @@ ACL_S_MAX = 10.0
 OPEN_STATES = frozenset({"Ready", "TargetsExcluded"})
 OPENS = Permission.r | Permission.t
 """Either is enough to open a pool for reading."""
+KNOWN_S = 300.0
+"""How long it is remembered that a user may know of a pool: as long as a credential would be good."""
+KNOWN_MAX = 4096
+ASK_AGAIN_S = 0.25
+"""Between questions for the access list of a pool whose service does not answer."""
+ASK_S_MAX = 30.0
+"""So long it is asked for."""
 _log = structlog.get_logger("daos.agent")
+
+
+class Knowledge:
+    """Who may know of which pool: whoever has any right to it, by its access list.
+
+    A list is asked for once at a time, however many want to know. That a user may know of a pool is remembered; that he
+    may not, never.
+
+    Args:
+        upstream: The servers.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(self, upstream: Upstream, clock: Callable[[], float]) -> None:
+        self._upstream, self._clock = upstream, clock
+        self._known: dict[tuple[str, str, tuple[str, ...], str], float] = {}
+        self._asked: dict[str, asyncio.Task[AccessListLike | None]] = {}
+
+    async def may(self, pool: str, credential: Credential) -> bool:
+        """Tell whether a user may know of a pool.
+
+        Args:
+            pool: Its uuid.
+            credential: The user's.
+        """
+        key = (credential.user, credential.group, tuple(credential.groups), pool)
+        if self._clock() < self._known.get(key, float("-inf")):
+            return True
+        told = await self._list_of(pool)
+        if told is None or not _rights(told, credential):
+            self._known.pop(key, None)
+            return False
+        self._known.pop(key, None)
+        while len(self._known) >= KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[key] = self._clock() + KNOWN_S
+        return True
+
+    def forget(self) -> None:
+        """Ask anew from now on."""
+        self._known.clear()
+
+    async def close(self) -> None:
+        """End what is being asked."""
+        tasks = list(self._asked.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _list_of(self, pool: str) -> AccessListLike | None:
+        task = self._asked.get(pool)
+        if task is None:
+            task = asyncio.create_task(self._ask(pool))
+            self._asked[pool] = task
+            task.add_done_callback(lambda _: self._asked.pop(pool))
+        # One client that goes away ends nothing for the others.
+        return await asyncio.shield(task)
+
+    async def _ask(self, pool: str) -> AccessListLike | None:
+        """Return the access list of a pool; None for one that cannot be had, which nobody may know of."""
+        end = self._clock() + ASK_S_MAX
+        while True:
+            try:
+                async with asyncio.timeout(ACL_S_MAX):
+                    return await self._upstream.pool_acl(pool)
+            except NotFoundError:
+                return None
+            except (DaosError, TimeoutError) as error:
+                # Its service may be about to have another leader.
+                if self._clock() >= end:
+                    _log.warning("the access list of a pool is not known", pool=pool, error=str(error))
+                    return None
+            await asyncio.sleep(ASK_AGAIN_S)
+
+
+def _rights(told: AccessListLike, credential: Credential) -> Permission:
+    return Acl.parse(told.entries).permissions(credential, owner=told.owner, group=told.group)
 
 
 async def usable_pools(upstream: Upstream, credential: Credential) -> list[ListedPool]:
@@ -47,8 +133,7 @@ async def usable_pools(upstream: Upstream, credential: Credential) -> list[Liste
             except (DaosError, TimeoutError) as error:
                 _log.warning("the access list of a pool is not known", pool=pool.uuid, error=str(error))
                 return False
-        rights = Acl.parse(told.entries).permissions(credential, owner=told.owner, group=told.group)
-        return bool(rights & OPENS)
+        return bool(_rights(told, credential) & OPENS)
 
     pools = [pool for pool in await upstream.list_pools() if pool.state in OPEN_STATES]
     may = await asyncio.gather(*map(allowed, pools))

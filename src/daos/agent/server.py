@@ -18,7 +18,7 @@ import structlog
 from daos._packed import decode
 from daos.agent import messages as m
 from daos.agent.handles import Allowance, Evictions, HandleTable
-from daos.agent.pools import usable_pools
+from daos.agent.pools import Knowledge, usable_pools
 from daos.agent.upstream import UPSTREAM_S_MAX, AttachCache, Upstream
 from daos.agent.users import AuthFlavour, Peer
 from daos.errors import (
@@ -163,6 +163,7 @@ class Agent:
             clock=clock.monotonic,
             told=lambda error: _log.warning("servers out of reach, old answer given", error=error.message),
         )
+        self._knowledge = Knowledge(upstream, clock.monotonic)
         self._handles = HandleTable()
         self._evictions = Evictions()
         self._allowance = Allowance()
@@ -212,6 +213,7 @@ class Agent:
             for task in (*workers, *self._tasks):
                 task.cancel()
             await asyncio.gather(*workers, *self._tasks, return_exceptions=True)
+            await self._knowledge.close()
             if not self._config.disable_auto_evict:
                 await self.evict_all()
             elif len(self._evictions):
@@ -236,6 +238,7 @@ class Agent:
     def refresh(self) -> None:
         """Ask the servers where the system is when it is next asked for."""
         self._cache.expire()
+        self._knowledge.forget()
         _log.info("what is remembered of the system is asked anew")
 
     # Connections.
@@ -376,6 +379,9 @@ class Agent:
     async def _user_of(self, connection: _Connection) -> User:
         """Return who a process is; it counts as a credential."""
         self._allowance.take(connection.peer.uid, self._clock.monotonic())
+        return await self._look_up(connection)
+
+    async def _look_up(self, connection: _Connection) -> User:
         try:
             async with asyncio.timeout(USER_S_MAX), self._lookups:
                 return await asyncio.to_thread(self._flavour.user_of, connection.peer)
@@ -390,13 +396,23 @@ class Agent:
     async def _list_pools(self, connection: _Connection, asked: m.ListPools) -> list[m.ListedPool]:
         self._check_system(asked.system)
         user = await self._user_of(connection)
-        credential = Credential(user=user.user, group=user.group, groups=user.groups, machine=self.machine)
-        return await usable_pools(self._upstream, credential)
+        return await usable_pools(self._upstream, self._as(user))
 
-    async def _find_pool(self, _: _Connection, asked: m.FindPool) -> m.FoundPool:
+    async def _find_pool(self, connection: _Connection, asked: m.FindPool) -> m.FoundPool:
         self._check_system(asked.system)
-        found = await self._upstream.find_pool(check_reference(asked.reference, "pool"))
+        reference = check_reference(asked.reference, "pool")
+        user = await self._look_up(connection)
+        try:
+            found = await self._upstream.find_pool(reference)
+        except NotFoundError:
+            raise _no_pool(reference) from None
+        if not await self._knowledge.may(found.uuid, self._as(user)):
+            # In the same words: he does not learn that it is there.
+            raise _no_pool(reference)
         return m.FoundPool(uuid=found.uuid, services=tuple(found.services))
+
+    def _as(self, user: User) -> Credential:
+        return Credential(user=user.user, group=user.group, groups=user.groups, machine=self.machine)
 
     async def _notify_open(self, connection: _Connection, told: m.Handle) -> None:
         self._handles.opened(connection.number, told)
@@ -483,6 +499,10 @@ _method("find_pool", m.FindPool, Agent._find_pool)  # noqa: SLF001
 _method("list_pools", m.ListPools, Agent._list_pools)  # noqa: SLF001
 _method("notify_open", m.Handle, Agent._notify_open)  # noqa: SLF001
 _method("notify_closed", m.Handle, Agent._notify_closed)  # noqa: SLF001
+
+
+def _no_pool(reference: str) -> NotFoundError:
+    return NotFoundError(f'no pool "{reference}"', hint="daos pool list lists those for you")
 
 
 def _checked_length(head: bytes) -> int:

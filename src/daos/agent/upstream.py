@@ -10,7 +10,7 @@ from daos.agent.messages import AttachInfo, AttachRank
 from daos.errors import DaosError, TimedOutError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from daos.config import AgentConfig
 
@@ -140,12 +140,25 @@ class Upstream(Protocol):
     async def cleanup(self, machine: str) -> object:
         """Close all handles that were opened from a machine."""
 
+    async def versions(self) -> Mapping[str, str | DaosError]:
+        """Return the release of each server of the configuration, or why it is not known."""
+
     async def close(self) -> None:
         """End the connections."""
 
 
-def connect(config: AgentConfig) -> Upstream:
+class _Maker(Protocol):
+    """Makes the servers of a configuration."""
+
+    def __call__(self, config: AgentConfig, *, allow_proxy: bool) -> Upstream: ...
+
+
+def connect(config: AgentConfig, *, allow_proxy: bool = False) -> Upstream:
     """Return the servers of a configuration.
+
+    Args:
+        config: The configuration.
+        allow_proxy: Reach them by the proxies of the environment.
 
     Raises:
         UnavailableError: `DER.NO_SERVICE`: this installation lacks what it takes.
@@ -156,8 +169,8 @@ def connect(config: AgentConfig) -> Upstream:
         raise UnavailableError(
             f"there is no way to the servers: the module {error.name} is missing", hint="pip install 'daos[server]'"
         ) from None
-    make = cast("Callable[[AgentConfig], Upstream]", module.connect)
-    return make(config)
+    make = cast("_Maker", module.connect)
+    return make(config, allow_proxy=allow_proxy)
 
 
 class AttachCache:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from daos.errors import DaosError
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.identity import IdentityFiles
@@ -133,13 +134,22 @@ class Upstream:
         told = await self._client.ask(methods.SYSTEM_CLEANUP, pb.SystemCleanupRequest(machine=machine))
         return sum(result.count for result in told.results)
 
+    async def versions(self) -> dict[str, str | DaosError]:
+        """Return the release of each server of the configuration, or why it is not known."""
+        told = await self._client.on_hosts(self._client.hosts, methods.VERSION, pb.VersionRequest())
+        return {host: one if isinstance(one, DaosError) else one.version for host, one in told.items()}
+
     async def close(self) -> None:
         """End the connections."""
         await self._client.close()
 
 
-def connect(config: AgentConfig) -> Upstream:
+def connect(config: AgentConfig, *, allow_proxy: bool = False) -> Upstream:
     """Return the servers of an agent's configuration. Nothing is connected before something is asked.
+
+    Args:
+        config: The configuration.
+        allow_proxy: Go by the proxies of the environment.
 
     Raises:
         AccessError: `DER.NO_CERT`: its certificates cannot be read.
@@ -147,5 +157,12 @@ def connect(config: AgentConfig) -> Upstream:
     transport = config.transport_config
     identity = None if transport.allow_insecure else IdentityFiles(transport.ca_cert, transport.cert, transport.key)
     hosts = [str(host) for host in config.replicas]
-    client = ManagementClient(hosts, identity, deadline_s=AGENT_DEADLINE_S, system=config.name, role=Role.AGENT)
+    client = ManagementClient(
+        hosts,
+        identity,
+        deadline_s=AGENT_DEADLINE_S,
+        system=config.name,
+        role=Role.AGENT,
+        allow_proxy=allow_proxy,
+    )
     return Upstream(client)

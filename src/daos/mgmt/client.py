@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +25,7 @@ from daos.errors import (
 from daos.mgmt.methods import COLLECT_LOG, LEADER_QUERY, Method, Request, Response
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.proxies import channel_options, proxy_of
 from daos.mgmt.releases import own_release
 from daos.mgmt.roles import Role
 from daos.mgmt.stamps import RequestIds
@@ -52,7 +54,6 @@ _OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_retries", 0),  # repeated here, where it is known what may be
     ("grpc.use_local_subchannel_pool", 1),  # a connection of one client is none of another's
-    ("grpc.enable_http_proxy", 0),
 )
 
 
@@ -79,6 +80,7 @@ class ManagementClient:
         system: The system's name, which a server must have; empty for any.
         role: In insecure mode, what it says it is.
         release: Of the caller; None for that of this software.
+        allow_proxy: Go by the proxies of the environment; otherwise by none.
 
     Raises:
         InvalidError: `DER.INVAL`: no hosts.
@@ -93,6 +95,7 @@ class ManagementClient:
         system: str = "",
         role: Role = Role.ADMIN,
         release: str | None = None,
+        allow_proxy: bool = False,
     ) -> None:
         if not hosts:
             raise InvalidError("no servers given", hint="hostlist of the configuration names them")
@@ -100,6 +103,7 @@ class ManagementClient:
         self._identity = identity
         self._deadline_s = deadline_s
         self._role = role
+        self._environment: Mapping[str, str] = os.environ if allow_proxy else {}
         told = {VERSION_KEY: own_release() if release is None else release, SYSTEM_KEY: system}
         self._metadata = tuple((key, value) for key, value in told.items() if value)
         self._ids = RequestIds()
@@ -303,16 +307,18 @@ class ManagementClient:
             return known
         identity = None if self._identity is None else self._identity()
         try:
-            seen = await probe(host, identity)
+            proxy = proxy_of(host, self._environment)
+            seen = await probe(host, identity, proxy)
         except (AccessError, UnavailableError) as error:
             # Another server may be there, and of the right certificate.
             raise _Silent(error, sent=False) from None
+        options = (*_OPTIONS, *channel_options(proxy, self._environment))
         if identity is None:
-            channel = grpc.aio.insecure_channel(host, options=_OPTIONS)
+            channel = grpc.aio.insecure_channel(host, options=options)
         else:
             credentials = grpc.ssl_channel_credentials(seen.certificate, identity.key, identity.certificate)
-            options = (*_OPTIONS, ("grpc.ssl_target_name_override", seen.name))
-            channel = grpc.aio.secure_channel(host, credentials, options=options)
+            named = (*options, ("grpc.ssl_target_name_override", seen.name))
+            channel = grpc.aio.secure_channel(host, credentials, options=named)
         there = self._channels.setdefault(host, channel)
         if there is not channel:
             # Another task was first.

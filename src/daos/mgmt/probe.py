@@ -21,6 +21,7 @@ from daos.mgmt.identity import check_identity
 
 if TYPE_CHECKING:
     from daos.mgmt.identity import Identity
+    from daos.mgmt.proxies import Proxy
 
 PROBE_S = 5.0
 """For a connection and its handshake."""
@@ -42,25 +43,26 @@ class Seen:
     name: str = ""
 
 
-async def probe(host: str, identity: Identity | None) -> Seen:
+async def probe(host: str, identity: Identity | None, proxy: Proxy | None = None) -> Seen:
     """Look at a server.
 
     Args:
         host: `host:port`.
         identity: Ours; None without TLS.
+        proxy: By which it is reached; None for the way without.
 
     Raises:
         UnavailableError: `DER.UNREACH`: nobody answers.
         AccessError: `DER.BAD_CERT`, `DER.NO_PERM`: the server is none of the system's, or refuses us.
     """
     context = None if identity is None else check_identity(identity)
-    name, port = split_address(host)
+    name, _ = split_address(host)
     writer = None
     try:
         async with asyncio.timeout(PROBE_S):
-            reader, writer = await asyncio.open_connection(
-                name, port, ssl=context, server_hostname=name if context else None
-            )
+            reader, writer = await _connected(host, proxy)
+            if context is not None:
+                await writer.start_tls(context, server_hostname=name)
             writer.write(_PREFACE)
             first = await reader.read(9)
         tls = writer.get_extra_info("ssl_object")
@@ -85,6 +87,45 @@ async def probe(host: str, identity: Identity | None) -> Seen:
             writer.transport.abort()
 
 
+async def _connected(host: str, proxy: Proxy | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection to a server, by a proxy where there is one.
+
+    Raises:
+        UnavailableError: `DER.UNREACH`: the proxy is not there, or does not connect.
+        OSError: The server is not there.
+    """
+    if proxy is None:
+        return await asyncio.open_connection(*split_address(host))
+    try:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+    except OSError as error:
+        raise UnavailableError(
+            f"the proxy {proxy} cannot be reached ({error.strerror or error})", code=DER.UNREACH, hint=_PROXY_HINT
+        ) from None
+    try:
+        writer.write(proxy.greeting(host))
+        answer = await reader.readuntil(b"\r\n\r\n")  # its length is bounded by the reader's
+        _check_proxy(host, proxy, answer)
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        writer.transport.abort()
+        _check_proxy(host, proxy, b"")
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return reader, writer
+
+
+def _check_proxy(host: str, proxy: Proxy, answer: bytes) -> None:
+    version, _, rest = answer.partition(b"\r\n")[0].partition(b" ")
+    code = rest.partition(b" ")[0].decode("ascii", errors="replace")
+    known = version.startswith(b"HTTP/1.") and code.isascii() and code.isdecimal()
+    if not known or not code.startswith("2"):
+        said = code[:3] if known else "it does not speak HTTP"
+        raise UnavailableError(
+            f"the proxy {proxy} does not connect to {host}: {said}", code=DER.UNREACH, hint=_PROXY_HINT
+        )
+
+
 def split_address(host: str) -> tuple[str, int]:
     """Return name and port of `host:port`, `[::1]:port`.
 
@@ -98,6 +139,7 @@ def split_address(host: str) -> tuple[str, int]:
 
 
 _HINT = "is daos_server running there, and is this its port?"
+_PROXY_HINT = "it is used for --allow-proxy; no_proxy in the environment names hosts to be reached without"
 
 
 def _unreachable(host: str, error: OSError) -> DaosError:

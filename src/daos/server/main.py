@@ -11,6 +11,7 @@ from daos.server.commands._base import ServerSession, options
 
 HELP = """Run the server of a host, and look at what the host has."""
 COMMANDS: dict[str, Lazy | LazyGroup] = {
+    "dump-topology": Lazy("daos.server.commands.dump_topology", "Print the NUMA nodes, and the devices at them."),
     "start": Lazy("daos.server.commands.start", "Run the server."),
     "adopt": Lazy("daos.server.commands.adopt", "Make an embedded system this host's storage."),
     "version": Lazy("daos.server.commands.version", "Print the version."),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
@@ -14,6 +15,7 @@ from daos.errors import DER, AccessError, DaosError, InternalError, UnavailableE
 from daos.mgmt.identity import Identities, Identity
 from daos.mgmt.proto import daos_mgmt_pb2 as messages
 from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerStub
+from daos.mgmt.proxies import channel_options, proxy_of
 from daos.mgmt.roles import Role
 from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in
 
@@ -63,9 +65,11 @@ class GrpcPeers:
         identity: Tells certificate and key, asked before each call: when they change, connections are made anew.
             None without TLS.
         system: The system's name, which others check.
+        allow_proxy: Go by the proxies of the environment; otherwise by none.
     """
 
-    def __init__(self, identity: Identities | None, *, system: str) -> None:
+    def __init__(self, identity: Identities | None, *, system: str, allow_proxy: bool = False) -> None:
+        self._environment: Mapping[str, str] = os.environ if allow_proxy else {}
         self._identity = identity
         self._seen: Identity | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -102,7 +106,7 @@ class GrpcPeers:
                 self._let_go()
         channel = self._channels.pop(address, None)
         if channel is None:
-            channel = _channel(address, identity)
+            channel = _channel(address, identity, self._environment)
         self._channels[address] = channel
         if len(self._channels) > CHANNELS_MAX:
             self._let_go()
@@ -122,13 +126,14 @@ class GrpcPeers:
             raise error_of(error, address) from None
 
 
-def _channel(address: str, identity: Identity | None) -> grpc.aio.Channel:
+def _channel(address: str, identity: Identity | None, environment: Mapping[str, str]) -> grpc.aio.Channel:
+    options = (*_OPTIONS, *channel_options(proxy_of(address, environment), environment))
     if identity is None:
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=options)
     credentials = grpc.ssl_channel_credentials(identity.ca, identity.key, identity.certificate)
     # Each server's certificate has its role among its names: whoever else has one of this CA is no server.
     return grpc.aio.secure_channel(
-        address, credentials, options=(*_OPTIONS, ("grpc.ssl_target_name_override", Role.SERVER.value))
+        address, credentials, options=(*options, ("grpc.ssl_target_name_override", Role.SERVER.value))
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from daos import build_info
 from daos.config.server import ServerConfig
 from daos.errors import DaosError
 from daos.mgmt.identity import Identities, IdentityFiles
+from daos.mgmt.proxies import scrub
 from daos.mgmt.server import Running, serve
 from daos.security.certificates import expiry_warning, load_identity
 from daos.server import logging_setup
@@ -33,12 +35,13 @@ LOOK_AGAIN_S = 3600.0
 _log = logging.getLogger(__name__)
 
 
-async def run(settings: ServerSettings, *, stop: asyncio.Event | None = None) -> None:
+async def run(settings: ServerSettings, *, stop: asyncio.Event | None = None, allow_proxy: bool = False) -> None:
     """Run a server until it gets SIGTERM or SIGINT.
 
     Args:
         settings: What it is to be.
         stop: Ends it as a signal does.
+        allow_proxy: Reach other servers by the proxies of the environment.
 
     Raises:
         AccessError: Its certificates cannot be used.
@@ -51,7 +54,7 @@ async def run(settings: ServerSettings, *, stop: asyncio.Event | None = None) ->
         loop.add_signal_handler(number, stop.set)
     version = build_info().version
     identity = _identity(settings)
-    peers = GrpcPeers(identity, system=settings.system)
+    peers = GrpcPeers(identity, system=settings.system, allow_proxy=allow_proxy)
     server = Server(settings, peers)
     management = Management(server, version)
     telemetry = Telemetry(server, version)
@@ -131,13 +134,15 @@ async def _watch_certificates(settings: ServerSettings) -> None:
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def start(config: ServerConfig, *, auto_format: bool = False, syslog: bool = False) -> None:
+def start(config: ServerConfig, *, auto_format: bool = False, syslog: bool = False, allow_proxy: bool = False) -> None:
     """Run the server of a configuration until it is told to end.
 
     Args:
         config: The configuration.
         auto_format: Format storage that is not formatted.
         syslog: Log to syslog too.
+        allow_proxy: Reach other servers by the proxies of the environment; otherwise they are taken out of it, as
+            engines inherit it.
 
     Raises:
         DaosError: As `run`.
@@ -151,4 +156,6 @@ def start(config: ServerConfig, *, auto_format: bool = False, syslog: bool = Fal
     for name in config.ignored():
         _log.info("%s has no meaning here", name)
     settings = dataclasses.replace(settings_of(config), auto_format=auto_format)
-    asyncio.run(run(settings))
+    if not allow_proxy:
+        scrub(os.environ)
+    asyncio.run(run(settings, allow_proxy=allow_proxy))

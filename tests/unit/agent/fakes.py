@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec
+
+from daos.errors import DaosError
 
 P = ParamSpec("P")
 TEST_S_MAX = 30
@@ -74,6 +76,7 @@ class FakeUpstream:
     pools: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     acls: dict[str, AccessList | Exception] = field(default_factory=dict)
+    releases: dict[str, str | DaosError] = field(default_factory=lambda: {"a:10001": "1.0"})
     calls: list[tuple[object, ...]] = field(default_factory=list)
     error: Exception | None = None
     gate: asyncio.Event | None = None
@@ -111,6 +114,10 @@ class FakeUpstream:
     async def cleanup(self, machine: str) -> int:
         await self._called("cleanup", machine)
         return 0
+
+    async def versions(self) -> Mapping[str, str | DaosError]:
+        await self._called("versions")
+        return self.releases
 
     async def close(self) -> None:
         self.calls.append(("close",))

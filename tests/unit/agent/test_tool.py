@@ -17,7 +17,9 @@ from daos.agent import main as module
 from daos.agent import upstream as upstream_module
 from daos.agent._notify import notify
 from daos.agent.interfaces import Interface, interfaces
-from daos.agent.main import run
+from daos.agent.main import run, versions_told
+from daos.agent.topology import numbers_of, topology
+from daos.errors import UnavailableError
 
 
 @dataclass
@@ -67,6 +69,123 @@ def test_dump_attachinfo(
     assert response["rank_uris"] == [{"rank": 0, "uri": "tcp://10.0.0.1:20000", "targets": ["tcp://10.0.0.1:20001"]}]
     done = tool(capfd, "-o", str(agent_yml), "dump-attachinfo", "-o", f"{tmp_path}/none/x")
     assert "No such file or directory: DER_INVAL" in done.err
+
+
+def test_server_version(capfd: pytest.CaptureFixture[str], agent_yml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream_module, "MODULE", "tests.unit.agent.upstream_module")
+    done = tool(capfd, "-o", str(agent_yml), "server-version")
+    assert (done.status, done.out, done.err) == (0, "DAOS Control Server version 1.0\n", "")
+    answer = json.loads(tool(capfd, "-o", str(agent_yml), "-j", "server-version").out)
+    assert answer == {"response": {"name": "DAOS Control Server", "version": "1.0"}, "error": None, "status": 0}
+
+
+def test_versions_that_differ_are_told_with_their_hosts() -> None:
+    away = UnavailableError("the server at c:1 refused the connection")
+    lines, facts = versions_told({"a:1": "1.0", "b:1": "1.1", "c:1": away, "d:1": "1.0"})
+    text = f"{away.message}: {away.code}"
+    assert lines == [
+        "DAOS Control Server version 1.0 on a:1,d:1",
+        "DAOS Control Server version 1.1 on b:1",
+        f"c:1: {text}",
+    ]
+    assert facts == {
+        "versions": [
+            {"name": "DAOS Control Server", "version": "1.0", "hosts": "a:1,d:1"},
+            {"name": "DAOS Control Server", "version": "1.1", "hosts": "b:1"},
+        ],
+        "host_errors": {"c:1": text},
+    }
+
+
+def test_servers_that_are_away_are_told(capfd: pytest.CaptureFixture[str], agent_yml: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    agent_yml.write_text(f"transport_config: {{allow_insecure: true}}\naccess_points: ['{nobody}']\n")
+    done = tool(capfd, "-o", str(agent_yml), "-j", "server-version")
+    assert done.status == 1
+    assert f"the server at {nobody} refused the connection" in json.loads(done.out)["error"]
+
+
+def _kernel(root: Path) -> Path:
+    """Make a folder as the kernel's of a host with two nodes."""
+    devices = root / "devices"
+    for node, cores in {0: "0-3,8", 1: "4-7"}.items():
+        (devices / f"system/node/node{node}").mkdir(parents=True)
+        (devices / f"system/node/node{node}/cpulist").write_text(f"{cores}\n")
+    for kind, name, place, at in (
+        ("net", "ib0", "pci0000:00/0000:81:00.0", 1),
+        ("net", "lo", "virtual", None),
+        ("block", "nvme0n1", "pci0000:00/0000:01:00.0/nvme/nvme0", 0),
+        ("block", "loop0", "virtual", None),
+        ("net", "odd", "pci0000:00/0000:00:03.0", -1),
+    ):
+        path = devices / place / kind / name
+        path.mkdir(parents=True)
+        if at is not None:
+            (devices / Path(place).parts[0] / Path(place).parts[1] / "numa_node").write_text(f"{at}\n")
+        (root / "class" / kind).mkdir(parents=True, exist_ok=True)
+        (root / "class" / kind / name).symlink_to(path)
+    part = devices / "pci0000:00/0000:01:00.0/nvme/nvme0/block/nvme0n1/nvme0n1p1"
+    part.mkdir()
+    (part / "partition").write_text("1\n")
+    (root / "class/block/nvme0n1p1").symlink_to(part)
+    (root / "class/net/bonding_masters").write_text("")
+    return root
+
+
+def test_the_topology_of_a_host(tmp_path: Path) -> None:
+    found = topology(_kernel(tmp_path))
+    assert found.lines() == [
+        "NUMA Node 0",
+        "  CPU cores: [0-3,8]",
+        "  PCI devices:",
+        "    0000:00:03.0",
+        "      odd (network interface)",
+        "    0000:01:00.0",
+        "      nvme0n1 (block device)",
+        "NUMA Node 1",
+        "  CPU cores: [4-7]",
+        "  PCI devices:",
+        "    0000:81:00.0",
+        "      ib0 (network interface)",
+        "Virtual devices:",
+        "  lo (network interface)",
+    ]
+    assert found.facts() == {
+        "numa_nodes": {
+            "0": {
+                "id": 0,
+                "cores": [0, 1, 2, 3, 8],
+                "pci_devices": [
+                    {"name": "odd", "type": "network interface", "pci_address": "0000:00:03.0"},
+                    {"name": "nvme0n1", "type": "block device", "pci_address": "0000:01:00.0"},
+                ],
+            },
+            "1": {
+                "id": 1,
+                "cores": [4, 5, 6, 7],
+                "pci_devices": [{"name": "ib0", "type": "network interface", "pci_address": "0000:81:00.0"}],
+            },
+        },
+        "virtual_devices": [{"name": "lo", "type": "network interface"}],
+    }
+
+
+def test_a_host_that_tells_nothing(tmp_path: Path) -> None:
+    assert topology(tmp_path).lines() == ["NUMA Node 0", "  CPU cores: ", "  PCI devices:"]
+    assert [numbers_of(text) for text in ("", "x", "1-", "-1", "1-x", "2,5-6\n")] == [(), (), (1,), (), (), (2, 5, 6)]
+
+
+def test_dump_topology(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    done = tool(capfd, "dump-topology")
+    assert done.status == 0
+    assert done.out.startswith("NUMA Node ")
+    assert "lo (network interface)" in done.out
+    path = tmp_path / "topology"
+    assert tool(capfd, "dump-topology", "-o", str(path)).out == ""
+    assert path.read_text() == done.out
+    assert json.loads(tool(capfd, "-j", "dump-topology").out)["response"] == topology().facts()
+    assert "No such file or directory: DER_INVAL" in tool(capfd, "dump-topology", "-o", f"{tmp_path}/none/x").err
 
 
 def test_net_scan(capfd: pytest.CaptureFixture[str]) -> None:
@@ -138,6 +257,21 @@ def test_certificates_are_asked_for(capfd: pytest.CaptureFixture[str], agent_yml
     agent_yml.write_text("transport_config: {ca_cert: /none/ca.crt}\n")
     done = tool(capfd, "-o", str(agent_yml))
     assert "agent.yml:1: transport_config.ca_cert: there is no file /none/ca.crt" in done.err
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_proxies_are_for_who_allows_them(
+    capfd: pytest.CaptureFixture[str], agent_yml: Path, monkeypatch: pytest.MonkeyPatch, *, allowed: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    agent_yml.write_text(f"transport_config: {{allow_insecure: true}}\naccess_points: ['{nobody}']\n")
+    monkeypatch.setenv("HTTPS_PROXY", nobody)
+    done = tool(capfd, *(["--allow-proxy"] if allowed else []), "-o", str(agent_yml), "dump-attachinfo")
+    assert done.status == 1
+    assert (f"the proxy {nobody} cannot be reached" in done.err) is allowed
+    # The processes that an agent starts get no proxy either.
+    assert ("HTTPS_PROXY" in os.environ) is allowed
 
 
 @pytest.mark.parametrize("abstract", [True, False])

@@ -6,6 +6,7 @@ from daos.config import AgentConfig
 from tests.unit.agent.fakes import FakeUpstream
 
 
-def connect(config: AgentConfig) -> FakeUpstream:
+def connect(config: AgentConfig, *, allow_proxy: bool) -> FakeUpstream:
     assert config.name
+    assert not allow_proxy
     return FakeUpstream()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from daos.agent.topology import topology
 from daos.server.main import run
 
 
@@ -33,6 +34,16 @@ def test_scans(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     capsys.readouterr()
 
 
+def test_the_topology(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["dump-topology"]) == 0
+    text = capsys.readouterr().out
+    assert text == "\n".join([*topology().lines(), ""])
+    assert run(["dump-topology", "--output", str(tmp_path / "t")]) == 0
+    assert (capsys.readouterr().out, (tmp_path / "t").read_text()) == ("", text)
+    assert run(["-j", "dump-topology"]) == 0
+    assert json.loads(capsys.readouterr().out)["response"] == topology().facts()
+
+
 def test_a_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "generate", "--net-class", "loopback", "--scm-only", "-e", "2", "-f", "20000,30000"]) == 0
     found = yaml.safe_load(capsys.readouterr().out)
@@ -46,6 +57,7 @@ def test_a_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["start", "--ignore-config"], "--ignore-config"),
         (["start", "-p", "70000"], "70000"),
         (["what"], "what"),
+        (["dump-topology", "-O", "/absent/t"], "/absent/t: No such file or directory"),
         (["network", "scan", "--what"], "unknown flag"),
         (["config", "generate", "-f", "x", "-c", "loopback"], "no port"),
     ],

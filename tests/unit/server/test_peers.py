@@ -13,6 +13,8 @@ from daos.errors import DER
 from daos.mgmt.wire import ERROR_KEY, encode_error
 from daos.server.peers import GrpcPeers, error_of
 from tests.servers import free_ports
+from tests.unit.mgmt.http_proxy import proxy
+from tests.unit.mgmt.test_server import served
 
 
 def failed(code: grpc.StatusCode, details: str = "", trailing: bytes | None = None) -> grpc.aio.AioRpcError:
@@ -67,5 +69,27 @@ def test_nobody_is_there_and_connections_are_bounded(monkeypatch: pytest.MonkeyP
         await peers.close()
         assert not peers._channels
         assert not peers._closing
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_others_are_reached_by_a_proxy_only_if_allowed(monkeypatch: pytest.MonkeyPatch, *, allowed: bool) -> None:
+    elsewhere = "127.9.8.7:10001"  # where nobody listens
+
+    async def main() -> None:
+        async with served() as there, proxy({elsewhere: there.address}) as by:
+            monkeypatch.setenv("http_proxy", f"http://{by.address}")
+            peers = GrpcPeers(None, system="", allow_proxy=allowed)
+            try:
+                if allowed:
+                    await peers.server_call(elsewhere, "x", b"", timeout_s=20)
+                    assert [name for name, _ in there.server.calls] == ["server_call"]
+                else:
+                    with pytest.raises((errors.UnavailableError, errors.UncertainError)):
+                        await peers.server_call(elsewhere, "x", b"", timeout_s=5)
+                assert bool(by.asked) is allowed
+            finally:
+                await peers.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))

@@ -39,6 +39,7 @@ class Admin(Session):
         debug: Tell what is asked.
         log_file: Where; else on standard error.
         log_json: As JSON.
+        allow_proxy: Go by the proxies of the environment.
     """
 
     tool: str = "dmg"
@@ -47,6 +48,7 @@ class Admin(Session):
     debug: bool = False
     log_file: str | None = None
     log_json: bool = False
+    allow_proxy: bool = False
 
 
 def admin_of(context: click.Context) -> Admin:
@@ -86,6 +88,10 @@ def _set_log_json(admin: Admin, _: str) -> None:
     admin.log_json = True
 
 
+def _set_allow_proxy(admin: Admin, _: str) -> None:
+    admin.allow_proxy = True
+
+
 def options(taken: Collection[str] = ()) -> list[click.Parameter]:
     """Return the options that `dmg` takes before, between and after the words of a command.
 
@@ -99,6 +105,7 @@ def options(taken: Collection[str] = ()) -> list[click.Parameter]:
         _option("-d", "--debug", set_to=_set_debug, metavar=None, text="Tell what is asked of whom."),
         _option("--log-file", set_to=_set_log_file, metavar="FILE", text="Where; else on standard error."),
         _option("-J", "--json-logging", set_to=_set_log_json, metavar=None, text="As JSON."),
+        _option("--allow-proxy", set_to=_set_allow_proxy, metavar=None, text="Go by http_proxy, https_proxy."),
     ]
     for option in common:
         option.opts = [name for name in option.opts if name not in taken]
@@ -139,7 +146,9 @@ def working(context: click.Context, work: Callable[[ManagementClient], Awaitable
     admin = admin_of(context)
 
     async def run() -> T:
-        async with ManagementClient(settings.hosts, settings.identity, system=settings.system) as client:
+        async with ManagementClient(
+            settings.hosts, settings.identity, system=settings.system, allow_proxy=admin.allow_proxy
+        ) as client:
             return await work(client)
 
     try:

@@ -22,6 +22,7 @@ def _lazy(module: str, text: str, *aliases: str) -> Lazy:
 
 
 COMMANDS: dict[str, Lazy | LazyGroup] = {
+    "manpage": _lazy("manpage", "Print the manual page of this tool."),
     "version": _lazy("version", "Print the version of this tool."),
     "server-version": _lazy("server_version", "Print the version of the servers."),
     "system": _group(

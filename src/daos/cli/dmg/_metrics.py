@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -39,21 +40,24 @@ def addresses_of(context: click.Context, hosts: str | None, port: str) -> list[s
     return list(dict.fromkeys(f"{name}:{port}" for name in names))
 
 
-def scraped(addresses: Sequence[str]) -> dict[str, list[Metric]]:
+def scraped(addresses: Sequence[str], *, allow_proxy: bool) -> dict[str, list[Metric]]:
     """Return the metrics of each.
+
+    Args:
+        addresses: Of hosts, `host:port`.
+        allow_proxy: Go by the proxies of the environment; otherwise by none.
 
     Raises:
         UnavailableError: `DER.UNREACH`: one does not give any.
     """
     with ThreadPoolExecutor(AT_ONCE_MAX) as pool:
-        return dict(zip(addresses, pool.map(_scrape, addresses), strict=True))
+        return dict(zip(addresses, pool.map(partial(_scrape, allow_proxy=allow_proxy), addresses), strict=True))
 
 
-def _scrape(address: str) -> list[Metric]:
+def _scrape(address: str, *, allow_proxy: bool) -> list[Metric]:
     from prometheus_client.parser import text_string_to_metric_families
 
-    # Nobody's proxy knows the hosts of the system.
-    opener = build_opener(ProxyHandler({}))
+    opener = build_opener(ProxyHandler(None if allow_proxy else {}))
     try:
         with opener.open(f"http://{address}/metrics", timeout=SCRAPE_S) as answer:
             text = answer.read(SCRAPE_BYTES_MAX).decode()

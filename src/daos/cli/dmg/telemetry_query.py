@@ -8,6 +8,7 @@ import click
 
 from daos.cli._output import Reply, table
 from daos.cli.dmg._attributes import names_of
+from daos.cli.dmg._base import admin_of
 from daos.cli.dmg._base import command as make
 from daos.cli.dmg._metrics import addresses_of, chosen, number, scraped
 from daos.cli.dmg.telemetry_list import HOSTS, PORTS
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 def command(context: click.Context, host_list: str | None, port: str, metrics: str | None) -> Reply:
     """Print metrics of hosts."""
     names = names_of(metrics)
-    told = {address: chosen(found, names) for address, found in scraped(addresses_of(context, host_list, port)).items()}
+    gathered = scraped(addresses_of(context, host_list, port), allow_proxy=admin_of(context).allow_proxy)
+    told = {address: chosen(found, names) for address, found in gathered.items()}
     lines = []
     for address, found in told.items():
         lines.append(f"connecting to {address}...")

@@ -28,7 +28,7 @@ class ServerSession(Session):
         debug: Log all there is.
         log_json: Log JSON.
         syslog: Log to syslog too.
-        allow_proxy: Without meaning here: gRPC goes straight to the servers.
+        allow_proxy: Reach other servers by the proxies of the environment.
     """
 
     config: Path = SERVER_FILE
@@ -71,7 +71,7 @@ def options() -> list[click.Parameter]:
         flag(["-b", "--debug"], "debug", "Log all there is."),
         flag(["-J", "--json-logging"], "log_json", "Log JSON, an object a line."),
         flag(["--syslog"], "syslog", "Log to syslog too."),
-        flag(["--allow-proxy"], "allow_proxy", "Without meaning here."),
+        flag(["--allow-proxy"], "allow_proxy", "Go by the proxies of the environment, http_proxy and https_proxy."),
     ]
 
 

@@ -64,5 +64,6 @@ def command(
         if storage is not None and tiers:
             tiers = (tiers[0].model_copy(update={"scm_mount": storage.absolute()}), *tiers[1:])
         engines.append(one.model_copy(update={**change, "storage": tiers}))
-    start(config.model_copy(update={"engines": tuple(engines)}), auto_format=auto_format, syslog=given.syslog)
+    config = config.model_copy(update={"engines": tuple(engines)})
+    start(config, auto_format=auto_format, syslog=given.syslog, allow_proxy=given.allow_proxy)
     return Reply()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -23,6 +26,8 @@ ADMIN = AUTHORITY.issue("admin")
 
 REFUSED = {
     "pool": None,
+    "system stop --full --ranks 0": "--full may not be mixed with --ranks",
+    "system stop --rank-hosts node1 --full": "--full may not be mixed with --rank-hosts",
     "foo": "Unknown command `foo'. Please specify one command of:",
     "pool quary x": "Unknown command `quary', did you mean `query'?",
     "-l host pool list": "unknown flag `l'",
@@ -363,3 +368,46 @@ def test_flags_stand_anywhere(dmg: Dmg) -> None:
     dmg("system", "query", "--config-path", "/b", "--insecure")
     assert dmg.flags == Flags(config="/b", insecure=True)
     assert _settings.Flags() == Flags(config=None, insecure=False, home=None)
+
+
+def test_proxies_are_for_who_allows_them(dmg: Dmg, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("https_proxy", nobody)
+    assert dmg("system", "query").status == 0
+    for words in (("--allow-proxy", "system", "query"), ("system", "query", "--allow-proxy")):
+        refused = dmg(*words)
+        assert refused.status == 1
+        assert f"the proxy {nobody} cannot be reached" in refused.errors
+    monkeypatch.setenv("https_proxy", "socks5://proxy:1080")
+    refused = dmg("system", "query", "--allow-proxy")
+    assert refused.errors.splitlines() == [
+        "ERROR: dmg: system query failed: https_proxy names no proxy: DER_INVAL(-1003): Invalid parameters",
+        "hint: such as http://proxy:3128; no https, no socks",
+    ]
+
+
+def test_metrics_come_by_a_proxy_only_if_that_is_allowed(dmg: Dmg, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("http_proxy", f"http://{nobody}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    class Exporter(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"# TYPE up gauge\nup 1\n")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name is given
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Exporter) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        words = ("telemetry", "metrics", "list", "-l", "127.0.0.1", "-p", str(server.server_address[1]))
+        try:
+            assert dmg(*words).status == 0
+            assert "refused" in dmg(*words, "--allow-proxy").errors
+        finally:
+            server.shutdown()

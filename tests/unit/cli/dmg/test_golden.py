@@ -31,7 +31,13 @@ CASES: dict[str, tuple[str, ...]] = {
         "system query --with-states joined,stopped",
     ),
     "system-leader-query": ("system leader-query", "system leader-query -N"),
-    "system-stop": ("system stop", "system stop -r 1", "system stop --rank-hosts node3 --force"),
+    "system-stop": (
+        "system stop",
+        "system stop -r 1",
+        "system stop --rank-hosts node3 --force",
+        "system stop --full",
+        "system stop --full --force",
+    ),
     "system-start": ("system start -r 0-1", "system start --ranks 1-2"),
     "system-erase": ("system erase",),
     "system-exclude": ("system exclude -r 0,2", "system clear-exclude --rank-hosts node1"),
@@ -111,6 +117,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "server-set-logmasks": ("server set-logmasks -m ERR,mgmt=DEBUG", "server set-logmasks"),
 }
 OTHERS = {
+    "manpage": "tests/unit/cli/test_manpage.py",
     "version": "its version is the build's",
     "telemetry metrics list": "test_telemetry.py",
     "telemetry metrics query": "test_telemetry.py",
