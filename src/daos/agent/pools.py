@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from daos.agent.messages import ListedPool
-from daos.errors import DaosError, NotFoundError
+from daos.errors import DaosError, NotFoundError, UnavailableError
 from daos.model.acl import Acl, Permission
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class Knowledge:
         Args:
             pool: Its uuid.
             credential: The user's.
+
+        Raises:
+            UnavailableError: It is not to be learnt now. To say "no" would be to call a pool of his lost.
         """
         key = (credential.user, credential.group, tuple(credential.groups), pool)
         if self._clock() < self._known.get(key, float("-inf")):
@@ -91,7 +94,11 @@ class Knowledge:
         return await asyncio.shield(task)
 
     async def _ask(self, pool: str) -> AccessListLike | None:
-        """Return the access list of a pool; None for one that cannot be had, which nobody may know of."""
+        """Return the access list of a pool; None for one that is not there.
+
+        Raises:
+            UnavailableError: Its service does not tell.
+        """
         end = self._clock() + ASK_S_MAX
         while True:
             try:
@@ -103,7 +110,9 @@ class Knowledge:
                 # Its service may be about to have another leader.
                 if self._clock() >= end:
                     _log.warning("the access list of a pool is not known", pool=pool, error=str(error))
-                    return None
+                    raise UnavailableError(
+                        "who may know of the pool is not to be learnt now", hint="try again in a moment"
+                    ) from None
             await asyncio.sleep(ASK_AGAIN_S)
 
 
