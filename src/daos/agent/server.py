@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import secrets
-import socket
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +14,7 @@ import structlog
 from daos._packed import decode
 from daos.agent import messages as m
 from daos.agent.handles import Allowance, Evictions, HandleTable
+from daos.agent.listening import BACKLOG_MAX, listening_socket
 from daos.agent.pools import Knowledge, usable_pools
 from daos.agent.upstream import UPSTREAM_S_MAX, AttachCache, Upstream
 from daos.agent.users import AuthFlavour, Peer
@@ -30,7 +27,6 @@ from daos.errors import (
     InvalidError,
     NotFoundError,
     TimedOutError,
-    UnavailableError,
 )
 from daos.model.acl import Credential
 from daos.model.labels import check_reference, is_uuid
@@ -40,15 +36,12 @@ from daos.security.credentials import SESSION_LEN_MAX, Token, sign, without_sign
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
-    from pathlib import Path
 
     from daos.agent.users import User
     from daos.config import AgentConfig
 
 CONNECTIONS_MAX = 4096
 CONNECTIONS_OF_USER_MAX = 1024
-BACKLOG_MAX = 1024
-"""Clients that come at once, as those of a job that starts."""
 REQUESTS_MAX = 512
 """Requests under way; more wait for their turn, in the order in which they came."""
 REQUESTS_OF_USER_MAX = 64
@@ -68,8 +61,6 @@ STOP_S_MAX = 10.0
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Between attempts to evict."""
 EXPIRY_LOOK_S = 3600.0
-PATH_BYTES_MAX = 107
-"""Of a Unix socket's path, by its address structure."""
 
 _log = structlog.get_logger("daos.agent")
 _B = TypeVar("_B")
@@ -531,67 +522,6 @@ def machine_name(identity: Identity | None, names: tuple[str, ...]) -> str:
     """Return which of a host's names its agent goes by: the first that its certificate has, else the first."""
     known = () if identity is None else identity.hosts
     return next((name.lower() for name in names if name.lower() in known), names[0].lower())
-
-
-def listening_socket(path: Path) -> socket.socket:
-    """Return a socket that listens at a path, for all users of the host. What a dead agent left there is replaced.
-
-    Raises:
-        InvalidError: `DER.EXCEEDS_PATH_LEN`: the path is too long for a socket.
-        BusyError: `DER.BUSY`: another agent serves it.
-        UnavailableError: `DER.IO`: it cannot be made there.
-    """
-    if len(os.fsencode(path)) > PATH_BYTES_MAX:
-        raise InvalidError(
-            f"the path of a socket has at most {PATH_BYTES_MAX} bytes, {path} has {len(os.fsencode(path))}",
-            code=DER.EXCEEDS_PATH_LEN,
-            hint="choose a shorter runtime_dir",
-        )
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _remove_stale(path)
-        made.bind(str(path))
-        path.chmod(0o666)  # who may do what is decided by who connects
-        made.listen(BACKLOG_MAX)
-        made.setblocking(False)  # noqa: FBT003 -- its signature
-    except OSError as error:
-        made.close()
-        if isinstance(error, DaosError):
-            raise
-        if error.errno == errno.EADDRINUSE:
-            raise _taken(path) from None
-        raise UnavailableError(
-            f"no socket at {path}: {error.strerror}",
-            code=DER.IO,
-            hint="make the directory, owned by the agent's user; or choose another with -s",
-        ) from None
-    except DaosError:
-        made.close()
-        raise
-    return made
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise BusyError(f"{path} is there and is no socket", hint="remove it, or choose another directory with -s")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except (TimeoutError, BlockingIOError):
-            pass
-    raise _taken(path)
-
-
-def _taken(path: Path) -> BusyError:
-    return BusyError(f"another agent serves {path}", hint="stop it, or choose another directory with -s")
 
 
 def _body(kind: type[_B], method: str, body: bytes) -> _B:

@@ -24,7 +24,8 @@ from structlog.testing import capture_logs
 from daos.agent import messages as m
 from daos.agent import server as module
 from daos.agent.client import AgentClient, socket_path
-from daos.agent.server import Agent, Clock, check_machine, listening_socket, machine_name
+from daos.agent.listening import listening_socket
+from daos.agent.server import Agent, Clock, check_machine, machine_name
 from daos.agent.users import Peer, User
 from daos.config import AgentConfig
 from daos.errors import (
