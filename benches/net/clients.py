@@ -7,11 +7,13 @@ import random
 import time
 from contextlib import asynccontextmanager, closing, contextmanager
 from importlib import import_module
+from statistics import median
 from typing import TYPE_CHECKING, Protocol, cast
 
 from benches.data import SEED, VALUES, keys, values
 from benches.net.meter import Meter, Sample, calls
 from benches.net.plan import BULK, OURS
+from daos.client._load import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -131,6 +133,18 @@ class Daos:
         if depth > 1:
             return lambda number: list(kv.get_many(wanted(number, depth)).values())
         return lambda number: [kv.get(wanted(number, 1)[0])]
+
+    def native(self, point: Point, seconds: float, server: int | None) -> Sample:
+        """Do a point in a loop without Python; what is got is there, and is looked at outside of it."""
+        kv, made = self.kv(point.size), _made(point.size)
+        kv.put_many(made)
+        put = made[0][1] if point.workload == "native_put" else None
+        with Meter(server) as meter:
+            done, _, times = load(kv, KEYS, put, depth=point.depth, seconds=seconds)
+        wanted = dict.fromkeys(KEYS, put) if put else dict(made)
+        if any(kv.get(key) != wanted[key] for key in KEYS[: done if put else STORED : CHECK_EVERY]):
+            raise ValueError(f"a value of {point.size} bytes is not what was put")
+        return meter.sample(point.row, done, call_p50_us=median(times) * 1e6)
 
     def bulk(self, *, write: bool) -> Callable[[int], object]:
         """Return what writes or reads a block of an array."""

@@ -61,6 +61,8 @@ def samples(job: Job) -> Iterator[Sample]:
             if point.size == BULK and isinstance(client, clients.Daos):
                 act = client.bulk(write=point.workload == "bulk_write")
                 yield calls(point.row, act, 1, job.seconds, job.server)
+            elif point.workload.startswith("native_") and isinstance(client, clients.Daos):
+                yield client.native(point, job.seconds, job.server)
             elif point.workload.startswith("aio_"):
                 yield asyncio.run(_awaited(job, point))
             else:

@@ -9,7 +9,7 @@ SMALL, BIG, BULK = 64, 4096, 1 << 20
 SYNCED, INTERVAL, BUFFERED = "synced", "interval", "buffered"
 POLICIES = {SYNCED: "always", INTERVAL: "everysec"}
 """What Redis calls the same promise: its `appendfsync`."""
-WITHOUT_DURABILITY = frozenset({"get", "aio_get", "bulk_read"})
+WITHOUT_DURABILITY = frozenset({"get", "aio_get", "native_get", "bulk_read"})
 """Work that changes nothing."""
 OURS, REDIS, NATIVE, BARE = "daos", "redis", "redis_benchmark", "raw"
 
@@ -19,7 +19,8 @@ class Point:
     """One kind of work at one depth.
 
     Attributes:
-        workload: A key of `benches.net.clients.Client`: `put`, `get`, `aio_put`, `aio_get`, `bulk_write`, `bulk_read`.
+        workload: What is done: `put`, `get`; `aio_put`, `aio_get` from an event loop; `native_put`, `native_get`
+            without Python; `bulk_write`, `bulk_read`.
         size: Bytes of a value.
         depth: Operations that one connection has under way: one call each, one call of so many, or so many awaited.
         durability: What a returned call has promised.
@@ -61,7 +62,12 @@ class Group:
 def groups() -> tuple[Group, ...]:
     """Return all of them."""
     values = [
-        Group(durability, secure=secure, points=_values(durability, secure=secure), systems=(OURS, REDIS, NATIVE))
+        Group(durability, secure=secure, points=_values(durability, secure=secure), systems=(OURS, REDIS))
+        for durability in POLICIES
+        for secure in (False, True)
+    ]
+    natives = [
+        Group(durability, secure=secure, points=_natives(durability, secure=secure), systems=(OURS, NATIVE))
         for durability in POLICIES
         for secure in (False, True)
     ]
@@ -71,7 +77,14 @@ def groups() -> tuple[Group, ...]:
         Group(BUFFERED, secure=False, points=(write, read), systems=(OURS, BARE)),
         Group(BUFFERED, secure=True, points=(replace(write, secure=True), replace(read, secure=True)), systems=(OURS,)),
     ]
-    return (*values, *bulk)
+    return (*values, *natives, *bulk)
+
+
+def _natives(durability: str, *, secure: bool) -> tuple[Point, ...]:
+    verbs = ("native_put", "native_get") if durability == INTERVAL else ("native_put",)
+    return tuple(
+        Point(verb, size, depth, durability, secure) for verb in verbs for size in (SMALL, BIG) for depth in DEPTHS
+    )
 
 
 def _values(durability: str, *, secure: bool) -> tuple[Point, ...]:

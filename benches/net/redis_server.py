@@ -116,8 +116,8 @@ def load(server: Server, point: Point, operations: int) -> Sample:
         point: A put or a get.
         operations: How many.
     """
-    verb = point.workload
-    count = max(LOAD_MIN, operations) // point.depth * point.depth
+    verb = point.workload.removeprefix("native_")
+    count = max(LOAD_MIN, operations // point.depth) * point.depth
     common = ["redis-benchmark", "-h", HOST, "-c", "1", "-r", str(STORED), "-d", str(point.size), "--csv"]
     if point.secure:
         common += ["-p", str(server.tls_port), "--tls", "--cacert", str(server.ca)]

@@ -12,7 +12,7 @@ from daos import _bench
 from daos.cli import _main
 
 GOLDEN = Path(__file__).parent / "golden"
-COLUMNS = {"rate": (40, 52), "p50": (53, 62), "p99": (63, 72), "values": (73, 83)}
+COLUMNS = {"rate": (47, 59), "p50": (60, 69), "p99": (70, 79), "values": (80, 90)}
 """Where the figures of a line are, which differ each time."""
 
 

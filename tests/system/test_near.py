@@ -45,11 +45,13 @@ with daos.connect("daos://near") as pool:
 
 
 @pytest.fixture(scope="module")
-def near(system: DevSystem) -> DevSystem:
+def near(system: DevSystem) -> Iterator[DevSystem]:
     ask(system, "pool", "create", "near", "-z", "300MB", "-P", "svc_rf:1")
     with daos.connect("daos://near") as pool:
         pool.container("c", create="exclusive")
-    return system
+    yield system
+    # Another user's container is in it, which the next ones do not see.
+    ask(system, "pool", "destroy", "near", "--recursive", "--force")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ NAMES = [
     "build_info",
     "crc32c",
     "der_table",
+    "load_kv",
 ]
 
 
