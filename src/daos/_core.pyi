@@ -40,21 +40,7 @@ def crc32c(data: bytes, crc: int = 0) -> int:
 def load_kv(
     kv: KV, keys: list[bytes], value: bytes | None, *, depth: int, seconds: float
 ) -> tuple[int, float, list[float]]:
-    """Put a value under keys, or get what is there, `depth` in a call, again and again, without Python in between.
-
-    Args:
-        kv: Where.
-        keys: One after the other, from the beginning again at the end.
-        value: What is put; `None` gets.
-        depth: Keys of a call, at most all.
-        seconds: How long, at most 3600; one call at least is made.
-
-    Returns:
-        Operations, the seconds they took, the times of calls in seconds (of the first 100,000).
-
-    Raises:
-        NotFoundError: A key is not there.
-    """
+    """As `daos.client._load.load`, which tells of it."""
 
 def der_table() -> list[tuple[int, str, str]]:
     """Return every error code as (number, name, text), in the order of the numbers."""

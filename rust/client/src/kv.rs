@@ -231,7 +231,8 @@ impl<R: Route + ?Sized> Kv<R> {
                 .flat_map(|(at, share)| parts(items, share).map(move |part| (at, part)))
                 .collect()
         } else {
-            (0..items.len()).map(|nth| (self.place(items, nth), vec![nth])).collect()
+            let alone = |(nth, (key, _)): (usize, &(&[u8], &[u8]))| (self.layout.of_dkey(key), vec![nth]);
+            items.iter().enumerate().map(alone).collect()
         };
         let pair = |nth: &usize| {
             let ((key, value), [iod]) = (items.get(*nth)?, iods.get(*nth)?);
@@ -256,10 +257,6 @@ impl<R: Route + ?Sized> Kv<R> {
             .collect();
         let of_items: Vec<Vec<usize>> = groups.into_iter().map(|(_, group)| group).collect();
         run(&changes, &of_items)
-    }
-
-    fn place(&self, items: &[(&[u8], &[u8])], nth: usize) -> (ShardIdx, TargetIdx) {
-        self.layout.of_dkey(items.get(nth).map_or(&[], |(key, _)| key))
     }
 
     /// Which keys each shard has, in their order.

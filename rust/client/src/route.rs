@@ -2,9 +2,7 @@
 
 use crate::error::Result;
 use crate::kv;
-use daos_types::{
-    Cond, Durability, FetchIod, FetchValue, Iod, IodValue, KV_AKEY, KeyFound, Origin, TargetIdx,
-};
+use daos_types::{Cond, Durability, FetchIod, FetchValue, KV_AKEY, KeyFound, Origin, TargetIdx};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, GetValues, GotValues, List, ListedKeys,
     ListedObjects, ListedPairs, Objects, Punch, PutPairs, Query, Update,
@@ -50,7 +48,7 @@ impl Change<'_> {
 pub fn each_pair(request: &PutPairs<'_>, mut update: impl FnMut(&Update<'_>) -> Result<()>) -> Result<()> {
     let PutPairs { of, pairs, durability, .. } = *request;
     pairs.iter().try_for_each(|pair| {
-        let iods = [Iod { sums: pair.sums, ..Iod::new(KV_AKEY, IodValue::Single(pair.value)) }];
+        let iods = [pair.iod()];
         let (dkey, cond, origin) = (pair.key, Cond::NONE, None);
         update(&Update { of, dkey, iods: &iods, cond, durability, origin })
     })

@@ -1,6 +1,6 @@
 //! Keys and values of flat key-value objects.
 
-use crate::IodSums;
+use crate::{Iod, IodSums, IodValue};
 
 /// The akey of a flat object's values.
 pub const KV_AKEY: &[u8] = b"0";
@@ -20,6 +20,11 @@ impl<'a> Pair<'a> {
     /// Without a sum.
     pub fn new(key: &'a [u8], value: &'a [u8]) -> Self {
         Self { key, value, sums: IodSums::default() }
+    }
+
+    /// What an update of the key has below it.
+    pub fn iod(&self) -> Iod<'a> {
+        Iod { sums: self.sums, ..Iod::new(KV_AKEY, IodValue::Single(self.value)) }
     }
 
     /// Bytes of key and value.

@@ -70,6 +70,13 @@ impl Asked {
         Self { opcode, durability, reply_max, origin: None }
     }
 
+    /// With a handle, to a target by its index; whether a lost reply is an unknown outcome.
+    pub(super) fn about(self, handle: u64, target: u32, changes: bool) -> About {
+        let Self { opcode, durability, reply_max, origin } = self;
+        let sequence = origin.map_or(0, |origin| origin.sequence);
+        About { opcode: opcode as u16, changes, sequence, durability, handle, target, reply_max }
+    }
+
     /// As a change that may be sent again.
     pub(super) fn of(self, origin: Option<Origin>) -> Self {
         Self { origin, ..self }
@@ -110,24 +117,17 @@ impl RemoteRoute {
     ) -> Result<()> {
         let at = self.target(target)?;
         let RemoteTarget { endpoint, index, rank } = at;
-        let Asked { opcode, durability, reply_max, origin } = asked;
-        let sequence = origin.map_or(0, |origin| origin.sequence);
+        let opcode = asked.opcode;
         // What a draft would change has not happened if its reply is lost: nothing is uncertain but a commit.
         let changes = opcode.changes() && (draft.is_none() || opcode == Opcode::TxCommit);
         let mut ask = |handle| {
-            let about = About {
-                opcode: opcode as u16,
-                changes,
-                sequence,
-                durability,
-                handle,
-                target: *index,
-                reply_max,
-            };
+            let about = asked.about(handle, *index, changes);
             self.asker().ask(endpoint, &about, message, into).map_err(|error| Failed::of(error, changes))
         };
         let Some(draft) = draft else {
-            return self.patiently(sequence != 0, || with_handle(&*self.opened, Some(at), &mut ask));
+            return self.patiently(asked.origin.is_some_and(|origin| origin.sequence != 0), || {
+                with_handle(&*self.opened, Some(at), &mut ask)
+            });
         };
         let Some(begun) = &draft.begun else { return Err(unfit("a transaction that was not begun")) };
         if begun.at.rank != *rank {

@@ -1,6 +1,6 @@
 //! Several requests at once: all are sent before the reply to the first is waited for.
 
-use super::call::{About, REPLY_ROOM, not_understood, told, unsaid};
+use super::call::{REPLY_ROOM, not_understood, told, unsaid};
 use super::route::{Asked, ELEMENT_ROOM, RemoteRoute};
 use crate::error::Result;
 use crate::route::{Change, Route as _, each_pair};
@@ -41,16 +41,7 @@ impl RemoteRoute {
         let mut sent: Vec<daos_net::Result<(&Channel, Sent<'_>)>> = Vec::with_capacity(requests.len());
         for (request, way) in requests.iter().zip(&ways) {
             sent.push(way.as_ref().map_err(Clone::clone).and_then(|(index, channel)| {
-                let Asked { opcode, durability, reply_max, origin } = request.asked;
-                let about = About {
-                    opcode: opcode as u16,
-                    changes: opcode.changes(),
-                    sequence: origin.map_or(0, |origin| origin.sequence),
-                    durability,
-                    handle,
-                    target: *index,
-                    reply_max,
-                };
+                let about = request.asked.about(handle, *index, request.asked.opcode.changes());
                 Ok((&**channel, self.asker().send(channel, &about, &request.message)?))
             }));
         }

@@ -14,10 +14,6 @@ fn container(system: &std::sync::Arc<System>) -> Container {
     system.pool_create("p", b"").unwrap().container_create("c", b"").unwrap()
 }
 
-fn kv_targets(cont: &Container) -> u32 {
-    cont.route().targets()
-}
-
 #[test]
 fn each_snapshot_reads_what_was_there_and_lasts_over_a_reopening() {
     let place = Place::new("snapshots");
@@ -126,7 +122,7 @@ fn what_no_snapshot_shows_is_removed_and_what_one_shows_is_not() {
     kv.remove(b"k", Cond::NONE).unwrap();
     // Here as well; whoever it was, the value and its punch are gone.
     assert!(cont.aggregate().unwrap() <= 3);
-    for target in 0..kv_targets(&cont) {
+    for target in 0..cont.route().targets() {
         let tally = cont.count(daos_types::TargetIdx(target), None, 1000).unwrap().tally;
         assert_eq!((tally.values, tally.removals), (0, 0));
     }

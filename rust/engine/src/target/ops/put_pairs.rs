@@ -1,7 +1,7 @@
 //! `put pairs`: several values of one flat object as one log record.
 
 use super::super::{Outcome, Target, once};
-use daos_types::{Cond, Iod, IodValue, KV_AKEY};
+use daos_types::Cond;
 use daos_vos::{Seen, VosError, verify_update};
 use daos_wire::limits::{PAIRS_BYTES_MAX, PAIRS_MAX};
 use daos_wire::{PutPairs, Update};
@@ -16,7 +16,7 @@ impl Target {
             && request.origin.is_none()
         {
             result = request.pairs.iter().try_for_each(|pair| {
-                let iods = [Iod { sums: pair.sums, ..Iod::new(KV_AKEY, IodValue::Single(pair.value)) }];
+                let iods = [pair.iod()];
                 let PutPairs { of, durability, .. } = *request;
                 let (dkey, cond) = (pair.key, Cond::NONE);
                 let (more, result) =
@@ -36,8 +36,7 @@ impl Target {
             return Err(VosError::Invalid { why });
         }
         for pair in pairs {
-            let iods = [Iod { sums: pair.sums, ..Iod::new(KV_AKEY, IodValue::Single(pair.value)) }];
-            verify_update(of.oid.oid, pair.key, &iods)?;
+            verify_update(of.oid.oid, pair.key, &[pair.iod()])?;
         }
         let mut tx = self.store.begin()?;
         if once::was_done(&self.store, origin, seen)? {
