@@ -87,6 +87,11 @@ pub(crate) trait Stream: AsFd + Debug + Send + Sync + 'static {
         Peer::Plain
     }
 
+    /// The processor on which the other end was when it wrote last, if it is of this machine and that is known.
+    fn peer_processor(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether what it brings is not seen by its descriptor but by looking, and by that only for who asked to be woken.
     const RINGS: bool = false;
 
@@ -165,7 +170,7 @@ impl<S: Stream> Link for SocketLink<S> {
 
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
         let ready = |time| poll_for(&*self.stream, readable, writable, time);
-        if self.spin.ask(|| ready(Duration::ZERO).unwrap_or(true)) {
+        if self.spin.ask(self.stream.peer_processor(), || ready(Duration::ZERO).unwrap_or(true)) {
             return Ok(());
         }
         ready(until.since(self.now())).map(drop)
@@ -211,6 +216,8 @@ pub(crate) struct SocketServer<L: Listener> {
     /// Of rings, those that something happened to and that were not asked to wake the server since, and what is wished for them.
     hot: BTreeMap<u64, (bool, bool)>,
     spin: Spin,
+    /// The connection that had news last.
+    last: u64,
     /// Rounds since the descriptors were looked at.
     rounds: u32,
     /// What stands between those who come and the hub, if anything.
@@ -248,6 +255,7 @@ impl<L: Listener> SocketServer<L> {
             watched,
             hot,
             spin,
+            last: 0,
             rounds: 0,
             tls: None,
             paused: None,
@@ -280,7 +288,12 @@ impl<L: Listener> SocketServer<L> {
         self.resume(now);
         let idle = !more && self.replies.arm();
         let news = self.look(idle);
+        if !news.is_empty() {
+            // What they are answered from here would wake it otherwise.
+            self.replies.disarm();
+        }
         for number in &news {
+            self.last = *number;
             self.hub.ready(now, *number);
         }
         self.rounds += 1;
@@ -300,7 +313,8 @@ impl<L: Listener> SocketServer<L> {
             !events.is_empty()
         };
         // Of rings it was looked for already.
-        if L::Stream::RINGS || !idle || !self.spin.ask(|| wait(Duration::ZERO)) {
+        let awaited = self.awaited();
+        if L::Stream::RINGS || !idle || !self.spin.ask(awaited, || wait(Duration::ZERO)) {
             wait(time);
         }
         self.replies.disarm();
@@ -314,7 +328,10 @@ impl<L: Listener> SocketServer<L> {
                 number if flags.intersects(GONE) => {
                     self.hub.hung_up(number);
                 }
-                number => self.hub.ready(now, number),
+                number => {
+                    self.last = number;
+                    self.hub.ready(now, number);
+                }
             }
         }
         true
@@ -322,6 +339,7 @@ impl<L: Listener> SocketServer<L> {
 
     /// The rings that have news: looked for a while where there is nothing else to do; where there is none, they are to wake the server.
     fn look(&mut self, idle: bool) -> Vec<u64> {
+        let awaited = self.awaited();
         let Self { hot, watched, spin, replies, .. } = self;
         if hot.is_empty() {
             return Vec::new();
@@ -331,7 +349,7 @@ impl<L: Listener> SocketServer<L> {
         };
         let look = || hot.iter().any(|(number, wish)| has_news(number, *wish));
         // Answers of other threads are news as well.
-        let found = if idle { spin.look(|| look() || !replies.is_armed()) } else { look() };
+        let found = if idle { spin.look(awaited, || look() || !replies.is_armed()) } else { look() };
         if !found && idle {
             for (number, (readable, writable)) in &*hot {
                 if let Some((stream, _)) = watched.get(number) {
@@ -345,6 +363,11 @@ impl<L: Listener> SocketServer<L> {
             hot.clear();
         }
         news
+    }
+
+    /// The processor of who asked last, and so is likely to ask next.
+    fn awaited(&self) -> Option<u32> {
+        self.watched.get(&self.last).and_then(|(stream, _)| stream.peer_processor())
     }
 
     fn accept(&mut self, now: Moment) {

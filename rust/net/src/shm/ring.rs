@@ -3,6 +3,7 @@
 //! Each end keeps its own position to itself, and believes of the other's only what can be. Layout: `docs/formats/frames.md`.
 
 use super::map::Map;
+use super::spin::processor;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -20,6 +21,8 @@ const ROOM_MIN: usize = RING_LEN / 4;
 const WORDS_AT: usize = 128;
 const WORDS_LEN: usize = 512;
 const HEAD: usize = 0;
+/// The writer's processor and one more, 0 where it is not known; in the line that he writes anyway.
+const PROCESSOR: usize = 8;
 const TAIL: usize = 128;
 const READER_WAITS: usize = 256;
 const WRITER_WAITS: usize = 384;
@@ -121,6 +124,7 @@ impl Writer {
             return Ok((0, false));
         }
         self.head.store(head, Ordering::Relaxed);
+        self.ring.word(PROCESSOR).store(u64::from(processor()) + 1, Ordering::Relaxed);
         self.ring.word(HEAD).store(head, Ordering::Release);
         Ok((written, self.ring.take_waiting(READER_WAITS)))
     }
@@ -184,6 +188,11 @@ impl Reader {
 
     pub(super) fn wait(&self) {
         self.ring.set_waiting(READER_WAITS);
+    }
+
+    /// On which processor the writer was when he wrote last, as he says.
+    pub(super) fn writers_processor(&self) -> Option<u32> {
+        u32::try_from(self.ring.word(PROCESSOR).load(Ordering::Relaxed)).ok()?.checked_sub(1)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Looking again and again, for a short while, instead of sleeping: a wake-up costs more than most replies take.
 
+use rustix::thread::sched_getcpu;
 use std::hint;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -20,15 +21,15 @@ struct Pace {
 }
 
 const MEMORY: Pace = Pace {
-    most: Duration::from_micros(20),
-    outlast: Duration::from_micros(50),
+    most: Duration::from_micros(60),
+    outlast: Duration::from_micros(250),
     looks: 32,
     pause: hint::spin_loop,
 };
 /// A way through the kernel takes longer, and so does a wake-up in the middle of it.
 const KERNEL: Pace = Pace {
-    most: Duration::from_micros(40),
-    outlast: Duration::from_micros(100),
+    most: Duration::from_micros(120),
+    outlast: Duration::from_micros(250),
     looks: 1,
     pause: thread::yield_now,
 };
@@ -58,19 +59,24 @@ impl Spin {
         Self { cores, vain: AtomicU32::new(0) }
     }
 
-    /// Looks until there is something, as long as it pays; whether there is.
-    pub(crate) fn look(&self, look: impl FnMut() -> bool) -> bool {
-        self.look_at(&MEMORY, look)
+    /// Looks until there is something, as long as it pays; whether there is. `awaited` is the processor on which they are who bring it,
+    /// as far as that is known.
+    pub(crate) fn look(&self, awaited: Option<u32>, look: impl FnMut() -> bool) -> bool {
+        self.look_at(&MEMORY, awaited, look)
     }
 
     /// As [`Spin::look`], where each look is a system call: others who would run here get their turn in between.
-    pub(crate) fn ask(&self, look: impl FnMut() -> bool) -> bool {
-        self.look_at(&KERNEL, look)
+    pub(crate) fn ask(&self, awaited: Option<u32>, look: impl FnMut() -> bool) -> bool {
+        self.look_at(&KERNEL, awaited, look)
     }
 
-    fn look_at(&self, pace: &Pace, mut look: impl FnMut() -> bool) -> bool {
+    fn look_at(&self, pace: &Pace, awaited: Option<u32>, mut look: impl FnMut() -> bool) -> bool {
         if look() {
             return true;
+        }
+        // Who looks would keep away whom he waits for. To sleep at once makes room, and the kernel then goes over without a detour.
+        if awaited == Some(processor()) {
+            return false;
         }
         let vain = self.vain.load(Ordering::Relaxed);
         let found = self.cores > 1 && vain < TRIES && try_look(vain, look, pace);
@@ -78,6 +84,11 @@ impl Spin {
         self.vain.store(vain, Ordering::Relaxed);
         found
     }
+}
+
+/// The processor on which this runs now.
+pub(crate) fn processor() -> u32 {
+    u32::try_from(sched_getcpu()).unwrap_or(u32::MAX)
 }
 
 fn try_look(vain: u32, mut look: impl FnMut() -> bool, pace: &Pace) -> bool {
@@ -108,7 +119,7 @@ mod tests {
                 looks.set(looks.get() + 1);
                 found && looks.get() == 2
             };
-            assert_eq!(spin.look(look), found && looks.get() == 2);
+            assert_eq!(spin.look(None, look), found && looks.get() == 2);
             looks.get() > 1
         };
         (0..times).filter(tries).collect()
@@ -127,9 +138,29 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_somebody_of_his_processor_sleeps_at_once() {
+        let here = || {
+            let before = processor();
+            let looks = Cell::new(0);
+            let found = Spin::new(2).look(Some(before), || looks.replace(looks.get() + 1) > 0);
+            (before == processor()).then_some((found, looks.get()))
+        };
+        // It may have been moved in between.
+        let seen = (0..1000).find_map(|_| here());
+        assert_eq!(seen, Some((false, 1)));
+        assert!(Spin::new(2).look(Some(u32::MAX), {
+            let mut times = 0;
+            move || {
+                times += 1;
+                times > 1
+            }
+        }));
+    }
+
+    #[test]
     fn it_ends_and_on_one_core_it_is_not_done() {
         let started = Instant::now();
-        assert!(!Spin::new(2).look(|| false));
+        assert!(!Spin::new(2).look(None, || false));
         assert!(started.elapsed() < Duration::from_secs(1));
         assert_eq!(tries(&Spin::new(1), 400, false), [0_u32; 0]);
     }

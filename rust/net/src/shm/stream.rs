@@ -193,6 +193,10 @@ impl Stream for ShmStream {
         Ok(())
     }
 
+    fn peer_processor(&self) -> Option<u32> {
+        self.reader.writers_processor()
+    }
+
     fn has_news(&self, readable: bool, writable: bool) -> bool {
         readable && self.reader.has_news() || writable && self.writer.has_room()
     }
