@@ -374,15 +374,20 @@ impl Group {
         write.hard = log.hard;
         write.entries = entries.iter().map(Entry::from_raft).collect();
         let nothing = ready.hs().is_none() && write.entries.is_empty() && write.snapshot.is_none();
+        // Nothing is new but how far the log is committed, which is told again by whoever leads next; and nothing before it is awaited.
+        write.lazy = !ready.must_sync() && self.written <= self.durable;
         let reads = ready.take_read_states();
         let committed = ready.take_committed_entries();
         let after: Vec<Message> =
             ready.take_persisted_messages().into_iter().filter_map(Message::of).collect();
         self.raw.advance_append_async(ready);
-        if nothing && self.written <= self.durable {
+        if write.lazy {
             self.raw.on_persist_ready(number);
             self.durable = self.durable.max(number);
             self.out.sends.extend(after);
+            if !nothing {
+                self.out.writes.push(write);
+            }
         } else {
             self.held.push_back((number, after));
             self.written = number;

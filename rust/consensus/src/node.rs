@@ -292,7 +292,10 @@ impl Driver {
         }
         for write in writes {
             let position = self.shared.vault.write(id, &write)?;
-            let Write { number, .. } = write;
+            let Write { number, lazy, .. } = write;
+            if lazy {
+                continue;
+            }
             let (before, upto) = running.unsynced.unwrap_or_default();
             running.unsynced = Some((before.max(number), upto.max(position)));
         }

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,22 @@ class _Stored(msgspec.Struct, frozen=True, array_like=True):
     fence: Fence
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """An effect that waits to be admitted, and who waits for the answer."""
+
+    subjects: tuple[str, ...]
+    number: int
+    floor: int
+    answer: asyncio.Future[bool]
+
+
+def _refuse(batch: list[_Asked], error: Exception) -> None:
+    for asked in batch:
+        if not asked.answer.done():
+            asked.answer.set_exception(error)
+
+
 class RankFence:
     """The fences of one rank against late effects, one a service.
 
@@ -39,6 +56,8 @@ class RankFence:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fences: dict[str, Fence] = {}
         self._writing: dict[str, asyncio.Lock] = {}
+        self._asked: dict[str, list[_Asked]] = {}
+        self._writers: dict[str, asyncio.Task[None]] = {}
         self._entered: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
@@ -70,21 +89,40 @@ class RankFence:
             InvalidError: `DER.DF_INCOMPT`: a newer release wrote it.
             UnavailableError: `DER.IO`: it cannot be written.
         """
-        named = tuple(subjects)
-        async with self._writing.setdefault(service, asyncio.Lock()):
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(service, []).append(_Asked(tuple(subjects), number, floor, answer))
+        if service not in self._writers:
+            # Of its own, so that who is cancelled leaves no write behind that another knows nothing of.
+            self._writers[service] = asyncio.create_task(self._answer_all(service))
+        return await answer
+
+    async def _answer_all(self, service: str) -> None:
+        """Answer what is asked, all that came meanwhile by one write: a file a moment, not one an effect."""
+        try:
+            async with self._writing.setdefault(service, asyncio.Lock()):
+                while batch := self._asked.pop(service, []):
+                    await self._answer(service, batch)
+        finally:
+            del self._writers[service]
+
+    async def _answer(self, service: str, batch: list[_Asked]) -> None:
+        try:
             known = await asyncio.to_thread(self._load, service)
             trial = Fence(known.floor, dict(known.last))
-            if not trial.admit(named, number, floor):
-                return False
+            admitted = [trial.admit(asked.subjects, asked.number, asked.floor) for asked in batch]
             if trial != known:
                 path = self._path(service)
-                data = msgspec.msgpack.encode(_Stored(VERSION, service, trial))
-                try:
-                    await asyncio.to_thread(write_durably, path, data)
-                except OSError as error:
-                    raise UnavailableError(f"cannot write {path}: {error.strerror}", code=DER.IO) from None
+                await asyncio.to_thread(write_durably, path, msgspec.msgpack.encode(_Stored(VERSION, service, trial)))
                 self._fences[service] = trial
-            return True
+        except OSError as error:
+            wrong = UnavailableError(f"cannot write {self._path(service)}: {error.strerror}", code=DER.IO)
+            _refuse(batch, wrong)
+        except Exception as error:  # noqa: BLE001 -- each of them is told
+            _refuse(batch, error)
+        else:
+            for asked, answer in zip(batch, admitted, strict=True):
+                if not asked.answer.done():  # who was cancelled
+                    asked.answer.set_result(answer)
 
     async def forget(self, service: str) -> None:
         """Delete the fence of a service that is gone from this rank."""

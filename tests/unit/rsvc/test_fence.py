@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ import pytest
 from daos import errors
 from daos.rsvc import RankFence
 from daos.rsvc import fence as module
+from daos.rsvc.files import write_durably
 
 POOL = "6b0ac2f5-7a4f-4e3c-8a76-1a3d5b9c0001"
 T = TypeVar("T")
@@ -103,3 +105,53 @@ def test_effects_on_a_subject_wait_for_each_other(tmp_path: Path) -> None:
         assert fence._entered == {}
 
     run(main())
+
+
+def test_what_is_asked_together_is_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = list[Path]()
+
+    def counted(path: Path, data: bytes) -> None:
+        written.append(path)
+        write_durably(path, data)
+
+    monkeypatch.setattr(module, "write_durably", counted)
+    fence = RankFence(tmp_path)
+
+    async def main() -> list[bool]:
+        asks = [fence.admit("system", [f"s{number % 50}"], number, 0) for number in range(1, 101)]
+        return await asyncio.gather(*asks, fence.admit("system", ["s7"], 1, 0))
+
+    assert run(main()) == [True] * 100 + [False]
+    assert len(written) <= 2
+    again = RankFence(tmp_path)
+    assert not run(again.admit("system", ["s7"], 56, 0))
+    assert run(again.admit("system", ["s7"], 57, 0))
+
+
+def test_who_gives_up_leaves_the_others_their_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+
+    def held(path: Path, data: bytes) -> None:
+        assert go.wait(20)
+        write_durably(path, data)
+
+    monkeypatch.setattr(module, "write_durably", held)
+    fence = RankFence(tmp_path)
+
+    async def main() -> None:
+        first = asyncio.create_task(fence.admit("system", ["a"], 5, 0))
+        while "system" in fence._asked or "system" not in fence._writers:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(fence.admit("system", ["a"], 4, 0))
+        await asyncio.sleep(0)
+        first.cancel()
+        go.set()
+        # What the first one asked for is being written, and counts.
+        assert not await second
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert await fence.admit("system", ["a"], 6, 0)
+        assert (fence._asked, fence._writers) == ({}, {})
+
+    run(main())
+    assert not run(RankFence(tmp_path).admit("system", ["a"], 5, 0))

@@ -83,3 +83,43 @@ fn what_no_replica_can_have_stored_is_refused() {
         assert!(matches!(error, ConsensusError::Damaged(_)), "{saved:?}");
     }
 }
+
+#[test]
+fn how_far_the_log_is_committed_needs_no_sync_of_its_own() {
+    let mut saved = Saved::first(id(0), Members::of([id(0)]), Vec::new());
+    let mut group = Group::new(Moment(0), Seed(1), &saved).unwrap();
+    let (mut now, mut synced, mut lazy, mut proposed) = (0, 0, 0, 0);
+    let mut answers = Vec::new();
+    // Alone it leads at once; then one command after the other.
+    while answers.len() < 20 && now < 10_000_000 {
+        let event = if group.role().leads && proposed == answers.len() {
+            proposed += 1;
+            Event::Propose { token: Token(proposed as u64), command: vec![7] }
+        } else {
+            now += 100_000;
+            Event::Time
+        };
+        let mut effects = group.on(Moment(now), event);
+        while !effects.writes.is_empty() {
+            answers.append(&mut effects.answers);
+            let awaited = effects.writes.iter().filter(|write| !write.lazy).map(|write| write.number).max();
+            for write in effects.writes.drain(..) {
+                assert!(!write.lazy || write.entries.is_empty() && write.hard.term == saved.hard.term);
+                (synced, lazy) = (synced + usize::from(!write.lazy), lazy + usize::from(write.lazy));
+                saved.hard = write.hard;
+                saved.entries.extend(write.entries);
+            }
+            effects = match awaited {
+                Some(number) => group.on(Moment(now), Event::Durable(number)),
+                None => break,
+            };
+        }
+        answers.append(&mut effects.answers);
+    }
+    assert_eq!(answers.len(), 20, "{answers:?}");
+    assert!(synced <= 20 + 3 && lazy >= 20, "{synced} synced, {lazy} not");
+    // A power cut takes back what was not synced: what was committed comes again.
+    saved.hard.commit = saved.start.0;
+    let again = Group::new(Moment(now), Seed(2), &saved).unwrap();
+    assert!(again.log_range().1 >= 21);
+}

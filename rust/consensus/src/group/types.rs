@@ -158,6 +158,8 @@ pub struct Write {
     pub start: Option<(u64, u64)>,
     /// No stored entry is needed any more; those above are stored behind `start`.
     pub clears_log: bool,
+    /// Nobody waits for it, and a power cut may take it back: it becomes durable with the next one that is awaited.
+    pub lazy: bool,
 }
 
 /// Who leads.
