@@ -9,7 +9,7 @@ use crate::frame::{
     payload_sum,
 };
 use crate::intake::Intake;
-use crate::limits::{INLINE_LEN_MAX, Limits};
+use crate::limits::{INLINE_LEN_MAX, Limits, PIECE_LEN};
 use crate::link::Link;
 use daos_locks::{Condvar, Mutex, MutexGuard};
 use daos_types::Der;
@@ -495,15 +495,18 @@ impl Channel {
         let mut sum = 0;
         for room in rooms {
             let mut filled = 0;
+            // Piece by piece, so that what is summed is still in the cache of the core, and more comes meanwhile.
             while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                let len = match intake.take(rest) {
-                    0 => self.read_into(request, rest)?,
+                let piece = rest.len().min(PIECE_LEN);
+                let piece = rest.get_mut(..piece).unwrap_or_default();
+                let len = match intake.take(piece) {
+                    0 => self.read_into(request, piece)?,
                     len => len,
                 };
+                sum = payload_sum(sum, piece.get(..len).unwrap_or_default());
                 filled += len;
                 *left -= len as u64;
             }
-            sum = payload_sum(sum, room);
         }
         place.check_sum(sum).map_err(Stop::Frame)
     }

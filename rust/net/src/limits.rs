@@ -4,6 +4,8 @@
 pub const INLINE_LEN_MAX: usize = 64 << 10;
 /// Payloads of a frame: their list has 48 KiB at most.
 pub const PAYLOADS_MAX: usize = 4096;
+/// Bytes of a payload that are read at once, and summed before more are: what fits a core's own cache.
+pub(crate) const PIECE_LEN: usize = 256 << 10;
 /// Bytes of an error's message.
 pub const MESSAGE_LEN_MAX: usize = 1024;
 /// Bytes of an error's hint.

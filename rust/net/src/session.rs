@@ -1,9 +1,11 @@
 //! A server's connection: its bytes in and out. What they mean is decided by [`Serving`].
 
 use crate::Moment;
-use crate::frame::{BODY_IS_PAYLOAD, FrameError, Head, Header, Kind, Payload, Refusal, control, frame};
+use crate::frame::{
+    BODY_IS_PAYLOAD, FrameError, Head, Header, Kind, Payload, Refusal, control, frame, payload_sum,
+};
 use crate::intake::Intake;
-use crate::limits::Limits;
+use crate::limits::{Limits, PIECE_LEN};
 use crate::link::Link;
 use crate::peer::Peer;
 use crate::service::{Answer, Bulk, Incoming, Ticket};
@@ -43,8 +45,9 @@ struct Coming {
     /// Room was found for it; before, nothing of it is read.
     reserved: bool,
     payloads: Vec<Vec<u8>>,
-    /// Bytes of the last one that are there.
+    /// Bytes of the last one that are there, and their sum.
     filled: usize,
+    sum: u32,
 }
 
 /// Frames without a request that wait to be written: a peer that keeps to the rules has two.
@@ -188,12 +191,12 @@ impl Session {
             }
             let read = match &mut self.coming {
                 Some(coming) if !coming.reserved => return Ok(Read::Needs(coming.bytes)),
-                Some(coming) => match coming.room() {
-                    None => return Ok(self.whole()?),
+                Some(coming) => match coming.room()? {
+                    None => return Ok(self.whole()),
                     Some(room) => match self.intake.take(room) {
-                        0 => self.link.read(room).inspect(|len| coming.filled += len),
+                        0 => self.link.read(room).inspect(|len| coming.came(*len)),
                         len => {
-                            coming.filled += len;
+                            coming.came(len);
                             Ok(len)
                         }
                     },
@@ -234,7 +237,8 @@ impl Session {
             Asked::Cancel(request) => Some(Read::Cancel(Ticket { connection: self.number, request })),
             Asked::Request { deadline, bytes } => {
                 let payloads = Vec::with_capacity(head.places.len());
-                self.coming = Some(Coming { head, deadline, bytes, reserved: false, payloads, filled: 0 });
+                self.coming =
+                    Some(Coming { head, deadline, bytes, reserved: false, payloads, filled: 0, sum: 0 });
                 Some(Read::Needs(bytes))
             }
         })
@@ -247,14 +251,11 @@ impl Session {
     }
 
     /// The request whose payloads are all there.
-    fn whole(&mut self) -> Result<Read, FrameError> {
+    fn whole(&mut self) -> Read {
         let Some(Coming { head, deadline, payloads, .. }) = self.coming.take() else {
-            return Ok(Read::Nothing);
+            return Read::Nothing;
         };
         let Head { header, places, mut body } = head;
-        for (place, payload) in places.iter().zip(&payloads) {
-            place.check(payload)?;
-        }
         let bulk = |(place, bytes): (&crate::frame::Place, _)| Bulk { shard: place.shard, bytes };
         let mut payloads: VecDeque<Bulk> = places.iter().zip(payloads).map(bulk).collect();
         if header.flags & BODY_IS_PAYLOAD != 0
@@ -262,7 +263,7 @@ impl Session {
         {
             body = first.bytes;
         }
-        Ok(Read::Request(Box::new(Incoming {
+        Read::Request(Box::new(Incoming {
             ticket: Ticket { connection: self.number, request: header.request },
             peer: self.peer.get_or_insert_with(|| self.link.peer()).clone(),
             session: self.serving.session().unwrap_or_default(),
@@ -276,7 +277,7 @@ impl Session {
             deadline,
             body,
             payloads: payloads.into(),
-        })))
+        }))
     }
 
     /// Queues an answer; one that nobody waits for is dropped.
@@ -395,13 +396,28 @@ impl Session {
 }
 
 impl Coming {
-    /// Room for the payload that is coming; `None` when all are there.
-    fn room(&mut self) -> Option<&mut [u8]> {
+    /// Room for the next piece of the payload that is coming; `None` when all are there, and their sums right.
+    fn room(&mut self) -> Result<Option<&mut [u8]>, FrameError> {
         if self.payloads.last().is_none_or(|last| self.filled == last.len()) {
-            let next = self.head.places.get(self.payloads.len())?;
+            if let Some(place) = self.payloads.len().checked_sub(1).and_then(|nth| self.head.places.get(nth))
+            {
+                place.check_sum(self.sum)?;
+            }
+            let Some(next) = self.head.places.get(self.payloads.len()) else { return Ok(None) };
             self.payloads.push(vec![0; next.len as usize]);
-            self.filled = 0;
+            (self.filled, self.sum) = (0, 0);
         }
-        self.payloads.last_mut()?.get_mut(self.filled..)
+        let rest = self.payloads.last_mut().and_then(|last| last.get_mut(self.filled..));
+        Ok(rest.map(|rest| {
+            let piece = rest.len().min(PIECE_LEN);
+            rest.get_mut(..piece).unwrap_or_default()
+        }))
+    }
+
+    /// So many bytes came into the room. They are summed at once, while they are in the core's cache and more is on its way.
+    fn came(&mut self, len: usize) {
+        let piece = self.payloads.last().and_then(|last| last.get(self.filled..self.filled + len));
+        self.sum = payload_sum(self.sum, piece.unwrap_or_default());
+        self.filled += len;
     }
 }
