@@ -135,7 +135,9 @@ class Host:
         script = BOOT.format(name=self.name, home=self.home, hosts=hosts)
         self._boot = self.network.spawn([*UNSHARE, "sh", "-c", script], self.home / "boot.out")
         self.pid = _init_of(self._boot, self.home / "boot.out")
-        wire = ("type", "veth", "peer", "name", "eth0", "netns", str(self.pid))
+        # The same card as before, or others would look for the old one for a while.
+        card = f"02:00:00:00:00:{int(self.address.rpartition('.')[2]):02x}"
+        wire = ("type", "veth", "peer", "name", "eth0", "address", card, "netns", str(self.pid))
         self.network.ip("link", "add", self.name, *wire)
         self.network.ip("link", "set", self.name, "master", "switch", "up")
         self.run("ip", "address", "add", f"{self.address}/24", "dev", "eth0")

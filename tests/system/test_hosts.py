@@ -379,7 +379,7 @@ def test_leaders_that_are_alone_change_nothing(net: Network, job: dict[str, int]
             # They have another leader, of the system and of the pool.
             together(
                 partial(others[0].run, *set_attribute, f"{left}:others"),
-                partial(python, others[0], MARK, f"others-{left}", str(BUDGET_S)),
+                partial(python, net[CLIENT], MARK, f"others-{left}", str(BUDGET_S)),
             )
             poll(lambda began=began: time.monotonic() - began > MINORITY_S, "the end of the minority")  # type: ignore[misc]
             assert tool.poll() is None or tool.returncode, "a leader without followers has told of a change"
