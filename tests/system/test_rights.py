@@ -92,6 +92,7 @@ class Scene:
         self.system = system
         self._threads = stack.enter_context(ThreadPoolExecutor(16))
         self._stack = stack
+        self._connected: list[daos.Pool] = []
         self.pools = [f"{names}-{kind}" for kind in (*KINDS, "boxes")]
         make = ("-z", "120MB", "-P", "svc_rf:1", "-a", str(acl))
         list(self._threads.map(lambda pool: ask(system, "pool", "create", pool, *make), self.pools))
@@ -101,7 +102,8 @@ class Scene:
             self.changes[f"container {kind}"] = self._of_container(boxes, f"{names}-boxes", kind)
 
     def _connect(self, pool: str) -> daos.Pool:
-        return self._stack.enter_context(daos.connect(f"daos://{pool}", timeout=TOLD_S_MAX))
+        self._connected.append(self._stack.enter_context(daos.connect(f"daos://{pool}", timeout=TOLD_S_MAX)))
+        return self._connected[-1]
 
     def _store(self, container: daos.Container) -> daos.KV[int]:
         store = container.kv("k", create=True, keys="int")
@@ -153,9 +155,23 @@ class Scene:
         for change in self.changes.values():
             change.told = self._threads.submit(change.run)
 
+    def destroy(self) -> None:
+        """Destroy the pools; who has them open would ask for a while who leads them."""
+        for pool in self._connected:
+            pool.close()
+        words = ("--recursive", "--force")
+        list(self._threads.map(lambda pool: ask(self.system, "pool", "destroy", pool, *words), self.pools))
+
+    def answers(self) -> bool:
+        """Tell whether all services answer."""
+        try:
+            return bool(self.leaders())
+        except AssertionError:
+            return False
+
     def leaders(self) -> set[int]:
         """Return the ranks that lead the services of the pools."""
-        return {leading_rank(self.system, pool) for pool in self.pools}
+        return set(self._threads.map(lambda pool: leading_rank(self.system, pool), self.pools))
 
 
 @pytest.fixture
@@ -214,7 +230,7 @@ def test_leaders_killed_while_rights_are_changed(step: str, system: DevSystem, a
         system.start(f"server{leader}")
     done = {name: change.done() for name, change in scene.changes.items()}
     assert all(done.values()) or step in {"not begun", "on its way"}, done
-    poll(lambda: all(_answers(system, pool) for pool in scene.pools), "services that answer")
+    poll(scene.answers, "services that answer")
     began = time.monotonic()
     left = dict.fromkeys(done, KEYS)
     while any(left[name] for name, was_done in done.items() if was_done):
@@ -224,19 +240,10 @@ def test_leaders_killed_while_rights_are_changed(step: str, system: DevSystem, a
         assert keys in {0, KEYS}, f"{name}: {keys} of {KEYS} keys can be written"
         assert _refused(scene.changes[name].opens) == (keys == 0), name
     system.wait_joined(system.layout.load())
-    for pool in scene.pools:
-        ask(system, "pool", "destroy", pool, "--recursive", "--force")
+    scene.destroy()
 
 
 def kill(pids: list[int]) -> None:
     """Kill engines; their servers start them again."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-
-
-def _answers(system: DevSystem, pool: str) -> bool:
-    try:
-        leading_rank(system, pool)
-    except AssertionError:
-        return False
-    return True
