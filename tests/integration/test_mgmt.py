@@ -17,17 +17,19 @@ import pytest
 from daos.cli.dmg._base import Admin
 from daos.cli.dmg._main import run as run_dmg
 from daos.cli.dmg._settings import Settings
-from daos.errors import AccessError
+from daos.errors import AccessError, UncertainError
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.identity import Identity, IdentityFiles
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.server import serve
+from daos.mgmt.wire import PING_MS
 from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakeManagement, FakeServer
 
 DEADLINE_S = 30.0
+SILENT_S_MAX = 20.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -179,6 +181,39 @@ def test_a_leader_that_dies_under_a_request(system: System) -> None:
     asyncio.run(asyncio.wait_for(test(), DEADLINE_S))
     ids = {line.split()[1] for number in (0, 1) for line in system.log(number)}
     assert len(ids) == 1, "one request, one id, whoever was asked"
+
+
+def test_a_server_that_goes_silent_is_given_up(system: System) -> None:
+    """It takes what is sent and answers nothing, as a host whose link was cut: another is asked within seconds."""
+
+    async def test() -> None:
+        async with ManagementClient([system.address(0), system.address(1)], system.identity()) as client:
+            await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+            process = system.processes[0]
+            process.send_signal(signal.SIGSTOP)
+            system.lead(1)
+            try:
+                began = time.monotonic()
+                await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+                assert time.monotonic() - began < SILENT_S_MAX
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[1]))
+            finally:
+                process.send_signal(signal.SIGCONT)
+
+    asyncio.run(asyncio.wait_for(test(), DEADLINE_S))
+
+
+def test_a_server_that_is_busy_for_long_is_waited_for(system: System) -> None:
+    """Pings are answered while a request is worked at, as often as they come."""
+    (system.folder / "hang").touch()
+
+    async def test() -> None:
+        async with ManagementClient([system.address(0)], system.identity(), deadline_s=3.5 * PING_MS / 1000) as client:
+            with pytest.raises(UncertainError, match="does not answer in time"):
+                await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[1]))
+
+    asyncio.run(asyncio.wait_for(test(), DEADLINE_S))
+    assert len(system.log(0)) == 1, "the connection held: it was sent once"
 
 
 def test_certificates_are_exchanged_under_load(system: System) -> None:

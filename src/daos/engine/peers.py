@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from daos import _packed
 from daos.control.pool.effects import AnyEffect
 from daos.engine.body import encode, payload
-from daos.errors import DER, InvalidError
+from daos.errors import DER, InvalidError, UnavailableError, UncertainError
 
 if TYPE_CHECKING:
     from daos._core import Messenger
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from daos.engine.system_map import SystemMap
 
 ASK_S_MAX = 10.0
+AGAIN_S_MIN = 1.0
+"""For a request that is sent once more, however late it is."""
 T = TypeVar("T")
 
 
@@ -135,6 +138,8 @@ class PartSpaceReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AnyPeer: TypeAlias = CarryEffect | FindHandle | PassEpoch | HoldSnapshot | Rollback | Aggregate | PartSpace
+QUESTIONS = FindHandle | PassEpoch | PartSpace
+"""Requests after which nothing is uncertain: they change nothing, or what nobody sees."""
 _DECODER: msgspec.msgpack.Decoder[AnyPeer] = msgspec.msgpack.Decoder(AnyPeer)
 
 
@@ -167,14 +172,28 @@ class Ranks:
     async def ask(self, rank: int, request: AnyPeer, answer: type[T], *, timeout_s: float = ASK_S_MAX) -> T:
         """Return what another rank answers.
 
+        A request whose reply was lost is sent once more, as each of them may come twice: a connection to an engine that
+        was started anew is noticed by its first use only.
+
         Raises:
-            UnavailableError: `DER.UNREACH`: it is not there.
-            UncertainError: `DER.TX_UNCERTAIN`: its reply was lost.
+            UnavailableError: `DER.UNREACH`: it is not there, or the reply to a question was lost.
+            UncertainError: `DER.TX_UNCERTAIN`: the reply to what changes something was lost.
             DaosError: What it refuses the request with.
         """
-        address = self._system.uri(rank)
-        reply = await self._parts.run(self._messenger.ask, rank, address, encode(request), timeout_s=timeout_s)
+        body, end = encode(request), time.monotonic() + timeout_s
+        try:
+            reply = await self._ask(rank, body, timeout_s)
+        except UncertainError:
+            try:
+                reply = await self._ask(rank, body, max(end - time.monotonic(), AGAIN_S_MIN))
+            except UncertainError as error:
+                if isinstance(request, QUESTIONS):
+                    raise UnavailableError(error.message, code=DER.UNREACH, hint=error.hint) from None
+                raise
         return _packed.decode(payload(reply), answer)
+
+    async def _ask(self, rank: int, body: bytes, timeout_s: float) -> bytes:
+        return await self._parts.run(self._messenger.ask, rank, self._system.uri(rank), body, timeout_s=timeout_s)
 
     async def on(self, rank: int, request: AnyPeer, answer: type[T], *, timeout_s: float = ASK_S_MAX) -> T:
         """Return what a rank answers, be it this one."""

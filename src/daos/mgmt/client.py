@@ -29,7 +29,7 @@ from daos.mgmt.proxies import channel_options, proxy_of
 from daos.mgmt.releases import own_release
 from daos.mgmt.roles import Role
 from daos.mgmt.stamps import RequestIds
-from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, VERSION_KEY, error_in, not_leader
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SILENCE, SYSTEM_KEY, VERSION_KEY, error_in, not_leader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -54,6 +54,7 @@ _OPTIONS = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.enable_retries", 0),  # repeated here, where it is known what may be
     ("grpc.use_local_subchannel_pool", 1),  # a connection of one client is none of another's
+    *SILENCE,
 )
 
 

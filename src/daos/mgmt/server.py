@@ -32,7 +32,16 @@ from daos.mgmt.handlers import Caller, ManagementHandlers, ServerHandlers
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.releases import check_release, own_release
 from daos.mgmt.roles import Role, check_request, check_role
-from daos.mgmt.wire import ERROR_KEY, MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, VERSION_KEY, encode_error, status_of
+from daos.mgmt.wire import (
+    ERROR_KEY,
+    MESSAGE_BYTES_MAX,
+    PING_MS_MIN,
+    ROLE_KEY,
+    SYSTEM_KEY,
+    VERSION_KEY,
+    encode_error,
+    status_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +68,7 @@ _OPTIONS = (
     # Connections of hosts that went away end.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", PING_MS_MIN),
 )
 _log = structlog.get_logger("daos.mgmt")
 

@@ -35,6 +35,23 @@ SYSTEM_KEY = "daos-system"
 VERSION_KEY = "daos-version"
 MESSAGE_BYTES_MAX = 32 << 20
 """Of a request or answer, as on the local channel."""
+PING_MS = 4_000
+"""While a call is under way and nothing comes, the other end is asked so often whether it is there."""
+PING_MS_MIN = 2_000
+"""What servers put up with."""
+SILENT_MS = 6_000
+"""So long an answer to that is waited for."""
+SILENCE = (
+    ("grpc.keepalive_time_ms", PING_MS),
+    ("grpc.http2.ping_timeout_ms", SILENT_MS),
+    # What the kernel is told: how long what was sent may be without a word that it arrived.
+    ("grpc.keepalive_timeout_ms", SILENT_MS),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+"""Options of whoever calls: a host that went away without a word, its link cut, is given up after 10 seconds at most.
+
+Without them a call waits as long as its time is, and so does each that follows on that connection.
+"""
 ERROR_BYTES_MAX = 4 << 10
 """Of an error in the metadata, of which gRPC takes 8 KiB in all, four thirds as long as base64."""
 TEXT_LEN_MAX = 1000

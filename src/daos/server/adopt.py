@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +21,7 @@ from daos.control.pool.service import POOL
 from daos.control.replicated import AnyState, Form, Replica
 from daos.control.system.effects import PoolRank
 from daos.control.system.members import Join
+from daos.control.system.selection import TARGET_BYTES_MIN
 from daos.control.system.service import SYSTEM
 from daos.engine.parts import PoolPart
 from daos.engine.pool_service import PREFIX
@@ -128,10 +127,18 @@ def adopt(
                 hint=f"write targets: {core.targets}",
             )
         found = _pools(core)
-        plan = _plan(settings, engine, source, found, core.space()[2], owner, size)
+
+        def plan(pools: list[FoundPool]) -> _Plan:
+            return _plan(settings, engine, source, pools, core.space()[2], owner, size)
+
+        plan(found)  # what cannot be taken over is told before anything is changed
         storage.make_directory(engine.metadata)
-        with _alone(engine.metadata):
-            _stage(settings, engine, source, plan, before)
+        with adoption.alone(engine.metadata):
+            _check_no_server(settings)
+            _check_free(settings, engine, before)
+            before("numbers")
+            found = _numbered(core, found)
+            _stage(settings, engine, source, plan(found), before)
             before("move")
             _move(settings, engine, source)
     finally:
@@ -230,9 +237,24 @@ def _container(core: _core.Container) -> FoundContainer:
         properties=ContainerProperties.decode(core.props),
         attributes=_attributes(core.attributes()),
         snapshots=tuple(core.snapshots()),
-        # The core tells numbers by giving them out: this one is nobody's.
-        next_oid=core.alloc_oids(1),
+        next_oid=0,
     )
+
+
+def _numbered(core: _core.Embedded, found: list[FoundPool]) -> list[FoundPool]:
+    """Return pools whose containers say which object number is next.
+
+    The core tells numbers by giving them out: those are nobody's. So they are asked for when all checks are over.
+    """
+    numbered = []
+    for pool in found:
+        opened = core.pool_open(pool.uuid)
+        containers = tuple(
+            msgspec.structs.replace(each, next_oid=opened.container_open(each.uuid).alloc_oids(1))
+            for each in pool.containers
+        )
+        numbered.append(msgspec.structs.replace(pool, containers=containers))
+    return numbered
 
 
 def _attributes(core: _core.Attributes) -> dict[str, bytes]:
@@ -261,6 +283,7 @@ def _plan(  # noqa: PLR0917 -- made in one place
             hint="give it a larger scm_size",
         )
     tiers = shares(capacity, len(found), size)
+    _check_size(engine, tiers, size)
     now = Clock().now()
     rank = engine.rank or 0
     block = Superblock(uuid=str(uuid.uuid4()), system=settings.system, rank=rank, domain=settings.domain)
@@ -309,6 +332,21 @@ def shares(capacity: tuple[int, int], pools: int, size: int | None) -> tuple[int
     return first, second
 
 
+def _check_size(engine: EngineSettings, tiers: tuple[int, int], size: int | None) -> None:
+    """Return if a size that was given is one that a pool may be created with.
+
+    Raises:
+        InvalidError: `DER.INVAL`: it is too small.
+    """
+    least = TARGET_BYTES_MIN[0] * engine.targets
+    if size is not None and tiers[0] < least:
+        raise InvalidError(
+            f"--size {format_size(size)} is too small for a pool: {format_size(tiers[0])} of tier 0,"
+            f" at least {format_size(least)} for {engine.targets} targets",
+            hint="a larger --size, or none for equal shares",
+        )
+
+
 def _snapshot(form: Form[S], state: S, what: str) -> bytes:
     replica = Replica(form)
     replica.state = state
@@ -326,26 +364,12 @@ def _snapshot(form: Form[S], state: S, what: str) -> bytes:
 # What is written
 
 
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Hold an engine's directory against a second adoption."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BusyError(
-                f"another adoption into {directory} is under way", code=DER.BUSY, hint="wait for it"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
+def _check_free(settings: ServerSettings, engine: EngineSettings, before: Callable[[str], None]) -> None:
+    """Return if nothing is where the engine and the system service are to be; what an earlier run began is undone.
 
-
-def _stage(
-    settings: ServerSettings, engine: EngineSettings, source: Path, plan: _Plan, before: Callable[[str], None]
-) -> None:
-    """Write all that the engine needs beside its store, below a mark that it is not there yet."""
+    Raises:
+        DaosError: Something is there.
+    """
     directory, control = engine.metadata, _control(settings)
     if adoption.stage(directory) is Stage.BEFORE:
         before("undo")
@@ -364,6 +388,14 @@ def _stage(
             code=DER.ALREADY,
             hint="adopt begins a system: another scm_mount, or delete that replica if its system is gone",
         )
+
+
+def _stage(
+    settings: ServerSettings, engine: EngineSettings, source: Path, plan: _Plan, before: Callable[[str], None]
+) -> None:
+    """Write all that the engine needs beside its store, below a mark that it is not there yet."""
+    directory, control = engine.metadata, _control(settings)
+    home = directory / adoption.STORE.parent
     try:
         before("mark")
         adoption.write(directory, plan.mark)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -105,6 +109,43 @@ def end(directory: Path) -> None:
     except OSError as error:
         raise _io(error, f"cannot sync {(directory / STORE).parent}") from None
     remove(directory)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold an engine's directory, so that no adoption into it is under way but the caller's.
+
+    Whoever adopts holds it, and then looks that no server listens; a server listens, and then looks that nobody holds
+    it. So of two that begin at the same instant one at least sees the other.
+
+    Raises:
+        BusyError: `DER.BUSY`: somebody holds it.
+        UnavailableError: `DER.IO`: it cannot be told.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _io(error, f"cannot open {directory}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BusyError(f"an adoption into {directory} is under way", code=DER.BUSY, hint="wait for it") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_none(directory: Path) -> None:
+    """Return if no adoption into a directory is under way, by a server that listens: from now on none begins.
+
+    Raises:
+        BusyError: `DER.BUSY`: one is, or was cut short.
+        DaosError: It cannot be told.
+    """
+    if directory.is_dir():
+        with alone(directory):
+            settle(directory)
 
 
 def settle(directory: Path) -> None:

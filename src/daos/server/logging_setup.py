@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -22,27 +23,41 @@ LEVELS = {
 }
 
 
+def prepare(files: Mapping[str, Path | None]) -> None:
+    """Make sure that logs can be written; a directory that is missing is made, if its parent is there.
+
+    Args:
+        files: Where logs go, by the keys of the configuration that say so.
+
+    Raises:
+        UnavailableError: `DER.IO`: one cannot be written.
+    """
+    for key, file in files.items():
+        if file is None:
+            continue
+        try:
+            file.parent.mkdir(exist_ok=True)
+            with file.open("ab"):
+                pass
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot write {key} {file}: {error.strerror}", code=DER.IO, hint="choose another place"
+            ) from None
+
+
 def set_up(*, mask: str, file: Path | None, as_json: bool, syslog: bool = False) -> None:
-    """Send what this process logs to a file, or to standard error.
+    """Send what this process logs to a file that can be written, or to standard error.
 
     Args:
         mask: `control_log_mask`.
         file: `control_log_file`.
         as_json: An object a line.
         syslog: To syslog too, where there is one.
-
-    Raises:
-        UnavailableError: `DER.IO`: the file cannot be written.
     """
-    try:
-        # A file that was renamed is made anew, so that it can be rotated.
-        handler: logging.Handler = (
-            logging.StreamHandler(sys.stderr) if file is None else logging.handlers.WatchedFileHandler(file)
-        )
-    except OSError as error:
-        raise UnavailableError(
-            f"cannot write control_log_file {file}: {error.strerror}", code=DER.IO, hint="choose another place"
-        ) from None
+    # A file that was renamed is made anew, so that it can be rotated.
+    handler: logging.Handler = (
+        logging.StreamHandler(sys.stderr) if file is None else logging.handlers.WatchedFileHandler(file)
+    )
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

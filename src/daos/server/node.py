@@ -141,8 +141,6 @@ class Server:
             BusyError: Another server runs here, or an adoption was cut short.
             DaosError: The socket cannot be made, or storage is damaged.
         """
-        for engine in self.engines:
-            adoption.settle(engine.settings.metadata)
         if self.engines:
             storage.make_directory(self.settings.socket_dir)
             methods = {
@@ -151,6 +149,9 @@ class Server:
                 "pool_replicas": Method.of(Replicas, self._replicas),
             }
             self._listener = await listen(self.settings.socket, methods)
+        for engine in self.engines:
+            # Whoever adopts looks for this socket.
+            adoption.check_none(engine.settings.metadata)
         for engine in self.engines:
             try:
                 engine.load()

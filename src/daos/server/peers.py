@@ -17,7 +17,7 @@ from daos.mgmt.proto import daos_mgmt_pb2 as messages
 from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerStub
 from daos.mgmt.proxies import channel_options, proxy_of
 from daos.mgmt.roles import Role
-from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SYSTEM_KEY, error_in
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SILENCE, SYSTEM_KEY, error_in
 
 CHANNELS_MAX = 1024
 """Connections that are kept; those not used for the longest time are closed first."""
@@ -29,6 +29,7 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.enable_retries", 0),
+    *SILENCE,
 )
 _NOT_SENT = ("failed to connect", "connection refused", "name resolution", "no route")
 

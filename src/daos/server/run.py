@@ -147,6 +147,8 @@ def start(config: ServerConfig, *, auto_format: bool = False, syslog: bool = Fal
     Raises:
         DaosError: As `run`.
     """
+    engines = {f"engines[{index}].log_file": engine.log_file for index, engine in enumerate(config.engines)}
+    logging_setup.prepare({"control_log_file": config.control_log_file, **engines})
     logging_setup.set_up(
         mask=config.control_log_mask,
         file=config.control_log_file,

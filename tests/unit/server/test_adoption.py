@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
+import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from daos import _core  # noqa: TID251 -- numbers of objects are the core's
 from daos.client.system import open_system
 from daos.control.adopted import Ownership
 from daos.errors import DER, BusyError, CorruptionError, DaosError, InvalidError, NoSpaceError, UnavailableError
 from daos.server import adopt as module
-from daos.server import adoption, superblock
+from daos.server import adoption, storage, superblock
 from daos.server.adopt import adopt, shares
 from daos.server.adoption import NAME, STORE, Mark, Stage
+from daos.server.node import Server
 from daos.server.settings import EngineSettings, ServerSettings, TierSettings
+from tests.unit.server.fakes import FakePeers
 
 MARK = Mark(source="/home/ann/my.daos", uuid="00000000-0000-4000-8000-000000000001")
 
@@ -179,10 +185,73 @@ def test_one_adoption_at_a_time(settings: ServerSettings, source: Path) -> None:
     held = os.open(mount, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert "another adoption" in refused(settings, source, BusyError).message
+        assert "an adoption into" in refused(settings, source, BusyError).message
     finally:
         os.close(held)
     assert adopt(settings, source, OWNER).pools == (("tank", 1),)
+
+
+def test_a_server_that_starts_at_the_same_instant(
+    settings: ServerSettings, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens behind the first look for one."""
+    make = storage.make_directory
+    with socket.socket(socket.AF_UNIX) as server:
+
+        def begin(path: Path) -> None:
+            make(path)
+            server.bind(str(settings.socket))
+            server.listen()
+
+        monkeypatch.setattr(storage, "make_directory", begin)
+        assert "a server listens at" in refused(settings, source, BusyError).message
+
+
+def test_a_server_does_not_start_into_an_adoption(settings: ServerSettings) -> None:
+    mount = settings.engines[0].metadata
+    mount.mkdir()
+
+    async def start() -> None:
+        server = Server(settings, FakePeers(), command=(sys.executable, "-c", ""), syslog=False)
+        try:
+            await server.start()
+        finally:
+            await server.close()
+
+    with adoption.alone(mount), pytest.raises(BusyError, match=r"an adoption into .* is under way"):
+        asyncio.run(asyncio.wait_for(start(), 30))
+    assert not settings.socket.exists()
+    adoption.check_none(mount)
+    adoption.check_none(mount / "absent")
+
+
+def number(source: Path) -> int:
+    """Take an object number of the container."""
+    core = _core.Embedded.open(str(source), create=False, targets=1, durability=2)
+    try:
+        return core.pool_open("tank").container_open("run").alloc_oids(1)
+    finally:
+        core.close()
+
+
+def test_what_is_refused_has_taken_no_number(settings: ServerSettings, source: Path) -> None:
+    first = number(source)
+    mount = settings.engines[0].metadata
+    (mount / "engine").mkdir(parents=True)
+    with pytest.raises(DaosError):
+        adopt(settings, source, OWNER)
+    (mount / "engine").rmdir()
+    assert number(source) == first + 1
+    adopt(settings, source, OWNER)
+    assert number(mount / STORE) == first + 3, "the adoption has taken one"
+
+
+@pytest.mark.parametrize("size", [1, (16 << 20) - 1])
+def test_a_size_that_no_pool_may_have_is_refused(size: int, settings: ServerSettings, source: Path) -> None:
+    with pytest.raises(InvalidError, match=r"--size .* is too small for a pool: .* at least 16.8 MB for 1 targets"):
+        adopt(settings, source, OWNER, size=size)
+    assert not settings.engines[0].metadata.exists()
+    adopt(settings, source, OWNER, size=16 << 20)
 
 
 def test_what_lies_there_without_a_mark_is_nobodys_to_delete(settings: ServerSettings, source: Path) -> None:
