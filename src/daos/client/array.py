@@ -65,6 +65,9 @@ class Array:
         self._container = container
         self._oid = oid
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self._container, self._dtype, self._fill, self._name, self._oid)
+
     @property
     def name(self) -> str:
         """Its name in the container."""
@@ -407,3 +410,8 @@ def _step(index: Slice) -> int:
     if not 1 <= step <= CELLS_MAX:
         raise InvalidError(f"a step of {step}", hint="at least 1; turn what was read round: array[a:b][::-1]")
     return step
+
+
+def _unpickled(container: Container, dtype: Dtype, fill: bytes, name: str, oid: ObjectId) -> Array:
+    core = container._core.array_open(oid.hi, oid.lo)  # noqa: SLF001 -- one class in two
+    return Array(core, dtype, fill, name=name, container=container, oid=oid)
