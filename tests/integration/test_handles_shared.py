@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import pickle
@@ -20,6 +21,8 @@ import numpy as np
 import pytest
 
 import daos
+import daos.aio
+import daos.client
 from daos.agent.client import AgentClient
 from daos.client._global import ContainerGlobal, PoolGlobal
 from daos.dev import DevSystem, Plan
@@ -333,6 +336,52 @@ def test_transactions_and_batches_do_not_pickle(pool: daos.Pool) -> None:
         pickle.dumps(batch.kv("k"))
     with pytest.raises(InvalidError, match="pickle its pool"):
         pickle.dumps(pool.system)
+
+
+# The asynchronous face
+
+
+def test_the_asynchronous_face_shares_too(agent: Path, pool: daos.Pool) -> None:
+    cont = pool.container("aio", create=True)
+    kv, array = cont.kv("k", create=True), cont.array("a", "u1", create=True)
+    kv["a"] = b"1"
+    array[:3] = np.arange(3, dtype="u1")
+    cont.object("o", create=True).update("d", x=b"2")
+
+    async def first() -> None:
+        async with daos.aio.connect(TANK, agent=agent) as mine:
+            own = await mine.container("aio")
+            opened = (mine, own, await own.kv("k"), await own.array("a"), await own.object("o"))
+            raw = pickle.dumps(opened)
+            assert await use(raw) == (b"1", [0, 1, 2], {"x": b"2"})
+            copy = await daos.aio.global2local(mine.local2global(), agent=agent)
+            assert await (await copy.global2local(own.local2global()).kv("k")).get("a") == b"1"
+            await copy.close()
+            with pytest.raises(InvalidError, match="transaction"):
+                pickle.dumps(own.transaction())
+            # A child has a loop of its own, and goes on with what it inherited.
+            assert in_child(lambda: forked(opened[2])) == 0
+            assert await opened[2].get("child") == b"2"
+
+    def forked(store: daos.aio.KV[str]) -> None:
+        def run() -> None:
+            assert asyncio.run(store.get("a")) == b"1"
+            asyncio.run(store.put("child", b"2"))
+
+        # The thread that forks is in its parent's loop.
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        assert kv["child"] == b"2"
+
+    async def use(raw: bytes) -> tuple[bytes | None, list[int], dict[daos.client.object.Key, object]]:
+        copy, own, store, cells, obj = pickle.loads(raw)
+        assert own.pool is copy
+        told = (await store.get("a"), (await cells.read()).tolist(), await obj.fetch("d", "x"))
+        await copy.close()
+        return told
+
+    asyncio.run(first())
 
 
 # Forks
