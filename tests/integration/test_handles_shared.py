@@ -255,7 +255,7 @@ def test_a_handle_that_was_guessed_is_none(agent: Path, pool: daos.Pool) -> None
     with pytest.raises(ClosedError):
         stranger.containers()
     handle = ContainerGlobal.decode(cont.local2global())
-    core = handle.core.replace(b"handle", b"handel")
+    core = handle.core.replace(b"handle", b"handlf")
     broken = msgspec.structs.replace(handle, pool_handle=bytes(range(16)), core=core).encode()
     with pytest.raises(InvalidError, match="no handle of another process"):
         stranger.global2local(broken)
@@ -432,6 +432,23 @@ def test_a_transaction_is_that_of_the_process_that_began_it(pool: daos.Pool) -> 
     assert in_child(child) == 0
     tx.commit()
     assert cont.kv("k")["a"] == b"1"
+
+
+def test_a_batch_is_that_of_the_process_that_began_it(pool: daos.Pool) -> None:
+    cont = pool.container("fork-batch", create=True)
+    kv = cont.kv("k", create=True)
+    with cont.batch() as batch:
+        store = batch.kv("k")
+        store["a"] = b"1"
+
+        def child() -> None:
+            with pytest.raises(ForkedError):
+                store["b"] = b"2"
+            kv["c"] = b"3"
+
+        assert in_child(child) == 0
+        store["d"] = b"4"
+    assert dict(kv) == {"a": b"1", "c": b"3", "d": b"4"}
 
 
 def test_a_parent_under_load_forks(pool: daos.Pool) -> None:
