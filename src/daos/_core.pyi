@@ -126,7 +126,7 @@ class Embedded:
             timeout_s: How long a call may take; until then it is tried again where nobody answers.
             ca: Path of the CA's certificate, by which engines are known; None for no protection at all.
             near: Reach targets by shared memory where they are on this machine and of this user.
-            shared: Another process has opened it under that handle: what the `local2global` of its pool told, and ranks to
+            shared: Another process has opened it under that handle: what `local2global` of its pool told, and ranks to
                 the addresses of their targets. It closes the handle, and `credential` is not looked at.
 
         Raises:
