@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daos import errors
+from daos.mgmt.logs import PIECE_BYTES_MAX, Span
 from daos.server import logs
 from daos.server.settings import EngineSettings, ServerSettings
 
@@ -33,7 +34,7 @@ def settings(path: Path) -> ServerSettings:
 
 def read(path: Path, start: int | None = None, end: int | None = None) -> bytes:
     async def all_of() -> bytes:
-        return b"".join([piece async for piece in logs.pieces(path, start=start, end=end)])
+        return b"".join([piece async for piece in logs.pieces(path, Span(start, end))])
 
     return asyncio.run(all_of())
 
@@ -80,9 +81,9 @@ def test_pieces_are_bounded(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (5 << 20))
 
     async def sizes() -> list[int]:
-        return [len(piece) async for piece in logs.pieces(path)]
+        return [len(piece) async for piece in logs.pieces(path, Span())]
 
     assert sum(asyncio.run(sizes())) == 5 << 20
-    assert max(asyncio.run(sizes())) <= logs.PIECE_BYTES_MAX
+    assert max(asyncio.run(sizes())) <= PIECE_BYTES_MAX
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent")
