@@ -14,8 +14,8 @@ from daos.model.acl import Acl, Permission
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from daos.agent.upstream import AccessListLike, ListedPoolLike, Upstream
-    from daos.model.acl import Credential
+    from daos.agent.upstream import ListedPoolLike, Upstream
+    from daos.model.acl import AccessListLike, Credential
 
 ACLS_AT_ONCE = 16
 """Pools whose access lists are asked for at once."""
