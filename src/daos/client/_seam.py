@@ -1,7 +1,7 @@
 """What the SDK asks of the native module, as protocols: `daos._core` offers it, and so do the fakes of the tests.
 
 Errors come as the classes of `daos.errors`, made by the native side through `error_from_der`. Every call may raise
-`ClosedError` once the system is closed, and `ForkedError` in a child that inherited it.
+`ClosedError` once the system is closed, and `ForkedError` in a child that inherited it, if it is embedded.
 """
 
 from __future__ import annotations

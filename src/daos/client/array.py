@@ -46,10 +46,10 @@ class Array:
     piece of the array's dtype is neither copied nor converted: leave it alone while a call that writes it, or reads
     into it, runs in another thread.
 
-    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child, and
-    `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise `NoSpaceError`
-    (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed. Cells from 2**63 - 1
-    on do not exist: `InvalidError` (`DER.OVERFLOW`).
+    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child if it is
+    embedded, and `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise
+    `NoSpaceError` (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed. Cells
+    from 2**63 - 1 on do not exist: `InvalidError` (`DER.OVERFLOW`).
     """
 
     __slots__ = ("_container", "_core", "_dtype", "_fill", "_name", "_oid")

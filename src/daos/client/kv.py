@@ -37,9 +37,9 @@ class KV(MutableMapping[K, bytes], Generic[K]):
     Listing goes through pages without loading all keys: a key that is added or removed meanwhile may be seen or not, no
     key is seen twice. The order is the same each time: of integers by value, of others by their bytes.
 
-    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child, and
-    `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise `NoSpaceError`
-    (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
+    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child if it is
+    embedded, and `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise
+    `NoSpaceError` (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
     """
 
     __slots__ = ("_codec", "_container", "_core", "_name", "_oid")

@@ -60,9 +60,9 @@ class Object:
     for. Values are given as any contiguous buffer, which is not copied: leave it alone until the call returns.
 
     All methods raise `InvalidError` (`DER.INVAL` or `DER.KEY2BIG`) for a key that is none of its level, `ClosedError`
-    (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child, and `CorruptionError` (`DER.CSUM`) rather
-    than return wrong bytes; those that change something raise `NoSpaceError` (`DER.NOSPACE`) when it is full and
-    `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
+    (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child if it is embedded, and `CorruptionError`
+    (`DER.CSUM`) rather than return wrong bytes; those that change something raise `NoSpaceError` (`DER.NOSPACE`) when
+    it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
     """
 
     __slots__ = ("_akeys", "_container", "_core", "_dkeys", "_keys_are", "_name", "_oid")

@@ -122,7 +122,7 @@ class Served(System):
 class _Opened(Served):
     """The system of a pool that was opened here."""
 
-    __slots__ = ("_agent", "_agent_path", "_ca", "_handle")
+    __slots__ = ("_agent", "_agent_path", "_ca", "_handle", "_pid")
 
     def __init__(
         self, core: _core.Embedded, agent: AgentClient, agent_path: str | None, handle: PoolGlobal, ca: int | None
@@ -132,6 +132,7 @@ class _Opened(Served):
         self._agent_path = agent_path
         self._handle = handle
         self._ca = ca
+        self._pid = os.getpid()
 
     def open(self) -> Pool:
         """Return the pool.
@@ -157,9 +158,10 @@ class _Opened(Served):
         In a forked child it is what the child has that is closed: the handle is its parent's.
         """
         self._core.close()
-        with contextlib.suppress(DaosError):
-            # The agent evicts it when the process ends, if it does not hear of it now.
-            self._agent.notify_closed(*_names(self._handle))
+        if self._pid == os.getpid():
+            with contextlib.suppress(DaosError):
+                # The agent evicts it when the process ends, if it does not hear of it now.
+                self._agent.notify_closed(*_names(self._handle))
         self._agent.close()
         ca, self._ca = self._ca, None
         if ca is not None:
