@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the `local2global` of a pool told; ranks to the addresses of their targets.
+type Shared = (Vec<u8>, BTreeMap<u32, Vec<String>>);
+
 /// One system, opened by this process alone.
 #[pyclass(frozen, module = "daos._core")]
 pub(crate) struct Embedded {
@@ -86,7 +89,7 @@ impl Embedded {
         timeout_s: f64,
         ca: Option<PathBuf>,
         near: bool,
-        shared: Option<(Vec<u8>, BTreeMap<u32, Vec<String>>)>,
+        shared: Option<Shared>,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
         let timeout = Duration::try_from_secs_f64(timeout_s)
