@@ -28,7 +28,7 @@ from tests.fake_objects import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from daos.client._seam import DifferenceCore
+    from daos.client._seam import ContainerCore, DifferenceCore
 
 KV_UINT64 = 9
 
@@ -38,6 +38,13 @@ class NotServed:
 
     def service_request(self, body: bytes, *, changes: bool) -> bytes:
         del body, changes
+        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
+
+    def local2global(self) -> bytes:
+        raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
+
+    def container_global2local(self, shared: bytes, epoch: int | None) -> ContainerCore:
+        del shared, epoch
         raise error_from_der(DER.NOTSUPPORTED, "an embedded system has none of this")
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TierSpace,
         Transaction,
         connect,
+        global2local,
         open,
         open_system,
     )
@@ -125,6 +126,7 @@ __all__ = [
     "__version__",
     "build_info",
     "connect",
+    "global2local",
     "open",
     "open_system",
 ]
@@ -167,6 +169,7 @@ _HOME = {
             "TierSpace",
             "Transaction",
             "connect",
+            "global2local",
             "open",
             "open_system",
         ),

@@ -110,6 +110,7 @@ class Embedded:
         timeout_s: float,
         ca: str | None = None,
         near: bool = False,
+        shared: tuple[bytes, dict[int, list[str]]] | None = None,
     ) -> Embedded:
         """Reach a pool of a served system by its service; nothing is asked yet. Then `pool_open` opens it, by its UUID.
 
@@ -125,9 +126,17 @@ class Embedded:
             timeout_s: How long a call may take; until then it is tried again where nobody answers.
             ca: Path of the CA's certificate, by which engines are known; None for no protection at all.
             near: Reach targets by shared memory where they are on this machine and of this user.
+            shared: Another process has opened it under that handle: what `local2global` of its pool told, and ranks to
+                the addresses of their targets. It closes the handle, and `credential` is not looked at.
 
         Raises:
             NotFoundError: No replica is known.
+        """
+    def again(self) -> Embedded:
+        """Return the same for somebody else in this process, who closes his, by the same connections.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: it is not of a pool that another process has opened.
         """
     def ways(self) -> tuple[int, int]:
         """Return its connections to targets by shared memory, and all others that are open."""
@@ -288,6 +297,18 @@ class Pool:
         Raises:
             InvalidError: `DER.NOTSUPPORTED`: the system is embedded.
         """
+    def local2global(self) -> bytes:
+        """Return what another process needs beside its handle to have it open too; `DER.NOTSUPPORTED` if embedded."""
+    def container_global2local(self, shared: bytes, epoch: int | None) -> Container:
+        """Return a container that another process has opened, as of a snapshot if an epoch is given. Nobody is asked.
+
+        Args:
+            shared: What its `local2global` told.
+            epoch: The snapshot's.
+
+        Raises:
+            InvalidError: `DER.INVAL`: it told no such thing; `DER.NOTSUPPORTED`: the system is embedded.
+        """
     def containers(self) -> list[tuple[str, str]]: ...
 
 @final
@@ -311,6 +332,11 @@ class Container:
     def transaction(self) -> Transaction: ...
     def snapshot_create(self, name: str | None) -> int: ...
     def snapshots(self) -> list[tuple[int, str | None]]: ...
+    def local2global(self) -> bytes:
+        """Return what another process needs to have it open too, its handle included; `DER.NOTSUPPORTED` if embedded.
+
+        From then on it stays open until the pool is closed.
+        """
     def aggregate(self) -> int: ...
     def service_request(self, body: bytes, *, changes: bool) -> bytes:
         """Return the result of a request that only the service of a pool answers, both in MessagePack.

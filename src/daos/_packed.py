@@ -7,6 +7,7 @@ the other. Unions of messages, which one thread reads, have decoders of their ow
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TypeVar, cast
 
@@ -15,6 +16,15 @@ import msgspec
 _T = TypeVar("_T")
 _decoders: dict[object, msgspec.msgpack.Decoder[object]] = {}
 _lock = threading.Lock()
+
+
+def _at_fork() -> None:
+    """In a child, forget a lock that another thread may have held."""
+    global _lock  # noqa: PLW0603 -- a child begins anew
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_at_fork)
 
 
 def decoder(form: type[_T]) -> msgspec.msgpack.Decoder[_T]:

@@ -300,7 +300,10 @@ class ClosedError(DaosError, ValueError):
 
 
 class ForkedError(ClosedError):
-    """The handle was inherited by a forked child, which must open its own; the parent's is unharmed."""
+    """The handle was inherited by a forked child, which must open its own; the parent's is unharmed.
+
+    Of running systems only transactions and batches: all else goes on there.
+    """
 
 
 class RetryableError(DaosError):

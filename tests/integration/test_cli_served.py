@@ -119,7 +119,7 @@ def test_each_verb_once(running: Running, tmp_path: Path) -> None:
     said("container evict tank home --all")
     said("container set-prop tank home label:house")
     said("container destroy tank house")
-    assert said("container list tank") == "No containers.\n"
+    assert said("container list tank") == "No containers.\nThose that you may not know of are left out.\n"
 
 
 def test_what_is_in_a_container(running: Running) -> None:
@@ -158,7 +158,7 @@ def test_whether_the_system_is_well(running: Running) -> None:
     assert 0 < result["target_latencies"]["0:0"]["min"] <= result["target_latencies"]["0:0"]["max"]
     text = running.daos("pool autotest tank --count 256 -D 25")
     assert [line for line in text.splitlines()[2:] if " PASS " not in line] == []
-    assert running.daos("container list tank") == "No containers.\n"
+    assert running.daos("container list tank").startswith("No containers.\n")
 
 
 def test_what_is_not_for_a_user_looks_as_if_it_were_not_there(running: Running, tmp_path: Path) -> None:

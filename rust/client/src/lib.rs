@@ -21,7 +21,9 @@ pub use error::{Error, Result};
 pub use kv::{Kv, PairPage, Values};
 pub use listing::KeyPage;
 pub use object::Object;
-pub use remote::{Places, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions, Ways};
+pub use remote::{
+    Places, ProcessNumber, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions, SharedPool, Ways,
+};
 pub use route::{Change, Route, Survey, Transact, each_pair};
 pub use service::{
     AttributeService, ContainerObjects, ContainerService, NewContainer, PoolService, SystemService,

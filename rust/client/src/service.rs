@@ -51,6 +51,12 @@ pub trait SystemService: Debug + Send + Sync {
     /// Ends every handle; closing again does nothing.
     fn close(&self) -> Result<()>;
 
+    /// The same system for somebody else in this process, who closes his: by the same connections. Of a pool that another process has
+    /// opened.
+    fn again(&self) -> Result<Arc<dyn SystemService>> {
+        Err(only_served())
+    }
+
     /// The pools: UUID and label, in the order of the labels.
     fn pools(&self) -> Result<Vec<(PoolId, String)>>;
 
@@ -115,9 +121,25 @@ pub trait PoolService: Debug + Send + Sync {
         let _ = (body, changes);
         Err(only_served())
     }
+
+    /// What another process needs beside its handle to have it open too. Of a served pool.
+    fn local2global(&self) -> Result<Vec<u8>> {
+        Err(only_served())
+    }
+
+    /// A container that another process has opened, of what its [`ContainerService::local2global`] told; as of a snapshot, if an
+    /// epoch is given. Nobody is asked.
+    fn container_global2local(
+        &self,
+        global: &[u8],
+        epoch: Option<Epoch>,
+    ) -> Result<Arc<dyn ContainerService>> {
+        let _ = (global, epoch);
+        Err(only_served())
+    }
 }
 
-fn only_served() -> Error {
+pub(crate) fn only_served() -> Error {
     Error::new(Der::Notsupported, "an embedded system has none of this: nobody serves it")
         .hint("it is for pools of running systems, opened by daos.connect")
 }
@@ -195,6 +217,11 @@ pub trait ContainerService: Debug + Send + Sync {
     /// As [`PoolService::service_request`], of a container.
     fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
         let _ = (body, changes);
+        Err(only_served())
+    }
+
+    /// As [`PoolService::local2global`], its handle included. From then on it stays open until the pool is closed.
+    fn local2global(&self) -> Result<Vec<u8>> {
         Err(only_served())
     }
 

@@ -13,6 +13,23 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
+/// A number of this process: another one in each child that is forked than in its parent, for the price of a load.
+pub fn generation() -> u64 {
+    watch();
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Has children counted.
+fn watch() {
+    // Not a `Once`: a child that was forked in the midst of it would wait for ever. Twice does no harm.
+    if !REGISTERED.load(Ordering::Acquire) {
+        // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec. A failure to register
+        // (no memory) leaves children undetected here; the directory's lock still keeps them out of the files.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        REGISTERED.store(true, Ordering::Release);
+    }
+}
+
 /// The process in which something was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
@@ -24,13 +41,7 @@ pub struct Owner {
 impl Owner {
     /// This process.
     pub fn here() -> Self {
-        // Not a `Once`: a child that was forked in the midst of it would wait for ever. Twice does no harm.
-        if !REGISTERED.load(Ordering::Acquire) {
-            // SAFETY: the handler only adds to an atomic, which is allowed between fork and exec. A failure to register
-            // (no memory) leaves children undetected here; the directory's lock still keeps them out of the files.
-            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-            REGISTERED.store(true, Ordering::Release);
-        }
+        watch();
         Self { generation: GENERATION.load(Ordering::Relaxed), pid: std::process::id() }
     }
 

@@ -26,7 +26,7 @@ mod transaction;
 pub use attributes::Attributes;
 pub use debt::{Debt, collect};
 pub use event::{EventQueue, EventQueueOptions, Operation, Order, Submitted};
-pub use fork::Owner;
+pub use fork::{Owner, generation};
 pub use pool::{Container, Pool};
 pub use route::EmbeddedRoute;
 pub use shards::{ContainerPart, parse_uuid};

@@ -1,6 +1,7 @@
 //! Clients of systems that engines serve.
 
 use daos_client::{Places, RemoteSystem, Result, ServiceOptions};
+use daos_embed::generation;
 use daos_net::frame::{Hello, SessionId};
 use daos_net::shm::Shm;
 use daos_net::tcp::Tcp;
@@ -32,6 +33,7 @@ pub fn connect_service(
 ) -> Result<Arc<RemoteSystem>> {
     let places = places(system, transport);
     let places = if near { places.or_near(Arc::new(Shm::default())) } else { places };
+    let places = places.and_children(generation, new_session);
     RemoteSystem::connect_service(places, options, timeout, durability)
 }
 

@@ -126,6 +126,11 @@ impl Container {
         Ok(PyBytes::new(py, &told))
     }
 
+    /// What another process needs to have it open too, its handle included.
+    fn local2global<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.0.local2global().or_raise(py)?))
+    }
+
     /// Removes versions that neither a snapshot nor the present shows; how many index entries went.
     fn aggregate(&self, py: Python<'_>) -> PyResult<u64> {
         py.detach(|| self.0.aggregate()).or_raise(py)

@@ -3,7 +3,7 @@
 use crate::errors::OrRaise;
 use crate::pool::Pool;
 use crate::tls::of_client;
-use daos_client::{Result, ServiceOptions, SystemService};
+use daos_client::{Result, ServiceOptions, SharedPool, SystemService};
 use daos_embed::{Options, System, parse_uuid, random_id};
 use daos_host::{connect_service, connect_tcp, open_shared};
 use daos_types::Durability;
@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What the `local2global` of a pool told; ranks to the addresses of their targets.
+type Shared = (Vec<u8>, BTreeMap<u32, Vec<String>>);
 
 /// One system, opened by this process alone.
 #[pyclass(frozen, module = "daos._core")]
@@ -68,10 +71,11 @@ impl Embedded {
         Ok(Self { system: py.detach(connect).or_raise(py)? })
     }
 
-    /// A pool of a served system, by its service: to be opened by its UUID.
+    /// A pool of a served system, by its service: to be opened by its UUID. With `shared` it is open already, by another process, under
+    /// that handle: what its `local2global` told, and the addresses of the targets of each rank.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (pool, *, system, engines, replicas, credential, handle, access, durability, timeout_s, ca = None, near = false))]
+    #[pyo3(signature = (pool, *, system, engines, replicas, credential, handle, access, durability, timeout_s, ca = None, near = false, shared = None))]
     fn connect_service(
         py: Python<'_>,
         pool: &str,
@@ -85,18 +89,26 @@ impl Embedded {
         timeout_s: f64,
         ca: Option<PathBuf>,
         near: bool,
+        shared: Option<Shared>,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
         let timeout = Duration::try_from_secs_f64(timeout_s)
             .map_err(|_| PyValueError::new_err("a time-out is a positive number of seconds"))?;
+        let shared = shared.map(|(pool, targets)| SharedPool { pool, targets });
         let connect = || -> Result<Arc<dyn SystemService>> {
             let transport = of_client(ca)?;
             let (pool, handle) = (parse_uuid(pool)?, parse_uuid(handle)?);
+            let draw = random_id;
             let options =
-                ServiceOptions { pool, engines, replicas, credential, handle, access, draw: random_id };
+                ServiceOptions { pool, engines, replicas, credential, handle, access, draw, shared };
             Ok(connect_service(system, options, transport, near, durability, timeout)?)
         };
         Ok(Self { system: py.detach(connect).or_raise(py)? })
+    }
+
+    /// The same for somebody else in this process, who closes his: by the same connections. Of a pool that another process has opened.
+    fn again(&self) -> PyResult<Self> {
+        Python::attach(|py| Ok(Self { system: self.system.again().or_raise(py)? }))
     }
 
     /// The number of its targets.

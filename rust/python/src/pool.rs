@@ -4,7 +4,7 @@ use crate::attributes::Attributes;
 use crate::container::Container;
 use crate::errors::OrRaise;
 use daos_client::{Error, NewContainer, PoolService};
-use daos_types::{ChecksumKind, Checksums, Der, ScrubChange, ScrubMode, ScrubStatus};
+use daos_types::{ChecksumKind, Checksums, Der, Epoch, ScrubChange, ScrubMode, ScrubStatus};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::sync::Arc;
@@ -108,6 +108,21 @@ impl Pool {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let told = py.detach(|| self.0.service_request(body, changes)).or_raise(py)?;
         Ok(PyBytes::new(py, &told))
+    }
+
+    /// What another process needs beside its handle to have it open too.
+    fn local2global<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.0.local2global().or_raise(py)?))
+    }
+
+    /// A container that another process has opened, of what its `local2global` told; as of a snapshot, if an epoch is given.
+    fn container_global2local(
+        &self,
+        py: Python<'_>,
+        shared: &[u8],
+        epoch: Option<u64>,
+    ) -> PyResult<Container> {
+        Ok(Container(self.0.container_global2local(shared, epoch.map(Epoch)).or_raise(py)?))
     }
 
     /// UUID and label of each container.

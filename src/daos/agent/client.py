@@ -46,6 +46,7 @@ class AgentClient:
     def __init__(self, path: Path | str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.path = socket_path() if path is None else Path(path)
         self._timeout_s = timeout_s
+        self._inherited: list[socket.socket] = []
         self._fresh()
 
     def attach(self, system: str = "", *, refresh: bool = False) -> m.AttachInfo:
@@ -114,11 +115,16 @@ class AgentClient:
             self._call("notify_closed", told, type(None))
 
     def close(self) -> None:
-        """End the connection; handles that are open are evicted."""
+        """End the connection; handles that are open are evicted.
+
+        In a forked child: let go of the parent's connection, which goes on there.
+        """
         self._same_process()
         with self._lock:
             self._open.clear()
             self._drop()
+            while self._inherited:
+                self._inherited.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -136,12 +142,16 @@ class AgentClient:
         self._open: dict[m.Handle, None] = {}
 
     def _same_process(self) -> None:
-        """In a forked child, begin anew: the connection and what was told on it are the parent's."""
+        """In a forked child, begin anew: the connection and what was told on it are the parent's.
+
+        Nothing is said or read on that any more. It is kept: as long as one of them has it, it has not ended, and what
+        the parent has opened is not evicted under the child.
+        """
         if self._pid != os.getpid():
             inherited = self._socket
             self._fresh()
             if inherited is not None:
-                inherited.close()
+                self._inherited.append(inherited)
 
     def _call(self, method: str, body: m.Message, answer: type[_T]) -> _T:
         self._same_process()

@@ -27,6 +27,7 @@ from daos.agent.upstream import UPSTREAM_S_MAX, AttachInfoLike, Upstream, connec
 from daos.agent.users import AuthSys, HostNames
 from daos.config import AGENT_FILE, AgentConfig, load_agent
 from daos.errors import DaosError, InvalidError, TimedOutError
+from daos.mgmt import logs
 from daos.mgmt.proxies import scrub
 from daos.mgmt.sets import format_hosts
 from daos.security.source import IdentityFiles, IdentitySource
@@ -239,6 +240,54 @@ def net_scan(options: Options, provider: str | None) -> None:
     show(options, lines, {"interfaces": [asdict(one) | {"providers": [PROVIDER]} for one in found]})
 
 
+@cli.group("support")
+def support() -> None:
+    """Collect what helps to find out what is wrong."""
+
+
+@support.command("collect-log")
+@click.option("-t", "--target-folder", metavar="DIR", help=logs.TARGET_FOLDER_HELP.format(logs.CLIENT_FOLDER))
+@click.option("-z", "--archive", is_flag=True, help=logs.TEXTS["archive"])
+@click.option("-s", "--stop-on-error", is_flag=True, help=logs.TEXTS["stop_on_error"])
+@click.option("-c", "--extra-logs-dir", metavar="DIR", help=logs.TEXTS["extra_logs_dir"])
+@click.option("-D", "--start-date", metavar="YYYY-MM-DD", help=logs.TEXTS["start_date"])
+@click.option("-F", "--end-date", metavar="YYYY-MM-DD", help=logs.TEXTS["end_date"])
+@click.option("-S", "--log-start-time", metavar="HH:MM:SS", help=logs.TEXTS["log_start_time"])
+@click.option("-E", "--log-end-time", metavar="HH:MM:SS", help=logs.TEXTS["log_end_time"])
+@click.pass_obj
+def collect_log(
+    options: Options,
+    *,
+    target_folder: str | None,
+    extra_logs_dir: str | None,
+    start_date: str | None,
+    end_date: str | None,
+    log_start_time: str | None,
+    log_end_time: str | None,
+    archive: bool,
+    stop_on_error: bool,
+) -> int:
+    """Collect the agent's log in a folder. Times are UTC."""
+    span = logs.Span.of(start_date, end_date, log_start_time, log_end_time)
+    config = options.load()
+    files = [] if config.log_file is None else [(f"agent/{config.log_file.name}", config.log_file)]
+    if extra_logs_dir is not None:
+        files += logs.files_in(Path(extra_logs_dir))
+    if not files:
+        raise InvalidError("no log is configured", hint=f"log_file in {options.config or AGENT_FILE}")
+    try:
+        folder = logs.folder_for(target_folder, logs.CLIENT_FOLDER)
+        done = logs.collect(files, folder, span, archive=archive, stop_on_error=stop_on_error)
+    except DaosError:
+        raise  # some are an OSError as well
+    except OSError as error:
+        raise InvalidError(
+            f"{error.filename}: {error.strerror}", hint="choose a place that can be written to"
+        ) from None
+    show(options, done.lines(), done.facts(), error=done.error())
+    return 0 if done.error() is None else 1
+
+
 async def ask(config: AgentConfig, make: Callable[[AgentConfig], Upstream]) -> AttachInfoLike:
     """Return where the servers say that the system is.
 
@@ -359,13 +408,15 @@ def _tell_systemd(*lines: str) -> None:
     notify(os.environ, *lines)
 
 
-def show(options: Options, lines: Sequence[str], response: object) -> None:
-    """Print the answer of a command."""
+def show(options: Options, lines: Sequence[str], response: object, *, error: str | None = None) -> None:
+    """Print the answer of a command, and what is wrong with it."""
     if options.json:
-        click.echo(envelope(response, None, 0))
-        return
-    for line in lines:
-        click.echo(line)
+        click.echo(envelope(response, error, 0 if error is None else GENERIC))
+    else:
+        for line in lines:
+            click.echo(line)
+    if error is not None:
+        click.echo(f"ERROR: {TOOL}: {error}", err=True)
 
 
 def envelope(response: object, error: str | None, status: int) -> str:
@@ -376,14 +427,14 @@ def envelope(response: object, error: str | None, status: int) -> str:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; return the exit status."""
     try:
-        cli.main(list(arguments), prog_name=TOOL, standalone_mode=False)
+        status = cli.main(list(arguments), prog_name=TOOL, standalone_mode=False)
     except DaosError as error:
         return fail(f"{error.message}: {error.code}", error.hint, -error.code.value, arguments)
     except click.ClickException as error:
         return fail(error.format_message(), f"{TOOL} -h tells what it takes", GENERIC, arguments)
     except click.Abort:
         return fail("interrupted", None, GENERIC, arguments)
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def fail(text: str, hint: str | None, status: int, arguments: Sequence[str]) -> int:

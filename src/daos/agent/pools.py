@@ -14,8 +14,8 @@ from daos.model.acl import Acl, Permission
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from daos.agent.upstream import AccessListLike, ListedPoolLike, Upstream
-    from daos.model.acl import Credential
+    from daos.agent.upstream import ListedPoolLike, Upstream
+    from daos.model.acl import AccessListLike, Credential
 
 ACLS_AT_ONCE = 16
 """Pools whose access lists are asked for at once."""
@@ -25,7 +25,7 @@ OPEN_STATES = frozenset({"Ready", "TargetsExcluded"})
 OPENS = Permission.r | Permission.t
 """Either is enough to open a pool for reading."""
 KNOWN_S = 300.0
-"""How long it is remembered that a user may know of a pool: as long as a credential would be good."""
+"""How long it is remembered that a user may know of a pool, and its access list: as long as a credential is good."""
 KNOWN_MAX = 4096
 ASK_AGAIN_S = 0.25
 """Between questions for the access list of a pool whose service does not answer."""
@@ -37,8 +37,8 @@ _log = structlog.get_logger("daos.agent")
 class Knowledge:
     """Who may know of which pool: whoever has any right to it, by its access list.
 
-    A list is asked for once at a time, however many want to know. That a user may know of a pool is remembered; that he
-    may not, never.
+    A list is asked for once at a time, however many want to know. That a user may know of a pool is remembered. That he
+    may not is looked up each time; it is by the list that was told last, where the pool's service does not answer.
 
     Args:
         upstream: The servers.
@@ -48,6 +48,7 @@ class Knowledge:
     def __init__(self, upstream: Upstream, clock: Callable[[], float]) -> None:
         self._upstream, self._clock = upstream, clock
         self._known: dict[tuple[str, str, tuple[str, ...], str], float] = {}
+        self._lists: dict[str, tuple[AccessListLike, float]] = {}
         self._asked: dict[str, asyncio.Task[AccessListLike | None]] = {}
 
     async def may(self, pool: str, credential: Credential) -> bool:
@@ -58,7 +59,8 @@ class Knowledge:
             credential: The user's.
 
         Raises:
-            UnavailableError: It is not to be learnt now. To say "no" would be to call a pool of his lost.
+            UnavailableError: It is not to be learnt now, and was not lately. To say "no" would be to call a pool of his
+                lost.
         """
         key = (credential.user, credential.group, tuple(credential.groups), pool)
         if self._clock() < self._known.get(key, float("-inf")):
@@ -76,6 +78,7 @@ class Knowledge:
     def forget(self) -> None:
         """Ask anew from now on."""
         self._known.clear()
+        self._lists.clear()
 
     async def close(self) -> None:
         """End what is being asked."""
@@ -103,16 +106,26 @@ class Knowledge:
         while True:
             try:
                 async with asyncio.timeout(ACL_S_MAX):
-                    return await self._upstream.pool_acl(pool)
+                    told = await self._upstream.pool_acl(pool)
             except NotFoundError:
+                self._lists.pop(pool, None)
                 return None
             except (DaosError, TimeoutError) as error:
                 # Its service may be about to have another leader.
                 if self._clock() >= end:
                     _log.warning("the access list of a pool is not known", pool=pool, error=str(error))
+                    kept, until = self._lists.get(pool, (None, 0.0))
+                    if kept is not None and self._clock() < until:
+                        return kept
                     raise UnavailableError(
                         "who may know of the pool is not to be learnt now", hint="try again in a moment"
                     ) from None
+            else:
+                self._lists.pop(pool, None)
+                while len(self._lists) >= KNOWN_MAX:
+                    del self._lists[next(iter(self._lists))]
+                self._lists[pool] = (told, self._clock() + KNOWN_S)
+                return told
             await asyncio.sleep(ASK_AGAIN_S)
 
 

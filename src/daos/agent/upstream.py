@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from daos.config import AgentConfig
+    from daos.model.acl import AccessListLike
 
 UPSTREAM_S_MAX = 60.0
 """For a question to the servers."""
@@ -101,22 +102,6 @@ class ListedPoolLike(Protocol):
     @property
     def services(self) -> Sequence[int]:
         """The ranks of its service."""
-
-
-class AccessListLike(Protocol):
-    """Who may open a pool, as its service tells it."""
-
-    @property
-    def entries(self) -> Sequence[str]:
-        """An entry each."""
-
-    @property
-    def owner(self) -> str:
-        """Its owner, `user@`."""
-
-    @property
-    def group(self) -> str:
-        """Its owner's group, `group@`."""
 
 
 class Upstream(Protocol):

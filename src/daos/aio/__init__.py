@@ -24,7 +24,13 @@ from daos.aio.kv import KV
 from daos.aio.object import Object
 from daos.aio.object_table import ObjectTable
 from daos.aio.pool import Pool
-from daos.aio.system import System, connect, open, open_system  # noqa: A004 -- it is called `daos.aio.open`
+from daos.aio.system import (
+    System,
+    connect,
+    global2local,
+    open,  # noqa: A004 -- it is called `daos.aio.open`
+    open_system,
+)
 from daos.aio.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ __all__ = [
     "System",
     "Transaction",
     "connect",
+    "global2local",
     "open",
     "open_system",
 ]

@@ -122,6 +122,10 @@ class Home:
         self._last: tuple[asyncio.AbstractEventLoop | None, LoopQueue | None] = (None, None)
         self.closed = False
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # In another process it begins anew, as what it is the home of does.
+        return Home, ()
+
     def run(
         self,
         start: Callable[Concatenate[_core.EventQueue, asyncio.Future[object], P], bool],

@@ -38,6 +38,9 @@ class Array:
         self._core = _core.AsyncArray(cast("_core.Array", sync._core))  # noqa: SLF001 -- one class in two
         self._home = home
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Array, (self._sync, self._home)
+
     @property
     def name(self) -> str:
         """Its name in the container."""

@@ -41,6 +41,9 @@ class Container:
         self._pool = pool
         self._home = home
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Container, (self._sync, self._pool, self._home)
+
     @property
     def label(self) -> str:
         """Its label, unique in the pool."""
@@ -140,6 +143,10 @@ class Container:
         open_it = self._sync.object
         sync = await self._home.call(lambda: open_it(name_or_oid, create=create, type=type, oclass=oclass, keys=keys))
         return Object(sync, self._home)
+
+    def local2global(self) -> bytes:
+        """Return its handle for other processes; errors are those of `daos.Container.local2global`."""
+        return self._sync.local2global()
 
     def batch(self) -> Batch:
         """Return a batch, for an `async with` block: changes that are sent one behind the other, awaited at its end."""

@@ -45,6 +45,9 @@ class KV(Generic[K]):
         self._core = _core.AsyncKV(cast("_core.KV", sync._core))  # noqa: SLF001 -- as above
         self._home = home
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return KV, (self._sync, self._home)
+
     @property
     def name(self) -> str:
         """Its name in the container."""

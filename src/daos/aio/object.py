@@ -41,6 +41,9 @@ class Object:
         self._core = _core.AsyncObject(cast("_core.Object", sync._core))  # noqa: SLF001 -- one class in two
         self._home = home
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Object, (self._sync, self._home)
+
     @property
     def name(self) -> str | None:
         """Its name in the container; None if it was opened by its id."""

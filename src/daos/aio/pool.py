@@ -38,6 +38,9 @@ class Pool:
         self._home = home
         self._owns_system = owns_system
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self._sync, self._home, self._owns_system)
+
     @property
     def label(self) -> str:
         """Its label, unique in the system."""
@@ -95,6 +98,14 @@ class Pool:
         sync = await self._home.call(lambda: open_it(label, create=create, properties=properties))
         return Container(sync, self, self._home)
 
+    def local2global(self) -> bytes:
+        """Return the handle of the pool for other processes; errors are those of `daos.Pool.local2global`."""
+        return self._sync.local2global()
+
+    def global2local(self, handle: bytes | bytearray | memoryview) -> Container:
+        """Return a container that another process has opened; nobody is asked. As `daos.Pool.global2local`."""
+        return Container(self._sync.global2local(handle), self, self._home)
+
     async def containers(self) -> list[Listed]:
         """Return UUID and label of each container, in the order of the labels."""
         return await self._home.call(self._sync.containers)
@@ -118,3 +129,9 @@ class Pool:
 
     def __repr__(self) -> str:
         return repr(self._sync).replace("daos.Pool", "daos.aio.Pool")
+
+
+def _unpickled(sync: SyncPool, home: Home, owns_system: bool) -> Pool:  # noqa: FBT001 -- a pickle has no keywords
+    from daos.aio.system import System
+
+    return Pool(sync, System(sync.system, home), home, owns_system=owns_system)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from daos import _core
 from daos.aio._queue import Home
 from daos.aio.pool import Pool
-from daos.client import served
+from daos.client import served, sharing
 from daos.client import system as sync_face
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from daos.client.served import Mode
     from daos.client.system import Durability
 
-__all__ = ["System", "connect", "open", "open_system"]
+__all__ = ["System", "connect", "global2local", "open", "open_system"]
 
 
 class System:
@@ -233,3 +233,18 @@ def connect(
         return Pool(sync, System(sync.system, home), home, owns_system=True)
 
     return _Opening(start)
+
+
+async def global2local(
+    handle: bytes | bytearray | memoryview,
+    *,
+    timeout: float | None = None,  # noqa: ASYNC109 -- of each call of the pool, not of this one
+    agent: str | os.PathLike[str] | None = None,
+) -> Pool:
+    """Return a pool that another process has opened, of what its `Pool.local2global` returned there.
+
+    Arguments and errors are those of `daos.global2local`.
+    """
+    home = Home()
+    sync = await home.call(lambda: sharing.global2local(handle, timeout=timeout, agent=agent))
+    return Pool(sync, System(sync.system, home), home, owns_system=True)

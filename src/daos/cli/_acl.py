@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +12,8 @@ from daos.errors import InvalidError
 from daos.model.acl import Ace, Permission, PrincipalType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from daos import AccessList, Container
+    from daos.model.acl import AccessListLike
 
 FILE = click.Option(["-f", "--acl-file"], metavar="FILE", help="Of entries, one a line.")
 FILE_BYTES_MAX = 1 << 20
@@ -36,22 +35,6 @@ _KINDS = {
     PrincipalType.EVERYONE: "Everyone",
 }
 _HINT = "an entry a line, such as A::alice@:rw"
-
-
-class Told(Protocol):
-    """An access list: `daos.AccessList`, or what the management API has of it."""
-
-    @property
-    def entries(self) -> Sequence[str]:
-        """Return the entries."""
-
-    @property
-    def owner(self) -> str:
-        """Return whom `OWNER@` stands for."""
-
-    @property
-    def group(self) -> str:
-        """Return whom `GROUP@` stands for."""
 
 
 def entries_of(path: str) -> list[str]:
@@ -77,7 +60,7 @@ def entries_of(path: str) -> list[str]:
     return entries
 
 
-def text_of(told: Told, none: str, *, verbose: bool = False) -> list[str]:
+def text_of(told: AccessListLike, none: str, *, verbose: bool = False) -> list[str]:
     """Return an access list as text, which is also the form of a file.
 
     Args:

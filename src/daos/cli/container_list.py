@@ -17,8 +17,11 @@ def listing(context: click.Context, pool: str) -> Reply:
     opened = open_pool(context, pool)
     found = opened.containers()
     lines = table(("Label", "UUID"), [(listed.label, listed.uuid) for listed in found], indent="  ")
+    none = ["No containers."]
+    if opened.system.served:
+        none.append("Those that you may not know of are left out.")
     return Reply(
-        [f"Containers in pool {opened.label}:", *lines] if found else ["No containers."],
+        [f"Containers in pool {opened.label}:", *lines] if found else none,
         lambda: [asdict(listed) for listed in found],
     )
 

@@ -12,6 +12,7 @@ from daos.errors import DaosError, NotFoundError
 from daos.mgmt.sets import format_ranks
 
 NONE = "No pools in system"
+LEFT_OUT = "Those that you may not use are left out."
 
 
 @make(
@@ -48,7 +49,7 @@ def _served(context: click.Context, *, verbose: bool, query: bool) -> Reply:
             {"query_mask": "", "state": p.state, "uuid": p.uuid, "label": p.label, "svc_reps": list(p.services)}
             for p in usable
         ]
-        return Reply([*lines, ""] if usable else [NONE], lambda: {"pools": told or None})
+        return Reply([*lines, ""] if usable else [NONE, LEFT_OUT], lambda: {"pools": told or None})
     infos, errors = [], []
     for pool in usable:
         try:
@@ -60,7 +61,7 @@ def _served(context: click.Context, *, verbose: bool, query: bool) -> Reply:
             name = pool.label or pool.uuid
             errors.append(f'Query on pool "{name}" unsuccessful, error: "{error.message}: {error.code}"')
     return Reply(
-        [*list_lines(infos, verbose=verbose), ""] if infos else [NONE],
+        [*list_lines(infos, verbose=verbose), ""] if infos else [NONE] if errors else [NONE, LEFT_OUT],
         lambda: {"pools": [pool_info(info) for info in infos] or None},
         error="; ".join(errors) or None,
         hint="its administrator sees which ranks are up: dmg system query" if errors else None,

@@ -19,6 +19,7 @@ from daos.client.kv import KV
 from daos.client.object import Object
 from daos.client.pool import Listed, Pool
 from daos.client.served import connect
+from daos.client.sharing import global2local
 from daos.client.system import Space, System, open, open_system  # noqa: A004 -- it is called `daos.open`
 from daos.client.transaction import Transaction
 from daos.model.scrub import ScrubStatus
@@ -59,6 +60,7 @@ __all__ = [
     "TierSpace",
     "Transaction",
     "connect",
+    "global2local",
     "open",
     "open_system",
 ]

@@ -1,7 +1,7 @@
 """What the SDK asks of the native module, as protocols: `daos._core` offers it, and so do the fakes of the tests.
 
 Errors come as the classes of `daos.errors`, made by the native side through `error_from_der`. Every call may raise
-`ClosedError` once the system is closed, and `ForkedError` in a child that inherited it.
+`ClosedError` once the system is closed, and `ForkedError` in a child that inherited it, if it is embedded.
 """
 
 from __future__ import annotations
@@ -255,6 +255,12 @@ class ContainerCore(Protocol):
     def rollback(self, epoch: int) -> None:
         """Go back to a snapshot, durable at return, else `DER.NONEXIST`; of a snapshot, `DER.NO_PERM`."""
 
+    def local2global(self) -> bytes:
+        """Return what another process needs to have it open too, its handle included; `DER.NOTSUPPORTED` if embedded.
+
+        From then on it stays open until the pool is closed.
+        """
+
     def at(self, epoch: int) -> ContainerCore:
         """Return the container as of a snapshot, else `DER.NONEXIST`; what would change it is `DER.NO_PERM`."""
 
@@ -327,6 +333,15 @@ class PoolCore(Protocol):
 
     def container_destroy(self, label_or_uuid: str) -> None:
         """Destroy a container and all in it, else `DER.NONEXIST`."""
+
+    def local2global(self) -> bytes:
+        """Return what another process needs beside its handle to have it open too; `DER.NOTSUPPORTED` if embedded."""
+
+    def container_global2local(self, shared: bytes, epoch: int | None) -> ContainerCore:
+        """Return a container that another process has opened, of what its `local2global` told; nobody is asked.
+
+        As of a snapshot, if an epoch is given. `DER.NOTSUPPORTED` if embedded.
+        """
 
     def containers(self) -> list[tuple[str, str]]:
         """Return UUID and label of each container, in the order of the labels."""

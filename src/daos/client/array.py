@@ -46,10 +46,10 @@ class Array:
     piece of the array's dtype is neither copied nor converted: leave it alone while a call that writes it, or reads
     into it, runs in another thread.
 
-    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child, and
-    `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise `NoSpaceError`
-    (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed. Cells from 2**63 - 1
-    on do not exist: `InvalidError` (`DER.OVERFLOW`).
+    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child if it is
+    embedded, and `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise
+    `NoSpaceError` (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed. Cells
+    from 2**63 - 1 on do not exist: `InvalidError` (`DER.OVERFLOW`).
     """
 
     __slots__ = ("_container", "_core", "_dtype", "_fill", "_name", "_oid")
@@ -64,6 +64,9 @@ class Array:
         # Held, so that a system that only this array still uses is not closed by collection.
         self._container = container
         self._oid = oid
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self._container, self._dtype, self._fill, self._name, self._oid)
 
     @property
     def name(self) -> str:
@@ -407,3 +410,8 @@ def _step(index: Slice) -> int:
     if not 1 <= step <= CELLS_MAX:
         raise InvalidError(f"a step of {step}", hint="at least 1; turn what was read round: array[a:b][::-1]")
     return step
+
+
+def _unpickled(container: Container, dtype: Dtype, fill: bytes, name: str, oid: ObjectId) -> Array:
+    core = container._core.array_open(oid.hi, oid.lo)  # noqa: SLF001 -- one class in two
+    return Array(core, dtype, fill, name=name, container=container, oid=oid)

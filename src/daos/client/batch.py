@@ -12,7 +12,7 @@ from daos.client._keys import K, KeyCodec
 from daos.client._owned import owned, owned_iods
 from daos.client._sending import Sending, What
 from daos.client.kv import _pairs
-from daos.errors import InvalidError, UncertainError
+from daos.errors import DER, InvalidError, UncertainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,6 +100,13 @@ class Batch:
         """Return an object of the container to change in this batch; as `Container.object`."""
         found = self._container.object(name_or_oid, create=create, type=type, oclass=oclass, keys=keys)
         return BatchObject(self, found)
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidError(
+            "a batch cannot be pickled: it belongs to the process that began it",
+            code=DER.NOTSUPPORTED,
+            hint="pickle the container and begin one there",
+        )
 
     def __enter__(self) -> Self:
         self._sending.is_open = True

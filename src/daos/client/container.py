@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from daos.client import _seam
 from daos.client._attempts import attempts, check_deadline, run
+from daos.client._global import ContainerGlobal
 from daos.client._history import History
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
@@ -209,6 +210,26 @@ class Container(History):
         if codec is BYTES_KEYS:
             return KV(core, BYTES_KEYS, name=name, container=self, oid=entry.oid)
         return KV(core, STR_KEYS, name=name, container=self, oid=entry.oid)
+
+    def local2global(self) -> bytes:
+        """Return its handle for other processes, also of other hosts: `Pool.global2local` opens it there.
+
+        It is the container as it is here: with the same rights, of the same snapshot if it is at one. From now on it
+        stays open until the pool is closed. The bytes are as good as the handle; they hold not that of the pool.
+        Pickling a container does both.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded, or this is a transaction.
+        """
+        core = self._core.local2global()
+        opened_by = self._pool.system._pool_handle()  # noqa: SLF001 -- one class in two
+        epoch, name = (None, None) if self._as_of is None else (self._as_of.epoch, self._as_of.name)
+        return ContainerGlobal(pool_handle=opened_by, epoch=epoch, name=name, core=core).encode()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._pool.system.served:
+            return _unpickled_served, (self._pool, self.local2global())
+        return _unpickled_embedded, (self._pool, self.uuid, self._as_of)
 
     def batch(self) -> Batch:
         """Return a batch, for a `with` block: changes that are sent one behind the other, and awaited at its end."""
@@ -467,6 +488,15 @@ class Container(History):
                 raise
             return other, False
         return entry, True
+
+
+def _unpickled_served(pool: Pool, handle: bytes) -> Container:
+    return pool.global2local(handle)
+
+
+def _unpickled_embedded(pool: Pool, uuid: str, as_of: Snapshot | None) -> Container:
+    container = pool.container(uuid)
+    return container if as_of is None else container.at(as_of)
 
 
 def _check_keys(keys: object) -> None:

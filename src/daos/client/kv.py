@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Generic, TypeVar, cast, overload
 
 from daos.client import _seam
-from daos.client._keys import K, KeyCodec
+from daos.client._keys import CODECS, K, KeyCodec
 from daos.errors import ExistsError, InvalidError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class KV(MutableMapping[K, bytes], Generic[K]):
     Listing goes through pages without loading all keys: a key that is added or removed meanwhile may be seen or not, no
     key is seen twice. The order is the same each time: of integers by value, of others by their bytes.
 
-    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child, and
-    `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise `NoSpaceError`
-    (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
+    All methods raise `ClosedError` (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child if it is
+    embedded, and `CorruptionError` (`DER.CSUM`) rather than return wrong bytes; those that change something raise
+    `NoSpaceError` (`DER.NOSPACE`) when it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
     """
 
     __slots__ = ("_codec", "_container", "_core", "_name", "_oid")
@@ -53,6 +53,9 @@ class KV(MutableMapping[K, bytes], Generic[K]):
         # Held, so that a system that only this store still uses is not closed by collection.
         self._container = container
         self._oid = oid
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self._container, self._codec.name, self._name, self._oid)
 
     @property
     def name(self) -> str:
@@ -287,3 +290,9 @@ def _pairs(items: Iterable[tuple[K, Value]]) -> Iterator[tuple[K, Value]]:
                 f"put_many takes pairs of key and value, not {type(item).__name__}", hint="or a mapping"
             ) from None
         yield key, value
+
+
+def _unpickled(container: Container, keys: str, name: str, oid: ObjectId) -> KV[str]:
+    core = container._core.kv(oid.hi, oid.lo)  # noqa: SLF001 -- one class in two
+    # One of three types, which only its pickle tells.
+    return KV(core, cast("KeyCodec[str]", CODECS[keys]), name=name, container=container, oid=oid)

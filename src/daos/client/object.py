@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from daos.client import _seam
 from daos.client._keys import CODEC_OF, INT_KEYS, AnyCodec
-from daos.client._names import ObjectType
+from daos.client._names import KeyKind, ObjectType
 from daos.client._values import Extent, Extreme, Hole, Range
 from daos.client.kv import PAGE_KEYS, checked_value
 from daos.errors import DER, ConflictError, InvalidError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from daos.client._dtypes import Cells
-    from daos.client._names import KeyKind, ObjectId
+    from daos.client._names import ObjectId
     from daos.client._seam import FetchIod, Iod, ObjectCore, Value
     from daos.client.container import Container
 
@@ -60,12 +60,12 @@ class Object:
     for. Values are given as any contiguous buffer, which is not copied: leave it alone until the call returns.
 
     All methods raise `InvalidError` (`DER.INVAL` or `DER.KEY2BIG`) for a key that is none of its level, `ClosedError`
-    (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child, and `CorruptionError` (`DER.CSUM`) rather
-    than return wrong bytes; those that change something raise `NoSpaceError` (`DER.NOSPACE`) when it is full and
-    `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
+    (`DER.NO_HDL`) when the system is closed, `ForkedError` in a forked child if it is embedded, and `CorruptionError`
+    (`DER.CSUM`) rather than return wrong bytes; those that change something raise `NoSpaceError` (`DER.NOSPACE`) when
+    it is full and `UncertainError` (`DER.TX_UNCERTAIN`) when a sync failed.
     """
 
-    __slots__ = ("_akeys", "_container", "_core", "_dkeys", "_name", "_oid")
+    __slots__ = ("_akeys", "_container", "_core", "_dkeys", "_keys_are", "_name", "_oid")
 
     def __init__(
         self, core: ObjectCore, keys: KeyKind, *, name: str | None, container: Container, oid: ObjectId
@@ -74,10 +74,14 @@ class Object:
         self._core = core
         self._dkeys: AnyCodec = INT_KEYS if kind.has_int_dkeys else CODEC_OF[keys]
         self._akeys: AnyCodec = INT_KEYS if kind.has_int_akeys else CODEC_OF[keys]
+        self._keys_are = keys
         self._name = name
         # Held, so that a system that only this object still uses is not closed by collection.
         self._container = container
         self._oid = oid
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (self._container, int(self._keys_are), self._name, self._oid)
 
     @property
     def name(self) -> str | None:
@@ -415,3 +419,8 @@ def _fetch_iod(akey: bytes, range_: Range | None, room: Cells | None) -> FetchIo
     from daos.client import _dtypes
 
     return akey, _dtypes.bytes_of(room), room.dtype.itemsize, [(range_.start, room.size)]
+
+
+def _unpickled(container: Container, keys: int, name: str | None, oid: ObjectId) -> Object:
+    core = container._core.object(oid.hi, oid.lo)  # noqa: SLF001 -- one class in two
+    return Object(core, KeyKind(keys), name=name, container=container, oid=oid)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daos.client._global import ContainerGlobal
 from daos.client._service import PoolInfo, TargetInfo, TierSpace, ask, change
 from daos.client.attributes import Attributes
 from daos.client.container import Container, Create, check_create
-from daos.errors import ExistsError, NotFoundError
+from daos.errors import ExistsError, InvalidError, NotFoundError
 from daos.model.changes import pool_changes
 from daos.model.labels import check_label, check_reference, is_uuid
 from daos.model.properties import container_properties
@@ -187,6 +188,36 @@ class Pool:
             # Another thread made it in between.
             return Container(self._core.container_open(reference), self)
 
+    def local2global(self) -> bytes:
+        """Return the handle of the pool for other processes, also of other hosts: `daos.global2local` opens it there.
+
+        The bytes are as good as the handle: whoever has them may do what its opener may. Pickling a pool does the same.
+
+        Raises:
+            InvalidError: `DER.NOTSUPPORTED`: the system is embedded; others open its directory.
+        """
+        return self._shared()[0]
+
+    def global2local(self, handle: bytes | bytearray | memoryview) -> Container:
+        """Return a container that another process has opened, of what its `Container.local2global` returned there.
+
+        This pool is the one it was opened in, by the same handle: of `daos.global2local` where that is elsewhere.
+        Nobody is asked. It is read and changed as there, as of the same snapshot if it is at one, and ends with the
+        pool's handle.
+
+        Raises:
+            InvalidError: `DER.INVAL`: the bytes are no handle of a container, cut off, or altered; it was opened by
+                another handle of a pool; `DER.DF_INCOMPT`: of another release; `DER.NOTSUPPORTED`: the system is
+                embedded.
+        """
+        opened_by = self._system._pool_handle()  # noqa: SLF001 -- one class in two
+        decoded = ContainerGlobal.decode(handle)
+        if decoded.pool_handle != opened_by:
+            raise InvalidError(
+                "the container was opened by another handle of a pool", hint="global2local() that of its pool first"
+            )
+        return Container(self._core.container_global2local(decoded.core, decoded.epoch), self, as_of=decoded.snapshot)
+
     def containers(self) -> list[Listed]:
         """Return UUID and label of each container, in the order of the labels."""
         return [Listed(uuid, label) for uuid, label in self._core.containers()]
@@ -211,7 +242,10 @@ class Pool:
             self._core.container_destroy(reference)
 
     def close(self) -> None:
-        """Close the system, if this pool came from `daos.open`; closing again is no error."""
+        """Close the system, if this pool came from `daos.open` or `daos.connect`; closing again is no error.
+
+        A handle that was opened elsewhere, by `daos.global2local`, in a pickle or before a fork, stays open there.
+        """
         if self._owns_system:
             self._system.close()
 
@@ -223,8 +257,27 @@ class Pool:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._system.served:
+            return _unpickled_served, self._shared()
+        return _unpickled_embedded, (self._system, self.uuid, self._owns_system)
+
+    def _shared(self) -> tuple[bytes, str | None]:
+        """Return its handle for other processes, and the agent that was named when it was opened."""
+        return self._system._shared(self._core.local2global())  # noqa: SLF001 -- one class in two
+
     def __repr__(self) -> str:
         return f"<daos.Pool {self.label!r} of {self._system.path}>"
+
+
+def _unpickled_served(handle: bytes, agent: str | None) -> Pool:
+    from daos.client.sharing import unpickled
+
+    return unpickled(handle, agent)
+
+
+def _unpickled_embedded(system: System, uuid: str, owns_system: bool) -> Pool:  # noqa: FBT001 -- a pickle has no keywords
+    return system._pool(uuid, create=False, owns_system=owns_system)  # noqa: SLF001 -- one class in two
 
 
 def _embedded_info(pool: Pool, *, space: bool) -> PoolInfo:

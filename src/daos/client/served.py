@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
+
 from daos import _core
 from daos.agent.client import AgentClient
+from daos.client._global import TIMEOUT_S_MAX, PoolGlobal
 from daos.client.system import _DURABILITY, System, open_system
 from daos.errors import DER, AccessError, DaosError, InvalidError, NotFoundError
 from daos.model.labels import check_reference
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from daos.agent.messages import AttachInfo
     from daos.client.pool import Pool
     from daos.client.system import Durability
 
@@ -81,19 +87,14 @@ def parse_url(url: str) -> Url:
     )
 
 
-class _Served(System):
+class Served(System):
     """A served system, as far as one pool of it is open."""
 
-    __slots__ = ("_agent", "_ca", "_handle", "_reached", "_targets", "_uuid")
+    __slots__ = ("_reached", "_targets")
 
-    def __init__(
-        self, core: _core.Embedded, name: str, agent: AgentClient, opened: tuple[str, str], ca: int | None
-    ) -> None:
+    def __init__(self, core: _core.Embedded, name: str) -> None:
         super().__init__(core, name)
         self._reached = core
-        self._agent = agent
-        self._uuid, self._handle = opened
-        self._ca = ca
         self._targets = 0
 
     @property
@@ -112,23 +113,55 @@ class _Served(System):
         """The number of the pool's targets: of the system, more may not concern its users."""
         return self._targets
 
-    def open(self, pool: str) -> Pool:
+    def __reduce__(self) -> NoReturn:
+        raise InvalidError(
+            "a running system is not pickled, but what is open of it", code=DER.NOTSUPPORTED, hint="pickle its pool"
+        )
+
+
+class _Opened(Served):
+    """The system of a pool that was opened here."""
+
+    __slots__ = ("_agent", "_agent_path", "_ca", "_handle", "_pid")
+
+    def __init__(
+        self, core: _core.Embedded, agent: AgentClient, agent_path: str | None, handle: PoolGlobal, ca: int | None
+    ) -> None:
+        super().__init__(core, handle.system)
+        self._agent = agent
+        self._agent_path = agent_path
+        self._handle = handle
+        self._ca = ca
+        self._pid = os.getpid()
+
+    def open(self) -> Pool:
         """Return the pool.
 
         Raises:
             NotFoundError: `DER.NONEXIST`: it is not there, or not for this user.
             DaosError: As `connect`.
         """
-        opened = self._pool(pool, create=False, owns_system=True)
+        opened = self._pool(str(uuid.UUID(bytes=self._handle.pool)), create=False, owns_system=True)
         self._targets = opened.info(space=False).targets
         return opened
 
+    def _shared(self, core: bytes) -> tuple[bytes, str | None]:
+        handle = msgspec.structs.replace(self._handle, targets=self._targets, core=core)
+        return handle.encode(), self._agent_path
+
+    def _pool_handle(self) -> bytes:
+        return self._handle.handle
+
     def close(self) -> None:
-        """Close the pool's handle, and with it all that was opened through it; closing again is no error."""
+        """Close the pool's handle, and with it all that was opened through it; closing again is no error.
+
+        In a forked child it is what the child has that is closed: the handle is its parent's.
+        """
         self._core.close()
-        with contextlib.suppress(DaosError):
-            # The agent evicts it when the process ends, if it does not hear of it now.
-            self._agent.notify_closed(self._uuid, self._handle)
+        if self._pid == os.getpid():
+            with contextlib.suppress(DaosError):
+                # The agent evicts it when the process ends, if it does not hear of it now.
+                self._agent.notify_closed(*_names(self._handle))
         self._agent.close()
         ca, self._ca = self._ca, None
         if ca is not None:
@@ -170,8 +203,7 @@ def connect(
         raise InvalidError(f"mode cannot be {mode!r}", hint='one of "r", "rw", "exclusive"')
     if durability not in _DURABILITY:
         raise InvalidError(f"durability cannot be {durability!r}", hint='one of "synced", "interval", "buffered"')
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
-        raise InvalidError(f"invalid timeout {timeout!r}", hint="seconds, more than 0")
+    check_timeout(timeout)
     if "/" in named.system:
         system = open_system(named.system, create=False, durability=durability)
         try:
@@ -179,9 +211,11 @@ def connect(
         except BaseException:
             system.close()
             raise
-    client = AgentClient(None if agent is None else Path(agent), timeout_s=timeout)
+    agent_path = None if agent is None else os.path.abspath(agent)  # noqa: PTH100 -- a path as it is, for others
+    client = AgentClient(agent_path, timeout_s=timeout)
+    terms = {"access": _ACCESS[mode], "durability": _DURABILITY[durability]}
     try:
-        return _connect(client, named, access=_ACCESS[mode], durability=_DURABILITY[durability], timeout_s=timeout)
+        return _connect(client, named, **terms, timeout_s=timeout, agent_path=agent_path)
     except BaseException:
         client.close()
         raise
@@ -220,44 +254,93 @@ def pools(system: str = "", *, timeout: float = TIMEOUT_S, agent: str | os.PathL
         return [Usable(pool.uuid, pool.label, pool.state, pool.services) for pool in client.list_pools(system)]
 
 
-def _connect(agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float) -> Pool:
+def _connect(
+    agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float, agent_path: str | None
+) -> Pool:
     info = agent.attach(named.system)
     try:
         found = agent.find_pool(named.pool, named.system)
     except NotFoundError:
         raise _no_pool(named.pool, info.system) from None
-    handle = str(uuid.uuid4())
-    credential = agent.credential(named.system, found.uuid, uuid.UUID(handle).bytes)
+    handle = PoolGlobal(
+        system=info.system,
+        pool=uuid.UUID(found.uuid).bytes,
+        handle=uuid.uuid4().bytes,
+        services=tuple(found.services),
+        access=access,
+        durability=durability,
+        timeout_s=timeout_s,
+        targets=0,
+        core=b"",
+    )
+    credential = agent.credential(named.system, found.uuid, handle.handle)
     ca = None if info.insecure else in_memory(info.ca_certificate)
     try:
         # Before it is there: whatever happens to this process, the handle does not stay.
-        agent.notify_open(found.uuid, handle)
-        core = _core.Embedded.connect_service(
-            found.uuid,
-            system=info.system,
-            engines={rank.rank: rank.addresses[0] for rank in info.ranks if rank.addresses},
-            replicas=list(found.services),
-            credential=credential,
-            handle=handle,
-            access=access,
-            durability=durability,
-            timeout_s=timeout_s,
-            ca=None if ca is None else f"/proc/self/fd/{ca}",
-            near=os.environ.get("D_SHM") != "0",
-        )
-        system = _Served(core, info.system, agent, (found.uuid, handle), ca)
+        agent.notify_open(*_names(handle))
+        core = reach(handle, info, credential=credential, ca=ca)
+        system = _Opened(core, agent, agent_path, handle, ca)
     except BaseException:
         if ca is not None:
             os.close(ca)
         raise
     try:
-        return system.open(found.uuid)
+        return system.open()
     except NotFoundError:
         system.close()
         raise _no_pool(named.pool, info.system) from None
     except BaseException:
         system.close()
         raise
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse what is no time-out.
+
+    Raises:
+        InvalidError: `DER.INVAL`.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= TIMEOUT_S_MAX:
+        raise InvalidError(f"invalid timeout {timeout!r}", hint="seconds, more than 0")
+
+
+def _names(handle: PoolGlobal) -> tuple[str, str]:
+    """Return the uuids of a pool and of a handle of it, as the agent is told them."""
+    return str(uuid.UUID(bytes=handle.pool)), str(uuid.UUID(bytes=handle.handle))
+
+
+def reach(
+    handle: PoolGlobal,
+    info: AttachInfo,
+    *,
+    credential: bytes = b"",
+    ca: int | None,
+    shared: tuple[bytes, dict[int, list[str]]] | None = None,
+) -> _core.Embedded:
+    """Return the way to a pool; nothing is asked yet.
+
+    Args:
+        handle: The pool's handle, which is opened or, with `shared`, is open.
+        info: Where the system is.
+        credential: Who opens it.
+        ca: A descriptor of the certificates that engines are known by; None without.
+        shared: As the core takes it.
+    """
+    pool, opened = _names(handle)
+    return _core.Embedded.connect_service(
+        pool,
+        system=handle.system,
+        engines={rank.rank: rank.addresses[0] for rank in info.ranks if rank.addresses},
+        replicas=list(handle.services),
+        credential=credential,
+        handle=opened,
+        access=handle.access,
+        durability=handle.durability,
+        timeout_s=handle.timeout_s,
+        ca=None if ca is None else f"/proc/self/fd/{ca}",
+        near=os.environ.get("D_SHM") != "0",
+        shared=shared,
+    )
 
 
 def _no_pool(reference: str, system: str) -> NotFoundError:

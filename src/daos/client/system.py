@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from daos import _core
@@ -15,6 +16,7 @@ from daos.model.labels import check_label, check_reference, is_uuid
 from daos.model.sizes import parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -53,11 +55,23 @@ class Space:
 class System:
     """A system that is open in this process. Made by `open_system`; threads may share it."""
 
-    __slots__ = ("_core", "_path")
+    __slots__ = ("_again", "_core", "_path")
 
-    def __init__(self, core: EmbeddedCore, path: str) -> None:
+    def __init__(self, core: EmbeddedCore, path: str, *, again: Callable[[], System] | None = None) -> None:
         self._core = core
         self._path = path
+        # How another process opens it; None where none can.
+        self._again = again
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._again is None:
+            why = "in memory" if self._path == MEMORY else "that was opened with share=False"
+            raise InvalidError(
+                f"a system {why} cannot be pickled: it is this process's alone",
+                code=DER.NOTSUPPORTED,
+                hint="open a directory, to be shared",
+            )
+        return _unpickled, (self._again,)
 
     @property
     def path(self) -> str:
@@ -145,6 +159,15 @@ class System:
         """Close it, and with it every handle opened from it; closing again is no error."""
         self._core.close()
 
+    def _shared(self, core: bytes) -> tuple[bytes, str | None]:
+        """Return the handle of the pool of a running system, of what its core told, and the agent that was named."""
+        del core
+        raise _only_served()
+
+    def _pool_handle(self) -> bytes:
+        """Return the uuid of the handle of the pool of a running system."""
+        raise _only_served()
+
     def __enter__(self) -> Self:
         return self
 
@@ -155,6 +178,18 @@ class System:
 
     def __repr__(self) -> str:
         return f"<daos.System {self._path}>"
+
+
+def _only_served() -> InvalidError:
+    return InvalidError(
+        "an embedded system has no handles for other processes",
+        code=DER.NOTSUPPORTED,
+        hint="they open its directory; a pickle does that, too",
+    )
+
+
+def _unpickled(again: Callable[[], System]) -> System:
+    return again()
 
 
 def _open_core(
@@ -242,7 +277,16 @@ def open_system(
         size=limit,
         share=bool(share),
     )
-    return System(core, where)
+    again = None
+    if share and where != MEMORY:
+        again = partial(
+            open_system,
+            os.path.abspath(where),  # noqa: PTH100 -- links stay as they are
+            create=False,
+            durability=durability,
+            cache=cache,
+        )
+    return System(core, where, again=again)
 
 
 def open(  # noqa: A001 -- as `gzip.open` and its like: it is called `daos.open`

@@ -128,7 +128,18 @@ class Transaction(Container):
     def __repr__(self) -> str:
         return f"<daos.Transaction of {self.label!r} in pool {self.pool.label}, {self._state}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise InvalidError(
+            "a transaction cannot be pickled: it belongs to the process that began it",
+            code=DER.NOTSUPPORTED,
+            hint="pickle the container and begin one there",
+        )
+
     # --- what is not part of transactions
+
+    def local2global(self) -> bytes:
+        """Refused."""
+        self._outside("a handle for other processes")
 
     def _outside(self, what: str) -> NoReturn:
         raise InvalidError(

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from daos.errors import AccessError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PRINCIPAL_LEN_MAX = 255
 ACL_BYTES_MAX = 64 << 10
@@ -252,6 +252,22 @@ class Acl:
             return together
         everyone = self.find(Principal(PrincipalType.EVERYONE))
         return _NONE if everyone is None else everyone.permissions
+
+
+class AccessListLike(Protocol):
+    """An access list as it is told: `daos.AccessList`, or what the management API has of it."""
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """An entry each."""
+
+    @property
+    def owner(self) -> str:
+        """Whom `OWNER@` stands for, `user@`."""
+
+    @property
+    def group(self) -> str:
+        """Whom `GROUP@` stands for, `group@`."""
 
 
 def check_principal(name: object) -> str:

@@ -16,6 +16,7 @@ from daos._packed import decode
 from daos.errors import DaosError, InternalError
 from daos.local import EnginePool, LogMasks, Space
 from daos.mgmt.handlers import Caller
+from daos.mgmt.logs import Span
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.server import host, logs, storage
 from daos.server.engines import Engine
@@ -167,10 +168,10 @@ class ServerApi:
             extra=Path(request.extra_logs_dir) if request.extra_logs_dir else None,
         )
         start = request.start if request.HasField("start") else None
-        end = request.end if request.HasField("end") else None
+        span = Span(start, request.end if request.HasField("end") else None)
         for name, path in files:
             try:
-                async for data in logs.pieces(path, start=start, end=end):
+                async for data in logs.pieces(path, span):
                     yield pb.CollectLogPiece(name=name, data=data)
             except OSError as error:
                 yield pb.CollectLogPiece(name=name, error=error.strerror or "it cannot be read")

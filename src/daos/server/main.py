@@ -34,6 +34,12 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         {"scan": Lazy("daos.server.commands.storage_scan", "List the storage.")},
         options=options,
     ),
+    "support": LazyGroup(
+        "support",
+        "Collect what helps to find out what is wrong.",
+        {"collect-log": Lazy("daos.server.commands.support_collect_log", "Collect the logs of this host.")},
+        options=options,
+    ),
 }
 
 

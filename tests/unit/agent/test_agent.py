@@ -466,6 +466,10 @@ async def test_a_client_in_a_forked_child_begins_anew(tmp_path: Path) -> None:
         assert case.agent.statistics.connections == 2
         assert ("evict", POOL, ONE) not in case.upstream.calls, "the parent's handles are open"
         inherited.close()
+        # The parent has ended. The child has what it inherited until it closes it.
+        assert (await asyncio.to_thread(client.find_pool, "tank")).uuid == POOL
+        assert ("evict", POOL, ONE) not in case.upstream.calls
+        await asyncio.to_thread(client.close)
         await until(lambda: ("evict", POOL, ONE) in case.upstream.calls)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,35 @@ async def test_a_pool_whose_service_does_not_answer(tmp_path: Path, monkeypatch:
         case.upstream.acls[POOL] = UnavailableError("no leader")
         # What is not known is not said: he may have a right to it.
         assert isinstance(await refused(client.find_pool, "tank"), UnavailableError)
+
+
+@asynchronous
+async def test_while_its_service_does_not_answer_a_pool_has_the_access_list_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools_module, "ASK_AGAIN_S", 0.001)
+    monkeypatch.setattr(pools_module, "ASK_S_MAX", 0.01)
+    async with running(tmp_path) as case:
+        client = case.client()
+        for entries, known in ((["A::bob@:rw"], False), (["A::ada@:r"], True)):
+            case.agent.refresh()
+            case.upstream.acls[POOL] = AccessList(entries)
+            await asyncio.to_thread(client.find_pool, "tank") if known else await refused(client.find_pool, "tank")
+            case.agent._knowledge._known.clear()
+            case.upstream.acls[POOL] = UnavailableError("no leader")
+            if known:
+                assert (await asyncio.to_thread(client.find_pool, "tank")).uuid == POOL
+            else:
+                # In the words for a pool that is not there.
+                hidden = await refused(client.find_pool, "tank")
+                assert (type(hidden), hidden.message) == (NotFoundError, 'no pool "tank"')
+        case.agent._knowledge._known.clear()
+        case.upstream.acls[POOL] = NotFoundError("gone")
+        assert isinstance(await refused(client.find_pool, "tank"), NotFoundError)
+        case.upstream.acls[POOL] = UnavailableError("no leader")
+        assert isinstance(await refused(client.find_pool, "tank"), UnavailableError), "of another pool by then"
+        case.upstream.acls[POOL] = AccessList(["A::bob@:rw"])
+        await refused(client.find_pool, "tank")
+        monkeypatch.setattr(case.agent._knowledge, "_clock", lambda: time.monotonic() + pools_module.KNOWN_S + 1)
+        case.upstream.acls[POOL] = UnavailableError("no leader")
+        assert isinstance(await refused(client.find_pool, "tank"), UnavailableError), "too long ago to count"

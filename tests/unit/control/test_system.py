@@ -129,6 +129,26 @@ def test_ranks_are_given_in_turn() -> None:
     assert [(type(w.effect), w.ranks) for w in system.state.outbox.works.values()] == [(PushMembers, [0, 1, 2, 7, 8])]
 
 
+def test_it_is_told_when_a_rank_joined() -> None:
+    system = System(1)
+    member = system.state.members[0]
+    assert member.changed == T
+    system.time += 5 * SECOND
+    system.ok(system.join(0))
+    assert system.state.members[0].changed == T, "the same process has been there since"
+    system.time += 5 * SECOND
+    system.ok(system.join(0, incarnation=2))
+    assert system.state.members[0].changed == T + 10 * SECOND, "it was started again, and nobody had noticed it end"
+    system.ok(ReportMember(rank=0, incarnation=2, state=MemberState.STOPPED))
+    system.time += 5 * SECOND
+    system.ok(system.join(0, incarnation=3))
+    assert system.state.members[0].changed == T + 15 * SECOND
+    # As a release wrote it that did not keep it.
+    system.state.members[0].changed = 0
+    system.ok(system.join(0, incarnation=3))
+    assert system.state.members[0].changed == T + 15 * SECOND
+
+
 def test_the_same_storage_keeps_its_rank() -> None:
     system = System(2)
     version = system.state.version

@@ -31,6 +31,7 @@ class FakePool:
     acl: Acl
     owner: str
     group: str
+    state: str = "Ready"
     services: list[int] = field(default_factory=lambda: [0])
     handles: int = 0
     containers: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class FakeManagement:
         self.not_leading: str | None = None
         self.before: Callable[[], Awaitable[None]] | None = None
         self.reports: list[pb.ReportMemberRequest] = []
+        self.before_query: Callable[[FakePool], object] = lambda _: None
 
     async def _enter(self, name: str, caller: Caller, request: pb.RequestId | None = None) -> None:
         self.calls.append((name, caller))
@@ -215,7 +217,10 @@ class FakeManagement:
         await self._enter("pool_destroy", caller, request.request)
         pool = self.pool(request.pool)
         if pool.containers and not request.recursive:
-            raise ExistsError("cannot destroy a pool with existing containers", hint="with --recursive they go too")
+            raise ExistsError(
+                "cannot destroy a pool with existing containers",
+                hint="with --recursive they go too, also those that not everybody sees in a list",
+            )
         if pool.handles and not request.force:
             raise BusyError("the pool's service refuses", hint="open handles go with --force, or by evicting them")
         del self.pools[pool.uuid]
@@ -228,7 +233,7 @@ class FakeManagement:
             told.pools.add(
                 uuid=pool.uuid,
                 label=pool.label,
-                state="Ready",
+                state=pool.state,
                 services=pool.services,
                 ranks=pool.ranks,
                 tiers=pool.tiers,
@@ -238,6 +243,9 @@ class FakeManagement:
     async def pool_query(self, request: pb.PoolQueryRequest, caller: Caller) -> pb.PoolInfo:
         await self._enter("pool_query", caller)
         pool = self.pool(request.pool)
+        self.before_query(pool)
+        if pool.state != "Ready":
+            raise BusyError(f"the pool {pool.label} is {pool.state.lower()}", hint="try again when it is")
         if pool.label == "mute":
             raise UnavailableError(f"unable to find any available service ranks for pool {pool.uuid}")
         count = len(pool.ranks)

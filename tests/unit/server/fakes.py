@@ -2,8 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from daos import errors
 from daos.errors import DER
+from daos.server.settings import EngineSettings, ServerSettings, TierSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def engine_settings(mount: Path, **changes: object) -> EngineSettings:
+    """Return the settings of an engine with one target on a memory tier."""
+    plain = EngineSettings(
+        index=0,
+        targets=1,
+        address="127.0.0.1",
+        port=1,
+        metadata=mount,
+        tiers=(TierSettings("ram", mount=mount, size=1 << 30),),
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def server_settings(path: Path, *engines: EngineSettings, **changes: object) -> ServerSettings:
+    """Return the settings of a server with some engines, whose sockets are in a directory."""
+    plain = ServerSettings(
+        system="s",
+        address="h:1",
+        listen="127.0.0.1:1",
+        replicas=("h:1",),
+        raft_listen="127.0.0.1:2",
+        raft_offset=1,
+        control=None,
+        engines=engines,
+        domain=("h",),
+        socket_dir=path,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 class FakePeers:

@@ -22,8 +22,8 @@ from daos.server import adoption, storage, superblock
 from daos.server.adopt import adopt, shares
 from daos.server.adoption import NAME, STORE, Mark, Stage
 from daos.server.node import Server
-from daos.server.settings import EngineSettings, ServerSettings, TierSettings
-from tests.unit.server.fakes import FakePeers
+from daos.server.settings import ServerSettings, TierSettings
+from tests.unit.server.fakes import FakePeers, engine_settings, server_settings
 
 MARK = Mark(source="/home/ann/my.daos", uuid="00000000-0000-4000-8000-000000000001")
 
@@ -81,27 +81,7 @@ OWNER = Ownership(owner="ann@", group="staff@")
 @pytest.fixture
 def settings(tmp_path: Path) -> ServerSettings:
     mount = tmp_path / "scm"
-    engine = EngineSettings(
-        index=0,
-        targets=1,
-        address="127.0.0.1",
-        port=1,
-        metadata=mount,
-        tiers=(TierSettings("ram", mount=mount, size=1 << 30),),
-    )
-    return ServerSettings(
-        system="s",
-        address="h:1",
-        listen="127.0.0.1:1",
-        replicas=("h:1",),
-        raft_listen="127.0.0.1:2",
-        raft_offset=1,
-        control=mount / "control_raft",
-        engines=(engine,),
-        domain=("h",),
-        socket_dir=tmp_path,
-        insecure=True,
-    )
+    return server_settings(tmp_path, engine_settings(mount), control=mount / "control_raft", insecure=True)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from daos.local import Channel, EngineOptions, Event, Method, Placed, Ready, con
 from daos.model.members import MemberState
 from daos.server import engines, storage
 from daos.server.engines import Engine, EngineState, join_uri, split_uri
-from daos.server.settings import EngineSettings, ServerSettings, TierSettings
+from tests.unit.server.fakes import engine_settings, server_settings
 
 
 class Owner:
@@ -47,31 +47,15 @@ class Owner:
 
 def make(path: Path, script: str, *, formatted: bool = True, restart: bool = False) -> tuple[Engine, Owner]:
     mount = path / "scm"
-    settings = EngineSettings(
-        index=0,
+    settings = engine_settings(
+        mount,
         targets=2,
-        address="127.0.0.1",
         port=20000,
-        metadata=mount,
-        tiers=(TierSettings("ram", mount=mount, size=1 << 30),),
         environment=(("OWN", "yes"),),
         pass_through=("PASSED",),
         log_file=path / "engine.log",
     )
-    server = ServerSettings(
-        system="s",
-        address="h:1",
-        listen="127.0.0.1:1",
-        replicas=("h:1",),
-        raft_listen="127.0.0.1:2",
-        raft_offset=1,
-        control=None,
-        engines=(settings,),
-        domain=("host",),
-        socket_dir=path,
-        restart_min_s=0.1,
-        restart=restart,
-    )
+    server = server_settings(path, settings, domain=("host",), restart_min_s=0.1, restart=restart)
     if formatted:
         storage.format_engine(settings, system="s", domain=("host",))
     owner = Owner()

@@ -8,32 +8,20 @@ from pathlib import Path
 import pytest
 
 from daos import errors
+from daos.mgmt.logs import PIECE_BYTES_MAX, Span
 from daos.server import logs
-from daos.server.settings import EngineSettings, ServerSettings
+from daos.server.settings import ServerSettings
+from tests.unit.server.fakes import engine_settings, server_settings
 
 
 def settings(path: Path) -> ServerSettings:
-    engine = EngineSettings(
-        index=0, targets=1, address="127.0.0.1", port=1, metadata=path, tiers=(), log_file=path / "engine.log"
-    )
-    return ServerSettings(
-        system="s",
-        address="h:1",
-        listen="127.0.0.1:1",
-        replicas=("h:1",),
-        raft_listen="127.0.0.1:2",
-        raft_offset=1,
-        control=None,
-        engines=(engine,),
-        domain=("h",),
-        socket_dir=path,
-        log_file=path / "server.log",
-    )
+    engine = engine_settings(path, tiers=(), log_file=path / "engine.log")
+    return server_settings(path, engine, log_file=path / "server.log")
 
 
 def read(path: Path, start: int | None = None, end: int | None = None) -> bytes:
     async def all_of() -> bytes:
-        return b"".join([piece async for piece in logs.pieces(path, start=start, end=end)])
+        return b"".join([piece async for piece in logs.pieces(path, Span(start, end))])
 
     return asyncio.run(all_of())
 
@@ -80,9 +68,9 @@ def test_pieces_are_bounded(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (5 << 20))
 
     async def sizes() -> list[int]:
-        return [len(piece) async for piece in logs.pieces(path)]
+        return [len(piece) async for piece in logs.pieces(path, Span())]
 
     assert sum(asyncio.run(sizes())) == 5 << 20
-    assert max(asyncio.run(sizes())) <= logs.PIECE_BYTES_MAX
+    assert max(asyncio.run(sizes())) <= PIECE_BYTES_MAX
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent")

@@ -19,9 +19,8 @@ from daos.local import Carry
 from daos.model.members import MemberState
 from daos.server.node import CarryFor, Membership, Server
 from daos.server.replica import ReplicaStatus
-from daos.server.settings import EngineSettings, ServerSettings, TierSettings
 from daos.server.superblock import Superblock
-from tests.unit.server.fakes import FakePeers
+from tests.unit.server.fakes import FakePeers, engine_settings, server_settings
 
 REPLICAS = ("a:1", "b:1", "c:1")
 COMMAND = ReportMember(rank=1, incarnation=1, state=MemberState.STOPPED)
@@ -30,26 +29,7 @@ COMMAND = ReportMember(rank=1, incarnation=1, state=MemberState.STOPPED)
 def make(path: Path, peers: FakePeers) -> Server:
     mount = path / "scm"
     mount.mkdir()
-    engine = EngineSettings(
-        index=0,
-        targets=1,
-        address="127.0.0.1",
-        port=1,
-        metadata=mount,
-        tiers=(TierSettings("ram", mount=mount, size=1 << 30),),
-    )
-    settings = ServerSettings(
-        system="s",
-        address="z:1",
-        listen="127.0.0.1:1",
-        replicas=REPLICAS,
-        raft_listen="127.0.0.1:2",
-        raft_offset=1,
-        control=None,
-        engines=(engine,),
-        domain=("h",),
-        socket_dir=path,
-    )
+    settings = server_settings(path, engine_settings(mount), address="z:1", replicas=REPLICAS)
     return Server(settings, peers, command=(sys.executable, "-c", ""), syslog=False)
 
 

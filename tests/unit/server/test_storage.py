@@ -11,6 +11,7 @@ from daos import errors
 from daos.errors import DER
 from daos.server import storage, superblock
 from daos.server.settings import EngineSettings, TierSettings
+from tests.unit.server.fakes import engine_settings
 
 MIB = 1 << 20
 FILE_BYTES = 64 * MIB
@@ -19,12 +20,10 @@ FILE_BYTES = 64 * MIB
 @pytest.fixture
 def engine(tmp_path: Path) -> EngineSettings:
     mount = tmp_path / "scm"
-    return EngineSettings(
-        index=0,
+    return engine_settings(
+        mount,
         targets=2,
-        address="127.0.0.1",
         port=20000,
-        metadata=mount,
         tiers=(
             TierSettings("ram", mount=mount, size=1 << 30),
             TierSettings("file", devices=(str(tmp_path / "disks" / "one"),), size=FILE_BYTES, roles=("data",)),

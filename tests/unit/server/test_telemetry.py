@@ -14,36 +14,14 @@ from daos.errors import DER
 from daos.local import Event, Space
 from daos.server.engines import Engine, EngineState
 from daos.server.node import Server
-from daos.server.settings import EngineSettings, ServerSettings, TierSettings
 from daos.server.superblock import Superblock
 from daos.server.telemetry import Telemetry
-from tests.unit.server.fakes import FakePeers
+from tests.unit.server.fakes import FakePeers, engine_settings, server_settings
 
 
 def make(path: Path, engines: int) -> Server:
-    each = tuple(
-        EngineSettings(
-            index=index,
-            targets=2,
-            address="127.0.0.1",
-            port=1,
-            metadata=path / str(index),
-            tiers=(TierSettings("ram", mount=path / str(index), size=1 << 30),),
-        )
-        for index in range(engines)
-    )
-    settings = ServerSettings(
-        system="s",
-        address="z:1",
-        listen="127.0.0.1:1",
-        replicas=("a:1",),
-        raft_listen="127.0.0.1:2",
-        raft_offset=1,
-        control=None,
-        engines=each,
-        domain=("h",),
-        socket_dir=path,
-    )
+    each = [engine_settings(path / str(index), index=index, targets=2) for index in range(engines)]
+    settings = server_settings(path, *each, address="z:1", replicas=("a:1",))
     return Server(settings, FakePeers(), syslog=False)
 
 

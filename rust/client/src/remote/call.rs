@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use daos_net::frame::Payload;
 use daos_net::{Call, Channel, Endpoint, NetError, Outcome, Receive, Reply, Sent};
 use daos_types::{Der, Durability};
+use daos_wire::control::Uuid;
+use daos_wire::served::handle_number;
 use daos_wire::{CONTROL, Control, Encoded, ServedReply, WireError, decode_control, encode_control};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -202,21 +204,35 @@ impl Failed {
     }
 }
 
+/// A handle: the number that requests for data carry, and the UUID by which a pool's service knows it, where one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct HandleId {
+    pub(super) number: u64,
+    pub(super) uuid: Option<Uuid>,
+}
+
+impl HandleId {
+    /// That of a UUID, which its opener drew.
+    pub(super) fn of(uuid: Uuid) -> Self {
+        Self { number: handle_number(&uuid), uuid: Some(uuid) }
+    }
+}
+
 /// A handle that can be had again.
 pub(super) trait Opened: std::fmt::Debug + Send + Sync {
-    /// Its number as far as it is known.
-    fn handle(&self) -> u64;
+    /// As far as it is known.
+    fn handle(&self) -> HandleId;
 
     /// Opens it again, unless somebody did since it had that number. Where a target refused it, has that learn of it, if this
     /// is how handles come to targets.
-    fn reopen(&self, stale: u64, at: Option<&RemoteTarget>) -> Result<u64>;
+    fn reopen(&self, stale: HandleId, at: Option<&RemoteTarget>) -> Result<HandleId>;
 }
 
 /// Asks with a handle, and once more with a new one where the other end has forgotten it.
 pub(super) fn with_handle<T>(
     opened: &dyn Opened,
     at: Option<&RemoteTarget>,
-    mut ask: impl FnMut(u64) -> std::result::Result<T, Failed>,
+    mut ask: impl FnMut(HandleId) -> std::result::Result<T, Failed>,
 ) -> Result<T> {
     let handle = opened.handle();
     match ask(handle) {

@@ -1,26 +1,29 @@
 //! A container that another process has.
 
-use super::call::{Opened, told, with_handle};
-use super::pool::{OpenedPool, RemoteAttributes, RemotePool};
+use super::call::{HandleId, Opened, told, with_handle};
+use super::global::{GlobalContainer, encode};
+use super::pool::{Kept, OpenedPool, RemoteAttributes, RemotePool};
+use super::process::Label;
 use super::route::{RemoteRoute, RemoteTarget};
 use super::service::closed;
 use super::system::{RemoteSystem, unfit};
 use crate::error::{Error, Result};
 use crate::route::{Route, Survey};
-use crate::service::{AttributeService, ContainerObjects as _, ContainerService, Transaction};
+use crate::service::{AttributeService, ContainerObjects as _, ContainerService, Transaction, only_served};
 use crate::transaction::TxRoute;
-use daos_locks::Mutex;
 use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Durability, Epoch, Snapshot};
 use daos_wire::Control;
-use daos_wire::control::ContainerReply;
+use daos_wire::control::{ContainerReply, Summing};
 use serde::de::DeserializeOwned;
+use serde_bytes::{ByteArray, ByteBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open container.
 #[derive(Debug, Clone)]
 pub(super) struct RemoteContainer {
     opened: Arc<OpenedContainer>,
-    label: Arc<Mutex<String>>,
+    label: Arc<Label>,
     props: Vec<u8>,
     checksums: Checksums,
     epoch: Epoch,
@@ -34,65 +37,72 @@ pub(super) struct RemoteContainer {
 struct OpenedContainer {
     pool: Arc<OpenedPool>,
     uuid: ContainerId,
-    handle: Mutex<u64>,
+    handle: Kept,
+    /// The process that opened it.
+    process: u64,
+    /// Others have it too, so that it stays open until the pool is closed.
+    is_shared: AtomicBool,
 }
 
 impl Drop for OpenedContainer {
     fn drop(&mut self) {
-        // In a child that was forked whoever held a lock is not there to let go of it: then nothing is noted.
-        if let Some(service) = self.pool.system.service()
-            && let Some(handle) = self.handle.try_lock()
+        let system = &self.pool.system;
+        // A child that was forked must not close what is its parent's.
+        if system.service().is_some()
+            && !self.is_shared.load(Ordering::Acquire)
+            && self.process == system.process()
+            && let Some(handle) = self.handle.get().uuid
         {
-            service.forget(*handle);
+            system.here().mine.forget(handle);
         }
     }
 }
 
 impl Opened for OpenedContainer {
-    fn handle(&self) -> u64 {
-        *self.handle.lock()
+    fn handle(&self) -> HandleId {
+        self.handle.get()
     }
 
-    fn reopen(&self, stale: u64, at: Option<&RemoteTarget>) -> Result<u64> {
+    fn reopen(&self, stale: HandleId, at: Option<&RemoteTarget>) -> Result<HandleId> {
         let system = &self.pool.system;
         if let Some(service) = system.service() {
-            service.present(&system.places, &system.asker, stale, at.ok_or_else(closed)?)?;
+            service.present(system.here(), &system.asker, stale, at.ok_or_else(closed)?)?;
             return Ok(stale);
         }
-        let mut handle = self.handle.lock();
-        if *handle == stale {
+        self.handle.renew(stale, || {
             let request = Control::ContainerOpen { container: self.uuid.to_string() };
             let reply: Result<ContainerReply> = self.pool.control(&request);
-            *handle = reply
-                .map_err(|error| match error.der {
-                    // As who has it open is told.
-                    Der::Nonexist => Error::new(Der::ContNonexist, "the container was destroyed"),
-                    _ => error,
-                })?
-                .handle;
-        }
-        Ok(*handle)
+            let reply = reply.map_err(|error| match error.der {
+                // As who has it open is told.
+                Der::Nonexist => Error::new(Der::ContNonexist, "the container was destroyed"),
+                _ => error,
+            });
+            Ok(reply?.handle)
+        })
     }
 }
 
 impl RemoteContainer {
-    pub(super) fn new(pool: &RemotePool, reply: ContainerReply) -> Result<Self> {
+    pub(super) fn new(pool: &RemotePool, reply: ContainerReply, handle: HandleId) -> Result<Self> {
         let summing = reply.checksums;
         let kind = ChecksumKind::from_number(summing.kind);
         if kind.is_none() && summing.kind != 0 {
             return Err(unfit(format!("a container with checksums of kind {}", summing.kind)));
         }
+        let system = Arc::clone(&pool.opened.system);
         let opened = Arc::new(OpenedContainer {
             pool: Arc::clone(&pool.opened),
             uuid: ContainerId(*reply.uuid),
-            handle: Mutex::new(reply.handle),
+            handle: Kept::new(handle),
+            process: system.process(),
+            is_shared: AtomicBool::new(false),
         });
         let by: Arc<dyn Opened> = Arc::<OpenedContainer>::clone(&opened);
-        let system = Arc::clone(&pool.opened.system);
-        let base = Arc::new(RemoteRoute::new(pool.targets.clone(), by, system));
+        let label = Arc::new(Label::new(system.process(), reply.label));
+        let base = Arc::new(RemoteRoute::new(Arc::clone(&pool.targets), by, system));
         Ok(Self {
             opened,
-            label: Arc::new(Mutex::new(reply.label)),
+            label,
             props: reply.props.into_vec(),
             checksums: Checksums {
                 kind,
@@ -103,6 +113,21 @@ impl RemoteContainer {
             route: Arc::<RemoteRoute>::clone(&base),
             base,
         })
+    }
+
+    /// One that another process has opened.
+    pub(super) fn shared(pool: &RemotePool, global: GlobalContainer) -> Result<Self> {
+        let GlobalContainer { handle, uuid, label, props, checksums } = global;
+        let handle = HandleId::of(handle);
+        let reply = ContainerReply { handle: handle.number, uuid, label, props, checksums };
+        let container = Self::new(pool, reply, handle)?;
+        container.opened.is_shared.store(true, Ordering::Release);
+        Ok(container)
+    }
+
+    /// The same as of a snapshot.
+    pub(super) fn as_of(&self, epoch: Epoch) -> Self {
+        Self { epoch, ..self.clone() }
     }
 
     fn system(&self) -> &Arc<RemoteSystem> {
@@ -126,7 +151,7 @@ impl ContainerService for RemoteContainer {
     }
 
     fn label(&self) -> String {
-        self.label.lock().clone()
+        self.label.get(self.system().process())
     }
 
     fn props(&self) -> &[u8] {
@@ -159,7 +184,7 @@ impl ContainerService for RemoteContainer {
 
     fn set_label(&self, label: &str) -> Result<()> {
         let () = self.change(&Control::ContainerSetLabel { label: label.to_owned() })?;
-        label.clone_into(&mut self.label.lock());
+        self.label.set(self.system().process(), label);
         Ok(())
     }
 
@@ -204,14 +229,28 @@ impl ContainerService for RemoteContainer {
         with_handle(&*self.opened, None, |handle| self.system().other(handle, body, changes))
     }
 
+    fn local2global(&self) -> Result<Vec<u8>> {
+        let Some(handle) = self.opened.handle().uuid else { return Err(only_served()) };
+        // Before anybody else has it.
+        self.opened.is_shared.store(true, Ordering::Release);
+        let Checksums { kind, piece_size, server_verifies } = self.checksums;
+        encode(&GlobalContainer {
+            handle,
+            uuid: ByteArray::new(self.opened.uuid.0),
+            label: self.label(),
+            props: ByteBuf::from(self.props.clone()),
+            checksums: Summing { kind: kind.map_or(0, |kind| kind as u8), piece_size, server_verifies },
+        })
+    }
+
     fn at(&self, epoch: Epoch) -> Result<Arc<dyn ContainerService>> {
         let () = self.control(&Control::SnapshotCheck { epoch: epoch.0 })?;
-        Ok(Arc::new(Self { epoch, ..self.clone() }))
+        Ok(Arc::new(self.as_of(epoch)))
     }
 
     fn transaction(&self, durability: Durability) -> Result<Transaction> {
         self.check_writable()?;
-        let end = Arc::new(TxRoute::new(Arc::clone(&self.base), durability));
+        let end = Arc::new(TxRoute::new(Arc::new(self.base.of_this_process()), durability));
         let route: Arc<dyn Route> = Arc::<TxRoute<RemoteRoute>>::clone(&end);
         Ok(Transaction { container: Arc::new(Self { route, ..self.clone() }), end })
     }

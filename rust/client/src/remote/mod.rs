@@ -2,12 +2,16 @@
 
 mod call;
 mod container;
+mod global;
 mod pool;
+mod process;
 mod route;
 mod service;
 mod system;
 mod together;
 
+pub use global::SharedPool;
+pub use process::ProcessNumber;
 pub use route::{RemoteRoute, RemoteTarget};
 pub use service::ServiceOptions;
 pub use system::{Places, RemoteSystem, Ways};

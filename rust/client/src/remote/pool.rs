@@ -1,27 +1,30 @@
 //! A pool that another process has.
 
-use super::call::{Failed, Opened, with_handle};
+use super::call::{Failed, HandleId, Opened, with_handle};
 use super::container::RemoteContainer;
-use super::route::RemoteTarget;
-use super::service::closed;
-use super::system::{RemoteSystem, Way, unfit};
+use super::global::{GlobalPool, decode, encode};
+use super::process::Label;
+use super::route::{RemoteTarget, Targets};
+use super::service::{Service, closed};
+use super::system::{RemoteSystem, unfit};
 use crate::error::Result;
-use crate::service::{AttributeService, ContainerService, NewContainer, PoolService};
+use crate::service::{AttributeService, ContainerService, NewContainer, PoolService, only_served};
 use daos_locks::Mutex;
-use daos_types::{ContainerId, PoolId, ScrubChange, ScrubMode, ScrubSettings, ScrubStatus};
+use daos_types::{ContainerId, Epoch, PoolId, ScrubChange, ScrubMode, ScrubSettings, ScrubStatus};
 use daos_wire::Control;
-use daos_wire::control::{ContainerReply, Named, PoolReply, ScrubReply, Summing};
+use daos_wire::control::{ContainerReply, Named, PoolReply, ScrubReply, Summing, Uuid};
 use serde::de::DeserializeOwned;
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteArray, ByteBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open pool.
 #[derive(Debug)]
 pub(super) struct RemotePool {
     pub(super) opened: Arc<OpenedPool>,
-    label: Mutex<String>,
+    label: Label,
     props: Vec<u8>,
-    pub(super) targets: Vec<RemoteTarget>,
+    pub(super) targets: Arc<Targets>,
 }
 
 /// Its handle.
@@ -29,25 +32,52 @@ pub(super) struct RemotePool {
 pub(super) struct OpenedPool {
     pub(super) system: Arc<RemoteSystem>,
     uuid: PoolId,
-    handle: Mutex<u64>,
+    handle: Kept,
+}
+
+/// A handle as it is known: of a service it never changes; a holder may give another.
+#[derive(Debug)]
+pub(super) struct Kept {
+    uuid: Option<Uuid>,
+    number: AtomicU64,
+    /// Held by who opens it again.
+    reopening: Mutex<()>,
+}
+
+impl Kept {
+    pub(super) fn new(HandleId { number, uuid }: HandleId) -> Self {
+        Self { uuid, number: AtomicU64::new(number), reopening: Mutex::default() }
+    }
+
+    /// Takes no lock: in a child that was forked nobody may be there to let go of it.
+    pub(super) fn get(&self) -> HandleId {
+        HandleId { number: self.number.load(Ordering::Acquire), uuid: self.uuid }
+    }
+
+    /// Has it opened again by its holder, unless somebody did since it was `stale`.
+    pub(super) fn renew(&self, stale: HandleId, open: impl FnOnce() -> Result<u64>) -> Result<HandleId> {
+        let _one_at_a_time = self.reopening.lock();
+        if self.get() == stale {
+            self.number.store(open()?, Ordering::Release);
+        }
+        Ok(self.get())
+    }
 }
 
 impl Opened for OpenedPool {
-    fn handle(&self) -> u64 {
-        *self.handle.lock()
+    fn handle(&self) -> HandleId {
+        self.handle.get()
     }
 
-    fn reopen(&self, stale: u64, _: Option<&RemoteTarget>) -> Result<u64> {
+    fn reopen(&self, stale: HandleId, _: Option<&RemoteTarget>) -> Result<HandleId> {
         if self.system.service().is_some() {
             // Whoever closed it meant it.
             return Err(closed());
         }
-        let mut handle = self.handle.lock();
-        if *handle == stale {
+        self.handle.renew(stale, || {
             let request = Control::PoolConnect { pool: self.uuid.to_string() };
-            *handle = self.system.control::<PoolReply>(&request)?.handle;
-        }
-        Ok(*handle)
+            Ok(self.system.control::<PoolReply>(&request)?.handle)
+        })
     }
 }
 
@@ -56,34 +86,38 @@ impl OpenedPool {
         with_handle(self, None, |handle| self.ask(handle, request))
     }
 
-    fn ask<T: DeserializeOwned>(&self, handle: u64, request: &Control) -> std::result::Result<T, Failed> {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        handle: HandleId,
+        request: &Control,
+    ) -> std::result::Result<T, Failed> {
         self.system.control_by(handle, request)
     }
 }
 
 impl RemotePool {
     pub(super) fn new(system: Arc<RemoteSystem>, reply: PoolReply) -> Result<Self> {
-        let mut targets = Vec::with_capacity(reply.targets.len());
-        for place in &reply.targets {
-            let endpoint = match place.address.as_str() {
-                "" => match &system.way {
-                    Way::Holder(first) => Arc::clone(first),
-                    Way::Service { .. } => return Err(unfit("a target without an address")),
-                },
-                address => system.places.target(place.rank, address, place.index),
-            };
-            targets.push(RemoteTarget { endpoint, rank: place.rank, index: place.index });
-        }
-        if targets.is_empty() {
-            return Err(unfit("a pool without targets"));
-        }
-        let (uuid, handle) = (PoolId(*reply.uuid), Mutex::new(reply.handle));
-        let opened = Arc::new(OpenedPool { system, uuid, handle });
-        Ok(Self { opened, label: Mutex::new(reply.label), props: reply.props.into_vec(), targets })
+        let targets = Arc::new(Targets::new(&system, reply.targets)?);
+        let by_holder = HandleId { number: reply.handle, uuid: None };
+        let handle = Kept::new(system.service().map_or(by_holder, Service::pool_handle));
+        let label = Label::new(system.process(), reply.label);
+        let opened = Arc::new(OpenedPool { system, uuid: PoolId(*reply.uuid), handle });
+        Ok(Self { opened, label, props: reply.props.into_vec(), targets })
     }
 
-    fn container(&self, reply: ContainerReply) -> Result<Arc<dyn ContainerService>> {
-        Ok(Arc::new(RemoteContainer::new(self, reply)?))
+    /// Has a container opened.
+    fn container(&self, request: &Control) -> Result<Arc<dyn ContainerService>> {
+        let system = &self.opened.system;
+        let opens = system.draw()?;
+        let reply: ContainerReply =
+            with_handle(&*self.opened, None, |handle| system.open_by(handle, request, opens))?;
+        let by_holder = HandleId { number: reply.handle, uuid: None };
+        let handle = opens.map_or(by_holder, HandleId::of);
+        Ok(Arc::new(RemoteContainer::new(self, reply, handle)?))
+    }
+
+    fn process(&self) -> u64 {
+        self.opened.system.process()
     }
 }
 
@@ -93,7 +127,7 @@ impl PoolService for RemotePool {
     }
 
     fn label(&self) -> String {
-        self.label.lock().clone()
+        self.label.get(self.process())
     }
 
     fn props(&self) -> &[u8] {
@@ -109,7 +143,7 @@ impl PoolService for RemotePool {
             scrub_thresh: thresh,
         })?;
         if let Some(label) = label {
-            label.clone_into(&mut self.label.lock());
+            self.label.set(self.process(), label);
         }
         Ok(())
     }
@@ -136,7 +170,7 @@ impl PoolService for RemotePool {
 
     fn container_create(&self, new: &NewContainer<'_>) -> Result<Arc<dyn ContainerService>> {
         let sums = new.checksums;
-        let reply = self.opened.control(&Control::ContainerCreate {
+        self.container(&Control::ContainerCreate {
             label: new.label.to_owned(),
             props: new.props.to_vec().into(),
             checksums: Summing {
@@ -145,12 +179,11 @@ impl PoolService for RemotePool {
                 server_verifies: sums.server_verifies,
             },
             scrub_disabled: new.scrub_disabled,
-        })?;
-        self.container(reply)
+        })
     }
 
     fn container_open(&self, name: &str) -> Result<Arc<dyn ContainerService>> {
-        self.container(self.opened.control(&Control::ContainerOpen { container: name.to_owned() })?)
+        self.container(&Control::ContainerOpen { container: name.to_owned() })
     }
 
     fn container_destroy(&self, name: &str) -> Result<()> {
@@ -160,6 +193,30 @@ impl PoolService for RemotePool {
     fn service_request(&self, body: &[u8], changes: bool) -> Result<Vec<u8>> {
         let system = &self.opened.system;
         with_handle(&*self.opened, None, |handle| system.other(handle, body, changes))
+    }
+
+    fn local2global(&self) -> Result<Vec<u8>> {
+        if self.opened.system.service().is_none() {
+            return Err(only_served());
+        }
+        encode(&GlobalPool {
+            uuid: ByteArray::new(self.opened.uuid.0),
+            label: self.label(),
+            props: ByteBuf::from(self.props.clone()),
+            targets: self.targets.places().collect(),
+        })
+    }
+
+    fn container_global2local(
+        &self,
+        global: &[u8],
+        epoch: Option<Epoch>,
+    ) -> Result<Arc<dyn ContainerService>> {
+        if self.opened.system.service().is_none() {
+            return Err(only_served());
+        }
+        let container = RemoteContainer::shared(self, decode(global)?)?;
+        Ok(Arc::new(epoch.map_or_else(|| container.clone(), |epoch| container.as_of(epoch))))
     }
 
     fn containers(&self) -> Result<Vec<(ContainerId, String)>> {

@@ -1,13 +1,15 @@
 //! The way to targets of other processes: data requests as messages.
 
 use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, unsaid, with_handle};
+use super::process::PerProcess;
 use super::service::{Patience, passes};
-use super::system::{RemoteSystem, unfit};
+use super::system::{RemoteSystem, Way, unfit};
 use crate::error::{Error, Result};
 use crate::route::{Change, Route, Survey, Transact};
 use daos_net::frame::Place;
 use daos_net::{Endpoint, NetError, Receive, Reply};
 use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, Origin, TargetIdx};
+use daos_wire::control::TargetPlace;
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, GetValues, GotValues, List,
     ListedKeys, ListedObjects, ListedPairs, Objects, Opcode, Punch, PutPairs, Query, ReadFetchReply, Update,
@@ -33,12 +35,56 @@ pub struct RemoteTarget {
     pub index: u32,
 }
 
+/// The targets of a pool: each process reaches them by connections of its own.
+#[derive(Debug)]
+pub(super) struct Targets {
+    places: Vec<TargetPlace>,
+    reached: PerProcess<Vec<RemoteTarget>>,
+}
+
+impl Targets {
+    pub(super) fn new(system: &RemoteSystem, places: Vec<TargetPlace>) -> Result<Self> {
+        let nowhere = |place: &TargetPlace| place.address.is_empty();
+        if matches!(system.way, Way::Service { .. }) && places.iter().any(nowhere) {
+            return Err(unfit("a target without an address"));
+        }
+        if places.is_empty() {
+            return Err(unfit("a pool without targets"));
+        }
+        let reached = PerProcess::new(system.process, reach(system, &places));
+        Ok(Self { places, reached })
+    }
+
+    /// Rank and index there of each.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.places.iter().map(|place| (place.rank, place.index))
+    }
+
+    /// As this process reaches them.
+    fn here(&self, system: &RemoteSystem) -> &[RemoteTarget] {
+        self.reached.get(|_| reach(system, &self.places))
+    }
+}
+
+fn reach(system: &RemoteSystem, places: &[TargetPlace]) -> Vec<RemoteTarget> {
+    let target = |&TargetPlace { rank, index, ref address }: &TargetPlace| {
+        let endpoint = match &system.way {
+            Way::Holder(first) if address.is_empty() => Arc::clone(first),
+            _ => system.here().places.target(rank, address, index),
+        };
+        RemoteTarget { endpoint, rank, index }
+    };
+    places.iter().map(target).collect()
+}
+
 /// Requests over the network to the targets of one pool, for one container. Any thread may use it.
 #[derive(Debug)]
 pub struct RemoteRoute {
-    pub(super) targets: Vec<RemoteTarget>,
+    targets: Arc<Targets>,
     pub(super) opened: Arc<dyn Opened>,
     pub(super) system: Arc<RemoteSystem>,
+    /// The process that made it.
+    process: u64,
 }
 
 /// A transaction that has not committed: an engine has it, that of the first target that it is about.
@@ -46,6 +92,9 @@ pub struct RemoteRoute {
 pub struct RemoteDraft {
     durability: Durability,
     begun: Option<Begun>,
+    system: Arc<RemoteSystem>,
+    /// The process whose it is.
+    process: u64,
 }
 
 #[derive(Debug)]
@@ -84,12 +133,19 @@ impl Asked {
 }
 
 impl RemoteRoute {
-    pub(super) fn new(
-        targets: Vec<RemoteTarget>,
-        opened: Arc<dyn Opened>,
-        system: Arc<RemoteSystem>,
-    ) -> Self {
-        Self { targets, opened, system }
+    pub(super) fn new(targets: Arc<Targets>, opened: Arc<dyn Opened>, system: Arc<RemoteSystem>) -> Self {
+        let process = system.process();
+        Self { targets, opened, system, process }
+    }
+
+    /// The same, for a transaction: that belongs to the process that begins it.
+    pub(super) fn of_this_process(&self) -> Self {
+        Self::new(Arc::clone(&self.targets), Arc::clone(&self.opened), Arc::clone(&self.system))
+    }
+
+    /// The targets, as this process reaches them.
+    pub(super) fn reached(&self) -> &[RemoteTarget] {
+        self.targets.here(&self.system)
     }
 
     pub(super) fn asker(&self) -> &Asker {
@@ -98,12 +154,12 @@ impl RemoteRoute {
 
     /// An origin for a change, if it is sent again here where its reply is lost.
     pub(super) fn origin(&self, origin: Option<Origin>) -> Option<Origin> {
-        origin.or_else(|| self.system.service().map(|service| service.sequences().next()))
+        origin.or_else(|| self.system.service().map(|_| self.system.here().mine.sequences.next()))
     }
 
     fn target(&self, target: TargetIdx) -> Result<&RemoteTarget> {
         let missing = || Error::new(Der::BadTarget, format!("there is no target {}", target.0));
-        self.targets.get(target.0 as usize).ok_or_else(missing)
+        self.reached().get(target.0 as usize).ok_or_else(missing)
     }
 
     /// Asks a target with the container's handle, or that of a draft.
@@ -126,7 +182,7 @@ impl RemoteRoute {
         };
         let Some(draft) = draft else {
             return self.patiently(asked.origin.is_some_and(|origin| origin.sequence != 0), || {
-                with_handle(&*self.opened, Some(at), &mut ask)
+                with_handle(&*self.opened, Some(at), |handle| ask(handle.number))
             });
         };
         let Some(begun) = &draft.begun else { return Err(unfit("a transaction that was not begun")) };
@@ -282,6 +338,10 @@ impl Drop for RemoteDraft {
         else {
             return;
         };
+        if self.process != self.system.process() {
+            // In a child that was forked: its parent goes on with it.
+            return;
+        }
         // Whether it arrives or not: a draft that nobody commits ends by itself.
         let about = About {
             opcode: Opcode::TxAbort as u16,
@@ -334,7 +394,7 @@ impl Receive for Fetched<'_, '_> {
 
 impl Route for RemoteRoute {
     fn targets(&self) -> u32 {
-        self.targets.len() as u32
+        self.reached().len() as u32
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
@@ -423,12 +483,20 @@ impl Transact for RemoteRoute {
     type Draft = RemoteDraft;
 
     fn check(&self) -> Result<()> {
-        Ok(())
+        if self.process == self.system.process() {
+            return Ok(());
+        }
+        let message = "the transaction belongs to the process that forked this one";
+        Err(Error {
+            forked: true,
+            ..Error::new(Der::NoHdl, message).hint("begin another one in this process")
+        })
     }
 
     fn begin(&self, durability: Durability) -> Result<RemoteDraft> {
         // At its first operation: which engine has it depends on what it is about.
-        Ok(RemoteDraft { durability, begun: None })
+        let (system, process) = (Arc::clone(&self.system), self.process);
+        Ok(RemoteDraft { durability, begun: None, system, process })
     }
 
     fn draft_update(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Update<'_>) -> Result<()> {
@@ -495,7 +563,7 @@ impl Transact for RemoteRoute {
         let settles = origin.is_none();
         let origin = self.origin(origin);
         let asked = Asked::new(Opcode::TxCommit, durability, REPLY_ROOM).of(origin);
-        let target = self.targets.iter().position(|one| one.rank == at.rank && one.index == at.index);
+        let target = self.reached().iter().position(|one| one.rank == at.rank && one.index == at.index);
         let target = TargetIdx(target.unwrap_or_default() as u32);
         let unknown = match self.get(Some(&draft), target, asked, Ok(encode_done()), decode_done) {
             Err(error) if error.der == Der::TxUncertain && settles => error,
@@ -503,7 +571,7 @@ impl Transact for RemoteRoute {
         };
         // The engine is asked what became of it: its draft is gone if the engine is, or it happened.
         let (Some(service), Some(origin)) = (self.system.service(), origin) else { return Err(unknown) };
-        match service.settle(&self.system.places, self.asker(), origin, at.rank) {
+        match service.settle(&self.system.here().places, self.asker(), origin, at.rank) {
             Ok(true) => Ok(()),
             Ok(false) => Err(gone(&unknown)),
             Err(_) => Err(unknown),

@@ -1,19 +1,20 @@
 //! The service of a pool, as a client asks it: replicas on several engines, of which one leads. A request goes to whoever leads
 //! by now, again and again until its time is over, and happens once: it says which it is.
 
-use super::call::{Asker, Failed, not_understood, unsaid};
+use super::call::{Asker, Failed, HandleId, not_understood, unsaid};
+use super::global::{GlobalPool, SharedPool, decode};
 use super::route::RemoteTarget;
-use super::system::Places;
+use super::system::{Here, Places};
 use crate::error::{Error, Result};
 use daos_locks::Mutex;
 use daos_net::{Endpoint, NetError, Outcome};
 use daos_types::{Der, Epoch, Hlc, Origin};
-use daos_wire::control::Uuid;
+use daos_wire::control::{PoolReply, TargetPlace, Uuid};
 use daos_wire::served::{Asked, Served, ServedReply, Service as OfService, handle_number};
 use daos_wire::{Control, SERVED, decode_control, encode_control};
 use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -47,20 +48,54 @@ pub struct ServiceOptions {
     pub access: u8,
     /// A UUID that nobody else has.
     pub draw: fn() -> Result<[u8; 16]>,
+    /// Another process has opened the pool under this handle, and closes it.
+    pub shared: Option<SharedPool>,
 }
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Service {
-    options: ServiceOptions,
+    pub(super) options: ServiceOptions,
+    /// The process that made it: what is open is closed by that alone.
+    process: u64,
+}
+
+/// Who asks it: each process is a client of its own.
+#[derive(Debug)]
+pub(super) struct Mine {
     client: [u8; 16],
     clock: Mutex<Hlc>,
     leader: AtomicU32,
-    /// Number to UUID of the handles that are open.
-    handles: Mutex<HashMap<u64, Uuid>>,
     /// Handles of containers that nobody has any more. They are closed beside later requests: who lets go of one does not wait.
-    forgotten: Mutex<Vec<u64>>,
-    sequences: Sequences,
+    forgotten: Mutex<Vec<Uuid>>,
+    pub(super) sequences: Sequences,
+}
+
+impl Mine {
+    pub(super) fn new(client: [u8; 16], session: [u8; 16]) -> Self {
+        Self {
+            client,
+            clock: Mutex::new(Hlc::new(Epoch::ZERO)),
+            leader: AtomicU32::new(NOBODY),
+            forgotten: Mutex::default(),
+            sequences: Sequences { session, next: AtomicU64::new(1) },
+        }
+    }
+
+    fn stamp(&self) -> u64 {
+        let unix_ns = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
+        let mut clock = self.clock.lock();
+        let stamp = clock.next(unix_ns);
+        clock.observe(Epoch(stamp.0 + STAMPS));
+        stamp.0
+    }
+
+    /// Takes note of the handle of a container that nobody has any more.
+    pub(super) fn forget(&self, handle: Uuid) {
+        self.forgotten.lock().push(handle);
+    }
 }
 
 /// The numbers of changes of a session.
@@ -111,137 +146,135 @@ pub(super) fn passes(der: Der) -> bool {
 }
 
 impl Service {
-    pub(super) fn new(options: ServiceOptions, session: [u8; 16]) -> Result<Self> {
+    pub(super) fn new(options: ServiceOptions, process: u64) -> Result<Self> {
         if options.replicas.is_empty() || options.engines.is_empty() {
             return Err(Error::new(Der::Nonexist, "the pool's service has no replicas that are known")
                 .hint("dmg pool query tells whether it is there"));
         }
-        let client = (options.draw)()?;
-        Ok(Self {
-            options,
-            client,
-            clock: Mutex::new(Hlc::new(Epoch::ZERO)),
-            leader: AtomicU32::new(NOBODY),
-            handles: Mutex::default(),
-            forgotten: Mutex::default(),
-            sequences: Sequences { session, next: AtomicU64::new(1) },
-        })
+        Ok(Self { options, process })
     }
 
-    pub(super) fn sequences(&self) -> &Sequences {
-        &self.sequences
+    /// Whether what is open is this process's to close.
+    pub(super) fn is_own(&self, process: u64) -> bool {
+        self.process == process && self.options.shared.is_none()
     }
 
-    fn stamp(&self) -> u64 {
-        let unix_ns = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-        let mut clock = self.clock.lock();
-        let stamp = clock.next(unix_ns);
-        clock.observe(Epoch(stamp.0 + STAMPS));
-        stamp.0
+    /// The pool's handle.
+    pub(super) fn pool_handle(&self) -> HandleId {
+        HandleId::of(ByteArray::new(self.options.handle))
     }
 
-    fn served(&self, handle: Option<Uuid>, request: Asked) -> Result<Served> {
-        let draw = |wanted: bool| -> Result<Option<Uuid>> {
-            if wanted { Ok(Some(ByteArray::new((self.options.draw)()?))) } else { Ok(None) }
+    /// The pool, where another process has opened it.
+    pub(super) fn shared(&self) -> Option<Result<PoolReply>> {
+        self.options.shared.as_ref().map(|shared| self.reply_of(shared))
+    }
+
+    fn reply_of(&self, SharedPool { pool, targets: known }: &SharedPool) -> Result<PoolReply> {
+        let GlobalPool { uuid, label, props, targets } = decode(pool)?;
+        if *uuid != self.options.pool {
+            return Err(Error::new(Der::Inval, "a handle of another pool than it says"));
+        }
+        let place = |(rank, index): (u32, u32)| {
+            let address = known.get(&rank).and_then(|addresses| addresses.get(index as usize));
+            let missing = || {
+                Error::new(Der::Unreach, format!("nobody has told where target {index} of rank {rank} is"))
+            };
+            Ok(TargetPlace { rank, index, address: address.ok_or_else(missing)?.clone() })
         };
+        let targets = targets.into_iter().map(place).collect::<Result<_>>()?;
+        let handle = handle_number(&self.options.handle);
+        Ok(PoolReply { handle, uuid, label, props, map_version: 0, targets })
+    }
+
+    fn served(
+        &self,
+        mine: &Mine,
+        handle: Option<Uuid>,
+        request: Asked,
+        opens: Option<Uuid>,
+    ) -> Result<Served> {
         let of = |names: fn(&Control) -> bool| matches!(&request, Asked::Control(control) if names(control));
         let connects = of(|control| matches!(control, Control::PoolConnect { .. }));
         let makes = of(|control| matches!(control, Control::ContainerCreate { .. }));
-        let opens = connects || makes || of(|control| matches!(control, Control::ContainerOpen { .. }));
+        let makes = if makes { Some(ByteArray::new((self.options.draw)()?)) } else { None };
         Ok(Served {
             pool: ByteArray::new(self.options.pool),
             handle,
-            client: ByteArray::new(self.client),
-            stamp: self.stamp(),
-            opens: if connects { Some(ByteArray::new(self.options.handle)) } else { draw(opens)? },
-            makes: draw(makes)?,
+            client: ByteArray::new(mine.client),
+            stamp: mine.stamp(),
+            opens: if connects { Some(ByteArray::new(self.options.handle)) } else { opens },
+            makes,
             access: self.options.access,
             credential: connects.then(|| ByteBuf::from(self.options.credential.clone())),
             request,
         })
     }
 
-    /// A control request by a handle, 0 for none.
+    /// A control request by a handle; the UUID of what it opens.
     pub(super) fn control<T: DeserializeOwned>(
         &self,
-        places: &Places,
+        here: &Here,
         asker: &Asker,
-        handle: u64,
+        handle: HandleId,
         control: &Control,
+        opens: Option<Uuid>,
     ) -> std::result::Result<T, Failed> {
         let changes = control.changes()
             || matches!(control, Control::PoolConnect { .. } | Control::ContainerOpen { .. });
         let time = asker.time_for(control);
-        let told = self.ask(places, asker, handle, (Asked::Control(control.clone()), changes), time)?;
-        self.close_forgotten(places, asker);
+        let asked = (Asked::Control(control.clone()), opens, changes);
+        let told = self.ask(here, asker, handle.uuid, asked, time)?;
+        self.close_forgotten(here, asker);
         Ok(told)
     }
 
-    /// Takes note of the handle of a container that nobody has any more.
-    pub(super) fn forget(&self, handle: u64) {
-        if let Some(mut forgotten) = self.forgotten.try_lock() {
-            forgotten.push(handle);
-        }
-    }
-
     /// Closes some of the handles that nobody has any more.
-    fn close_forgotten(&self, places: &Places, asker: &Asker) {
-        let some: Vec<u64> = {
-            let mut forgotten = self.forgotten.lock();
+    fn close_forgotten(&self, here: &Here, asker: &Asker) {
+        let some: Vec<Uuid> = {
+            let mut forgotten = here.mine.forgotten.lock();
             let kept = forgotten.len().saturating_sub(CLOSED_AT_ONCE);
             forgotten.split_off(kept)
         };
         for handle in some {
-            let request = (Asked::Service(OfService::ContainerClose), true);
+            let asked = (Asked::Service(OfService::ContainerClose), None, true);
             // Whether it works or not: what is left goes with the pool's handle.
             let _: std::result::Result<(), Failed> =
-                self.ask(places, asker, handle, request, ATTEMPT.min(asker.timeout));
-            self.handles.lock().remove(&handle);
+                self.ask(here, asker, Some(handle), asked, ATTEMPT.min(asker.timeout));
         }
     }
 
     fn ask<T: DeserializeOwned>(
         &self,
-        places: &Places,
+        here: &Here,
         asker: &Asker,
-        handle: u64,
-        (request, changes): (Asked, bool),
+        by: Option<Uuid>,
+        (request, opens, changes): (Asked, Option<Uuid>, bool),
         time: Duration,
     ) -> std::result::Result<T, Failed> {
-        let by = match handle {
-            0 => None,
-            number => Some(self.handles.lock().get(&number).copied().ok_or_else(|| Failed::sure(closed()))?),
-        };
-        let served = self.served(by, request).map_err(Failed::sure)?;
+        let served = self.served(&here.mine, by, request, opens).map_err(Failed::sure)?;
         let body = encode_control(&served).map_err(|error| Failed::sure(unsaid(&error)))?;
-        let result = self.find_leader(places, asker, &body, changes, time)?;
-        let told = decode_control(&result).map_err(|error| Failed::sure(not_understood(changes, &error)))?;
-        if let Some(opened) = served.opens {
-            self.handles.lock().insert(handle_number(&opened), opened);
-        }
-        Ok(told)
+        let result = self.find_leader(here, asker, &body, changes, time)?;
+        decode_control(&result).map_err(|error| Failed::sure(not_understood(changes, &error)))
     }
 
     /// A request of which only its ends know what it says: its result.
     pub(super) fn other(
         &self,
-        places: &Places,
+        here: &Here,
         asker: &Asker,
-        handle: u64,
+        handle: HandleId,
         body: &[u8],
         changes: bool,
     ) -> std::result::Result<Vec<u8>, Failed> {
         let request = Asked::Service(OfService::Other { body: ByteBuf::from(body.to_vec()) });
-        let told: ByteBuf = self.ask(places, asker, handle, (request, changes), asker.timeout)?;
+        let told: ByteBuf = self.ask(here, asker, handle.uuid, (request, None, changes), asker.timeout)?;
         Ok(told.into_vec())
     }
 
     /// Asks one replica after the other until one answers that leads.
     fn find_leader(
         &self,
-        places: &Places,
+        Here { places, mine }: &Here,
         asker: &Asker,
         body: &[u8],
         changes: bool,
@@ -252,7 +285,7 @@ impl Service {
         let replicas = &self.options.replicas;
         let mut turn = 0;
         loop {
-            let leader = self.leader.load(Ordering::Relaxed);
+            let leader = mine.leader.load(Ordering::Relaxed);
             let rank = if leader == NOBODY {
                 replicas.get(turn % replicas.len()).copied().unwrap_or(0)
             } else {
@@ -266,13 +299,13 @@ impl Service {
                         if replicas.len() > 1 && changes { left.min(ATTEMPT.max(time / 4)) } else { left };
                     match asker.service(&endpoint, SERVED, body, time) {
                         Ok(ServedReply { result: Some(result), .. }) => {
-                            self.leader.store(rank, Ordering::Relaxed);
+                            mine.leader.store(rank, Ordering::Relaxed);
                             return Ok(result);
                         }
                         Ok(ServedReply { leader, .. }) => {
                             let next = leader
                                 .filter(|next| *next != rank && self.options.engines.contains_key(next));
-                            self.leader.store(next.unwrap_or(NOBODY), Ordering::Relaxed);
+                            mine.leader.store(next.unwrap_or(NOBODY), Ordering::Relaxed);
                             if next.is_some() && turn <= replicas.len() {
                                 continue;
                             }
@@ -291,7 +324,7 @@ impl Service {
             if !again {
                 return Err(Failed::of(failed, changes));
             }
-            self.leader.compare_exchange(rank, NOBODY, Ordering::Relaxed, Ordering::Relaxed).ok();
+            mine.leader.compare_exchange(rank, NOBODY, Ordering::Relaxed, Ordering::Relaxed).ok();
             let told = uncertain.clone().unwrap_or_else(|| failed.clone());
             if lost {
                 uncertain.get_or_insert(failed);
@@ -313,14 +346,13 @@ impl Service {
     /// Has the engine of a target learn of a handle that it does not know.
     pub(super) fn present(
         &self,
-        places: &Places,
+        Here { places, mine }: &Here,
         asker: &Asker,
-        handle: u64,
+        handle: HandleId,
         at: &RemoteTarget,
     ) -> Result<()> {
-        let by = self.handles.lock().get(&handle).copied().ok_or_else(closed)?;
         let present = OfService::HandlePresent { replicas: self.options.replicas.clone() };
-        let served = self.served(Some(by), Asked::Service(present))?;
+        let served = self.served(mine, handle.uuid, Asked::Service(present), None)?;
         let body = encode_control(&served).map_err(|error| unsaid(&error))?;
         let endpoint = self.endpoint(places, at.rank).map_err(|error| super::call::told(error, false))?;
         let mut patience = Patience::new(asker.timeout);
@@ -352,13 +384,10 @@ impl Service {
     }
 
     /// Closes what is open. Whether that arrives or not: handles of who is gone are evicted.
-    pub(super) fn disconnect(&self, places: &Places, asker: &Asker, pool: u64) {
-        if pool != 0 {
-            let request = (Asked::Service(OfService::PoolDisconnect), true);
-            let _: std::result::Result<(), Failed> =
-                self.ask(places, asker, pool, request, ATTEMPT.min(asker.timeout));
-        }
-        self.handles.lock().clear();
+    pub(super) fn disconnect(&self, here: &Here, asker: &Asker) {
+        let asked = (Asked::Service(OfService::PoolDisconnect), None, true);
+        let _: std::result::Result<(), Failed> =
+            self.ask(here, asker, self.pool_handle().uuid, asked, ATTEMPT.min(asker.timeout));
     }
 }
 

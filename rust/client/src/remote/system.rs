@@ -1,19 +1,21 @@
 //! A system that another process has.
 
-use super::call::{Asker, Failed};
+use super::call::{Asker, Failed, HandleId};
 use super::pool::RemotePool;
-use super::service::{Service, ServiceOptions};
+use super::process::{PerProcess, ProcessNumber, by_pid};
+use super::service::{Mine, Service, ServiceOptions};
 use crate::error::{Error, Result};
-use crate::service::{PoolService, SystemService, SystemSpace};
+use crate::service::{PoolService, SystemService, SystemSpace, only_served};
 use daos_locks::Mutex;
-use daos_net::frame::Hello;
+use daos_net::frame::{Hello, SessionId};
 use daos_net::{Endpoint, Limits, Transport};
 use daos_types::{Durability, Origin, PoolId, Rank};
 use daos_wire::Control;
-use daos_wire::control::{Named, PoolReply, SpaceReply};
+use daos_wire::control::{Named, PoolReply, SpaceReply, Uuid};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Who a client is and whom it means: how it opens connections to the engines of a system.
@@ -26,6 +28,9 @@ pub struct Places {
     known: Mutex<HashMap<(u32, String), Arc<Endpoint>>>,
     /// By which targets on this machine are reached, too.
     near: Option<Arc<dyn Transport>>,
+    process: ProcessNumber,
+    /// Draws a session for a child that is forked.
+    session: Option<fn() -> SessionId>,
 }
 
 /// Connections to targets that are open, by the way they go.
@@ -40,7 +45,28 @@ pub struct Ways {
 impl Places {
     /// Connections by a provider, each with these first words.
     pub fn new(transport: Arc<dyn Transport>, limits: Limits, hello: Hello) -> Self {
-        Self { transport, limits, hello, known: Mutex::default(), near: None }
+        let known = Mutex::default();
+        Self { transport, limits, hello, known, near: None, process: by_pid, session: None }
+    }
+
+    /// The same, to be used by children that are forked too: each by connections and in a session of its own.
+    #[must_use]
+    pub fn and_children(self, process: ProcessNumber, session: fn() -> SessionId) -> Self {
+        Self { process, session: Some(session), ..self }
+    }
+
+    /// Those of a child, of what does not change of its parent's.
+    fn of_child(&self) -> Self {
+        let session = self.session.map_or(self.hello.session, |draw| draw());
+        Self {
+            transport: Arc::clone(&self.transport),
+            limits: self.limits,
+            hello: Hello { session, ..self.hello.clone() },
+            known: Mutex::default(),
+            near: self.near.clone(),
+            process: self.process,
+            session: self.session,
+        }
     }
 
     /// The same, with a nearer way to targets on this machine.
@@ -87,11 +113,28 @@ impl Places {
 /// A system that another process has. Closing it closes nothing there.
 #[derive(Debug)]
 pub struct RemoteSystem {
-    pub(super) places: Places,
+    here: Arc<PerProcess<Here>>,
+    pub(super) process: ProcessNumber,
     pub(super) asker: Asker,
     pub(super) durability: Durability,
     pub(super) way: Way,
     targets: u32,
+}
+
+/// What a process has of it for itself.
+#[derive(Debug)]
+pub(super) struct Here {
+    pub(super) places: Places,
+    pub(super) mine: Mine,
+}
+
+impl Here {
+    fn new(places: Places, draw: Option<fn() -> Result<[u8; 16]>>) -> Self {
+        let session = places.hello.session.0;
+        // Where none can be drawn, that of the session, which nobody else has either.
+        let client = draw.and_then(|draw| draw().ok()).unwrap_or(session);
+        Self { places, mine: Mine::new(client, session) }
+    }
 }
 
 /// Who answers control requests.
@@ -100,7 +143,11 @@ pub(super) enum Way {
     /// Whoever has the whole system.
     Holder(Arc<Endpoint>),
     /// The service of the only pool that is to be reached.
-    Service { service: Box<Service>, pool: OnceLock<u64> },
+    Service {
+        service: Box<Service>,
+        /// It was opened by this client, which closes it.
+        is_opened: AtomicBool,
+    },
 }
 
 impl RemoteSystem {
@@ -115,7 +162,9 @@ impl RemoteSystem {
         let first = places.open(places.hello.rank.map(|rank| rank.0), address);
         let asker = Asker::new(timeout);
         let told: u32 = asker.control(&first, 0, &Control::SystemTargets).map_err(|failed| failed.error)?;
-        Ok(Arc::new(Self { places, asker, durability, way: Way::Holder(first), targets: told }))
+        let (process, way) = (places.process, Way::Holder(first));
+        let here = Arc::new(PerProcess::new(process, Here::new(places, None)));
+        Ok(Arc::new(Self { here, process, asker, durability, way, targets: told }))
     }
 
     /// A pool, by its service. A call takes no longer than `timeout`; changes are so durable when they return.
@@ -125,9 +174,22 @@ impl RemoteSystem {
         timeout: Duration,
         durability: Durability,
     ) -> Result<Arc<Self>> {
-        let service = Box::new(Service::new(options, places.hello.session.0)?);
-        let way = Way::Service { service, pool: OnceLock::new() };
-        Ok(Arc::new(Self { places, asker: Asker::new(timeout), durability, way, targets: 0 }))
+        let (process, draw) = (places.process, options.draw);
+        let here = Arc::new(PerProcess::new(process, Here::new(places, Some(draw))));
+        let service = Box::new(Service::new(options, process())?);
+        let way = Way::Service { service, is_opened: AtomicBool::new(false) };
+        Ok(Arc::new(Self { here, process, asker: Asker::new(timeout), durability, way, targets: 0 }))
+    }
+
+    /// The number of the process that asks.
+    pub(super) fn process(&self) -> u64 {
+        (self.process)()
+    }
+
+    /// What this process has of it.
+    pub(super) fn here(&self) -> &Here {
+        let draw = || self.service().map(|service| service.options.draw);
+        self.here.get(|parents| Here::new(parents.places.of_child(), draw()))
     }
 
     /// The service, where one answers.
@@ -139,23 +201,38 @@ impl RemoteSystem {
     }
 
     pub(super) fn control<T: DeserializeOwned>(&self, request: &Control) -> Result<T> {
-        self.control_by(0, request).map_err(|failed| failed.error)
+        self.control_by(HandleId::default(), request).map_err(|failed| failed.error)
     }
 
     pub(super) fn control_by<T: DeserializeOwned>(
         &self,
-        handle: u64,
+        handle: HandleId,
         request: &Control,
     ) -> std::result::Result<T, Failed> {
+        self.open_by(handle, request, None)
+    }
+
+    /// A request that opens something, under a UUID that was drawn for it.
+    pub(super) fn open_by<T: DeserializeOwned>(
+        &self,
+        handle: HandleId,
+        request: &Control,
+        opens: Option<Uuid>,
+    ) -> std::result::Result<T, Failed> {
         match &self.way {
-            Way::Holder(first) => self.asker.control(first, handle, request),
-            Way::Service { service, .. } => service.control(&self.places, &self.asker, handle, request),
+            Way::Holder(first) => self.asker.control(first, handle.number, request),
+            Way::Service { service, .. } => service.control(self.here(), &self.asker, handle, request, opens),
         }
+    }
+
+    /// A UUID for what is opened, where it is its opener who names it.
+    pub(super) fn draw(&self) -> Result<Option<Uuid>> {
+        self.service().map(|service| Ok(Uuid::new((service.options.draw)()?))).transpose()
     }
 
     pub(super) fn other(
         &self,
-        handle: u64,
+        handle: HandleId,
         body: &[u8],
         changes: bool,
     ) -> std::result::Result<Vec<u8>, Failed> {
@@ -164,7 +241,7 @@ impl RemoteSystem {
                 daos_types::Der::Notsupported,
                 "an embedded system has none of this: nobody serves it",
             ))),
-            Way::Service { service, .. } => service.other(&self.places, &self.asker, handle, body, changes),
+            Way::Service { service, .. } => service.other(self.here(), &self.asker, handle, body, changes),
         }
     }
 
@@ -175,11 +252,27 @@ impl RemoteSystem {
 
 impl SystemService for RemoteSystem {
     fn ways(&self) -> Ways {
-        self.places.ways()
+        self.here().places.ways()
     }
 
     fn targets(&self) -> u32 {
         self.targets
+    }
+
+    fn again(&self) -> Result<Arc<dyn SystemService>> {
+        let Some(service) = self.service().filter(|service| service.options.shared.is_some()) else {
+            return Err(only_served());
+        };
+        let process = (self.process)();
+        let service = Box::new(Service::new(service.options.clone(), process)?);
+        Ok(Arc::new(Self {
+            here: Arc::clone(&self.here),
+            process: self.process,
+            asker: Asker::new(self.asker.timeout),
+            durability: self.durability,
+            way: Way::Service { service, is_opened: AtomicBool::new(false) },
+            targets: self.targets,
+        }))
     }
 
     fn space(&self) -> Result<SystemSpace> {
@@ -198,10 +291,12 @@ impl SystemService for RemoteSystem {
     }
 
     fn close(&self) -> Result<()> {
-        if let Way::Service { service, pool } = &self.way
+        if let Way::Service { service, is_opened } = &self.way
             && self.asker.check_open().is_ok()
+            && service.is_own(self.process())
+            && is_opened.load(Ordering::Acquire)
         {
-            service.disconnect(&self.places, &self.asker, pool.get().copied().unwrap_or_default());
+            service.disconnect(self.here(), &self.asker);
         }
         self.asker.close();
         Ok(())
@@ -224,10 +319,12 @@ impl SystemService for RemoteSystem {
     }
 
     fn pool_open(self: Arc<Self>, name: &str) -> Result<Arc<dyn PoolService>> {
-        let reply: PoolReply = self.control(&Control::PoolConnect { pool: name.to_owned() })?;
-        if let Way::Service { pool, .. } = &self.way {
-            // Of several handles the first is closed by itself; the others go with the client.
-            let _ = pool.set(reply.handle);
+        if let Some(reply) = self.service().and_then(Service::shared).transpose()? {
+            return self.pool(reply);
+        }
+        let reply = self.control(&Control::PoolConnect { pool: name.to_owned() })?;
+        if let Way::Service { is_opened, .. } = &self.way {
+            is_opened.store(true, Ordering::Release);
         }
         self.pool(reply)
     }

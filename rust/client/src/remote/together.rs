@@ -30,10 +30,10 @@ impl<'a> Request<'a> {
 impl RemoteRoute {
     /// Sends all before the reply to the first is waited for: the other end makes what changes durable together.
     fn ask_together(&self, requests: &[Request<'_>]) -> Vec<std::result::Result<Reply, NetError>> {
-        let handle = self.opened.handle();
+        let (handle, targets) = (self.opened.handle().number, self.reached());
         let way = |target: TargetIdx| {
             let missing = || NetError::before(Der::BadTarget, format!("there is no target {}", target.0));
-            let target = self.targets.get(target.0 as usize).ok_or_else(missing)?;
+            let target = targets.get(target.0 as usize).ok_or_else(missing)?;
             target.endpoint.channel(self.asker().timeout).map(|channel| (target.index, channel))
         };
         let ways: Vec<daos_net::Result<(u32, Arc<Channel>)>> =

@@ -193,38 +193,61 @@ def entry_json(entry: pb.PoolEntry) -> dict[str, object]:
     }
 
 
+def _unasked(entry: pb.PoolEntry) -> pb.PoolInfo:
+    """Return what the system alone tells of a pool: one that is being made or destroyed."""
+    tiers = [
+        pb.TierSpace(media=name.lower(), total=each * len(entry.ranks), free=each * len(entry.ranks))
+        for name, each in zip(TIERS, entry.tiers, strict=False)
+    ]
+    return pb.PoolInfo(
+        uuid=entry.uuid,
+        label=entry.label,
+        state=entry.state,
+        services=entry.services,
+        tiers=tiers,
+        rebuild=pb.RebuildStatus(state="idle"),
+    )
+
+
 def list_reply(
-    entries: Sequence[pb.PoolEntry], asked: dict[str, pb.PoolInfo | DaosError], *, verbose: bool, rebuilding: bool
+    entries: Sequence[pb.PoolEntry],
+    asked: dict[str, pb.PoolInfo | DaosError] | None,
+    *,
+    verbose: bool,
+    rebuilding: bool,
 ) -> Reply:
     """Tell of all pools.
 
     Args:
         entries: What the system knows.
-        asked: Uuid to what the pool's service tells, or why it does not; empty if none was asked.
+        asked: Uuid to what the pool's service tells, or why it does not, of those that can be asked; None if none was
+            to be.
         verbose: A long row each.
         rebuilding: Those only that are not idle.
     """
-    infos = [info for info in asked.values() if not isinstance(info, DaosError)]
-    if rebuilding:
-        infos = [info for info in infos if derived_state(info.rebuild) not in ("idle", "done")]
     names = {entry.uuid: entry.label or entry.uuid for entry in entries}
     errors = [
         f'Query on pool "{names[uuid]}" unsuccessful, error: "{error.message}: {error.code}"'
-        for uuid, error in asked.items()
+        for uuid, error in (asked or {}).items()
         if isinstance(error, DaosError)
     ]
-    shown = bool(infos) if asked else bool(entries) and not rebuilding
-    if not shown:
-        lines = ["No pools in system"]
-    elif asked:
-        lines = [*list_lines(infos, verbose=verbose), ""]
+    if asked is None:
+        shown = [] if rebuilding else list(entries)
+        lines = entry_lines(shown, verbose=verbose)
+        told = [entry_json(entry) for entry in shown]
     else:
-        lines = [*entry_lines(entries, verbose=verbose), ""]
-    mask = ("disabled_engines", "rebuild", "space")
-    told = [pool_json(info, mask, label=True) for info in infos] if asked else [entry_json(entry) for entry in entries]
+        found = [(entry, asked[entry.uuid] if entry.uuid in asked else _unasked(entry)) for entry in entries]
+        known = [(entry, info) for entry, info in found if not isinstance(info, DaosError)]
+        if rebuilding:
+            known = [one for one in known if derived_state(one[1].rebuild) not in ("idle", "done")]
+        lines = list_lines([info for _, info in known], verbose=verbose)
+        mask = ("disabled_engines", "rebuild", "space")
+        told = [
+            pool_json(info, mask, label=True) if entry.uuid in asked else entry_json(entry) for entry, info in known
+        ]
     return Reply(
-        lines,
-        lambda: {"status": 0, "pools": told if shown else None},
+        [*lines, ""] if told else ["No pools in system"],
+        lambda: {"status": 0, "pools": told or None},
         error="; ".join(errors) or None,
         hint="dmg system query tells which ranks are up" if errors else None,
     )

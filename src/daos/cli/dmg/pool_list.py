@@ -17,6 +17,8 @@ from daos.mgmt.proto import daos_mgmt_pb2 as pb
 
 QUERIES_MAX = 16
 """Pools that are asked at once."""
+SERVES = ("Ready", "TargetsExcluded")
+"""States of a pool whose service can be asked: that of one that is being made or destroyed has nothing to tell."""
 
 
 @make(
@@ -30,11 +32,22 @@ def command(context: click.Context, *, verbose: bool, no_query: bool, rebuild_on
     """List the pools of the system."""
 
     async def work(client: ManagementClient) -> Reply:
-        entries = (await client.ask(methods.POOL_LIST, pb.PoolListRequest())).pools
-        asked = {} if no_query else await _ask_all(client, [entry.uuid for entry in entries])
+        entries = await _entries(client)
+        if no_query:
+            return list_reply(entries, None, verbose=verbose, rebuilding=rebuild_only)
+        asked = await _ask_all(client, [entry.uuid for entry in entries if entry.state in SERVES])
+        if any(isinstance(told, DaosError) for told in asked.values()):
+            # Those that have gone meanwhile, or are going, are no failure.
+            entries = await _entries(client)
+            serving = {entry.uuid for entry in entries if entry.state in SERVES}
+            asked = {uuid: told for uuid, told in asked.items() if uuid in serving or not isinstance(told, DaosError)}
         return list_reply(entries, asked, verbose=verbose, rebuilding=rebuild_only)
 
     return working(context, work)
+
+
+async def _entries(client: ManagementClient) -> list[pb.PoolEntry]:
+    return list((await client.ask(methods.POOL_LIST, pb.PoolListRequest())).pools)
 
 
 async def _ask_all(client: ManagementClient, uuids: list[str]) -> dict[str, pb.PoolInfo | DaosError]:

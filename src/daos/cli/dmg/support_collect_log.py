@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tarfile
 from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -15,27 +13,27 @@ from daos.cli.dmg._base import HOSTS, working
 from daos.cli.dmg._base import command as make
 from daos.cli.dmg._collect import folder_of, write_pieces
 from daos.cli.dmg._hosts import hosts_of
-from daos.errors import DaosError, InvalidError
+from daos.errors import DaosError
 from daos.mgmt.client import ManagementClient
+from daos.mgmt.logs import SERVER_FOLDER, TARGET_FOLDER_HELP, TEXTS, Span, check_kinds, folder_for, packed
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.model.sizes import format_size
 
-TYPES = ("admin", "control", "server")
 AT_ONCE_MAX = 8
 
 
 @make(
     "collect-log",
     HOSTS,
-    click.Option(["-t", "--target-folder"], metavar="DIR", help="Where  [/tmp/daos_support_server_logs]."),
-    click.Option(["-z", "--archive"], is_flag=True, help="As an archive beside it, DIR.tar.gz."),
+    click.Option(["-t", "--target-folder"], metavar="DIR", help=TARGET_FOLDER_HELP.format(SERVER_FOLDER)),
+    click.Option(["-z", "--archive"], is_flag=True, help=TEXTS["archive"]),
     click.Option(["-s", "--stop-on-error"], is_flag=True, help="End with the first host that fails."),
     click.Option(["-c", "--extra-logs-dir"], metavar="DIR", help="A further folder of the hosts."),
-    click.Option(["-D", "--start-date"], metavar="YYYY-MM-DD", help="Lines from this day on."),
-    click.Option(["-F", "--end-date"], metavar="YYYY-MM-DD", help="Lines up to this day."),
-    click.Option(["-S", "--log-start-time"], metavar="HH:MM:SS", help="Of that day  [00:00:00]."),
-    click.Option(["-E", "--log-end-time"], metavar="HH:MM:SS", help="Of that day  [23:59:59]."),
-    click.Option(["-e", "--log-type"], metavar="TYPES", help="Some of admin,control,server."),
+    click.Option(["-D", "--start-date"], metavar="YYYY-MM-DD", help=TEXTS["start_date"]),
+    click.Option(["-F", "--end-date"], metavar="YYYY-MM-DD", help=TEXTS["end_date"]),
+    click.Option(["-S", "--log-start-time"], metavar="HH:MM:SS", help=TEXTS["log_start_time"]),
+    click.Option(["-E", "--log-end-time"], metavar="HH:MM:SS", help=TEXTS["log_end_time"]),
+    click.Option(["-e", "--log-type"], metavar="TYPES", help=TEXTS["log_type"]),
 )
 @click.pass_context
 def command(
@@ -53,19 +51,16 @@ def command(
     stop_on_error: bool,
 ) -> Reply:
     """Collect the logs of hosts in a folder, each host's in its own. Times are UTC."""
-    types = [] if log_type is None else log_type.split(",")
-    unknown = [word for word in types if word not in TYPES]
-    if unknown:
-        raise InvalidError(f'invalid log type "{unknown[0]}"', hint=f"some of {','.join(TYPES)}")
-    start = _time(start_date, log_start_time, "00:00:00", "start")
-    end = _time(end_date, log_end_time, "23:59:59", "end")
-    if start is not None and end is not None and start > end:
-        raise InvalidError("the start is behind the end", hint="--start-date, --end-date")
+    types = [] if log_type is None else sorted(check_kinds(log_type))
+    span = Span.of(start_date, end_date, log_start_time, log_end_time)
     request = pb.CollectLogRequest(
-        log_types=types, start=start, end=end, extra_logs_dir=extra_logs_dir or "", stop_on_error=stop_on_error
+        log_types=types,
+        start=span.start,
+        end=span.end,
+        extra_logs_dir=extra_logs_dir or "",
+        stop_on_error=stop_on_error,
     )
-    folder = Path(target_folder or "/tmp/daos_support_server_logs")  # noqa: S108 -- DAOS's default
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder_for(target_folder, SERVER_FOLDER)
     hosts = hosts_of(context, host_list)
     told = working(context, lambda client: _collect(client, hosts, folder, request))
     bad = {host: error for host, error in told.items() if isinstance(error, DaosError)}
@@ -76,9 +71,7 @@ def command(
     problems += [f"{host}: {error.message}: {error.code}" for host, error in bad.items()]
     where = folder
     if archive and good:
-        where = folder.with_name(f"{folder.name}.tar.gz")
-        with tarfile.open(where, "w:gz") as tar:
-            tar.add(folder, arcname=folder.name)
+        where = packed(folder)
     lines.append(f"Logs are in {where}")
     hosts_json = {
         host: {"files": count, "bytes": size, "missing": missing} for host, (count, size, missing) in good.items()
@@ -88,18 +81,6 @@ def command(
         lambda: {"folder": str(where), "hosts": hosts_json},
         error=f"support collect-log failed: {'; '.join(problems)}" if problems else None,
     )
-
-
-def _time(date: str | None, clock: str | None, default: str, what: str) -> int | None:
-    if date is None:
-        if clock is not None:
-            raise InvalidError(f"a {what} time needs a {what} date", hint="YYYY-MM-DD")
-        return None
-    try:
-        parsed = datetime.strptime(f"{date} {clock or default}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidError(f'invalid {what} "{date} {clock or default}"', hint="YYYY-MM-DD, HH:MM:SS") from None
-    return int(parsed.timestamp())
 
 
 async def _collect(

@@ -6,7 +6,7 @@ from daos.control.outbox import Rank
 from daos.control.pool.map import MapRank, PoolMap, Target
 from daos.control.pool.state import PoolState
 from daos.control.replicated import Command
-from daos.control.system.effects import PoolRank
+from daos.control.system.effects import CONTAINERS_HINT, PoolRank
 from daos.errors import BusyError, ExistsError
 
 
@@ -69,7 +69,7 @@ class PrepareDestroy(Command[PoolState], frozen=True, kw_only=True, tag="prepare
         if self.work < state.asked:
             return
         if state.containers and not self.recursive:
-            raise ExistsError("cannot destroy a pool with existing containers", hint="with --recursive they go too")
+            raise ExistsError("cannot destroy a pool with existing containers", hint=CONTAINERS_HINT)
         if state.handles and not self.force:
             raise BusyError(
                 f"{len(state.handles)} handles of the pool are open", hint="with --force, or after evicting them"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ENGINE = "engine"
 """The subject of what starts and stops a rank's engine: a rank has one."""
 MEMBERS = "members"
+CONTAINERS_HINT = "with --recursive they go too, also those that not everybody sees in a list"
+"""Of a refusal to destroy. They may be others' than who asks: then no list showed him any."""
 
 
 class SystemEffect(Effect, frozen=True, kw_only=True):

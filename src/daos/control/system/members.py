@@ -77,11 +77,14 @@ class Join(Command[SystemState], frozen=True, kw_only=True, tag="join"):
             incarnation=self.incarnation,
             targets=self.targets,
             capacity=self.capacity,
-            state=MemberState.STARTING if before is None else before.state,
         )
         if before is not None and before.joined and before.incarnation != self.incarnation:
             # Its process ended and nobody had noticed: what needed that process ends first.
             state.set_state(before, MemberState.ERRORED, "restarted")
+        # The same process may join again: then it has been there since it first did.
+        member.state, member.changed = (
+            (MemberState.STARTING, 0) if before is None else (before.state, before.changed or state.time)
+        )
         state.members[rank] = member
         state.set_state(member, MemberState.JOINED)
         return Joined(rank=rank, state=member.state, version=state.version)

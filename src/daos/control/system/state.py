@@ -275,9 +275,8 @@ class SystemState(State[AnyEffect], kw_only=True):
     def refuse_destroy(self, uuid: str, rank: Rank, code: int) -> None:
         """The pool's service says no."""
         if code == DER.EXIST:
-            error = error_from_der(
-                code, "cannot destroy a pool with existing containers", "with --recursive they go too", {"rank": rank}
-            )
+            message = "cannot destroy a pool with existing containers"
+            error = error_from_der(code, message, effects.CONTAINERS_HINT, {"rank": rank})
         else:
             error = error_from_der(
                 code, "the pool's service refuses", "open handles go with --force, or by evicting them", {"rank": rank}

@@ -13,12 +13,13 @@ import pytest
 
 from daos.cli.dmg import _settings
 from daos.cli.dmg._settings import Flags, load
-from daos.errors import AccessError, InvalidError
+from daos.errors import AccessError, InvalidError, NotFoundError
 from daos.mgmt.identity import IdentityFiles
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import Role
 from tests.unit.cli.dmg.conftest import Dmg, Host
 from tests.unit.mgmt.certificates import Authority
+from tests.unit.mgmt.fake_management import FakePool
 
 AUTHORITY = Authority()
 SERVER = AUTHORITY.issue("server", hosts=("somewhere",))
@@ -222,6 +223,44 @@ def test_no_pools(dmg: Dmg) -> None:
     for line in (["pool", "list"], ["pool", "ls", "-v"], ["pool", "list", "-n"], ["system", "list-pools"]):
         assert dmg(*line).text == "No pools in system\n"
         assert dmg(*line, "-j").json["response"] == {"status": 0, "pools": None}
+
+
+def test_pools_that_come_and_go_are_listed_as_what_they_are(dmg: Dmg) -> None:
+    dmg.with_pools()
+    small = dmg.management.pool("small")
+    for state in ("Creating", "Destroying"):
+        small.state = state
+        told = dmg("pool", "list")
+        assert (told.status, told.errors) == (0, "")
+        assert f"small 1.1 GB   {state}" in told.text
+        assert "tank  322.1 GB Ready" in told.text
+        assert state in dmg("pool", "list", "-v").text
+        assert "small" not in dmg("pool", "list", "-r").text
+        pools = json.loads(dmg("pool", "list", "-j").text)["response"]["pools"]
+        told_of = {pool["label"]: (pool["state"], pool["total_targets"]) for pool in pools}
+        assert told_of == {"small": (state, 0), "tank": ("Ready", 12)}
+    dmg.management.pools.pop(dmg.management.pool("tank").uuid)
+    assert dmg("pool", "list").status == 0
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_pool_that_goes_while_pools_are_asked_is_no_failure(dmg: Dmg, *, gone: bool) -> None:
+    dmg.with_pools()
+    small = dmg.management.pool("small")
+
+    def go(pool: FakePool) -> None:
+        if pool is not small:
+            return
+        small.state = "Destroying"
+        if gone:
+            del dmg.management.pools[small.uuid]
+            raise NotFoundError("unable to find pool service")
+
+    dmg.management.before_query = go
+    told = dmg("pool", "list")
+    assert (told.status, told.errors) == (0, "")
+    assert ("small" in told.text) is not gone
+    assert "tank" in told.text
 
 
 def test_a_pool_that_does_not_answer_is_told_beside_the_others(dmg: Dmg) -> None:
