@@ -1,4 +1,5 @@
-//! A media whose files together have at most so many bytes, and which knows how many they have.
+//! A media whose files together have at most so many bytes, and which knows how many they have. Where it has several volumes, the
+//! first of them is bounded: the others are devices, and have a size of their own.
 
 use super::{Media, MediaError, MediaFile, Result};
 use daos_locks::Mutex;
@@ -32,25 +33,31 @@ impl Account {
 struct Size {
     /// `None` once the file is removed: what handles do to it then is not counted.
     bytes: Mutex<Option<u64>>,
+    volume: usize,
     account: Arc<Account>,
 }
+
+/// The volume that is bounded.
+const BOUNDED: usize = 0;
 
 impl Size {
     /// Has `change` make the file as long as `bytes`, unless it is longer. Counted before it happens, and taken back where it does not.
     fn grow<T>(&self, name: &str, bytes: u64, change: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut size = self.bytes.lock();
+        let is_bounded = self.volume == BOUNDED;
         let growth = size.map_or(0, |size| bytes.saturating_sub(size));
         if growth == 0 {
             drop(size);
             return change();
         }
-        if !self.account.take(growth) {
+        if is_bounded && !self.account.take(growth) {
             return Err(MediaError::NoSpace { name: name.to_owned() });
         }
         let changed = change();
         match &changed {
             Ok(_) => *size = Some(bytes),
-            Err(_) => self.account.give(growth),
+            Err(_) if is_bounded => self.account.give(growth),
+            Err(_) => {}
         }
         changed
     }
@@ -72,18 +79,28 @@ impl Capped {
         let mut sizes = BTreeMap::new();
         for name in inner.list()? {
             let bytes = inner.open(&name)?.size()?;
-            account.used.fetch_add(bytes, Ordering::AcqRel);
-            sizes.insert(
-                name,
-                Arc::new(Size { bytes: Mutex::new(Some(bytes)), account: Arc::clone(&account) }),
-            );
+            let volume = inner.volume_of(&name, 0);
+            if volume == BOUNDED {
+                account.used.fetch_add(bytes, Ordering::AcqRel);
+            }
+            let size = Size { bytes: Mutex::new(Some(bytes)), volume, account: Arc::clone(&account) };
+            sizes.insert(name, Arc::new(size));
         }
         Ok(Self { inner, account, sizes: Mutex::new(sizes) })
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files of the volume that is bounded.
     pub(crate) fn used(&self) -> u64 {
         self.account.used.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the files of a volume.
+    pub(crate) fn used_in(&self, volume: usize) -> u64 {
+        if volume == BOUNDED {
+            return self.used();
+        }
+        let sizes = self.sizes.lock();
+        sizes.values().filter(|size| size.volume == volume).filter_map(|size| *size.bytes.lock()).sum()
     }
 
     /// Bytes of the files whose names `are` tells.
@@ -92,9 +109,9 @@ impl Capped {
         sizes.iter().filter(|(name, _)| are(name)).filter_map(|(_, size)| *size.bytes.lock()).sum()
     }
 
-    /// Bytes that all files may have together; `u64::MAX` where that is not bounded.
-    pub(crate) fn max(&self) -> u64 {
-        self.account.max.load(Ordering::Acquire)
+    /// Bytes that all files of a volume may have together; `u64::MAX` where that is not bounded.
+    pub(crate) fn max_in(&self, volume: usize) -> u64 {
+        if volume == BOUNDED { self.account.max.load(Ordering::Acquire) } else { u64::MAX }
     }
 
     /// Sets that bound. What is there already stays.
@@ -107,12 +124,16 @@ impl Capped {
         if let Some(size) = sizes.get(name) {
             return Ok(Arc::clone(size));
         }
-        let size = Size { bytes: Mutex::new(Some(file.size()?)), account: Arc::clone(&self.account) };
+        let bytes = Mutex::new(Some(file.size()?));
+        let size = Size { bytes, volume: self.inner.volume_of(name, 0), account: Arc::clone(&self.account) };
         Ok(Arc::clone(sizes.entry(name.to_owned()).or_insert(Arc::new(size))))
     }
 
     fn forget(&self, size: Option<Arc<Size>>) {
-        if let Some(bytes) = size.and_then(|size| size.bytes.lock().take()) {
+        let Some(size) = size else { return };
+        if let Some(bytes) = size.bytes.lock().take()
+            && size.volume == BOUNDED
+        {
             self.account.give(bytes);
         }
     }
@@ -126,9 +147,7 @@ impl Media for Capped {
     }
 
     fn create(&self, name: &str) -> Result<Arc<dyn MediaFile>> {
-        let inner = self.inner.create(name)?;
-        let size = self.size_of(name, &*inner)?;
-        Ok(Arc::new(CappedFile { inner, size }))
+        self.create_in(name, 0)
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -159,7 +178,34 @@ impl Media for Capped {
     }
 
     fn available(&self) -> Result<u64> {
-        Ok(self.inner.available()?.min(self.max().saturating_sub(self.used())))
+        let mut sum = 0_u64;
+        for volume in 0..self.inner.volumes() {
+            sum = sum.saturating_add(self.available_in(volume)?);
+        }
+        Ok(sum)
+    }
+
+    fn create_in(&self, name: &str, target: u32) -> Result<Arc<dyn MediaFile>> {
+        let inner = self.inner.create_in(name, target)?;
+        let size = self.size_of(name, &*inner)?;
+        Ok(Arc::new(CappedFile { inner, size }))
+    }
+
+    fn volumes(&self) -> usize {
+        self.inner.volumes()
+    }
+
+    fn volume_of(&self, name: &str, target: u32) -> usize {
+        self.inner.volume_of(name, target)
+    }
+
+    fn available_in(&self, volume: usize) -> Result<u64> {
+        let left = self.max_in(volume).saturating_sub(if volume == BOUNDED { self.used() } else { 0 });
+        Ok(self.inner.available_in(volume)?.min(left))
+    }
+
+    fn granule_in(&self, volume: usize) -> u64 {
+        self.inner.granule_in(volume)
     }
 }
 
@@ -208,7 +254,9 @@ impl MediaFile for CappedFile {
         if let Some(before) = *bytes
             && before > size
         {
-            self.size.account.give(before - size);
+            if self.size.volume == BOUNDED {
+                self.size.account.give(before - size);
+            }
             *bytes = Some(size);
         }
         Ok(())
@@ -220,6 +268,10 @@ impl MediaFile for CappedFile {
 
     fn discard(&self, offset: u64, len: u64) -> Result<()> {
         self.inner.discard(offset, len)
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        self.inner.zero(offset, len)
     }
 }
 

@@ -62,22 +62,32 @@ impl FileMedia {
     }
 }
 
-/// A file of fixed size, or a block device, that no other process has; [`Errno::BUSY`]'s kind of error where one has.
-pub fn open_device(path: &Path) -> Result<Arc<dyn MediaFile>> {
+/// How a device is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To be changed, by nobody else: [`Errno::BUSY`]'s kind of error where somebody has it so.
+    Alone,
+    /// To be looked at, whoever has it.
+    Look,
+}
+
+/// A file whose size stays, or a block device.
+pub fn open_device(path: &Path, access: Access) -> Result<Arc<dyn MediaFile>> {
+    let is_alone = access == Access::Alone;
     let name = path.display().to_string();
     let meta = std::fs::metadata(path).map_err(|error| io("open", &name, error))?;
     let is_block = meta.file_type().is_block_device();
-    let mut flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let mut flags = OFlags::CLOEXEC | if is_alone { OFlags::RDWR } else { OFlags::RDONLY };
     if is_block {
         // Then nobody else does so, and nothing of it is mounted.
-        flags |= OFlags::EXCL;
+        flags |= if is_alone { OFlags::EXCL } else { OFlags::empty() };
     } else if !meta.is_file() {
         return Err(io("open", &name, std::io::Error::other("it is neither a file nor a block device")));
     }
     let fd = retry(|| rustix::fs::open(path, flags, Mode::empty()))
         .and_then(above_standard)
         .map_err(|errno| failed("open", &name, errno))?;
-    if !is_block {
+    if is_alone && !is_block {
         match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => return Err(failed("open", &name, Errno::BUSY)),
             other => other.map_err(|errno| failed("lock", &name, errno))?,

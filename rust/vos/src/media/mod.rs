@@ -14,7 +14,7 @@ mod roles;
 mod routed;
 
 pub use device::{DEVICES_MAX, DeviceError, DeviceIdentity, DeviceMedia, SIZE_MIN, SYSTEM_LEN_MAX};
-pub use file::{FileMedia, open_device};
+pub use file::{Access, FileMedia, open_device};
 pub use memory::MemoryMedia;
 pub use roles::Roles;
 pub use routed::Routed;

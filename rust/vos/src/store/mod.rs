@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use rows::ROW_OBJECT_NUMS;
-pub use space::{Relief, ShardSpace, Space};
+pub use space::{Relief, ShardSpace, Space, VolumeSpace};
 pub use transaction::Tx;
 
 /// The shard that holds the store's own rows and the services' tables; its pool is nil.
@@ -91,6 +91,11 @@ pub struct Store {
     media: Arc<dyn Media>,
     /// The same, by its account.
     capped: Arc<Capped>,
+    /// On which of its volumes the indexes are, and the log.
+    meta_volume: usize,
+    wal_volume: usize,
+    /// Whether some shard has a quota.
+    has_quotas: AtomicBool,
     identity: [u8; 16],
     options: StoreOptions,
     cache: Arc<CacheBudget>,

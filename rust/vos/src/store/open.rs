@@ -11,7 +11,7 @@ use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
 use crate::index::CacheBudget;
 use crate::key::{ContNum, KeyBuf};
-use crate::log::{Beside, Log, Merged};
+use crate::log::{Beside, Log, Merged, SUPER};
 use crate::media::Media;
 use crate::media::capped::Capped;
 use crate::shard::Shard;
@@ -49,8 +49,13 @@ impl Store {
         shards: BTreeMap<ShardNum, Arc<Shard>>,
         data_files: Arc<DataFiles>,
     ) -> Self {
+        let volume_of = |name: &str| capped.volume_of(name, 0);
+        let (meta_volume, wal_volume) = (volume_of(&index_name(SYSTEM_SHARD)), volume_of(SUPER));
         Self {
             media: Arc::clone(&capped) as _,
+            meta_volume,
+            wal_volume,
+            has_quotas: AtomicBool::new(false),
             capped,
             identity,
             options,
@@ -136,7 +141,13 @@ impl Store {
             // Which of the epochs below it were used is not known.
             (writer.ceiling, writer.used) = (ceiling, ceiling);
         }
-        let known: Vec<ShardNum> = self.shard_list()?.into_iter().map(|(num, ..)| num).collect();
+        let mut known: Vec<ShardNum> = Vec::new();
+        for (num, _, target) in self.shard_list()? {
+            if let Some(shard) = self.shards.read().get(&num) {
+                shard.data.set_target(target);
+            }
+            known.push(num);
+        }
         let unknown: Vec<ShardNum> = self
             .shards
             .read()

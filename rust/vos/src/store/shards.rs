@@ -10,7 +10,7 @@ use crate::key::KeyBuf;
 use crate::media::MediaError;
 use crate::read::View;
 use crate::shard::Shard;
-use crate::space::Purpose;
+use crate::space::{Load, Purpose};
 use crate::stage::Staged;
 use daos_types::{Durability, Iod, PoolId, TargetIdx};
 use std::sync::Arc;
@@ -74,6 +74,7 @@ impl Store {
             let covers = self.log.durable();
             let base = base::create(&self.media, &index_name(num), identity, &self.cache, covers)?;
             let data = Arc::new(DataFile::open(&self.media, data_name(num), identity)?);
+            data.set_target(target);
             self.data_files.insert(num, Arc::clone(&data));
             self.shards.write().insert(num, Arc::new(Shard::new(num, base, data, 0)));
         }
@@ -136,8 +137,12 @@ impl Store {
         if Staged::is_small(iods, defer_max) {
             return Ok(None);
         }
-        let mut room = self.staging_room()?;
-        Staged::write(&shard, iods, defer_max, inline_max, &mut room).map(Some)
+        self.check_quota(&shard, Load::default(), Purpose::Store)?;
+        let mut room = self.staging_room(&shard)?;
+        let staged = Staged::write(&shard, iods, defer_max, inline_max, &mut room)?;
+        // Its blocks count by now, and those of others who stage at the same time.
+        self.check_quota(&shard, Load::default(), Purpose::Store)?;
+        Ok(Some(staged))
     }
 
     /// A shard's state for reading.

@@ -2,7 +2,7 @@
 
 use super::super::faulty::{Call, Fault, Faulty};
 use super::super::recorded::{Crash, History, Recorded};
-use super::super::{FileMedia, MemoryMedia, Roles, conformance, open_device};
+use super::super::{Access, FileMedia, MemoryMedia, Roles, conformance, open_device};
 use super::*;
 use std::ops::ControlFlow;
 
@@ -50,18 +50,20 @@ fn a_file_of_the_operating_system_is_a_device_once_at_a_time() {
     conformance::suite(&|| {
         let _ = place.remove("dev");
         place.create("dev").unwrap().set_size(SIZE).unwrap();
-        DeviceMedia::format(&*open_device(&file).unwrap(), &identity()).unwrap();
-        Arc::new(DeviceMedia::open(open_device(&file).unwrap(), &identity()).unwrap())
+        DeviceMedia::format(&*open_device(&file, Access::Alone).unwrap(), &identity()).unwrap();
+        Arc::new(DeviceMedia::open(open_device(&file, Access::Alone).unwrap(), &identity()).unwrap())
     });
-    let held = open_device(&file).unwrap();
-    let refused = open_device(&file).unwrap_err();
+    let held = open_device(&file, Access::Alone).unwrap();
+    let refused = open_device(&file, Access::Alone).unwrap_err();
     assert!(
         matches!(&refused, MediaError::Io { error, .. } if error.raw_os_error() == Some(16)),
         "{refused}"
     );
+    let looked = DeviceMedia::inspect(&*open_device(&file, Access::Look).unwrap()).unwrap();
+    assert_eq!(looked, Some((identity(), SIZE)));
     drop(held);
-    open_device(&file).unwrap();
-    assert!(matches!(open_device(&path), Err(MediaError::Io { .. })), "a directory is none");
+    open_device(&file, Access::Alone).unwrap();
+    assert!(matches!(open_device(&path, Access::Look), Err(MediaError::Io { .. })), "a directory is none");
     std::fs::remove_dir_all(&path).unwrap();
 }
 
@@ -497,21 +499,17 @@ fn a_power_cut_while_opening_loses_nothing() {
     device.create("old").unwrap();
     device.sync_names().unwrap();
     let geometry = Geometry::of(SIZE).unwrap();
-    let raw = media.open("dev").unwrap();
-    let newer = Table { generation: 99, ..device.shared.state.lock().table() };
+    let mut newer = Table { generation: 99, ..device.shared.state.lock().table() };
+    newer.files.insert("new".to_owned(), FileEntry::default());
     for slot in [0, 1] {
         let media = media.snapshot();
-        media
-            .open("dev")
-            .unwrap()
-            .write_at(geometry.slot_at(slot), &[IoSlice::new(&newer.encode([7; 16]))])
-            .unwrap();
+        let bytes = newer.encode([7; 16]);
+        media.open("dev").unwrap().write_at(geometry.slot_at(slot), &[IoSlice::new(&bytes)]).unwrap();
         let recorded = Recorded::new(Arc::new(media)).unwrap();
         open_on(&recorded).unwrap();
         recorded.history().crashes(Crash { seed: 1, states: 100 }, &|point| point as u64, &mut |_, media| {
-            assert_eq!(open_on(&media).unwrap().list().unwrap(), ["old"]);
+            assert_eq!(open_on(&media).unwrap().list().unwrap(), ["new", "old"]);
             ControlFlow::Continue(())
         });
     }
-    drop(raw);
 }
