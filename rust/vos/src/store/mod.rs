@@ -27,7 +27,7 @@ use crate::shard::Shard;
 use crate::tx::ObjectNums;
 use daos_locks::{Mutex, RwLock};
 use daos_types::{Durability, Epoch, Lsn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,6 +94,8 @@ pub struct Store {
     /// On which of its volumes the indexes are, and the log.
     meta_volume: usize,
     wal_volume: usize,
+    /// On which there are values, or will be.
+    data_volumes: BTreeSet<usize>,
     /// Whether some shard has a quota.
     has_quotas: AtomicBool,
     identity: [u8; 16],

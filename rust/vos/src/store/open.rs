@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// The name of a data file that there is not yet.
+const NEW_DATA: &str = "shard-ffffffff.dat";
+
 impl Store {
     /// Makes an empty store on an empty device.
     pub fn create(media: Arc<dyn Media>, identity: [u8; 16], options: StoreOptions) -> Result<Self> {
@@ -50,11 +53,14 @@ impl Store {
         data_files: Arc<DataFiles>,
     ) -> Self {
         let volume_of = |name: &str| capped.volume_of(name, 0);
+        let data_volumes =
+            (0..capped.volumes() as u32).map(|target| capped.volume_of(NEW_DATA, target)).collect();
         let (meta_volume, wal_volume) = (volume_of(&index_name(SYSTEM_SHARD)), volume_of(SUPER));
         Self {
             media: Arc::clone(&capped) as _,
             meta_volume,
             wal_volume,
+            data_volumes,
             has_quotas: AtomicBool::new(false),
             capped,
             identity,

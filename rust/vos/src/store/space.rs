@@ -136,7 +136,9 @@ impl Store {
             let has_index = number == self.meta_volume;
             let granule = self.capped.granule_in(number);
             let here = outlooks.iter().map(|(data, outlook)| outlook.on(has_index, *data == number, granule));
-            let has_data = outlooks.iter().any(|(data, _)| *data == number);
+            // What was stored before a device was added stays where it is.
+            let has_data =
+                self.data_volumes.contains(&number) || outlooks.iter().any(|(data, _)| *data == number);
             Ok(Volume { left: Left::new(available, total, has_index, here), total, has_index, has_data })
         };
         (0..self.capped.volumes()).map(volume).collect()
