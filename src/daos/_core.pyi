@@ -212,8 +212,8 @@ class Engine:
             memtable_bytes: Bytes of a memtable.
             tls: Paths of the CA's certificate, of the server's own, and of its key; None for no protection at all.
             near: Serve targets by shared memory, too, to processes of this machine and user.
-            devices: The UUID of the storage that devices belong to, and path and roles of each, in the order in which they
-                were formatted; what none of them is for lies in the directory.
+            devices: The UUID of the storage that devices belong to, and path and roles of each, in the order in which
+                they were formatted; what none of them is for lies in the directory.
 
         Raises:
             DaosError: As `Embedded.open`; of devices `DER.NONEXIST`, `DER.UNINIT` (no superblock), `DER.INVAL`
