@@ -5,7 +5,7 @@ use daos_client::{Error, Result};
 use daos_embed::{DeviceIdentity, Devices, Roles, format_device, inspect_device, parse_uuid};
 use daos_types::{Der, PoolId};
 use pyo3::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The UUID of their storage; of each, a path and roles.
 pub(crate) type DeviceList = (String, Vec<(PathBuf, Vec<String>)>);
@@ -47,10 +47,10 @@ pub(crate) fn device_format(
 }
 
 /// What the superblock of a device says; `None` where there is none.
+#[allow(clippy::needless_pass_by_value, reason = "Python hands it over")]
 #[pyfunction]
 pub(crate) fn device_inspect(py: Python<'_>, path: PathBuf) -> PyResult<Option<Said>> {
-    let look = |path: &Path| inspect_device(path);
-    let found = py.detach(|| look(&path)).or_raise(py)?;
+    let found = py.detach(|| inspect_device(&path)).or_raise(py)?;
     Ok(found.map(|(identity, size)| {
         let DeviceIdentity { uuid, system, index, count, roles } = identity;
         let roles = roles.to_string().split(',').map(str::to_owned).collect();

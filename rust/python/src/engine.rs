@@ -68,6 +68,9 @@ fn checksums_of((number, piece_size, server_verifies): (u8, u32, bool)) -> Resul
     Ok(Checksums { kind, piece_size, server_verifies })
 }
 
+/// Bytes in all, free, used and kept back; what is there.
+type Volume = (u64, u64, u64, u64, u8);
+
 impl Engine {
     fn with_host<T>(&self, act: impl FnOnce(&Host) -> T) -> Result<T> {
         let host = self.host.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -318,7 +321,7 @@ impl Engine {
     }
 
     /// Of the directory and of each device: bytes in all, free, used and kept back, and what is there: 1 data, 2 meta, 4 wal.
-    fn volumes(&self, py: Python<'_>) -> PyResult<Vec<(u64, u64, u64, u64, u8)>> {
+    fn volumes(&self, py: Python<'_>) -> PyResult<Vec<Volume>> {
         let space = py.detach(|| self.system.space()).or_raise(py)?;
         let roles = |volume: &VolumeSpace| {
             u8::from(volume.has_data) | u8::from(volume.has_index) << 1 | u8::from(volume.has_log) << 2

@@ -1,6 +1,7 @@
 //! The shards of a store: made, removed, found.
 
 use super::rows::{ROW_SHARD, ROW_SHARD_NUMS, numbered, row_of};
+use super::space::check_quota;
 use super::{SYSTEM_SHARD, Store};
 use crate::base;
 use crate::changes::ShardNum;
@@ -137,11 +138,11 @@ impl Store {
         if Staged::is_small(iods, defer_max) {
             return Ok(None);
         }
-        self.check_quota(&shard, Load::default(), Purpose::Store)?;
+        check_quota(&shard, Load::default(), Purpose::Store)?;
         let mut room = self.staging_room(&shard)?;
         let staged = Staged::write(&shard, iods, defer_max, inline_max, &mut room)?;
         // Its blocks count by now, and those of others who stage at the same time.
-        self.check_quota(&shard, Load::default(), Purpose::Store)?;
+        check_quota(&shard, Load::default(), Purpose::Store)?;
         Ok(Some(staged))
     }
 

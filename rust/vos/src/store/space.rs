@@ -122,6 +122,27 @@ pub struct ShardSpace {
     pub data_free: u64,
 }
 
+/// Refuses what a shard's quota has no room for.
+pub(super) fn check_quota(shard: &Shard, more: Load, purpose: Purpose) -> Result<()> {
+    let Some(quota) = shard.quota() else { return Ok(()) };
+    let usage = shard.usage(more);
+    if quota.left(usage, purpose).is_some() {
+        return Ok(());
+    }
+    let (index, data) = (usage.index + usage.index_more, usage.data + usage.data_more);
+    Err(VosError::NoSpace {
+        why: match quota.data {
+            Some(max) => format!(
+                "the pool has {} bytes of metadata and {max} of data on this target, and would need {index} and {data}",
+                quota.meta
+            ),
+            None => {
+                format!("the pool has {} bytes on this target, and would need {}", quota.meta, index + data)
+            }
+        },
+    })
+}
+
 impl Store {
     /// What is left of each volume with what all memtables need at most, and `more` beside.
     fn left(&self, more: &[(ShardNum, Load)]) -> Result<Vec<Volume>> {
@@ -167,31 +188,6 @@ impl Store {
     pub(super) fn staging_room(&self, shard: &Shard) -> Result<u64> {
         let volumes = self.look(&[])?;
         Ok(volumes.get(shard.data.volume()).map_or(0, |volume| volume.left.room(Purpose::Store)))
-    }
-
-    /// Refuses what a shard's quota has no room for.
-    pub(super) fn check_quota(&self, shard: &Shard, more: Load, purpose: Purpose) -> Result<()> {
-        let Some(quota) = shard.quota() else { return Ok(()) };
-        let usage = shard.usage(more);
-        if quota.left(usage, purpose).is_some() {
-            return Ok(());
-        }
-        let (index, data) = (usage.index + usage.index_more, usage.data + usage.data_more);
-        Err(VosError::NoSpace {
-            why: match quota.data {
-                Some(max) => format!(
-                    "the pool has {} bytes of metadata and {max} of data on this target, and would need {index} and {data}",
-                    quota.meta
-                ),
-                None => {
-                    format!(
-                        "the pool has {} bytes on this target, and would need {}",
-                        quota.meta,
-                        index + data
-                    )
-                }
-            },
-        })
     }
 
     /// Bytes of bounds that no quota forbids.
@@ -410,7 +406,7 @@ impl Tx<'_> {
         }
         if self.store.has_quotas.load(Ordering::Relaxed) {
             for (num, load) in &loads {
-                self.store.check_quota(&*self.store.shard(*num)?, *load, self.purpose)?;
+                check_quota(&*self.store.shard(*num)?, *load, self.purpose)?;
             }
         }
         let volumes = self.store.look(&loads)?;

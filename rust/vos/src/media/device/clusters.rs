@@ -70,6 +70,13 @@ impl Clusters {
     }
 
     /// Gives clusters back.
+    pub(super) fn give_all(&mut self, runs: Vec<Run>) {
+        for run in runs {
+            self.give(run);
+        }
+    }
+
+    /// Gives clusters back.
     pub(super) fn give(&mut self, run: Run) {
         let (mut start, mut end) = (run.start, run.end());
         if let Some((&before, &len)) = self.by_start.range(..start).next_back()

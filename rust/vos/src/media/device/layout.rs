@@ -11,6 +11,8 @@ const MAGIC: &[u8; 8] = b"DAOSDEV\0";
 const FORMAT: u32 = 1;
 /// Bytes of a device at least.
 pub const SIZE_MIN: u64 = 64 << 20;
+/// And at most.
+const SIZE_MAX: u64 = 1 << 60;
 const CLUSTER_MIN: u64 = 64 << 10;
 const CLUSTER_MAX: u64 = 1 << 20;
 const CLUSTERS_MAX: u64 = 1 << 20;
@@ -67,7 +69,7 @@ impl Geometry {
     /// That of a device with so many bytes; `None` where it is too small.
     pub(super) fn of(size: u64) -> Option<Self> {
         let size = size / BLOCK * BLOCK;
-        if size < SIZE_MIN || size > 1 << 60 {
+        if !(SIZE_MIN..=SIZE_MAX).contains(&size) {
             return None;
         }
         let mut cluster = (1 << (size / CLUSTERS_WANTED).ilog2()).clamp(CLUSTER_MIN, CLUSTER_MAX);

@@ -1,9 +1,11 @@
 //! The files of a store on one file of fixed size, or on a block device: `docs/formats/device.md`.
 
 mod clusters;
+mod file;
 #[cfg(test)]
 mod fuzz;
 mod layout;
+mod read;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -13,7 +15,9 @@ pub use layout::{DEVICES_MAX, DeviceIdentity, SIZE_MIN, SYSTEM_LEN_MAX};
 use super::{Media, MediaError, MediaFile, Result, check_name};
 use clusters::Clusters;
 use daos_locks::{Mutex, RwLock};
-use layout::{BLOCK, Geometry, SECOND_COPY, Superblock, Unreadable};
+use file::DeviceFile;
+use layout::{Geometry, SECOND_COPY, Superblock};
+use read::{read_superblock, read_table};
 use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -312,71 +316,6 @@ impl DeviceMedia {
     }
 }
 
-fn read_superblock(device: &dyn MediaFile) -> std::result::Result<Superblock, DeviceError> {
-    let mut found: Option<Superblock> = None;
-    let mut damage = None;
-    for offset in [0, SECOND_COPY] {
-        let mut block = vec![0; BLOCK as usize];
-        match device.read_at(offset, &mut block) {
-            Ok(()) => {}
-            Err(MediaError::Short { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        match (Superblock::decode(&block), &found) {
-            (Ok(superblock), Some(first)) if *first != superblock => {
-                return Err(DeviceError::Damaged("its superblocks differ".to_owned()));
-            }
-            (Ok(superblock), _) => found = Some(superblock),
-            (Err(Unreadable::Later(version)), _) => return Err(DeviceError::Later(version)),
-            (Err(Unreadable::Damaged(why)), _) => damage = Some(why),
-            (Err(Unreadable::Absent), _) => {}
-        }
-    }
-    match (found, damage) {
-        (Some(superblock), _) => Ok(superblock),
-        (None, Some(why)) => Err(DeviceError::Damaged(format!("its superblock: {why}"))),
-        (None, None) => Err(DeviceError::Foreign),
-    }
-}
-
-/// Reads the table, and has both slots say it, durably, before anything else is written.
-fn read_table(
-    device: &dyn MediaFile,
-    uuid: [u8; 16],
-    geometry: Geometry,
-) -> std::result::Result<Table, DeviceError> {
-    let read = |slot| -> std::result::Result<std::result::Result<Table, Unreadable>, DeviceError> {
-        let at = geometry.slot_at(slot);
-        let mut bytes = vec![0; BLOCK as usize];
-        device.read_at(at, &mut bytes)?;
-        let Some(len) = Table::len_of(&bytes, geometry) else { return Ok(Err(Unreadable::Absent)) };
-        bytes.resize(len, 0);
-        device.read_at(at, &mut bytes)?;
-        Ok(Table::decode(&bytes, uuid, geometry))
-    };
-    // Which slot may be written first: not one that is all there is, be it that the other is older on the device than it seems.
-    let (table, order) = match (read(0)?, read(1)?) {
-        (Ok(first), Ok(second)) if first.generation == second.generation => {
-            if first != second {
-                return Err(DeviceError::Damaged("its tables differ".to_owned()));
-            }
-            (first, [0, 1])
-        }
-        (Ok(first), Ok(second)) if first.generation < second.generation => (second, [1, 0]),
-        (Ok(first), Ok(_)) => (first, [0, 1]),
-        (Ok(first), Err(_)) => (first, [1, 0]),
-        (Err(_), Ok(second)) => (second, [0, 1]),
-        (Err(why), Err(_)) => return Err(DeviceError::Damaged(format!("its tables: {why}"))),
-    };
-    // What was read may lie in the page cache only, after a process that died or a write-back that failed.
-    device.sync()?;
-    let bytes = table.encode(uuid);
-    for slot in order {
-        device.write_at_durable(geometry.slot_at(slot), &[IoSlice::new(&bytes)])?;
-    }
-    Ok(table)
-}
-
 impl Node {
     fn new(map: Map) -> Self {
         Self {
@@ -425,7 +364,7 @@ impl Shared {
         })?;
         let mut state = self.state.lock();
         state.durable = version;
-        given_up.into_iter().for_each(|run| state.free.give(run));
+        state.free.give_all(given_up);
         Ok(true)
     }
 
@@ -527,221 +466,5 @@ impl Media for DeviceMedia {
 
     fn granule_in(&self, _volume: usize) -> u64 {
         self.shared.geometry.cluster
-    }
-}
-
-/// An open file.
-#[derive(Debug)]
-struct DeviceFile {
-    shared: Arc<Shared>,
-    node: Arc<Node>,
-    name: String,
-}
-
-impl Drop for DeviceFile {
-    fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        let last = self.node.handles.fetch_sub(1, Ordering::Relaxed) == 1;
-        if last && self.node.unlinked.load(Ordering::Relaxed) {
-            let runs = std::mem::take(&mut *self.node.map.write()).runs;
-            state.give_up(runs);
-        }
-    }
-}
-
-impl DeviceFile {
-    fn write_pieces(&self, map: &Map, offset: u64, parts: &[IoSlice<'_>], durable: bool) -> Result<()> {
-        let device = &*self.shared.device;
-        let write = |at: u64, parts: &[IoSlice<'_>]| {
-            if durable { device.write_at_durable(at, parts) } else { device.write_at(at, parts) }
-        };
-        let len = len_of(parts);
-        let all =
-            |act: &mut dyn FnMut(u64, u64) -> Result<()>| map.pieces(self.shared.geometry, offset, len, act);
-        let mut done = 0;
-        let mut one = |at, here: u64| {
-            // The common case is one piece, with the caller's own array.
-            if here == len {
-                return write(at, parts);
-            }
-            let written = write(at, &slice_of(parts, done, here));
-            done += here;
-            written
-        };
-        if durable { self.shared.durably(|| all(&mut one)) } else { all(&mut one) }
-    }
-
-    /// Writes inside of the file, or lets it grow.
-    fn write(&self, offset: u64, parts: &[IoSlice<'_>], durable: bool) -> Result<()> {
-        let len = len_of(parts);
-        if len == 0 {
-            return Ok(());
-        }
-        let end = offset.checked_add(len).ok_or_else(|| self.no_space())?;
-        {
-            let map = self.node.map.read();
-            if end <= map.size {
-                return self.write_pieces(&map, offset, parts, durable);
-            }
-        }
-        let written = self.grow(end, |map, size| {
-            self.zero(map, size, offset)?;
-            self.write_pieces(map, offset, parts, durable)
-        })?;
-        if written {
-            return Ok(());
-        }
-        // Another thread was faster.
-        self.write(offset, parts, durable)
-    }
-
-    /// Makes the file so long when `fill` has written what is new; it is given the file's future map, and its size. False where the file is
-    /// so long already.
-    fn grow(&self, end: u64, fill: impl FnOnce(&Map, u64) -> Result<()>) -> Result<bool> {
-        let _resizing = self.node.resizing.lock();
-        let map = self.node.map.read().clone();
-        if end <= map.size {
-            return Ok(false);
-        }
-        let geometry = self.shared.geometry;
-        let there = geometry.clusters_of(map.size);
-        let wanted = geometry.clusters_of(end);
-        let last = map.runs.last().map(|run| run.end());
-        let taken = self.shared.take(&self.name, wanted - there, last)?;
-        let grown = map.with(end, &taken);
-        let filled = fill(&grown, map.size);
-        let mut state = self.shared.state.lock();
-        if filled.is_err() {
-            // No table has named them.
-            taken.into_iter().for_each(|run| state.free.give(run));
-            return filled.map(|()| true);
-        }
-        *self.node.map.write() = grown;
-        let version = state.change();
-        self.node.changed.store(version, Ordering::Relaxed);
-        Ok(true)
-    }
-
-    fn zero(&self, map: &Map, from: u64, to: u64) -> Result<()> {
-        if from >= to {
-            return Ok(());
-        }
-        let device = &self.shared.device;
-        map.pieces(self.shared.geometry, from, to - from, &mut |at, here| device.zero(at, here))
-    }
-
-    fn grow_zeroed(&self, end: u64) -> Result<()> {
-        self.grow(end, |map, size| self.zero(map, size, end)).map(drop)
-    }
-
-    fn no_space(&self) -> MediaError {
-        MediaError::NoSpace { name: self.name.clone() }
-    }
-}
-
-fn len_of(parts: &[IoSlice<'_>]) -> u64 {
-    parts.iter().map(|part| part.len() as u64).sum()
-}
-
-/// A range of what parts hold, as parts.
-fn slice_of<'a>(parts: &'a [IoSlice<'_>], from: u64, len: u64) -> Vec<IoSlice<'a>> {
-    let (mut skip, mut left) = (from, len);
-    let mut out = Vec::new();
-    for part in parts {
-        let start = skip.min(part.len() as u64);
-        skip -= start;
-        let here = left.min(part.len() as u64 - start);
-        left -= here;
-        if let Some(bytes) =
-            part.get(start as usize..(start + here) as usize).filter(|bytes| !bytes.is_empty())
-        {
-            out.push(IoSlice::new(bytes));
-        }
-    }
-    out
-}
-
-impl MediaFile for DeviceFile {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn size(&self) -> Result<u64> {
-        Ok(self.node.map.read().size)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        let end = offset.saturating_add(buffer.len() as u64);
-        // Held while it reads, so that nobody cuts the file meanwhile.
-        let map = self.node.map.read();
-        if end > map.size {
-            return Err(MediaError::Short { name: self.name.clone(), end });
-        }
-        let len = buffer.len() as u64;
-        let mut rest = buffer;
-        map.pieces(self.shared.geometry, offset, len, &mut |at, here| {
-            let (head, tail) = std::mem::take(&mut rest).split_at_mut(here as usize);
-            rest = tail;
-            self.shared.device.read_at(at, head)
-        })
-    }
-
-    fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> Result<()> {
-        self.write(offset, parts, false)
-    }
-
-    fn write_at_durable(&self, offset: u64, parts: &[IoSlice<'_>]) -> Result<()> {
-        self.write(offset, parts, true)
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.shared.check()?;
-        // Whoever wrote the table may have synced before the last bytes came.
-        if !self.shared.commit(self.node.changed.load(Ordering::Acquire))? {
-            self.shared.durably(|| self.shared.device.sync())?;
-        }
-        Ok(())
-    }
-
-    fn set_size(&self, size: u64) -> Result<()> {
-        if size > self.node.map.read().size {
-            return self.grow_zeroed(size);
-        }
-        let _resizing = self.node.resizing.lock();
-        let mut state = self.shared.state.lock();
-        let mut map = self.node.map.write();
-        if size < map.size {
-            let mut left = self.shared.geometry.clusters_of(size) as u32;
-            let mut kept = Vec::new();
-            let mut cut = Vec::new();
-            for run in &map.runs {
-                let here = left.min(run.count);
-                left -= here;
-                kept.extend((here > 0).then_some(Run { start: run.start, count: here }));
-                let more = Run { start: run.start + here, count: run.count - here };
-                cut.extend((more.count > 0).then_some(more));
-            }
-            *map = Map::of(size, kept);
-            drop(map);
-            state.give_up(cut);
-            let version = state.change();
-            self.node.changed.store(version, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
-        if len == 0 {
-            return Ok(());
-        }
-        let end = offset.checked_add(len).ok_or_else(|| self.no_space())?;
-        self.grow_zeroed(end)
-    }
-
-    fn discard(&self, _offset: u64, _len: u64) -> Result<()> {
-        Ok(())
     }
 }
