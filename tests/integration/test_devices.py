@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
 import uuid
@@ -11,14 +12,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
 import daos
 from daos import _core
 from daos.client.system import System
 from daos.errors import DER, NoSpaceError, NotFoundError
 from daos.local import PoolInfo, PoolRequest
+from daos.mgmt import methods
+from daos.mgmt.client import ManagementClient
+from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.security.credentials import Token, without_signature
 from tests.engines import DEVICE_SIZE, Engines
+from tests.servers import Servers, pool_request
 
 pytestmark = pytest.mark.timeout(120)
 SPLIT = (("wal",), ("meta",), ("data",))
@@ -240,6 +246,76 @@ def test_block_devices(tmp_path: Path) -> None:
             assert has(str(image), LARGE[:4000])
     finally:
         subprocess.run(["losetup", "--detach", device], check=True, timeout=30)
+
+
+def test_a_server_formats_devices_starts_engines_on_them_and_tells_of_them(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("log", "data0", "data1")]
+    tiers = [
+        {"class": "ram", "scm_mount": str(tmp_path / "scm"), "scm_size": 1},
+        {"class": "file", "bdev_list": files[:1], "bdev_size": 1, "bdev_roles": ["wal", "meta"]},
+        {"class": "file", "bdev_list": files[1:], "bdev_size": 1, "bdev_roles": ["data"]},
+    ]
+    servers = Servers(tmp_path / "servers", 1, real=True, control_metadata={"path": str(tmp_path / "control")})
+    config = yaml.safe_load(servers.config(0).read_text())
+    config["engines"][0]["storage"] = tiers
+    servers.config(0).write_text(yaml.safe_dump(config))
+
+    async def told(client: ManagementClient) -> list[tuple[str, list[int], list[str], str]]:
+        answer = await client.on_host(
+            servers.addresses[0], methods.STORAGE_QUERY_DEVICES, pb.StorageQueryDevicesRequest()
+        )
+        return [
+            (Path(device.address).name, list(device.targets), list(device.roles), device.state)
+            for device in answer.devices
+        ]
+
+    async def body() -> None:
+        async with servers.client() as client, asyncio.timeout(100):
+            servers.start(0, "--auto-format")
+            await servers.joined(client)
+            assert await told(client) == [
+                ("log", [0, 1], ["wal", "meta"], "NORMAL"),
+                ("data0", [0], ["data"], "NORMAL"),
+                ("data1", [1], ["data"], "NORMAL"),
+            ]
+            usage = await client.on_host(
+                servers.addresses[0], methods.STORAGE_QUERY_USAGE, pb.StorageQueryUsageRequest()
+            )
+            meta, data = usage.ranks[0].tiers
+            assert 0.9 * 10**9 < meta.free < meta.total < 10**9
+            assert 1.9 * 10**9 < data.free <= data.total < 2 * 10**9
+            request = pool_request()
+            del request.tiers[:]
+            request.tiers.extend((64 << 20, 0))
+            await client.ask(methods.POOL_CREATE, request)
+            pools = await client.on_host(
+                servers.addresses[0], methods.STORAGE_QUERY_POOLS, pb.StorageQueryPoolsRequest()
+            )
+            assert [list(pool.tiers) for pool in pools.ranks[0].pools] == [[64 << 20, 0]]
+            assert servers.stop(0) == 0
+            # In another order, the engine does not start.
+            tiers[2]["bdev_list"] = [files[2], files[1]]
+            servers.config(0).write_text(yaml.safe_dump(config))
+            servers.start(0)
+
+            async def refused() -> bool:
+                return "formatted as number 2 of 3" in (servers.folder(0) / "engine.log").read_text()
+
+            await servers.until("an engine that refuses its devices", refused)
+            assert servers.stop(0) == 0
+            tiers[2]["bdev_list"] = files[1:]
+            servers.config(0).write_text(yaml.safe_dump(config))
+            servers.start(0)
+            await servers.joined(client)
+            pools = await client.on_host(
+                servers.addresses[0], methods.STORAGE_QUERY_POOLS, pb.StorageQueryPoolsRequest()
+            )
+            assert [pool.uuid for pool in pools.ranks[0].pools] == [request.uuid]
+
+    try:
+        asyncio.run(body())
+    finally:
+        servers.close()
 
 
 def test_what_is_no_device_is_told(tmp_path: Path) -> None:
