@@ -8,23 +8,34 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of all files, and how many there may be.
+/// Bytes of all files by volume, and how many there may be of the one that is bounded.
 #[derive(Debug)]
 struct Account {
-    used: AtomicU64,
+    used: Vec<AtomicU64>,
     max: AtomicU64,
 }
 
 impl Account {
-    /// Counts a growth that is about to happen; false where it is too much.
-    fn take(&self, bytes: u64) -> bool {
-        let max = self.max.load(Ordering::Acquire);
-        let grown = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
-        self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).is_ok()
+    fn max_in(&self, volume: usize) -> u64 {
+        if volume == BOUNDED { self.max.load(Ordering::Acquire) } else { u64::MAX }
     }
 
-    fn give(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    /// Counts a growth that is about to happen; false where it is too much.
+    fn take(&self, volume: usize, bytes: u64) -> bool {
+        let max = self.max_in(volume);
+        let grown = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
+        let Some(used) = self.used.get(volume) else { return false };
+        used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).is_ok()
+    }
+
+    fn give(&self, volume: usize, bytes: u64) {
+        if let Some(used) = self.used.get(volume) {
+            used.fetch_sub(bytes, Ordering::AcqRel);
+        }
+    }
+
+    fn used_in(&self, volume: usize) -> u64 {
+        self.used.get(volume).map_or(0, |used| used.load(Ordering::Acquire))
     }
 }
 
@@ -44,20 +55,18 @@ impl Size {
     /// Has `change` make the file as long as `bytes`, unless it is longer. Counted before it happens, and taken back where it does not.
     fn grow<T>(&self, name: &str, bytes: u64, change: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut size = self.bytes.lock();
-        let is_bounded = self.volume == BOUNDED;
         let growth = size.map_or(0, |size| bytes.saturating_sub(size));
         if growth == 0 {
             drop(size);
             return change();
         }
-        if is_bounded && !self.account.take(growth) {
+        if !self.account.take(self.volume, growth) {
             return Err(MediaError::NoSpace { name: name.to_owned() });
         }
         let changed = change();
         match &changed {
             Ok(_) => *size = Some(bytes),
-            Err(_) if is_bounded => self.account.give(growth),
-            Err(_) => {}
+            Err(_) => self.account.give(self.volume, growth),
         }
         changed
     }
@@ -75,32 +84,22 @@ pub(crate) struct Capped {
 impl Capped {
     /// A media with the files that are there, and no bound.
     pub(crate) fn new(inner: Arc<dyn Media>) -> Result<Self> {
-        let account = Arc::new(Account { used: AtomicU64::new(0), max: AtomicU64::new(u64::MAX) });
+        let used = (0..inner.volumes()).map(|_| AtomicU64::new(0)).collect();
+        let account = Arc::new(Account { used, max: AtomicU64::new(u64::MAX) });
         let mut sizes = BTreeMap::new();
         for name in inner.list()? {
             let bytes = inner.open(&name)?.size()?;
             let volume = inner.volume_of(&name, 0);
-            if volume == BOUNDED {
-                account.used.fetch_add(bytes, Ordering::AcqRel);
-            }
+            account.take(volume, bytes);
             let size = Size { bytes: Mutex::new(Some(bytes)), volume, account: Arc::clone(&account) };
             sizes.insert(name, Arc::new(size));
         }
         Ok(Self { inner, account, sizes: Mutex::new(sizes) })
     }
 
-    /// Bytes of all files of the volume that is bounded.
-    pub(crate) fn used(&self) -> u64 {
-        self.account.used.load(Ordering::Acquire)
-    }
-
-    /// Bytes of the files of a volume.
+    /// Bytes of all files of a volume.
     pub(crate) fn used_in(&self, volume: usize) -> u64 {
-        if volume == BOUNDED {
-            return self.used();
-        }
-        let sizes = self.sizes.lock();
-        sizes.values().filter(|size| size.volume == volume).filter_map(|size| *size.bytes.lock()).sum()
+        self.account.used_in(volume)
     }
 
     /// Bytes of the files whose names `are` tells.
@@ -111,7 +110,7 @@ impl Capped {
 
     /// Bytes that all files of a volume may have together; `u64::MAX` where that is not bounded.
     pub(crate) fn max_in(&self, volume: usize) -> u64 {
-        if volume == BOUNDED { self.account.max.load(Ordering::Acquire) } else { u64::MAX }
+        self.account.max_in(volume)
     }
 
     /// Sets that bound. What is there already stays.
@@ -131,10 +130,8 @@ impl Capped {
 
     fn forget(&self, size: Option<Arc<Size>>) {
         let Some(size) = size else { return };
-        if let Some(bytes) = size.bytes.lock().take()
-            && size.volume == BOUNDED
-        {
-            self.account.give(bytes);
+        if let Some(bytes) = size.bytes.lock().take() {
+            self.account.give(size.volume, bytes);
         }
     }
 }
@@ -200,7 +197,7 @@ impl Media for Capped {
     }
 
     fn available_in(&self, volume: usize) -> Result<u64> {
-        let left = self.max_in(volume).saturating_sub(if volume == BOUNDED { self.used() } else { 0 });
+        let left = self.max_in(volume).saturating_sub(self.used_in(volume));
         Ok(self.inner.available_in(volume)?.min(left))
     }
 
@@ -254,9 +251,7 @@ impl MediaFile for CappedFile {
         if let Some(before) = *bytes
             && before > size
         {
-            if self.size.volume == BOUNDED {
-                self.size.account.give(before - size);
-            }
+            self.size.account.give(self.size.volume, before - size);
             *bytes = Some(size);
         }
         Ok(())
@@ -289,23 +284,45 @@ mod tests {
         let inner = Arc::new(MemoryMedia::new());
         write(&*inner.create("old").unwrap(), 0, 10).unwrap();
         let media = Capped::new(inner).unwrap();
-        assert_eq!((media.used(), media.available().unwrap()), (10, u64::MAX - 10));
+        assert_eq!((media.used_in(BOUNDED), media.available().unwrap()), (10, u64::MAX - 10));
         media.set_max(100);
         let file = media.create("a").unwrap();
         file.allocate(0, 50).unwrap();
         write(&*file, 40, 30).unwrap();
-        assert_eq!((media.used(), media.available().unwrap()), (80, 20));
+        assert_eq!((media.used_in(BOUNDED), media.available().unwrap()), (80, 20));
         assert!(matches!(write(&*file, 70, 21), Err(MediaError::NoSpace { .. })));
         assert!(matches!(file.allocate(0, 91), Err(MediaError::NoSpace { .. })));
         assert!(matches!(file.set_size(91), Err(MediaError::NoSpace { .. })));
         write(&*file, 0, 70).unwrap();
-        assert_eq!((media.used(), file.size().unwrap()), (80, 70), "what was refused did not happen");
+        assert_eq!(
+            (media.used_in(BOUNDED), file.size().unwrap()),
+            (80, 70),
+            "what was refused did not happen"
+        );
         file.set_size(20).unwrap();
         media.rename("a", "old").unwrap();
-        assert_eq!((media.used(), media.used_by(|name| name == "old")), (20, 20));
+        assert_eq!((media.used_in(BOUNDED), media.used_by(|name| name == "old")), (20, 20));
         write(&*media.open("old").unwrap(), 0, 100).unwrap();
         media.remove("old").unwrap();
-        assert_eq!(media.used(), 0);
+        assert_eq!(media.used_in(BOUNDED), 0);
+    }
+
+    #[test]
+    fn each_volume_has_its_bytes_and_one_is_bounded() {
+        use super::super::{Roles, Routed};
+        let device: Arc<dyn Media> = Arc::new(MemoryMedia::new());
+        let routed = Routed::new(Arc::new(MemoryMedia::new()), vec![(Roles::DATA, device)]).unwrap();
+        let media = Capped::new(Arc::new(routed)).unwrap();
+        media.set_max(100);
+        let data = media.create_in("shard-00000001.dat", 0).unwrap();
+        write(&*data, 0, 1000).unwrap();
+        let index = media.create("shard-00000001.idx").unwrap();
+        write(&*index, 0, 60).unwrap();
+        assert!(matches!(write(&*index, 60, 41), Err(MediaError::NoSpace { .. })));
+        assert_eq!((media.used_in(0), media.used_in(1)), (60, 1000));
+        assert_eq!((media.available_in(0).unwrap(), media.available_in(1).unwrap()), (40, u64::MAX - 1000));
+        media.remove("shard-00000001.dat").unwrap();
+        assert_eq!(media.used_in(1), 0);
     }
 
     #[test]
@@ -316,9 +333,9 @@ mod tests {
         let file = media.create("a").unwrap();
         faulty.set(&[Fault::Full { call: Call::Write, nth: 0, always: false }]);
         assert!(write(&*file, 0, 10).is_err());
-        assert_eq!(media.used(), 0);
+        assert_eq!(media.used_in(BOUNDED), 0);
         write(&*file, 0, 10).unwrap();
-        assert_eq!(media.used(), 10);
+        assert_eq!(media.used_in(BOUNDED), 10);
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub struct Store {
     data_volumes: BTreeSet<usize>,
     /// Whether some shard has a quota.
     has_quotas: AtomicBool,
+    /// Something was staged since credit was granted, of which that knows nothing.
+    staged: AtomicBool,
     identity: [u8; 16],
     options: StoreOptions,
     cache: Arc<CacheBudget>,

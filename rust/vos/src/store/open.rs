@@ -62,6 +62,7 @@ impl Store {
             wal_volume,
             data_volumes,
             has_quotas: AtomicBool::new(false),
+            staged: AtomicBool::new(false),
             capped,
             identity,
             options,

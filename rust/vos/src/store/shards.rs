@@ -15,6 +15,7 @@ use crate::space::{Load, Purpose};
 use crate::stage::Staged;
 use daos_types::{Durability, Iod, PoolId, TargetIdx};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub(super) fn index_name(num: ShardNum) -> String {
     format!("shard-{:08x}.idx", num.0)
@@ -143,6 +144,9 @@ impl Store {
         let staged = Staged::write(&shard, iods, defer_max, inline_max, &mut room)?;
         // Its blocks count by now, and those of others who stage at the same time.
         check_quota(&shard, Load::default(), Purpose::Store)?;
+        if shard.quota().is_some() {
+            self.staged.store(true, Ordering::Release);
+        }
         Ok(Some(staged))
     }
 

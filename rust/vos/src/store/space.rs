@@ -231,7 +231,7 @@ impl Store {
     pub fn set_bytes_max(&self, bytes: Option<u64>) -> Result<()> {
         let _merging = self.merging.lock();
         let promised = self.left(&[])?.first().map_or(0, |volume| volume.left.promised);
-        let needed = self.capped.used().saturating_add(promised);
+        let needed = self.capped.used_in(0).saturating_add(promised);
         if bytes.is_some_and(|bytes| bytes < needed) {
             return Err(VosError::NoSpace { why: format!("{needed} bytes are in use or promised") });
         }
@@ -390,6 +390,9 @@ impl Tx<'_> {
     /// Refuses the record where its merge might find no room.
     pub(super) fn admit(&mut self) -> Result<()> {
         let writer = &mut *self.writer;
+        if self.store.staged.swap(false, Ordering::AcqRel) {
+            writer.credit = 0;
+        }
         let bound = space::bound(writer.changes.count(), writer.changes.as_slice().len() as u64);
         if bound <= writer.credit {
             writer.credit -= bound;
