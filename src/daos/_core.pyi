@@ -28,6 +28,8 @@ __all__ = [
     "build_info",
     "crc32c",
     "der_table",
+    "device_format",
+    "device_inspect",
     "load_kv",
 ]
 
