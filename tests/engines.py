@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from daos import _core
 from daos.control.system import effects
 from daos.local import (
     Carry,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WAIT_S_MAX = 30.0
 SIZE = 256 << 20
+DEVICE_SIZE = 128 << 20
 
 
 def free_ports(count: int) -> int:
@@ -66,10 +68,21 @@ class Engines:
         directory: Of their storage and sockets.
         count: How many.
         targets: Of each.
+        roles: Of the devices of each.
+        paths: Of these, of a single engine; else each has files.
     """
 
-    def __init__(self, directory: Path, count: int, targets: int = 2) -> None:
-        self.directory, self.count, self.targets = directory, count, targets
+    def __init__(
+        self,
+        directory: Path,
+        count: int,
+        targets: int = 2,
+        *,
+        roles: tuple[tuple[str, ...], ...] = (),
+        paths: tuple[str, ...] = (),
+    ) -> None:
+        self.directory, self.count, self.targets, self.roles = directory, count, targets, roles
+        self._paths = paths
         self.ports = [free_ports(targets + 1) + index * (targets + 1) for index in range(count)]
         first = free_ports(count * (targets + 1))
         self.ports = [first + index * (targets + 1) for index in range(count)]
@@ -137,13 +150,37 @@ class Engines:
             if not channel.ended.is_set():
                 await channel.call("members", members, timeout_s=10)
 
-    def start(self, rank: int) -> None:
-        """Start an engine."""
+    def devices(self, rank: int) -> tuple[str, ...]:
+        """Return the paths of an engine's devices."""
+        home = self.directory / f"engine{rank}"
+        return self._paths or tuple(str(home / f"device{index}") for index in range(len(self.roles)))
+
+    def _format(self, rank: int, name: str) -> None:
+        for index, (path, roles) in enumerate(zip(self.devices(rank), self.roles, strict=True)):
+            if not self._paths:
+                with Path(path).open("wb") as file:
+                    file.truncate(DEVICE_SIZE)
+            _core.device_format(path, uuid=name, system="test", index=index, count=len(self.roles), roles=list(roles))
+
+    def log(self, rank: int) -> str:
+        """Return what an engine has logged."""
+        return (self.directory / f"engine{rank}" / "log").read_text()
+
+    def start(self, rank: int, *, devices: tuple[str, ...] | None = None) -> None:
+        """Start an engine; on other devices than its own, if some are named."""
         home = self.directory / f"engine{rank}"
         home.mkdir(exist_ok=True)
         known = home / "uuid"
         if not known.exists():
             known.write_text(str(uuid.uuid4()))
+            self._format(rank, known.read_text())
+        paths = self.devices(rank) if devices is None else devices
+        tiers = [EngineTier(storage_class="ram", directory=str(home), size=SIZE)]
+        tiers += [
+            EngineTier(storage_class="file", devices=(path,), size=DEVICE_SIZE, roles=roles)
+            for path, roles in zip(paths, self.roles, strict=True)
+        ]
+        data = sum(DEVICE_SIZE for roles in self.roles if "data" in roles)
         options = EngineOptions(
             system="test",
             index=0,
@@ -151,8 +188,8 @@ class Engines:
             rank=rank if (home / "engine").exists() else None,
             socket=str(self._socket(rank)),
             metadata=str(home),
-            tiers=(EngineTier(storage_class="ram", directory=str(home), size=SIZE),),
-            capacity=(SIZE, 0),
+            tiers=tuple(tiers),
+            capacity=(SIZE, data),
             targets=self.targets,
             address="127.0.0.1",
             port=self.ports[rank],
@@ -193,8 +230,14 @@ class Engines:
         carry = Carry(number=number, floor=1, effect=msgspec.msgpack.encode(effect))
         await self._channels[rank].call("carry", carry, timeout_s=30)
 
-    def pool_create(self, label: str, owner: str = "me@", acl: Acl = DEFAULT_POOL_ACL) -> str:
-        """Make a pool on all ranks; return its uuid."""
+    def pool_create(
+        self,
+        label: str,
+        owner: str = "me@",
+        acl: Acl = DEFAULT_POOL_ACL,
+        tiers: tuple[int, int] = (SIZE // 2, 0),
+    ) -> str:
+        """Make a pool on all ranks, with so many bytes on each; return its uuid."""
         pool = str(uuid.uuid4())
         self._number += 1
         number = self._number
@@ -213,7 +256,7 @@ class Engines:
         )
 
         async def make() -> None:
-            shards = effects.CreateShards(subject=pool, tiers=(SIZE // 2, 0))
+            shards = effects.CreateShards(subject=pool, tiers=tiers)
             await asyncio.gather(*(self._carry(rank, number, shards) for rank in range(self.count)))
             await asyncio.gather(*(self._again(rank, number + 1, start) for rank in services))
 

@@ -54,11 +54,13 @@ class Servers:
     Args:
         path: Of their files.
         count: How many.
+        real: With engines of ours, not with fake ones.
         changes: To the configuration of each.
     """
 
-    def __init__(self, path: Path, count: int = 3, **changes: object) -> None:
+    def __init__(self, path: Path, count: int = 3, *, real: bool = False, **changes: object) -> None:
         self.path, self.count = path, count
+        self._program = ["-m", "daos.server.main"] if real else [str(SCRIPT)]
         self.ports = free_ports(count, 20)
         self.addresses = [f"127.0.0.1:{port}" for port in self.ports]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -102,7 +104,7 @@ class Servers:
         return (self.folder(number) / "server.log").read_text()
 
     def start(self, number: int, *arguments: str) -> None:
-        command = [sys.executable, str(SCRIPT), "start", "-o", str(self.config(number)), *arguments]
+        command = [sys.executable, *self._program, "start", "-o", str(self.config(number)), *arguments]
         environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
         with (self.folder(number) / "output").open("ab") as output:
             self.processes[number] = subprocess.Popen(command, stdout=output, stderr=output, env=environment)

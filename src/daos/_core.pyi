@@ -28,6 +28,8 @@ __all__ = [
     "build_info",
     "crc32c",
     "der_table",
+    "device_format",
+    "device_inspect",
     "load_kv",
 ]
 
@@ -41,6 +43,30 @@ def load_kv(
     kv: KV, keys: list[bytes], value: bytes | None, *, depth: int, seconds: float
 ) -> tuple[int, float, list[float]]:
     """As `daos.client._load.load`, which tells of it."""
+
+def device_format(path: str, *, uuid: str, system: str, index: int, count: int, roles: list[str]) -> None:
+    """Make a file of fixed size or a block device one of an engine's, whatever is on it; durable at return.
+
+    Args:
+        path: Of it; at least 64 MiB.
+        uuid: Of the engine's storage.
+        system: The system's name.
+        index: Which of the engine's devices it is, from 0.
+        count: How many the engine has.
+        roles: What it is for: some of `data`, `meta`, `wal`.
+
+    Raises:
+        DaosError: `DER.NONEXIST`; `DER.BUSY` while anybody has it; `DER.INVAL` if it is too small; `DER.IO`.
+    """
+
+def device_inspect(path: str) -> tuple[str, str, int, int, list[str], int] | None:
+    """Return what a device says: uuid, system, index, count and roles as it was formatted, and its bytes.
+
+    It may be in use. None for one that has no superblock.
+
+    Raises:
+        DaosError: `DER.NONEXIST`; `DER.DF_INVAL`: it is damaged; `DER.DF_INCOMPT`: of a later release; `DER.IO`.
+    """
 
 def der_table() -> list[tuple[int, str, str]]:
     """Return every error code as (number, name, text), in the order of the numbers."""
@@ -177,6 +203,7 @@ class Engine:
         memtable_bytes: int | None = None,
         tls: tuple[str, str, str] | None = None,
         near: bool = False,
+        devices: tuple[str, list[tuple[str, list[str]]]] | None = None,
     ) -> Engine:
         """Open a system, or make it, and serve it at `listen`, `ip:port`; its targets follow, port by port, if not 0.
 
@@ -196,9 +223,13 @@ class Engine:
             memtable_bytes: Bytes of a memtable.
             tls: Paths of the CA's certificate, of the server's own, and of its key; None for no protection at all.
             near: Serve targets by shared memory, too, to processes of this machine and user.
+            devices: The UUID of the storage that devices belong to, and path and roles of each, in the order in which
+                they were formatted; what none of them is for lies in the directory.
 
         Raises:
-            DaosError: As `Embedded.open`; `DER.ADDRNOTAVAIL` and its like where nothing can listen there.
+            DaosError: As `Embedded.open`; of devices `DER.NONEXIST`, `DER.UNINIT` (no superblock), `DER.INVAL`
+                (another's), `DER.BUSY`, `DER.DF_INVAL` (damaged). `DER.ADDRNOTAVAIL` and its like where nothing can
+                listen there.
         """
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is something to `drain`; of a served engine."""
@@ -245,6 +276,18 @@ class Engine:
         """Refuse requests by the handles of these numbers, and those of transactions that they began."""
     def space(self) -> tuple[int, int, int, int]:
         """As `Embedded.space`."""
+    def volumes(self) -> list[tuple[int, int, int, int, int]]:
+        """Return the space of the directory and of each device: bytes in all, free, used, kept back, and what is there.
+
+        The last is a sum of 1 (data), 2 (meta) and 4 (wal).
+        """
+    def pool_quota(self, pool: str, meta: int, data: int) -> None:
+        """Bound the bytes of a pool here: of metadata and of data, or of both together where `data` is 0.
+
+        Both 0: not at all. What there is stays. It lasts as long as the engine is open.
+        """
+    def pool_room(self, pool: str) -> tuple[int, int] | None:
+        """Return the bytes that a pool may store yet by its quota, of metadata and data; None without one."""
     def close(self) -> None:
         """End the endpoints and close the system; closing again is no error."""
 

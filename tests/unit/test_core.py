@@ -32,6 +32,8 @@ NAMES = [
     "build_info",
     "crc32c",
     "der_table",
+    "device_format",
+    "device_inspect",
     "load_kv",
 ]
 

@@ -6,6 +6,7 @@ mod attributes;
 mod background;
 mod calls;
 mod debt;
+mod devices;
 mod directory;
 mod epochs;
 mod event;
@@ -24,7 +25,10 @@ mod tables;
 mod transaction;
 
 pub use attributes::Attributes;
+pub use daos_vos::VolumeSpace;
+pub use daos_vos::media::{DeviceIdentity, Roles};
 pub use debt::{Debt, collect};
+pub use devices::{Devices, format_device, inspect_device};
 pub use event::{EventQueue, EventQueueOptions, Operation, Order, Submitted};
 pub use fork::{Owner, generation};
 pub use pool::{Container, Pool};

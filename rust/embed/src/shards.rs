@@ -8,6 +8,7 @@ use crate::system::System;
 use crate::tables::{self, Row};
 use daos_client::{Error, Result};
 use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, PoolId, TargetIdx};
+use daos_vos::{Quota, ShardNum};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -57,6 +58,38 @@ impl System {
             Err(error) if error.der == Der::Nonexist => Ok(()),
             result => result,
         }
+    }
+
+    /// Sets what a pool may use here, shared evenly by its shards: bytes of metadata and of data, or of both together where the latter
+    /// are 0. It lasts as long as the system is open.
+    pub fn pool_quota(&self, uuid: PoolId, tiers: (u64, u64)) -> Result<()> {
+        let _open = self.guard.enter()?;
+        let share = u64::from(self.targets);
+        let quota = Quota { meta: tiers.0 / share, data: (tiers.1 > 0).then_some(tiers.1 / share) };
+        let bounded = (tiers != (0, 0)).then_some(quota);
+        for num in self.shards_of(uuid)? {
+            self.guard.store.set_quota(num, bounded).map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that a pool may store yet here, by its quota: of metadata and of data, of which the latter are 0 where they have no
+    /// bound of their own. `None` where it has no quota.
+    pub fn pool_room(&self, uuid: PoolId) -> Result<Option<(u64, u64)>> {
+        let _open = self.guard.enter()?;
+        let mut sum = None;
+        for num in self.shards_of(uuid)? {
+            if let Some((quota, index, data)) = self.guard.store.quota(num).map_err(told)? {
+                let (all_index, all_data) = sum.unwrap_or((0, 0));
+                sum = Some((all_index + index, all_data + quota.data.map_or(0, |_| data)));
+            }
+        }
+        Ok(sum)
+    }
+
+    fn shards_of(&self, uuid: PoolId) -> Result<Vec<ShardNum>> {
+        let shards = self.guard.store.shard_list().map_err(told)?;
+        Ok(shards.into_iter().filter(|(_, pool, _)| *pool == uuid).map(|(num, ..)| num).collect())
     }
 
     /// Gives epochs later than one from elsewhere from now on; nothing at or below it is under way at return. The greatest

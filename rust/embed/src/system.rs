@@ -2,6 +2,7 @@
 
 use crate::aggregation::{Aggregator, Relief};
 use crate::background::Background;
+use crate::devices::Devices;
 use crate::directory::{Directory, SystemHead};
 use crate::fork::Owner;
 use crate::pool::Pool;
@@ -36,8 +37,10 @@ pub struct Options {
     pub memtable_bytes_max: Option<usize>,
     /// Bytes of memory for pages of its indexes; `None` for the default.
     pub cache_bytes: Option<usize>,
-    /// Bytes that its files may have; it keeps that. `None`: what it was told before, or as many as the device has.
+    /// Bytes that its files may have, those on devices aside; it keeps that. `None`: what it was told before, or as many as there are.
     pub size: Option<u64>,
+    /// Devices for some of its files.
+    pub devices: Option<Devices>,
 }
 
 impl Default for Options {
@@ -49,6 +52,7 @@ impl Default for Options {
             memtable_bytes_max: None,
             cache_bytes: None,
             size: None,
+            devices: None,
         }
     }
 }
@@ -121,6 +125,10 @@ impl Taken {
         }
         let media: Arc<dyn Media> =
             Arc::new(FileMedia::open(&store_path).map_err(|error| told(error.into()))?);
+        let media = match &options.devices {
+            Some(devices) => devices.open(media, fresh)?,
+            None => media,
+        };
         let head = match head {
             Some(head) => head,
             None => SystemHead { identity: random_id()?, targets: options.targets },
@@ -220,7 +228,8 @@ impl System {
             let Some(kept) = kept else { return Ok(()) };
             // What a merge or a log once needed beyond it stays.
             let space = store.space().map_err(told)?;
-            return store.set_bytes_max(Some(kept.max(space.used + space.promised))).map_err(told);
+            let needed = space.volumes.first().map_or(0, |volume| volume.used + volume.promised);
+            return store.set_bytes_max(Some(kept.max(needed))).map_err(told);
         };
         if size < SIZE_MIN {
             let message = format!("a system of {size} bytes is too small");

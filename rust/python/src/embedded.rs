@@ -41,8 +41,15 @@ impl Embedded {
         share: bool,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
-        let options =
-            Options { create, targets, durability, memtable_bytes_max: memtable_bytes, cache_bytes, size };
+        let options = Options {
+            create,
+            targets,
+            durability,
+            memtable_bytes_max: memtable_bytes,
+            cache_bytes,
+            size,
+            devices: None,
+        };
         let open = || -> Result<Arc<dyn SystemService>> {
             Ok(match path {
                 ":memory:" => System::in_memory(&options)?,

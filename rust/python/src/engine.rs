@@ -1,12 +1,13 @@
 //! `Engine`: a system in this process that clients reach over the network; `Messenger`: what asks other engines.
 
+use crate::devices::{DeviceList, devices_of};
 use crate::embedded::durability_of;
 use crate::errors::OrRaise;
 use crate::tls::{Paths, of_server};
 use daos_client::{ContainerService, Error, Result, SystemService};
 #[cfg(feature = "server")]
 use daos_consensus::{Mailboxes, OPCODE};
-use daos_embed::{ContainerPart, Options, System, parse_uuid};
+use daos_embed::{ContainerPart, Options, System, VolumeSpace, parse_uuid};
 use daos_host::{Host, HostOptions, Outside, Questions, Rights, SERVED};
 use daos_net::frame::Refusal;
 use daos_net::shm::Shm;
@@ -67,6 +68,9 @@ fn checksums_of((number, piece_size, server_verifies): (u8, u32, bool)) -> Resul
     Ok(Checksums { kind, piece_size, server_verifies })
 }
 
+/// Bytes in all, free, used and kept back; what is there.
+type Volume = (u64, u64, u64, u64, u8);
+
 impl Engine {
     fn with_host<T>(&self, act: impl FnOnce(&Host) -> T) -> Result<T> {
         let host = self.host.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -96,7 +100,7 @@ impl Engine {
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
     #[pyo3(signature = (
         path, *, create, targets, durability, listen, system, rank, incarnation, served = false, size = None,
-        cache_bytes = None, memtable_bytes = None, tls = None, near = false
+        cache_bytes = None, memtable_bytes = None, tls = None, near = false, devices = None
     ))]
     fn start(
         py: Python<'_>,
@@ -114,10 +118,19 @@ impl Engine {
         memtable_bytes: Option<usize>,
         tls: Option<Paths>,
         near: bool,
+        devices: Option<DeviceList>,
     ) -> PyResult<Self> {
         let durability = durability_of(durability)?;
-        let options =
-            Options { create, targets, durability, memtable_bytes_max: memtable_bytes, cache_bytes, size };
+        let devices = devices.map(|list| devices_of(list, system)).transpose().or_raise(py)?;
+        let options = Options {
+            create,
+            targets,
+            durability,
+            memtable_bytes_max: memtable_bytes,
+            cache_bytes,
+            size,
+            devices,
+        };
         let at: SocketAddr = listen
             .parse()
             .map_err(|_| {
@@ -305,6 +318,27 @@ impl Engine {
     fn space(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64)> {
         let space = py.detach(|| self.system.space()).or_raise(py)?;
         Ok((space.total, space.free, space.used, space.reserved))
+    }
+
+    /// Of the directory and of each device: bytes in all, free, used and kept back, and what is there: 1 data, 2 meta, 4 wal.
+    fn volumes(&self, py: Python<'_>) -> PyResult<Vec<Volume>> {
+        let space = py.detach(|| self.system.space()).or_raise(py)?;
+        let roles = |volume: &VolumeSpace| {
+            u8::from(volume.has_data) | u8::from(volume.has_index) << 1 | u8::from(volume.has_log) << 2
+        };
+        let of =
+            |volume: &VolumeSpace| (volume.total, volume.free, volume.used, volume.reserved, roles(volume));
+        Ok(space.volumes.iter().map(of).collect())
+    }
+
+    /// Sets what a pool may use.
+    fn pool_quota(&self, py: Python<'_>, pool: &str, meta: u64, data: u64) -> PyResult<()> {
+        py.detach(|| self.system.pool_quota(PoolId(parse_uuid(pool)?), (meta, data))).or_raise(py)
+    }
+
+    /// What a pool may store yet; `None` where that is not bounded.
+    fn pool_room(&self, py: Python<'_>, pool: &str) -> PyResult<Option<(u64, u64)>> {
+        py.detach(|| self.system.pool_room(PoolId(parse_uuid(pool)?))).or_raise(py)
     }
 
     /// Ends the endpoints and closes the system; closing again is no error.

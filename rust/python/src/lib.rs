@@ -8,6 +8,7 @@ mod async_transaction;
 mod attributes;
 mod buffer;
 mod container;
+mod devices;
 mod embedded;
 mod engine;
 mod errors;
@@ -42,6 +43,8 @@ mod _core {
     use super::attributes::Attributes;
     #[pymodule_export]
     use super::container::Container;
+    #[pymodule_export]
+    use super::devices::{device_format, device_inspect};
     #[pymodule_export]
     use super::embedded::Embedded;
     #[pymodule_export]

@@ -173,7 +173,7 @@ impl From<MediaError> for VosError {
     fn from(error: MediaError) -> Self {
         match error {
             MediaError::NoSpace { name } => Self::NoSpace { why: name },
-            MediaError::Short { .. } => Self::Corrupt { why: error.to_string() },
+            MediaError::Short { .. } | MediaError::Corrupt { .. } => Self::Corrupt { why: error.to_string() },
             other => Self::Io { why: other.to_string() },
         }
     }

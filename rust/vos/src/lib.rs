@@ -59,8 +59,11 @@ pub use levels::Seen;
 pub use pairs::PairPage;
 pub use read::{KeysOf, ListRange, ObjectRef, Page, View};
 pub use scrub::{Scrub, ScrubDamage, ScrubPart};
+pub use space::Quota;
 pub use stage::Staged;
-pub use store::{Opened, Relief, Rows, SYSTEM_SHARD, ShardSpace, Space, Store, StoreOptions, Tx};
+pub use store::{
+    Opened, Relief, Rows, SYSTEM_SHARD, ShardSpace, Space, Store, StoreOptions, Tx, VolumeSpace,
+};
 pub use survey::{DiffPage, ObjectPage};
 pub use tally::TallyPage;
 pub use trace::Trace;

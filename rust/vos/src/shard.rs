@@ -14,7 +14,7 @@ use crate::merge_batch::MergeBatch;
 use crate::node::ObjectState;
 use crate::reclaim::{CensusWalk, Freed};
 use crate::rollback::{Rollbacks, Stretch};
-use crate::space::{self, Load, Outlook};
+use crate::space::{self, Load, Outlook, Quota, Usage};
 use crate::store::rollback;
 use daos_locks::{Mutex, RwLock};
 use daos_types::{Epoch, Lsn, UnitOid};
@@ -52,6 +52,8 @@ pub(crate) struct Shard {
     rollbacks: RwLock<HashMap<ContNum, Arc<Rollbacks>, Seeded>>,
     /// When the newest of these was made; 0 as long as there are none.
     rolled_back_max: AtomicU64,
+    /// What it may use.
+    quota: RwLock<Option<Quota>>,
     /// Why it takes no more changes, if it does not.
     failed: OnceLock<String>,
 }
@@ -76,6 +78,7 @@ impl Shard {
             aggregated_max: AtomicU64::new(0),
             rollbacks: RwLock::default(),
             rolled_back_max: AtomicU64::new(0),
+            quota: RwLock::new(None),
             failed: OnceLock::new(),
         }
     }
@@ -167,6 +170,27 @@ impl Shard {
         let frozen = levels.frozen.as_ref().map(|frozen| frozen.load()).unwrap_or_default();
         let active = levels.active.load().and(more);
         space::outlook(&[frozen, active], self.base.outline(), self.data.tail_blocks())
+    }
+
+    /// What it uses, and what merges of what its memtables hold and `more` will add.
+    pub(crate) fn usage(&self, more: Load) -> Usage {
+        let outlook = self.outlook(more);
+        Usage {
+            index: self.base.outline().live_pages * PAGE as u64,
+            data: self.data.used_bytes(),
+            index_more: outlook.index_more,
+            data_more: outlook.data_more,
+        }
+    }
+
+    /// What it may use.
+    pub(crate) fn quota(&self) -> Option<Quota> {
+        *self.quota.read()
+    }
+
+    /// Sets what it may use.
+    pub(crate) fn set_quota(&self, quota: Option<Quota>) {
+        *self.quota.write() = quota;
     }
 
     /// Bytes of the index's file that the next merge may write.

@@ -40,6 +40,11 @@ pub(crate) fn reserve(total: u64) -> u64 {
 }
 
 impl Purpose {
+    /// Whether it is there to give room back.
+    fn frees(self) -> bool {
+        self != Self::Store
+    }
+
     /// Of what is reserved, what is kept back from it.
     fn kept_back(self, reserve: u64) -> u64 {
         match self {
@@ -88,14 +93,19 @@ impl Load {
         }
     }
 
+    /// Pages that it adds to a tree at most: what is new fills pages half at least.
+    fn new_pages(self) -> u64 {
+        2 * self.leaf_bytes.div_ceil(PAGE as u64) + self.run_pages
+    }
+
     /// Pages that a merge of it writes at most into a tree with so many pages: each change copies its way from the root, but no page
-    /// twice; what is new fills pages half at least.
+    /// twice.
     fn pages(self, outline: Outline, live_pages: u64) -> u64 {
         if self.entries == 0 {
             return 0;
         }
         let copied = (self.entries * (outline.height + 1)).min(live_pages);
-        let new = 2 * self.leaf_bytes.div_ceil(PAGE as u64) + self.run_pages;
+        let new = self.new_pages();
         let bitmap = 2 + (live_pages + outline.usable_pages + copied + new) / BITMAP_PAGES;
         copied + new + bitmap + EXTRA_PAGES
     }
@@ -104,8 +114,14 @@ impl Load {
 /// What merges of a shard's memtables find.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Outlook {
-    /// Bytes that its files have to grow by, at most.
-    pub(crate) promised: u64,
+    /// Bytes that its index's file has to grow by, at most.
+    pub(crate) index: u64,
+    /// Bytes that its data file has to grow by, at most.
+    pub(crate) data: u64,
+    /// Bytes that its index has more afterwards, at most.
+    pub(crate) index_more: u64,
+    /// Bytes of blocks that are used afterwards, and are not yet.
+    pub(crate) data_more: u64,
     /// Bytes that they write at most: what is promised, and what files have already.
     pub(crate) pending: u64,
     /// Bytes of its index that nothing will need.
@@ -127,10 +143,68 @@ pub(crate) fn outlook(loads: &[Load], outline: Outline, tail_blocks: u64) -> Out
     }
     let index = pages.saturating_sub(outline.usable_pages) * PAGE as u64;
     Outlook {
-        promised: index + blocks.saturating_sub(tail_blocks) * BLOCK,
+        index,
+        data: blocks.saturating_sub(tail_blocks) * BLOCK,
+        index_more: loads.iter().map(|load| load.new_pages()).sum::<u64>() * PAGE as u64,
+        data_more: blocks * BLOCK,
         pending: (pages + blocks) * PAGE as u64,
         surplus: outline.usable_pages.saturating_sub(pages) * PAGE as u64,
         rewrite: (outline.live_pages + 2 * EXTRA_PAGES) * PAGE as u64,
+    }
+}
+
+impl Outlook {
+    /// What of it concerns a volume that has the shard's index, its data file, or both, and whose files grow by so many bytes at least.
+    #[must_use]
+    pub(crate) fn on(self, has_index: bool, has_data: bool, granule: u64) -> Self {
+        let whole = |is_here: bool, bytes: u64| if is_here { bytes.next_multiple_of(granule) } else { 0 };
+        let index = |bytes: u64| if has_index { bytes } else { 0 };
+        Self {
+            index: whole(has_index, self.index),
+            data: whole(has_data, self.data),
+            surplus: index(self.surplus),
+            rewrite: index(self.rewrite),
+            ..self
+        }
+    }
+}
+
+/// What the shards of a pool may use on one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of the index; with those of data, where these have no bound of their own.
+    pub meta: u64,
+    /// Bytes of the data file.
+    pub data: Option<u64>,
+}
+
+/// What a shard uses, and what merges will add.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Bytes of pages that its index needs.
+    pub(crate) index: u64,
+    /// Bytes of blocks that are used.
+    pub(crate) data: u64,
+    /// What comes.
+    pub(crate) index_more: u64,
+    /// What comes.
+    pub(crate) data_more: u64,
+}
+
+impl Quota {
+    /// What is left of it, of index and data, for something; `None` where it has more.
+    pub(crate) fn left(self, usage: Usage, purpose: Purpose) -> Option<(u64, u64)> {
+        if purpose == Purpose::Reclaim {
+            return Some((u64::MAX, u64::MAX));
+        }
+        let (index, data) = (usage.index + usage.index_more, usage.data + usage.data_more);
+        let meta = self.meta.saturating_sub(purpose.kept_back(reserve(self.meta)));
+        match self.data {
+            Some(max) => {
+                Some((meta.checked_sub(index)?, max.checked_sub(data).or(purpose.frees().then_some(0))?))
+            }
+            None => meta.checked_sub(index + data).map(|left| (left, left)),
+        }
     }
 }
 
@@ -150,12 +224,18 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// For shards that look so, on a device with so many bytes in all.
-    pub(crate) fn new(available: u64, total: u64, shards: impl Iterator<Item = Outlook>) -> Self {
-        let reserve = reserve(total);
+    /// For shards that look so, on a device with so many bytes in all, and whether their indexes are there: nothing is kept back
+    /// where they are not, since blocks of values are promised to the last, and deletes need none.
+    pub(crate) fn new(
+        available: u64,
+        total: u64,
+        has_index: bool,
+        shards: impl Iterator<Item = Outlook>,
+    ) -> Self {
+        let reserve = if has_index { reserve(total) } else { 0 };
         let none = Self { available, reserve, ..Self::default() };
         shards.fold(none, |sum, shard| Self {
-            promised: sum.promised.saturating_add(shard.promised),
+            promised: sum.promised.saturating_add(shard.index).saturating_add(shard.data),
             surplus: sum.surplus + shard.surplus,
             lack: sum.lack.max(shard.rewrite.min(reserve).saturating_sub(shard.surplus)),
             ..sum
@@ -200,8 +280,8 @@ mod tests {
     fn what_frees_may_take_more_than_what_stores_and_free_pages_of_an_index_count() {
         let total = 1 << 30;
         let reserve = reserve(total);
-        let shard = Outlook { promised: 1000, pending: 1000, surplus: 0, rewrite: 10_000 };
-        let left = |available, shard| Left::new(available, total, [shard].into_iter());
+        let shard = Outlook { index: 600, data: 400, pending: 1000, rewrite: 10_000, ..Outlook::default() };
+        let left = |available, shard| Left::new(available, total, true, [shard].into_iter());
         let room = |available, shard, purpose| left(available, shard).room(purpose);
         assert_eq!(room(total, shard, Purpose::Store), total - reserve - 1000);
         assert_eq!(room(reserve, shard, Purpose::Store), 0);
@@ -211,8 +291,42 @@ mod tests {
         let roomy = Outlook { surplus: reserve, ..shard };
         assert_eq!(room(5000, roomy, Purpose::Store), 4000);
         // What one index has does not help another.
-        let two = Left::new(5000, total, [roomy, shard].into_iter());
+        let two = Left::new(5000, total, true, [roomy, shard].into_iter());
         assert_eq!((two.room(Purpose::Store), two.room(Purpose::Delete)), (0, 5000 - 2000 - 2500));
+    }
+
+    #[test]
+    fn a_volume_is_asked_for_what_lies_there_in_whole_granules_and_without_indexes_keeps_nothing_back() {
+        let shard = Outlook { index: 600, data: 5000, surplus: 7, rewrite: 8, ..Outlook::default() };
+        let on = |has_index, has_data, granule| {
+            let there = shard.on(has_index, has_data, granule);
+            (there.index, there.data, there.surplus, there.rewrite)
+        };
+        assert_eq!(on(true, true, 1), (600, 5000, 7, 8));
+        assert_eq!(on(true, false, 4096), (4096, 0, 7, 8));
+        assert_eq!(on(false, true, 4096), (0, 8192, 0, 0));
+        let left = Left::new(10_000, 1 << 30, false, [shard.on(false, true, 4096)].into_iter());
+        assert_eq!(left.room(Purpose::Store), 10_000 - 8192);
+    }
+
+    #[test]
+    fn a_quota_keeps_some_back_for_deletes_and_counts_what_merges_bring() {
+        let usage = Usage { index: 100, data: 1000, index_more: 10, data_more: 50 };
+        let both = Quota { meta: 4000, data: None };
+        assert_eq!(both.left(usage, Purpose::Store), Some((3000 - 1160, 3000 - 1160)));
+        assert_eq!(both.left(usage, Purpose::Delete), Some((3750 - 1160, 3750 - 1160)));
+        let full = Usage { data: 3000, ..usage };
+        assert_eq!(both.left(full, Purpose::Store), None);
+        assert!(both.left(full, Purpose::Delete).is_some());
+        assert!(both.left(Usage { data: 1 << 30, ..usage }, Purpose::Reclaim).is_some());
+        let apart = Quota { meta: 4000, data: Some(1050) };
+        assert_eq!(apart.left(usage, Purpose::Store), Some((2890, 0)));
+        assert_eq!(apart.left(full, Purpose::Store), None);
+        assert_eq!(apart.left(full, Purpose::Delete), Some((3640, 0)), "it stores nothing");
+        assert_eq!(
+            Quota { meta: 100, data: Some(0) }.left(Usage { index: 90, ..Usage::default() }, Purpose::Store),
+            None
+        );
     }
 
     #[test]
@@ -230,15 +344,19 @@ mod tests {
     fn a_promise_is_never_less_for_more_and_no_page_is_copied_twice() {
         let outline = Outline { height: 3, live_pages: 1000, usable_pages: 0 };
         let load = |entries| Load { entries, leaf_bytes: 100 * entries, run_pages: 0, blocks: entries };
-        let promise = |entries| outlook(&[load(entries)], outline, 0).promised;
-        assert_eq!(outlook(&[Load::default(); 2], outline, 0).promised, 0);
+        let promised = |loads: &[Load], outline, tail| {
+            let outlook = outlook(loads, outline, tail);
+            outlook.index + outlook.data
+        };
+        let promise = |entries| promised(&[load(entries)], outline, 0);
+        assert_eq!(promised(&[Load::default(); 2], outline, 0), 0);
         for entries in 0..2000 {
             assert!(promise(entries + 1) > promise(entries));
             assert!(promise(entries + 1) - promise(entries) <= bound(1, 4096 + 100));
         }
         assert!(promise(10_000) < (1000 + 10_000 * 3) * 4096 / 2 + 10_000 * 4096);
         let usable = Outline { usable_pages: 5000, ..outline };
-        assert_eq!(outlook(&[load(10)], usable, 10).promised, 0);
-        assert_eq!(outlook(&[load(10)], usable, 9).promised, BLOCK);
+        assert_eq!(promised(&[load(10)], usable, 10), 0);
+        assert_eq!(promised(&[load(10)], usable, 9), BLOCK);
     }
 }

@@ -77,6 +77,12 @@ class Parts:
         """Make a pool's shards."""
         await self.run(write_durably, self._path(pool), msgspec.msgpack.encode(PoolPart(1, tiers)))
         await self.run(self.core.pool_create, pool)
+        await self.run(self.core.pool_quota, pool, *tiers)
+
+    async def bound(self) -> None:
+        """Bound the pools that are here, after a start."""
+        for pool in await self.run(self.core.pools):
+            await self.run(self.core.pool_quota, pool, *self.tiers(pool))
 
     async def destroy(self, pool: str) -> None:
         """Delete all that there is of a pool."""

@@ -222,9 +222,11 @@ async def here(parts: Parts, request: AnyPeer) -> object:
         case Aggregate():
             return await parts.run(core.aggregate, request.pool, request.container)
         case PartSpace():
-            total, free, _, _ = await parts.run(core.space)
             tiers = parts.tiers(request.pool)
-            left = (min(tiers[0], free), 0 if not tiers[1] else min(tiers[1], free))
-            return PartSpaceReply(targets=len(core.target_addresses), total=tiers or (total, 0), free=left)
+            left = await parts.run(core.pool_room, request.pool) or (0, 0)
+            # What it was given others may have taken.
+            _, free, _, _ = await parts.run(core.space)
+            free_of = (min(left[0], free), min(left[1], free))
+            return PartSpaceReply(targets=len(core.target_addresses), total=tiers, free=free_of)
         case FindHandle():
             raise InvalidError("a handle is the service's to tell of")

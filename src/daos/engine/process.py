@@ -23,6 +23,7 @@ from daos.engine.parts import Parts
 from daos.engine.peers import Ranks
 from daos.engine.pool_service import PoolServices
 from daos.engine.queries import Administrators
+from daos.engine.storage import devices_of, directory_size, space_of
 from daos.engine.system_map import SystemMap
 from daos.errors import DER, AccessError, DaosError, InternalError, InvalidError, StaleError, UnavailableError
 from daos.local import (
@@ -48,7 +49,6 @@ CARRY_WAIT_S_MAX = 20.0
 QUESTIONS_MAX = 4096
 """Questions that are worked at; more wait where they came."""
 DURABILITY = 2
-SIZE_MIN = 64 << 20
 _EFFECTS: msgspec.msgpack.Decoder[effects.AnyEffect] = msgspec.msgpack.Decoder(effects.AnyEffect)
 _BEFORE = frozenset({DER.UNREACH, DER.BUSY, DER.AGAIN, DER.TIMEDOUT, DER.SHUTDOWN, DER.STALE, DER.NO_HDL})
 """Refusals of questions after which nothing has happened."""
@@ -148,13 +148,15 @@ class EngineProcess:
             rank=rank,
             incarnation=self._incarnation,
             served=True,
-            size=max(sum(options.capacity), SIZE_MIN) if any(options.capacity) else None,
+            size=directory_size(options),
             cache_bytes=max(memory // 4, 16 << 20) if memory else None,
             tls=tls,
             near=os.environ.get("D_SHM") != "0",
+            devices=devices_of(options),
         )
         self._core = core
         parts = Parts(core, directory)
+        await parts.bound()
         ranks = Ranks(rank, parts, _core.Messenger(system=options.system, tls=tls), self._map)
         services = PoolServices(directory, options.system, core, parts, ranks, self._map, self._clock, tls)
         self._parts, self._services = parts, services
@@ -286,9 +288,8 @@ class EngineProcess:
     async def _space(self, _: Channel, nothing: None) -> Space:
         del nothing
         parts, _services = await self._ready()
-        total, free, _used, _reserved = await parts.run(parts.core.space)
-        share = self._options.targets
-        return Space(total=((total // share,) * share,), free=((free // share,) * share,))
+        volumes = await parts.run(parts.core.volumes)
+        return space_of(volumes, self._options.targets, self._options.capacity)
 
     async def _pools(self, _: Channel, nothing: None) -> list[EnginePool]:
         del nothing

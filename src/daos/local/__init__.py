@@ -3,6 +3,7 @@
 from daos.local.channel import Channel, Listener, Method, connect, listen
 from daos.local.messages import (
     Carry,
+    DeviceSpace,
     EnginePool,
     Event,
     LogMasks,
@@ -23,6 +24,7 @@ from daos.local.options import EngineOptions, EngineTier
 __all__ = [
     "Carry",
     "Channel",
+    "DeviceSpace",
     "EngineOptions",
     "EnginePool",
     "EngineTier",

@@ -118,16 +118,32 @@ class PoolRequest(Message, frozen=True, kw_only=True):
     arguments: bytes
 
 
+class DeviceSpace(Message, frozen=True, kw_only=True):
+    """The bytes of a device.
+
+    Attributes:
+        total: That files can have there.
+        free: That can be stored there yet.
+        used: That files have.
+    """
+
+    total: int
+    free: int
+    used: int
+
+
 class Space(Message, frozen=True, kw_only=True):
     """The answer to `space`: per tier, bytes of each target.
 
     Attributes:
         total: Tier to the bytes of each target.
         free: Of these, what is free.
+        devices: Of each device, in the order of the configuration.
     """
 
     total: tuple[tuple[int, ...], ...]
     free: tuple[tuple[int, ...], ...]
+    devices: tuple[DeviceSpace, ...] = ()
 
 
 class EnginePool(Message, frozen=True, kw_only=True):

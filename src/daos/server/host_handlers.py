@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import uuid
@@ -14,7 +15,7 @@ import msgspec
 
 from daos._packed import decode
 from daos.errors import DaosError, InternalError
-from daos.local import EnginePool, LogMasks, Space
+from daos.local import DeviceSpace, EnginePool, LogMasks, Space
 from daos.mgmt.handlers import Caller
 from daos.mgmt.logs import Span
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
@@ -76,30 +77,32 @@ class ServerApi:
         self, request: pb.StorageQueryDevicesRequest, _caller: Caller
     ) -> pb.StorageQueryDevicesResponse:
         """Answer `StorageQueryDevices`."""
-        found = await asyncio.to_thread(storage.scan, self._server.settings.engines)
         devices = []
         for engine in self._server.engines:
             block = engine.block
             if block is None or (request.HasField("rank") and request.rank != engine.rank) or request.evicted:
                 continue
-            own = [device for device in found if device.engine == engine.settings.index and device.media == "nvme"]
-            for device in own:
+            spaces: tuple[DeviceSpace, ...] = ()
+            with contextlib.suppress(DaosError):  # one that does not run tells nothing of its space
+                spaces = (await self._ask(engine, "space", None, Space)).devices
+            for slot in storage.slots(engine.settings):
                 # A device has no uuid of its own: this one is the same as long as the storage is.
-                name = str(uuid.uuid5(uuid.UUID(block.uuid), device.address))
+                name = str(uuid.uuid5(uuid.UUID(block.uuid), slot.address))
                 if request.uuid not in ("", name):
                     continue
-                roles = next((tier.roles for tier in engine.settings.tiers if device.address in tier.devices), ())
+                state, size = await asyncio.to_thread(storage.state_of, slot, block.uuid)
+                space = spaces[slot.index] if slot.index < len(spaces) else None
                 devices.append(
                     pb.EngineDevice(
                         uuid=name,
-                        address=device.address,
-                        targets=range(engine.settings.targets),
+                        address=slot.address,
+                        targets=slot.targets,
                         rank=engine.rank or 0,
-                        state="NORMAL" if device.size else "UNPLUGGED",
+                        state=state,
                         led="NA",
-                        roles=roles or ("data",),
-                        size=device.size,
-                        free=device.free,
+                        roles=slot.roles,
+                        size=size,
+                        free=0 if space is None else space.free,
                     )
                 )
         return pb.StorageQueryDevicesResponse(devices=devices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from daos import _core
 from daos.errors import DER, BusyError, DaosError, ExistsError, InvalidError, NotFoundError, UnavailableError
 from daos.rsvc.files import sync_directory
 from daos.server import superblock
@@ -75,6 +77,55 @@ def scan(engines: tuple[EngineSettings, ...], *, sys: Path = _SYS) -> list[Devic
             found += [_device(tier, address, engine.index, formatted=formatted) for address in addresses(tier)]
     known = {str(path_of(device.storage_class, device.address, sys=sys) or device.address) for device in found}
     return [*found, *(device for device in block_devices(sys) if device.address not in known)]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A device of an engine, and its place.
+
+    Attributes:
+        address: As it is configured.
+        path: None for a PCI address without a block device of the kernel.
+        index: Which of the engine's devices it is.
+        roles: What it is for.
+        targets: Whose data, or what of theirs, is on it.
+    """
+
+    address: str
+    path: Path | None
+    index: int
+    roles: tuple[str, ...]
+    targets: tuple[int, ...]
+
+
+def slots(engine: EngineSettings) -> list[Slot]:
+    """Return the devices of an engine; a tier without roles is for data."""
+    listed = [(tier, device) for tier in engine.tiers if tier.mount is None for device in tier.devices]
+    data = [device for tier, device in listed if "data" in (tier.roles or ("data",))]
+    found = []
+    for index, (tier, device) in enumerate(listed):
+        roles = tier.roles or ("data",)
+        targets = tuple(range(engine.targets))
+        if set(roles) == {"data"}:
+            targets = targets[data.index(device) :: len(data)]
+        found.append(Slot(device, path_of(tier.storage_class, device), index, roles, targets))
+    return found
+
+
+def state_of(slot: Slot, name: str) -> tuple[str, int]:
+    """Return the state of a device of the storage of a UUID, in DAOS's words, and its bytes."""
+    try:
+        size = 0 if slot.path is None else _size_of(slot.path)
+    except OSError:
+        size = 0
+    if slot.path is None or not size:
+        return "UNPLUGGED", 0
+    try:
+        found = _core.device_inspect(str(slot.path))
+    except DaosError:
+        return "EVICTED", size
+    # One that was put in its place is not this engine's yet.
+    return ("NORMAL" if found is not None and found[0] == name else "NEW"), size
 
 
 def addresses(tier: TierSettings) -> tuple[str, ...]:
@@ -153,7 +204,11 @@ def format_engine(
     results = prepare(engine, force=force)
     if any(result.error for result in results):
         return results
-    block = Superblock(uuid=str(uuid.uuid4()), system=system, rank=None, domain=domain, replace=replace)
+    name = str(uuid.uuid4())
+    wrong = label(engine, system=system, name=name)
+    if wrong:
+        return wrong
+    block = Superblock(uuid=name, system=system, rank=None, domain=domain, replace=replace)
     try:
         make_directory(engine.metadata)
         superblock.write(engine.metadata, block)
@@ -176,6 +231,30 @@ def prepare(engine: EngineSettings, *, force: bool) -> list[FormatResult]:
                 error = _io(failure, f"cannot format {address}")
             results.append(FormatResult(engine.index, tier.media, address, error))
     return results
+
+
+def label(engine: EngineSettings, *, system: str, name: str) -> list[FormatResult]:
+    """Write the superblocks of an engine's devices, with the UUID of its storage; return what failed, and left none."""
+    listed = slots(engine)
+    for slot in listed:
+        try:
+            if slot.path is None:
+                raise _no_device(slot.address)
+            _core.device_format(
+                str(slot.path),
+                uuid=name,
+                system=system,
+                index=slot.index,
+                count=len(listed),
+                roles=list(slot.roles),
+            )
+        except DaosError as error:
+            for done in listed[: slot.index]:
+                with suppress(OSError):
+                    if done.path is not None:
+                        _clear(done.path)
+            return [FormatResult(engine.index, "nvme", slot.address, error)]
+    return []
 
 
 def erase(engine: EngineSettings) -> None:
@@ -212,20 +291,24 @@ def make_directory(path: Path) -> None:
 
 
 def capacity(engine: EngineSettings) -> tuple[int, int]:
-    """Return the bytes of tier 0 and of the tiers for data, as configured or as there is."""
-    sizes = [0, 0]
+    """Return the bytes of tier 0 and of the tiers for data, as configured or as there is.
+
+    Tier 0 is where the indexes are: of devices for metadata alone it has their size.
+    """
+    sizes = {"scm": 0, "data": 0, "meta": 0}
     for tier in engine.tiers:
-        if tier.media == "nvme" and tier.roles and "data" not in tier.roles:
-            continue
-        for address in addresses(tier):
-            sizes[tier.media == "nvme"] += tier.size or _device(tier, address, engine.index, formatted=True).size
-    return sizes[0], sizes[1]
+        roles = set(tier.roles or ("data",))
+        kind = "scm" if tier.media == "scm" else "data" if "data" in roles else "meta" if "meta" in roles else None
+        if kind is not None:
+            for address in addresses(tier):
+                sizes[kind] += tier.size or _device(tier, address, engine.index, formatted=True).size
+    return sizes["meta"] or sizes["scm"], sizes["data"]
 
 
 def _check(engine: EngineSettings, tier: TierSettings, address: str, *, force: bool) -> None:
     path = path_of(tier.storage_class, address)
     if path is None or (tier.storage_class in {"kdev", "nvme"} and not path.is_block_device()):
-        raise NotFoundError(f"{address} is no block device of this host", hint="daos_server storage scan lists them")
+        raise _no_device(address)
     if force:
         return
     if _has_superblock(engine):
@@ -249,6 +332,9 @@ def _foreign(tier: TierSettings, path: Path) -> str:
             return names[0] if names else ""
         if not path.exists():
             return ""
+        whose = _whose(path)
+        if whose:
+            return whose
         with path.open("rb") as file:
             return "it has data" if any(file.read(HEAD_BYTES)) else ""
     except FileNotFoundError:
@@ -257,10 +343,33 @@ def _foreign(tier: TierSettings, path: Path) -> str:
         raise _io(error, f"cannot read {path}") from None
 
 
+def _whose(path: Path) -> str:
+    """Return what the superblock of a device says; empty without one."""
+    if not (path.is_file() or path.is_block_device()):
+        return ""
+    try:
+        found = _core.device_inspect(str(path))
+    except DaosError as error:
+        return error.message
+    if found is None:
+        return ""
+    name, system, index, count, *_ = found
+    return f"it is device {index} of {count} of the storage {name} of system {system}"
+
+
+def _no_device(address: str) -> NotFoundError:
+    if _PCI.fullmatch(address):
+        return NotFoundError(
+            f"{address} has no block device of the kernel",
+            hint="have the kernel's driver take it: modprobe nvme; echo it into /sys/bus/pci/drivers/nvme/bind",
+        )
+    return NotFoundError(f"{address} is no block device of this host", hint="daos_server storage scan lists them")
+
+
 def _prepare(tier: TierSettings, address: str, *, force: bool) -> None:
     path = path_of(tier.storage_class, address)
     if path is None:
-        raise NotFoundError(f"{address} is no block device of this host")
+        raise _no_device(address)
     if tier.mount is not None:
         make_directory(path)
         if force:
@@ -275,11 +384,21 @@ def _prepare(tier: TierSettings, address: str, *, force: bool) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.truncate(descriptor, tier.size)
+        _reserve(descriptor, tier.size)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     sync_directory(path.parent)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Give a file its size, and room for all of it where the file system can promise that."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
+            raise
+        os.truncate(descriptor, size)
 
 
 def _empty(directory: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from daos import errors
+from daos import _core, errors
 from daos.errors import DER
 from daos.server import storage, superblock
 from daos.server.settings import EngineSettings, TierSettings
@@ -44,8 +46,76 @@ def test_a_format_makes_directory_file_and_superblock(engine: EngineSettings) ->
     disk = Path(engine.tiers[1].devices[0])
     assert (disk.stat().st_size, disk.stat().st_mode & 0o777) == (FILE_BYTES, 0o600)
     assert storage.capacity(engine) == (1 << 30, FILE_BYTES)
-    log = replace(engine.tiers[1], roles=("wal", "meta"))
-    assert storage.capacity(replace(engine, tiers=(engine.tiers[0], log))) == (1 << 30, 0)
+    found = _core.device_inspect(str(disk))
+    assert found == (block.uuid, "s", 0, 1, ["data"], FILE_BYTES)
+
+
+def test_capacity_is_that_of_what_each_tier_is_for(engine: EngineSettings) -> None:
+    def of(*roles: tuple[str, ...]) -> tuple[int, int]:
+        devices = (replace(engine.tiers[1], size=FILE_BYTES * (index + 1), roles=of) for index, of in enumerate(roles))
+        return storage.capacity(replace(engine, tiers=(engine.tiers[0], *devices)))
+
+    assert of(("wal",), ("meta",), ("data",)) == (2 * FILE_BYTES, 3 * FILE_BYTES)
+    assert of(("wal", "meta"), ("data",)) == (FILE_BYTES, 2 * FILE_BYTES)
+    assert of(("wal", "meta", "data")) == (1 << 30, FILE_BYTES)
+    assert of((), ()) == (1 << 30, 3 * FILE_BYTES)
+
+
+def test_devices_are_counted_over_all_tiers_and_data_lies_by_target(engine: EngineSettings, tmp_path: Path) -> None:
+    names = [str(tmp_path / name) for name in "abc"]
+    tiers = (
+        engine.tiers[0],
+        TierSettings("file", devices=(names[0],), size=FILE_BYTES, roles=("wal", "meta")),
+        TierSettings("file", devices=tuple(names[1:]), size=FILE_BYTES, roles=("data",)),
+    )
+    engine = replace(engine, targets=5, tiers=tiers)
+    assert [(slot.index, slot.roles, slot.targets) for slot in storage.slots(engine)] == [
+        (0, ("wal", "meta"), (0, 1, 2, 3, 4)),
+        (1, ("data",), (0, 2, 4)),
+        (2, ("data",), (1, 3)),
+    ]
+    assert make(engine) == [None] * 4
+    told = [_core.device_inspect(name) for name in names]
+    assert [None if one is None else one[1:5] for one in told] == [
+        ("s", 0, 3, ["meta", "wal"]),
+        ("s", 1, 3, ["data"]),
+        ("s", 2, 3, ["data"]),
+    ]
+
+
+def test_a_device_of_another_engine_is_refused_and_told_of(engine: EngineSettings, tmp_path: Path) -> None:
+    make(engine)
+    block = superblock.read(engine.metadata)
+    assert block is not None
+    other = replace(engine, metadata=tmp_path / "other", tiers=(replace(engine.tiers[0], mount=tmp_path / "other"),))
+    other = replace(other, tiers=(*other.tiers, engine.tiers[1]))
+    (refused,) = [error for error in make(other) if error is not None]
+    assert f"device 0 of 1 of the storage {block.uuid} of system s" in refused.message
+    (slot,) = storage.slots(engine)
+    assert storage.state_of(slot, block.uuid) == ("NORMAL", FILE_BYTES)
+    assert make(other, force=True) == [None, None]
+    assert storage.state_of(slot, block.uuid) == ("NEW", FILE_BYTES)
+    storage.erase(other)
+    assert _core.device_inspect(engine.tiers[1].devices[0]) is None
+    damaged = Path(engine.tiers[1].devices[0])
+    damaged.write_bytes(b"DAOSDEV\0" + bytes(FILE_BYTES - 8))
+    assert storage.state_of(slot, block.uuid) == ("EVICTED", FILE_BYTES)
+    assert "damaged" in next(error for error in make(other) if error is not None).message
+    damaged.unlink()
+    assert storage.state_of(slot, block.uuid) == ("UNPLUGGED", 0)
+
+
+def test_a_format_that_fails_at_a_device_leaves_none_with_a_superblock(engine: EngineSettings, tmp_path: Path) -> None:
+    names = (str(tmp_path / "a"), str(tmp_path / "b"))
+    devices = TierSettings("file", devices=names, size=FILE_BYTES, roles=("data",))
+    engine = replace(engine, tiers=(engine.tiers[0], devices))
+    assert storage.prepare(engine, force=False)[-1].error is None
+    with Path(names[1]).open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (wrong,) = storage.label(engine, system="s", name=str(uuid.uuid4()))
+    assert isinstance(wrong.error, errors.BusyError)
+    assert wrong.address == names[1]
+    assert [_core.device_inspect(name) for name in names] == [None, None]
 
 
 def test_formatted_storage_is_formatted_again_by_force_only(engine: EngineSettings) -> None:
@@ -109,6 +179,9 @@ def test_devices_that_are_not_there_are_told(engine: EngineSettings, tmp_path: P
     ):
         told = make(replace(engine, tiers=(engine.tiers[0], tier)))
         assert [type(error) for error in told] == [errors.NotFoundError]
+        assert told[0] is not None
+        assert told[0].hint is not None
+        assert ("modprobe nvme" in told[0].hint) == (tier.storage_class == "nvme")
     small = replace(engine.tiers[1], size=1)
     assert isinstance(make(replace(engine, tiers=(engine.tiers[0], small)))[1], errors.InvalidError)
 

@@ -15,11 +15,12 @@ pub(crate) use stored::{BLOCK, Run, STORED_MIN, Stored};
 use crate::error::{Result, VosError};
 use crate::media::{self, Media, MediaError, MediaFile};
 use daos_locks::Mutex;
+use daos_types::TargetIdx;
 use space::Space;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use stored::blocks_of;
 
 /// Bytes by which the file grows at least, and at most.
@@ -44,6 +45,9 @@ pub(crate) struct DataFile {
     media: Arc<dyn Media>,
     name: String,
     identity: [u8; 16],
+    /// The target whose it is: where it is made depends on that.
+    target: AtomicU32,
+    volume: AtomicUsize,
     place: Mutex<Place>,
     /// Whether it is known which blocks are free.
     counted: AtomicBool,
@@ -87,14 +91,33 @@ impl DataFile {
             None => (0, 0),
         };
         Ok(Self {
+            volume: AtomicUsize::new(media.volume_of(&name, 0)),
             media: Arc::clone(media),
             name,
             identity,
+            target: AtomicU32::new(0),
             place: Mutex::new(Place { file, space: Space::used_up_to(size), size, holes }),
             counted: AtomicBool::new(false),
             written: AtomicU64::new(0),
             synced: Mutex::new(Ok(0)),
         })
+    }
+
+    /// Says whose it is.
+    pub(crate) fn set_target(&self, target: TargetIdx) {
+        self.target.store(target.0, Ordering::Relaxed);
+        self.volume.store(self.media.volume_of(&self.name, target.0), Ordering::Relaxed);
+    }
+
+    /// On which volume it is, or will be.
+    pub(crate) fn volume(&self) -> usize {
+        self.volume.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of blocks that are used.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let place = self.place.lock();
+        (place.space.end() - place.space.free_blocks()) * BLOCK
     }
 
     /// Whether there is a file.
@@ -163,7 +186,7 @@ impl DataFile {
         let file = if let Some(file) = &place.file {
             Arc::clone(file)
         } else {
-            let file = match self.media.create(&self.name) {
+            let file = match self.media.create_in(&self.name, self.target.load(Ordering::Relaxed)) {
                 Err(MediaError::Exists { .. }) => self.media.open(&self.name)?,
                 made => made?,
             };
@@ -195,7 +218,7 @@ impl DataFile {
             place.holes = holes_of(file)?;
         }
         if run.end() > place.size {
-            grow(&*self.media, file, &mut place.size, run.end())?;
+            grow(self.media.available_in(self.volume())?, file, &mut place.size, run.end())?;
         }
         Ok(())
     }
@@ -313,8 +336,8 @@ fn holes_of(file: &dyn MediaFile) -> media::Result<u64> {
 }
 
 /// Makes the file long enough for `end` blocks, and longer where there is ample room.
-fn grow(media: &dyn Media, file: &dyn MediaFile, size: &mut u64, end: u64) -> Result<()> {
-    let ample = (*size * BLOCK / 4).clamp(GROW_MIN, GROW_MAX).min(media.available()? / AMPLE);
+fn grow(available: u64, file: &dyn MediaFile, size: &mut u64, end: u64) -> Result<()> {
+    let ample = (*size * BLOCK / 4).clamp(GROW_MIN, GROW_MAX).min(available / AMPLE);
     let step = ample / BLOCK;
     let generous = end.max(*size + step);
     for wanted in [generous, end] {

@@ -18,6 +18,7 @@ mod supply;
 
 pub use error::{LogError, Result};
 pub use options::{Beside, LogOptions, LogStats, Merged, Pressure, Receive, Recovered};
+pub(crate) use supply::SUPER;
 
 use crate::media::{Media, MediaFile};
 use daos_locks::{Condvar, Mutex, MutexGuard};

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 /// The superblock's name.
-pub(super) const SUPER: &str = "wal.super";
+pub(crate) const SUPER: &str = "wal.super";
 /// Its name while a log is being created.
 pub(super) const SUPER_NEW: &str = "wal.super.new";
 /// Where the superblock's second copy is: in another page, stripe and file system block than the first.

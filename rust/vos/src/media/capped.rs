@@ -1,4 +1,5 @@
-//! A media whose files together have at most so many bytes, and which knows how many they have.
+//! A media whose files together have at most so many bytes, and which knows how many they have. Where it has several volumes, the
+//! first of them is bounded: the others are devices, and have a size of their own.
 
 use super::{Media, MediaError, MediaFile, Result};
 use daos_locks::Mutex;
@@ -7,23 +8,34 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of all files, and how many there may be.
+/// Bytes of all files by volume, and how many there may be of the one that is bounded.
 #[derive(Debug)]
 struct Account {
-    used: AtomicU64,
+    used: Vec<AtomicU64>,
     max: AtomicU64,
 }
 
 impl Account {
-    /// Counts a growth that is about to happen; false where it is too much.
-    fn take(&self, bytes: u64) -> bool {
-        let max = self.max.load(Ordering::Acquire);
-        let grown = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
-        self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).is_ok()
+    fn max_in(&self, volume: usize) -> u64 {
+        if volume == BOUNDED { self.max.load(Ordering::Acquire) } else { u64::MAX }
     }
 
-    fn give(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    /// Counts a growth that is about to happen; false where it is too much.
+    fn take(&self, volume: usize, bytes: u64) -> bool {
+        let max = self.max_in(volume);
+        let grown = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
+        let Some(used) = self.used.get(volume) else { return false };
+        used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown).is_ok()
+    }
+
+    fn give(&self, volume: usize, bytes: u64) {
+        if let Some(used) = self.used.get(volume) {
+            used.fetch_sub(bytes, Ordering::AcqRel);
+        }
+    }
+
+    fn used_in(&self, volume: usize) -> u64 {
+        self.used.get(volume).map_or(0, |used| used.load(Ordering::Acquire))
     }
 }
 
@@ -32,8 +44,12 @@ impl Account {
 struct Size {
     /// `None` once the file is removed: what handles do to it then is not counted.
     bytes: Mutex<Option<u64>>,
+    volume: usize,
     account: Arc<Account>,
 }
+
+/// The volume that is bounded.
+const BOUNDED: usize = 0;
 
 impl Size {
     /// Has `change` make the file as long as `bytes`, unless it is longer. Counted before it happens, and taken back where it does not.
@@ -44,13 +60,13 @@ impl Size {
             drop(size);
             return change();
         }
-        if !self.account.take(growth) {
+        if !self.account.take(self.volume, growth) {
             return Err(MediaError::NoSpace { name: name.to_owned() });
         }
         let changed = change();
         match &changed {
             Ok(_) => *size = Some(bytes),
-            Err(_) => self.account.give(growth),
+            Err(_) => self.account.give(self.volume, growth),
         }
         changed
     }
@@ -68,22 +84,22 @@ pub(crate) struct Capped {
 impl Capped {
     /// A media with the files that are there, and no bound.
     pub(crate) fn new(inner: Arc<dyn Media>) -> Result<Self> {
-        let account = Arc::new(Account { used: AtomicU64::new(0), max: AtomicU64::new(u64::MAX) });
+        let used = (0..inner.volumes()).map(|_| AtomicU64::new(0)).collect();
+        let account = Arc::new(Account { used, max: AtomicU64::new(u64::MAX) });
         let mut sizes = BTreeMap::new();
         for name in inner.list()? {
             let bytes = inner.open(&name)?.size()?;
-            account.used.fetch_add(bytes, Ordering::AcqRel);
-            sizes.insert(
-                name,
-                Arc::new(Size { bytes: Mutex::new(Some(bytes)), account: Arc::clone(&account) }),
-            );
+            let volume = inner.volume_of(&name, 0);
+            account.take(volume, bytes);
+            let size = Size { bytes: Mutex::new(Some(bytes)), volume, account: Arc::clone(&account) };
+            sizes.insert(name, Arc::new(size));
         }
         Ok(Self { inner, account, sizes: Mutex::new(sizes) })
     }
 
-    /// Bytes of all files.
-    pub(crate) fn used(&self) -> u64 {
-        self.account.used.load(Ordering::Acquire)
+    /// Bytes of all files of a volume.
+    pub(crate) fn used_in(&self, volume: usize) -> u64 {
+        self.account.used_in(volume)
     }
 
     /// Bytes of the files whose names `are` tells.
@@ -92,9 +108,9 @@ impl Capped {
         sizes.iter().filter(|(name, _)| are(name)).filter_map(|(_, size)| *size.bytes.lock()).sum()
     }
 
-    /// Bytes that all files may have together; `u64::MAX` where that is not bounded.
-    pub(crate) fn max(&self) -> u64 {
-        self.account.max.load(Ordering::Acquire)
+    /// Bytes that all files of a volume may have together; `u64::MAX` where that is not bounded.
+    pub(crate) fn max_in(&self, volume: usize) -> u64 {
+        self.account.max_in(volume)
     }
 
     /// Sets that bound. What is there already stays.
@@ -107,13 +123,15 @@ impl Capped {
         if let Some(size) = sizes.get(name) {
             return Ok(Arc::clone(size));
         }
-        let size = Size { bytes: Mutex::new(Some(file.size()?)), account: Arc::clone(&self.account) };
+        let bytes = Mutex::new(Some(file.size()?));
+        let size = Size { bytes, volume: self.inner.volume_of(name, 0), account: Arc::clone(&self.account) };
         Ok(Arc::clone(sizes.entry(name.to_owned()).or_insert(Arc::new(size))))
     }
 
     fn forget(&self, size: Option<Arc<Size>>) {
-        if let Some(bytes) = size.and_then(|size| size.bytes.lock().take()) {
-            self.account.give(bytes);
+        let Some(size) = size else { return };
+        if let Some(bytes) = size.bytes.lock().take() {
+            self.account.give(size.volume, bytes);
         }
     }
 }
@@ -126,9 +144,7 @@ impl Media for Capped {
     }
 
     fn create(&self, name: &str) -> Result<Arc<dyn MediaFile>> {
-        let inner = self.inner.create(name)?;
-        let size = self.size_of(name, &*inner)?;
-        Ok(Arc::new(CappedFile { inner, size }))
+        self.create_in(name, 0)
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -159,7 +175,34 @@ impl Media for Capped {
     }
 
     fn available(&self) -> Result<u64> {
-        Ok(self.inner.available()?.min(self.max().saturating_sub(self.used())))
+        let mut sum = 0_u64;
+        for volume in 0..self.inner.volumes() {
+            sum = sum.saturating_add(self.available_in(volume)?);
+        }
+        Ok(sum)
+    }
+
+    fn create_in(&self, name: &str, target: u32) -> Result<Arc<dyn MediaFile>> {
+        let inner = self.inner.create_in(name, target)?;
+        let size = self.size_of(name, &*inner)?;
+        Ok(Arc::new(CappedFile { inner, size }))
+    }
+
+    fn volumes(&self) -> usize {
+        self.inner.volumes()
+    }
+
+    fn volume_of(&self, name: &str, target: u32) -> usize {
+        self.inner.volume_of(name, target)
+    }
+
+    fn available_in(&self, volume: usize) -> Result<u64> {
+        let left = self.max_in(volume).saturating_sub(self.used_in(volume));
+        Ok(self.inner.available_in(volume)?.min(left))
+    }
+
+    fn granule_in(&self, volume: usize) -> u64 {
+        self.inner.granule_in(volume)
     }
 }
 
@@ -208,7 +251,7 @@ impl MediaFile for CappedFile {
         if let Some(before) = *bytes
             && before > size
         {
-            self.size.account.give(before - size);
+            self.size.account.give(self.size.volume, before - size);
             *bytes = Some(size);
         }
         Ok(())
@@ -220,6 +263,10 @@ impl MediaFile for CappedFile {
 
     fn discard(&self, offset: u64, len: u64) -> Result<()> {
         self.inner.discard(offset, len)
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        self.inner.zero(offset, len)
     }
 }
 
@@ -237,23 +284,45 @@ mod tests {
         let inner = Arc::new(MemoryMedia::new());
         write(&*inner.create("old").unwrap(), 0, 10).unwrap();
         let media = Capped::new(inner).unwrap();
-        assert_eq!((media.used(), media.available().unwrap()), (10, u64::MAX - 10));
+        assert_eq!((media.used_in(BOUNDED), media.available().unwrap()), (10, u64::MAX - 10));
         media.set_max(100);
         let file = media.create("a").unwrap();
         file.allocate(0, 50).unwrap();
         write(&*file, 40, 30).unwrap();
-        assert_eq!((media.used(), media.available().unwrap()), (80, 20));
+        assert_eq!((media.used_in(BOUNDED), media.available().unwrap()), (80, 20));
         assert!(matches!(write(&*file, 70, 21), Err(MediaError::NoSpace { .. })));
         assert!(matches!(file.allocate(0, 91), Err(MediaError::NoSpace { .. })));
         assert!(matches!(file.set_size(91), Err(MediaError::NoSpace { .. })));
         write(&*file, 0, 70).unwrap();
-        assert_eq!((media.used(), file.size().unwrap()), (80, 70), "what was refused did not happen");
+        assert_eq!(
+            (media.used_in(BOUNDED), file.size().unwrap()),
+            (80, 70),
+            "what was refused did not happen"
+        );
         file.set_size(20).unwrap();
         media.rename("a", "old").unwrap();
-        assert_eq!((media.used(), media.used_by(|name| name == "old")), (20, 20));
+        assert_eq!((media.used_in(BOUNDED), media.used_by(|name| name == "old")), (20, 20));
         write(&*media.open("old").unwrap(), 0, 100).unwrap();
         media.remove("old").unwrap();
-        assert_eq!(media.used(), 0);
+        assert_eq!(media.used_in(BOUNDED), 0);
+    }
+
+    #[test]
+    fn each_volume_has_its_bytes_and_one_is_bounded() {
+        use super::super::{Roles, Routed};
+        let device: Arc<dyn Media> = Arc::new(MemoryMedia::new());
+        let routed = Routed::new(Arc::new(MemoryMedia::new()), vec![(Roles::DATA, device)]).unwrap();
+        let media = Capped::new(Arc::new(routed)).unwrap();
+        media.set_max(100);
+        let data = media.create_in("shard-00000001.dat", 0).unwrap();
+        write(&*data, 0, 1000).unwrap();
+        let index = media.create("shard-00000001.idx").unwrap();
+        write(&*index, 0, 60).unwrap();
+        assert!(matches!(write(&*index, 60, 41), Err(MediaError::NoSpace { .. })));
+        assert_eq!((media.used_in(0), media.used_in(1)), (60, 1000));
+        assert_eq!((media.available_in(0).unwrap(), media.available_in(1).unwrap()), (40, u64::MAX - 1000));
+        media.remove("shard-00000001.dat").unwrap();
+        assert_eq!(media.used_in(1), 0);
     }
 
     #[test]
@@ -264,9 +333,9 @@ mod tests {
         let file = media.create("a").unwrap();
         faulty.set(&[Fault::Full { call: Call::Write, nth: 0, always: false }]);
         assert!(write(&*file, 0, 10).is_err());
-        assert_eq!(media.used(), 0);
+        assert_eq!(media.used_in(BOUNDED), 0);
         write(&*file, 0, 10).unwrap();
-        assert_eq!(media.used(), 10);
+        assert_eq!(media.used_in(BOUNDED), 10);
     }
 
     #[test]

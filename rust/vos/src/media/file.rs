@@ -1,11 +1,12 @@
 //! A directory of the operating system as a [`Media`].
 
-use super::{Media, MediaError, MediaFile, Result, check_name};
-use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags};
+use super::{Media, MediaError, MediaFile, Result, check_name, write_zeros};
+use rustix::fs::{AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 const PARTS_MAX: usize = 1024;
 /// The descriptor of standard error.
 const STANDARD_LAST: i32 = 2;
+/// What the kernel zeroes faster than we write begins and ends at multiples of this.
+const ZERO_ALIGN: u64 = 4096;
 
 /// The files of one directory, by `pread`, `pwritev2` and `fdatasync`.
 #[derive(Debug)]
@@ -55,8 +58,44 @@ impl FileMedia {
         let fd = retry(|| rustix::fs::openat(&self.dir, name, flags, mode))
             .and_then(above_standard)
             .map_err(|errno| failed(what, name, errno))?;
-        Ok(Arc::new(OpenFile { fd, name: name.to_owned() }))
+        Ok(Arc::new(OpenFile { fd, name: name.to_owned(), fixed: None }))
     }
+}
+
+/// How a device is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To be changed, by nobody else: [`Errno::BUSY`]'s kind of error where somebody has it so.
+    Alone,
+    /// To be looked at, whoever has it.
+    Look,
+}
+
+/// A file whose size stays, or a block device.
+pub fn open_device(path: &Path, access: Access) -> Result<Arc<dyn MediaFile>> {
+    let is_alone = access == Access::Alone;
+    let name = path.display().to_string();
+    let meta = std::fs::metadata(path).map_err(|error| io("open", &name, error))?;
+    let is_block = meta.file_type().is_block_device();
+    let mut flags = OFlags::CLOEXEC | if is_alone { OFlags::RDWR } else { OFlags::RDONLY };
+    if is_block {
+        // Then nobody else does so, and nothing of it is mounted.
+        flags |= if is_alone { OFlags::EXCL } else { OFlags::empty() };
+    } else if !meta.is_file() {
+        return Err(io("open", &name, std::io::Error::other("it is neither a file nor a block device")));
+    }
+    let fd = retry(|| rustix::fs::open(path, flags, Mode::empty()))
+        .and_then(above_standard)
+        .map_err(|errno| failed("open", &name, errno))?;
+    if is_alone && !is_block {
+        match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(failed("open", &name, Errno::BUSY)),
+            other => other.map_err(|errno| failed("lock", &name, errno))?,
+        }
+    }
+    let size = rustix::fs::seek(&fd, rustix::fs::SeekFrom::End(0))
+        .map_err(|errno| failed("ask the size of", &name, errno))?;
+    Ok(Arc::new(OpenFile { fd, name, fixed: Some(size) }))
 }
 
 /// A descriptor that nobody prints on: where a process was started without standard streams, the next file that is opened would
@@ -129,6 +168,8 @@ impl Media for FileMedia {
 struct OpenFile {
     fd: OwnedFd,
     name: String,
+    /// The size of one that has always the same: of a block device the kernel tells it in another way.
+    fixed: Option<u64>,
 }
 
 impl OpenFile {
@@ -178,6 +219,9 @@ impl MediaFile for OpenFile {
     }
 
     fn size(&self) -> Result<u64> {
+        if let Some(size) = self.fixed {
+            return Ok(size);
+        }
         let stat = rustix::fs::fstat(&self.fd).map_err(self.fail("stat"))?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
@@ -249,6 +293,22 @@ impl MediaFile for OpenFile {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             other => other.map_err(self.fail("discard")),
         }
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        let end = offset.saturating_add(len);
+        // Block devices do it by whole blocks only.
+        let (first, last) = (offset.next_multiple_of(ZERO_ALIGN), end / ZERO_ALIGN * ZERO_ALIGN);
+        if first >= last {
+            return write_zeros(self, offset, end);
+        }
+        let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+        match retry(|| rustix::fs::fallocate(&self.fd, flags, first, last - first)) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return write_zeros(self, offset, end),
+            other => other.map_err(self.fail("zero"))?,
+        }
+        write_zeros(self, offset, first)?;
+        write_zeros(self, last, end)
     }
 }
 

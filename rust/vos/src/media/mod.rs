@@ -5,13 +5,19 @@
 
 pub(crate) mod capped;
 pub mod conformance;
+mod device;
 pub mod faulty;
 mod file;
 mod memory;
 pub mod recorded;
+mod roles;
+mod routed;
 
-pub use file::FileMedia;
+pub use device::{DEVICES_MAX, DeviceError, DeviceIdentity, DeviceMedia, SIZE_MIN, SYSTEM_LEN_MAX};
+pub use file::{Access, FileMedia, open_device};
 pub use memory::MemoryMedia;
+pub use roles::Roles;
+pub use routed::Routed;
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -45,6 +51,14 @@ pub enum MediaError {
         name: String,
         /// The end of the range that was asked for.
         end: u64,
+    },
+    /// A file is where it cannot be.
+    #[error("{name}: {why}")]
+    Corrupt {
+        /// The file's name.
+        name: String,
+        /// Why not.
+        why: String,
     },
     /// Any other failure of the operating system or the device.
     #[error("{what} {name}: {error}")]
@@ -83,6 +97,35 @@ pub trait Media: Send + Sync + std::fmt::Debug {
 
     /// Bytes by which files can grow before the device is full, about: others may use it, too. `u64::MAX` where nothing is known.
     fn available(&self) -> Result<u64>;
+
+    /// As [`Media::create`], for one of several targets, which may have devices of their own.
+    fn create_in(&self, name: &str, target: u32) -> Result<Arc<dyn MediaFile>> {
+        let _ = target;
+        self.create(name)
+    }
+
+    /// How many volumes it has: what is full is one of them.
+    fn volumes(&self) -> usize {
+        1
+    }
+
+    /// On which volume a file is, or would be made for a target.
+    fn volume_of(&self, name: &str, target: u32) -> usize {
+        let _ = (name, target);
+        0
+    }
+
+    /// As [`Media::available`], of one volume.
+    fn available_in(&self, volume: usize) -> Result<u64> {
+        let _ = volume;
+        self.available()
+    }
+
+    /// Bytes by which files of a volume grow at least.
+    fn granule_in(&self, volume: usize) -> u64 {
+        let _ = volume;
+        1
+    }
 }
 
 /// One open file. All methods may be called from several threads at once.
@@ -123,6 +166,23 @@ pub trait MediaFile: Send + Sync + std::fmt::Debug {
 
     /// Gives the range's space back; it reads as zeros. A hint: a device may ignore it and keep the bytes.
     fn discard(&self, offset: u64, len: u64) -> Result<()>;
+
+    /// Writes zeros over a range inside of the file, as [`MediaFile::write_at`] would.
+    fn zero(&self, offset: u64, len: u64) -> Result<()> {
+        write_zeros(self, offset, offset.saturating_add(len))
+    }
+}
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+fn write_zeros(file: &(impl MediaFile + ?Sized), from: u64, to: u64) -> Result<()> {
+    let mut at = from;
+    while at < to {
+        let here = (to - at).min(ZEROS.len() as u64);
+        file.write_at(at, &[IoSlice::new(ZEROS.get(..here as usize).unwrap_or(&ZEROS))])?;
+        at += here;
+    }
+    Ok(())
 }
 
 /// Refuses names that are not `[a-z0-9._-]+`, or that mean a directory.

@@ -27,13 +27,13 @@ use crate::shard::Shard;
 use crate::tx::ObjectNums;
 use daos_locks::{Mutex, RwLock};
 use daos_types::{Durability, Epoch, Lsn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(crate) use rows::ROW_OBJECT_NUMS;
-pub use space::{Relief, ShardSpace, Space};
+pub use space::{Relief, ShardSpace, Space, VolumeSpace};
 pub use transaction::Tx;
 
 /// The shard that holds the store's own rows and the services' tables; its pool is nil.
@@ -91,6 +91,15 @@ pub struct Store {
     media: Arc<dyn Media>,
     /// The same, by its account.
     capped: Arc<Capped>,
+    /// On which of its volumes the indexes are, and the log.
+    meta_volume: usize,
+    wal_volume: usize,
+    /// On which there are values, or will be.
+    data_volumes: BTreeSet<usize>,
+    /// Whether some shard has a quota.
+    has_quotas: AtomicBool,
+    /// Something was staged since credit was granted, of which that knows nothing.
+    staged: AtomicBool,
     identity: [u8; 16],
     options: StoreOptions,
     cache: Arc<CacheBudget>,

@@ -11,7 +11,7 @@ use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
 use crate::index::CacheBudget;
 use crate::key::{ContNum, KeyBuf};
-use crate::log::{Beside, Log, Merged};
+use crate::log::{Beside, Log, Merged, SUPER};
 use crate::media::Media;
 use crate::media::capped::Capped;
 use crate::shard::Shard;
@@ -20,6 +20,9 @@ use daos_types::{Epoch, Lsn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The name of a data file that there is not yet.
+const NEW_DATA: &str = "shard-ffffffff.dat";
 
 impl Store {
     /// Makes an empty store on an empty device.
@@ -49,8 +52,17 @@ impl Store {
         shards: BTreeMap<ShardNum, Arc<Shard>>,
         data_files: Arc<DataFiles>,
     ) -> Self {
+        let volume_of = |name: &str| capped.volume_of(name, 0);
+        let data_volumes =
+            (0..capped.volumes() as u32).map(|target| capped.volume_of(NEW_DATA, target)).collect();
+        let (meta_volume, wal_volume) = (volume_of(&index_name(SYSTEM_SHARD)), volume_of(SUPER));
         Self {
             media: Arc::clone(&capped) as _,
+            meta_volume,
+            wal_volume,
+            data_volumes,
+            has_quotas: AtomicBool::new(false),
+            staged: AtomicBool::new(false),
             capped,
             identity,
             options,
@@ -136,7 +148,13 @@ impl Store {
             // Which of the epochs below it were used is not known.
             (writer.ceiling, writer.used) = (ceiling, ceiling);
         }
-        let known: Vec<ShardNum> = self.shard_list()?.into_iter().map(|(num, ..)| num).collect();
+        let mut known: Vec<ShardNum> = Vec::new();
+        for (num, _, target) in self.shard_list()? {
+            if let Some(shard) = self.shards.read().get(&num) {
+                shard.data.set_target(target);
+            }
+            known.push(num);
+        }
         let unknown: Vec<ShardNum> = self
             .shards
             .read()

@@ -1,6 +1,7 @@
 //! The shards of a store: made, removed, found.
 
 use super::rows::{ROW_SHARD, ROW_SHARD_NUMS, numbered, row_of};
+use super::space::check_quota;
 use super::{SYSTEM_SHARD, Store};
 use crate::base;
 use crate::changes::ShardNum;
@@ -10,10 +11,11 @@ use crate::key::KeyBuf;
 use crate::media::MediaError;
 use crate::read::View;
 use crate::shard::Shard;
-use crate::space::Purpose;
+use crate::space::{Load, Purpose};
 use crate::stage::Staged;
 use daos_types::{Durability, Iod, PoolId, TargetIdx};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub(super) fn index_name(num: ShardNum) -> String {
     format!("shard-{:08x}.idx", num.0)
@@ -74,6 +76,7 @@ impl Store {
             let covers = self.log.durable();
             let base = base::create(&self.media, &index_name(num), identity, &self.cache, covers)?;
             let data = Arc::new(DataFile::open(&self.media, data_name(num), identity)?);
+            data.set_target(target);
             self.data_files.insert(num, Arc::clone(&data));
             self.shards.write().insert(num, Arc::new(Shard::new(num, base, data, 0)));
         }
@@ -136,8 +139,15 @@ impl Store {
         if Staged::is_small(iods, defer_max) {
             return Ok(None);
         }
-        let mut room = self.staging_room()?;
-        Staged::write(&shard, iods, defer_max, inline_max, &mut room).map(Some)
+        check_quota(&shard, Load::default(), Purpose::Store)?;
+        let mut room = self.staging_room(&shard)?;
+        let staged = Staged::write(&shard, iods, defer_max, inline_max, &mut room)?;
+        // Its blocks count by now, and those of others who stage at the same time.
+        check_quota(&shard, Load::default(), Purpose::Store)?;
+        if shard.quota().is_some() {
+            self.staged.store(true, Ordering::Release);
+        }
+        Ok(Some(staged))
     }
 
     /// A shard's state for reading.

@@ -4,7 +4,7 @@ use daos_types::{
     Cond, ContainerId, Durability, Epoch, FetchIod, FetchValue, PoolId, TargetIdx, ValueSink, Version,
 };
 use daos_vos::log::LogOptions;
-use daos_vos::media::Media;
+use daos_vos::media::{DeviceIdentity, DeviceMedia, Media, MemoryMedia, Roles, Routed, SIZE_MIN};
 use daos_vos::{ContNum, ObjectRef, Seen, ShardNum, Store, StoreOptions, View, VosError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +32,45 @@ pub fn small(memtable_count_max: usize) -> StoreOptions {
             ..LogOptions::default()
         },
     }
+}
+
+/// A directory with devices of these roles, formatted.
+pub fn with_devices(roles: &[Roles]) -> MemoryMedia {
+    let media = MemoryMedia::new();
+    for (index, roles) in (0..).zip(roles) {
+        let name = format!("dev{index}-{}", roles.bits());
+        let file = media.create(&name).unwrap();
+        file.set_size(SIZE_MIN).unwrap();
+    }
+    for (name, identity) in devices(&media) {
+        DeviceMedia::format(&*media.open(&name).unwrap(), &identity).unwrap();
+    }
+    media
+}
+
+/// The devices of a directory: their names say what they are for.
+fn devices(media: &dyn Media) -> Vec<(String, DeviceIdentity)> {
+    let names: Vec<String> =
+        media.list().unwrap().into_iter().filter(|name| name.starts_with("dev")).collect();
+    let count = names.len() as u32;
+    let identity = |(index, name): (u32, String)| {
+        let roles = name.rsplit('-').next().and_then(|bits| Roles::from_bits(bits.parse().ok()?)).unwrap();
+        (name, DeviceIdentity { uuid: IDENTITY, system: "test".to_owned(), index, count, roles })
+    };
+    (0..).zip(names).map(identity).collect()
+}
+
+/// The files of a store in a directory, and on the devices that are there.
+pub fn routed(media: Arc<dyn Media>) -> Result<Arc<dyn Media>, String> {
+    let mut opened: Vec<(Roles, Arc<dyn Media>)> = Vec::new();
+    for (name, identity) in devices(&*media) {
+        let device = DeviceMedia::open(media.open(&name).unwrap(), &identity);
+        opened.push((identity.roles, Arc::new(device.map_err(|error| format!("{name}: {error}"))?)));
+    }
+    if opened.is_empty() {
+        return Ok(media);
+    }
+    Ok(Arc::new(Routed::new(media, opened).map_err(|error| error.to_string())?))
 }
 
 /// A new store with one shard and one container, durable.

@@ -17,6 +17,7 @@ mod media_backends;
 mod store_arrays;
 mod store_crash;
 mod store_data;
+mod store_devices;
 mod store_dtx;
 mod store_faults;
 mod store_gate;

@@ -4,13 +4,13 @@
 //! acknowledged as durable and what had been begun; and every version of every key up to there reads as it did, with the sums
 //! that the change had, by whatever algorithm: by the one that its number asks for.
 
-use crate::common::{CONTAINER, IDENTITY, Kept, crash_states, create, small};
+use crate::common::{CONTAINER, IDENTITY, Kept, crash_states, create, routed, small, with_devices};
 use daos_codec::{sums, verify, verify_value};
 use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, Iod, IodSums, IodValue, Punched};
 use daos_types::{ChecksumKind, Checksums, UnitOid, ValueSink as _, Version};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
 use daos_vos::media::recorded::{Crash, History, Recorded};
-use daos_vos::media::{Media, MemoryMedia};
+use daos_vos::media::{Media, MemoryMedia, Roles};
 use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, Pair, ShardNum, Staged, Store, View};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -321,7 +321,7 @@ fn check_records(fetch: &ArrayFetch<'_>) -> Result<(), String> {
 }
 
 fn open(media: Arc<dyn Media>) -> Result<(Store, ShardNum, ContNum), String> {
-    let (store, _) = Store::open(media, IDENTITY, small(8)).map_err(|error| error.to_string())?;
+    let (store, _) = Store::open(routed(media)?, IDENTITY, small(8)).map_err(|error| error.to_string())?;
     let shards = store.shard_list().map_err(|error| error.to_string())?;
     let [(shard, ..)] = shards[..] else { return Err(format!("{} shards", shards.len())) };
     let (_, cont) = store.cont_num(shard, CONTAINER).map_err(|error| error.to_string())?;
@@ -387,9 +387,13 @@ fn check(
 }
 
 fn record(seed: u64, changes: usize, acknowledge_early: bool) -> (History, Truth) {
-    let recorded = Arc::new(Recorded::new(Arc::new(MemoryMedia::new())).unwrap());
-    let media: Arc<dyn Media> = recorded.clone();
-    let (store, shard, cont) = create(media, small(8));
+    record_on(&[], seed, changes, acknowledge_early)
+}
+
+/// As [`record`], on devices with these roles.
+fn record_on(roles: &[Roles], seed: u64, changes: usize, acknowledge_early: bool) -> (History, Truth) {
+    let recorded = Arc::new(Recorded::new(Arc::new(with_devices(roles))).unwrap());
+    let (store, shard, cont) = create(routed(recorded.clone()).unwrap(), small(8));
     let position = || recorded.position();
     let mut truth = Truth { after: vec![State::new()], created: position(), ..Truth::default() };
     let mut workload = Workload { random: Random(seed), position: &position, acknowledge_early };
@@ -468,6 +472,30 @@ fn what_was_acknowledged_is_there_and_nothing_is_half_there() {
         rollbacks >= 5 * rounds && batches >= 10 * rounds,
         "only {rollbacks} rollbacks, {batches} batches"
     );
+}
+
+#[test]
+fn so_it_is_on_devices() {
+    let all = [Roles::WAL, Roles::META, Roles::DATA];
+    let one = Roles::WAL.and(Roles::META).and(Roles::DATA);
+    let (mut visited, mut again) = (0, 0);
+    for (seed, roles) in [&[Roles::DATA][..], &[one], &all].into_iter().enumerate() {
+        let (history, truth) = record_on(roles, seed as u64, 60, false);
+        let crash = Crash { seed: seed as u64, states: crash_states(STATES) / 9 };
+        history.crashes_from(truth.created, crash, &|point| truth.stage(point), &mut |point, media| {
+            visited += 1;
+            if visited % 9 == 0 {
+                again += crash_again(media, &truth, point, visited, 8)
+                    .unwrap_or_else(|why| panic!("{roles:?}, point {point}, second crash: {why}"));
+            } else {
+                open(Arc::new(media))
+                    .and_then(|(store, shard, cont)| check(&store, shard, cont, &truth, truth.at(point)))
+                    .unwrap_or_else(|why| panic!("{roles:?}, point {point}: {why}"));
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    assert!(visited > crash_states(STATES) as u64 / 9 && again > 50, "{visited}, {again}");
 }
 
 /// How many states contradict the promises.
