@@ -120,6 +120,48 @@ fn all_of_its_space_can_be_had_again_and_again() {
 }
 
 #[test]
+fn threads_with_files_of_their_own_do_not_get_into_each_others_way() {
+    let media = formatted();
+    let device = open_on(&media).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let device = &device;
+            scope.spawn(move || {
+                for round in 0..25_u64 {
+                    let name = format!("{thread}-{round}");
+                    let file = device.create(&name).unwrap();
+                    let byte = thread + 1;
+                    for step in 0..8 {
+                        write(&*file, step * CLUSTER / 2, byte, CLUSTER as usize).unwrap();
+                        file.write_at_durable(step * 512, &[IoSlice::new(&[byte; 512])]).unwrap();
+                    }
+                    file.sync().unwrap();
+                    device.sync_names().unwrap();
+                    assert!(read(&*file, 0, 4 * CLUSTER).iter().all(|&found| found == byte));
+                    file.set_size(CLUSTER * (round % 3)).unwrap();
+                    if round % 5 > 0 {
+                        device.remove(&name).unwrap();
+                        assert!(read(&*file, 0, CLUSTER * (round % 3)).iter().all(|&found| found == byte));
+                    } else {
+                        file.sync().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let left = device.available().unwrap();
+    device.sync_names().unwrap();
+    drop(device);
+    let device = open_on(&media).unwrap();
+    assert_eq!((device.list().unwrap().len(), device.available().unwrap()), (20, left));
+    for name in device.list().unwrap() {
+        let file = device.open(&name).unwrap();
+        let byte = name.as_bytes()[0] - b'0' + 1;
+        assert!(read(&*file, 0, file.size().unwrap()).iter().all(|&found| found == byte));
+    }
+}
+
+#[test]
 fn a_name_too_many_is_refused_and_the_table_has_room_for_all_runs() {
     let device = open_on(&formatted()).unwrap();
     let mut made = 0;
@@ -464,7 +506,7 @@ fn crashes(seed: u64, steps: usize, states: usize) -> usize {
 fn power_cuts_leave_what_was_durable_and_mix_nothing_up() {
     let states = std::env::var("DAOS_CRASH_STATES").ok().and_then(|text| text.parse().ok()).unwrap_or(1200);
     let visited: usize = (0..6).map(|seed| crashes(seed, 60, states / 6)).sum();
-    assert!(visited > states / 2, "{visited}");
+    assert!(visited > states.min(1200) / 2, "{visited}");
 }
 
 #[test]
