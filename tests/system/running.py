@@ -81,8 +81,8 @@ def server_of_rank(system: DevSystem, rank: int) -> int:
 
 
 def leading_rank(system: DevSystem, pool: str) -> int:
-    """Return the rank that leads the service of a pool."""
-    rank = ask(system, "pool", "query", pool)["svc_ldr"]
+    """Return the rank that leads the service of a pool; the others are not asked, they may be away."""
+    rank = ask(system, "pool", "query", pool, "-t")["svc_ldr"]
     assert isinstance(rank, int)
     return rank
 
