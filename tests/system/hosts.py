@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.system.running import poll
+
 NETWORK = "10.79.44"
 """Of all hosts; inside of their namespaces only."""
 COMMAND_S_MAX = 50.0
@@ -91,6 +93,8 @@ class Daemon:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal that ends it, and return what it ended with."""
+        # Who has just been started has not entered the host yet.
+        poll(lambda: self.status is not None or child_of(self._entry.pid) is not None, "process", COMMAND_S_MAX)
         pid = child_of(self._entry.pid)
         if pid is not None:
             os.kill(pid, number)
@@ -288,7 +292,6 @@ class Network:
 
 def _init_of(entry: subprocess.Popen[bytes], output: Path) -> int:
     """Wait until a first process says that it is ready, and return it."""
-    from tests.system.running import poll
 
     def ready() -> bool:
         status = entry.poll()

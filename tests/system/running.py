@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 from daos import _core
+from daos.cli.dmg._base import Admin
+from daos.cli.dmg._main import run as run_dmg
 from daos.dev import DevSystem
-from tools.system_rounds import dmg
 
 RUNNING: list[DevSystem] = []
 """Systems whose logs a failed test shows."""
+ONE_AT_A_TIME = threading.Lock()
+"""Standard output is one for all threads."""
 TAIL_LINES = 40
 POLL_S = 0.05
 WAIT_S_MAX = 40.0
@@ -40,10 +46,12 @@ def poll(condition: Callable[[], bool], what: str, seconds: float = WAIT_S_MAX) 
 
 
 def ask(system: DevSystem, *words: str) -> dict[str, object]:
-    """Run `dmg`, which has to succeed, and return its answer."""
-    done = dmg(system, *words)
-    assert done.returncode == 0, f"dmg {' '.join(words)}: {done.stdout}{done.stderr}"
-    answer = json.loads(done.stdout)["response"]
+    """Run `dmg` in this process, which is quicker than in one of its own; it has to succeed. Return its answer."""
+    out, err = io.StringIO(), io.StringIO()
+    with ONE_AT_A_TIME, redirect_stdout(out), redirect_stderr(err):
+        status = run_dmg(["-o", str(system.layout.control_config), "-j", *words], Admin())
+    assert status == 0, f"dmg {' '.join(words)}: {out.getvalue()}{err.getvalue()}"
+    answer = json.loads(out.getvalue())["response"]
     assert answer is None or isinstance(answer, dict)
     return answer or {}
 
@@ -73,8 +81,8 @@ def server_of_rank(system: DevSystem, rank: int) -> int:
 
 
 def leading_rank(system: DevSystem, pool: str) -> int:
-    """Return the rank that leads the service of a pool."""
-    rank = ask(system, "pool", "query", pool)["svc_ldr"]
+    """Return the rank that leads the service of a pool; the others are not asked, they may be away."""
+    rank = ask(system, "pool", "query", pool, "-t")["svc_ldr"]
     assert isinstance(rank, int)
     return rank
 
