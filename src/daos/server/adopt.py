@@ -276,6 +276,11 @@ def _plan(  # noqa: PLR0917 -- made in one place
     Raises:
         DaosError: Something cannot be taken over.
     """
+    if storage.slots(engine):
+        raise InvalidError(
+            f"engine {engine.index} has devices, and {source} lies in a directory",
+            hint="adopt into an engine whose only storage is an scm_mount",
+        )
     capacity = storage.capacity(engine)
     if used > sum(capacity):
         raise NoSpaceError(

@@ -159,6 +159,15 @@ def test_what_is_too_much_is_refused(settings: ServerSettings, source: Path, mon
     assert refused(settings, source, InvalidError).code is DER.REC2BIG
 
 
+def test_an_engine_with_devices_takes_no_directory_over(settings: ServerSettings, source: Path, tmp_path: Path) -> None:
+    engine = settings.engines[0]
+    tier = TierSettings("file", devices=(str(tmp_path / "bdev"),), size=1 << 30)
+    other = replace(settings, engines=(replace(engine, tiers=(*engine.tiers, tier)),))
+    assert "scm_mount" in (refused(other, source, InvalidError).hint or "")
+    assert not (tmp_path / "bdev").exists()
+    assert adopt(settings, source, OWNER).pools == (("tank", 1),)
+
+
 def test_one_adoption_at_a_time(settings: ServerSettings, source: Path) -> None:
     mount = settings.engines[0].metadata
     mount.mkdir()
