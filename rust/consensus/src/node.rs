@@ -299,13 +299,14 @@ impl Driver {
             let (before, upto) = running.unsynced.unwrap_or_default();
             running.unsynced = Some((before.max(number), upto.max(position)));
         }
+        // First, so that who is told something and then looks finds it so.
+        running.line.note(&running.group);
         for output in outputs {
             running.line.tell(Told::Output(output));
         }
         for (token, answer) in answers {
             running.line.tell(Told::Answer(token, answer));
         }
-        running.line.note(&running.group);
         Ok(())
     }
 
