@@ -170,7 +170,7 @@ impl<S: Stream> Link for SocketLink<S> {
 
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
         let ready = |time| poll_for(&*self.stream, readable, writable, time);
-        if self.spin.ask(self.stream.peer_processor(), || ready(Duration::ZERO).unwrap_or(true)) {
+        if self.spin.ask(|| self.stream.peer_processor(), || ready(Duration::ZERO).unwrap_or(true)) {
             return Ok(());
         }
         ready(until.since(self.now())).map(drop)
@@ -313,8 +313,7 @@ impl<L: Listener> SocketServer<L> {
             !events.is_empty()
         };
         // Of rings it was looked for already.
-        let awaited = self.awaited();
-        if L::Stream::RINGS || !idle || !self.spin.ask(awaited, || wait(Duration::ZERO)) {
+        if L::Stream::RINGS || !idle || !self.spin.ask(|| self.awaited(), || wait(Duration::ZERO)) {
             wait(time);
         }
         self.replies.disarm();
@@ -339,35 +338,38 @@ impl<L: Listener> SocketServer<L> {
 
     /// The rings that have news: looked for a while where there is nothing else to do; where there is none, they are to wake the server.
     fn look(&mut self, idle: bool) -> Vec<u64> {
-        let awaited = self.awaited();
-        let Self { hot, watched, spin, replies, .. } = self;
-        if hot.is_empty() {
+        if self.hot.is_empty() {
             return Vec::new();
         }
         let has_news = |number: &u64, (readable, writable): (bool, bool)| {
-            watched.get(number).is_some_and(|(stream, _)| stream.has_news(readable, writable))
+            self.watched.get(number).is_some_and(|(stream, _)| stream.has_news(readable, writable))
         };
-        let look = || hot.iter().any(|(number, wish)| has_news(number, *wish));
+        let look = || self.hot.iter().any(|(number, wish)| has_news(number, *wish));
         // Answers of other threads are news as well.
-        let found = if idle { spin.look(awaited, || look() || !replies.is_armed()) } else { look() };
+        let found = if idle {
+            self.spin.look(|| self.awaited(), || look() || !self.replies.is_armed())
+        } else {
+            look()
+        };
         if !found && idle {
-            for (number, (readable, writable)) in &*hot {
-                if let Some((stream, _)) = watched.get(number) {
+            for (number, (readable, writable)) in &self.hot {
+                if let Some((stream, _)) = self.watched.get(number) {
                     stream.wake_me(*readable, *writable);
                 }
             }
         }
-        let news: Vec<u64> =
-            hot.iter().filter(|(number, wish)| has_news(number, **wish)).map(|(number, _)| *number).collect();
+        let hot = self.hot.iter().filter(|(number, wish)| has_news(number, **wish));
+        let news: Vec<u64> = hot.map(|(number, _)| *number).collect();
         if !found && idle && news.is_empty() {
-            hot.clear();
+            self.hot.clear();
         }
         news
     }
 
     /// The processor of who asked last, and so is likely to ask next.
     fn awaited(&self) -> Option<u32> {
-        self.watched.get(&self.last).and_then(|(stream, _)| stream.peer_processor())
+        let (stream, _) = self.watched.get(&self.last)?;
+        stream.peer_processor()
     }
 
     fn accept(&mut self, now: Moment) {

@@ -36,12 +36,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Checks the bytes that came for it.
-    pub fn check(&self, bytes: &[u8]) -> Result<(), FrameError> {
-        self.check_sum(crc32c(bytes))
-    }
-
-    /// As [`Place::check`], of a sum that was made piece by piece.
+    /// Checks the sum of the bytes that came for it.
     pub fn check_sum(&self, sum: u32) -> Result<(), FrameError> {
         if self.sum == sum { Ok(()) } else { Err(FrameError::Sum { of: "a payload" }) }
     }

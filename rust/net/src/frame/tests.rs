@@ -53,8 +53,8 @@ fn a_frame_is_drawn_as_on_its_page() {
     let head = head_of(&bytes).unwrap();
     assert_eq!(head.header.durability(), Durability::Synced);
     assert_eq!((head.payload_bytes(), head.bytes()), (4, 8));
-    assert_eq!(head.places[0].check(b"bulk"), Ok(()));
-    assert_eq!(head.places[0].check(b"bulx").unwrap_err().der(), Der::Csum);
+    assert_eq!(head.places[0].check_sum(payload_sum(0, b"bulk")), Ok(()));
+    assert_eq!(head.places[0].check_sum(payload_sum(0, b"bulx")).unwrap_err().der(), Der::Csum);
     assert_eq!(head.places[0].check_sum(payload_sum(payload_sum(0, b"bu"), b"lk")), Ok(()));
 }
 

@@ -127,7 +127,7 @@ impl Link for ShmLink {
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
         let stream = &self.stream;
         let is_ready = || stream.has_news(readable, writable) || stream.is_gone();
-        if (readable || writable) && self.spin.look(stream.peer_processor(), is_ready) {
+        if (readable || writable) && self.spin.look(|| stream.peer_processor(), is_ready) {
             return Ok(());
         }
         stream.wake_me(readable, writable);

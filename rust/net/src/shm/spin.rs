@@ -59,23 +59,28 @@ impl Spin {
         Self { cores, vain: AtomicU32::new(0) }
     }
 
-    /// Looks until there is something, as long as it pays; whether there is. `awaited` is the processor on which they are who bring it,
-    /// as far as that is known.
-    pub(crate) fn look(&self, awaited: Option<u32>, look: impl FnMut() -> bool) -> bool {
+    /// Looks until there is something, as long as it pays; whether there is. `awaited` tells the processor on which they are who bring
+    /// it, as far as that is known; it is asked only where that decides.
+    pub(crate) fn look(&self, awaited: impl FnOnce() -> Option<u32>, look: impl FnMut() -> bool) -> bool {
         self.look_at(&MEMORY, awaited, look)
     }
 
     /// As [`Spin::look`], where each look is a system call: others who would run here get their turn in between.
-    pub(crate) fn ask(&self, awaited: Option<u32>, look: impl FnMut() -> bool) -> bool {
+    pub(crate) fn ask(&self, awaited: impl FnOnce() -> Option<u32>, look: impl FnMut() -> bool) -> bool {
         self.look_at(&KERNEL, awaited, look)
     }
 
-    fn look_at(&self, pace: &Pace, awaited: Option<u32>, mut look: impl FnMut() -> bool) -> bool {
+    fn look_at(
+        &self,
+        pace: &Pace,
+        awaited: impl FnOnce() -> Option<u32>,
+        mut look: impl FnMut() -> bool,
+    ) -> bool {
         if look() {
             return true;
         }
         // Who looks would keep away whom he waits for. To sleep at once makes room, and the kernel then goes over without a detour.
-        if awaited == Some(processor()) {
+        if awaited() == Some(processor()) {
             return false;
         }
         let vain = self.vain.load(Ordering::Relaxed);
@@ -119,7 +124,7 @@ mod tests {
                 looks.set(looks.get() + 1);
                 found && looks.get() == 2
             };
-            assert_eq!(spin.look(None, look), found && looks.get() == 2);
+            assert_eq!(spin.look(|| None, look), found && looks.get() == 2);
             looks.get() > 1
         };
         (0..times).filter(tries).collect()
@@ -142,13 +147,13 @@ mod tests {
         let here = || {
             let before = processor();
             let looks = Cell::new(0);
-            let found = Spin::new(2).look(Some(before), || looks.replace(looks.get() + 1) > 0);
+            let found = Spin::new(2).look(|| Some(before), || looks.replace(looks.get() + 1) > 0);
             (before == processor()).then_some((found, looks.get()))
         };
         // It may have been moved in between.
         let seen = (0..1000).find_map(|_| here());
         assert_eq!(seen, Some((false, 1)));
-        assert!(Spin::new(2).look(Some(u32::MAX), {
+        assert!(Spin::new(2).look(|| Some(u32::MAX), {
             let mut times = 0;
             move || {
                 times += 1;
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn it_ends_and_on_one_core_it_is_not_done() {
         let started = Instant::now();
-        assert!(!Spin::new(2).look(None, || false));
+        assert!(!Spin::new(2).look(|| None, || false));
         assert!(started.elapsed() < Duration::from_secs(1));
         assert_eq!(tries(&Spin::new(1), 400, false), [0_u32; 0]);
     }
