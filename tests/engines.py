@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from daos import _core
+from daos.client.system import System
 from daos.control.system import effects
 from daos.local import (
     Carry,
@@ -35,6 +37,7 @@ from daos.local import (
 from daos.model.acl import DEFAULT_POOL_ACL, Acl
 from daos.model.members import MemberState
 from daos.model.pool_properties import pool_properties
+from daos.security.credentials import Token, without_signature
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -286,3 +289,38 @@ class Engines:
     def addresses(self) -> dict[int, str]:
         """The control addresses of the engines."""
         return {rank: f"127.0.0.1:{port}" for rank, port in enumerate(self.ports)}
+
+
+def credential(pool: str, user: str = "me@", system: str = "test") -> bytes:
+    """Return a credential as agents make them, without a signature: for engines without certificates."""
+    now = time.time()
+    token = Token(
+        flavour="AUTH_SYS",
+        user=user,
+        group="us@" if user == "me@" else "them@",
+        groups=(),
+        machine="here",
+        system=system,
+        pool=pool,
+        session=b"",
+        issued=now,
+        expires=now + 300,
+        nonce=uuid.uuid4().bytes,
+    )
+    return without_signature(token)
+
+
+def connect(engines: Engines, pool: str, user: str = "me@", access: int = 2, shown: bytes | None = None) -> System:
+    """Connect to a pool, by a credential of a user, or the one that is shown."""
+    core = _core.Embedded.connect_service(
+        pool,
+        system="test",
+        engines=engines.addresses,
+        replicas=list(range(engines.count)),
+        credential=credential(pool, user) if shown is None else shown,
+        handle=str(uuid.uuid4()),
+        access=access,
+        durability=2,
+        timeout_s=WAIT_S_MAX,
+    )
+    return System(core, "test")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,38 +14,15 @@ import pytest
 import daos
 import daos.aio
 from daos.client import served
-from daos.dev import DevSystem, Plan
-from daos.errors import BusyError, ClosedError, InvalidError, NotFoundError, UnavailableError
-
-WAIT_S = 30.0
-TANK = "daos://tank"
+from daos.errors import ClosedError, InvalidError, NotFoundError, UnavailableError
+from tests.dev_pool import TANK, WAIT_S, is_open, tank, until
 
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the socket of the agent of a system with one server and a pool `tank`."""
-    system = DevSystem(tmp_path_factory.mktemp("dev") / "s")
-    with system:
-        system.up(Plan(servers=1, targets=2))
-        dmg = [sys.executable, "-m", "daos.cli.dmg", "-o", str(system.layout.control_config)]
-        subprocess.run([*dmg, "pool", "create", "tank", "--size", "256MiB"], check=True, timeout=WAIT_S)
-        yield system.layout.sockets / "daos_agent.sock"
-
-
-def open_elsewhere(agent: Path) -> bool:
-    """Tell whether a handle of the pool is open: then nobody can have it exclusively."""
-    try:
-        with daos.connect(TANK, agent=agent, mode="exclusive"):
-            return False
-    except BusyError:
-        return True
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WAIT_S} s: {what}"
-        time.sleep(0.02)
+    with tank(tmp_path_factory.mktemp("dev") / "s") as socket:
+        yield socket
 
 
 def test_it_is_the_synchronous_face_awaited(agent: Path) -> None:
@@ -75,12 +49,12 @@ def test_it_is_the_synchronous_face_awaited(agent: Path) -> None:
 def test_closing_gives_the_handle_back(agent: Path) -> None:
     async def main() -> None:
         pool = await daos.aio.connect(TANK, agent=agent)
-        assert open_elsewhere(agent)
+        assert is_open(agent)
         await pool.close()
         await pool.close()
 
     asyncio.run(main())
-    until(lambda: not open_elsewhere(agent), "no handle is open")
+    until(lambda: not is_open(agent), "no handle is open")
 
 
 def test_what_is_refused_is_raised_where_it_is_awaited(agent: Path, tmp_path: Path) -> None:
@@ -125,7 +99,7 @@ def test_a_cancelled_await_leaves_no_handle(
 
     asyncio.run(main())
     monkeypatch.undo()
-    until(lambda: not open_elsewhere(agent), "the handle of the cancelled await is closed")
+    until(lambda: not is_open(agent), "the handle of the cancelled await is closed")
 
 
 def test_a_pool_that_is_there_when_the_await_is_cancelled_is_closed(
@@ -150,7 +124,7 @@ def test_a_pool_that_is_there_when_the_await_is_cancelled_is_closed(
         with pytest.raises(asyncio.CancelledError):
             await task
         monkeypatch.undo()
-        await asyncio.to_thread(until, lambda: not open_elsewhere(agent), "the pool is closed")
+        await asyncio.to_thread(until, lambda: not is_open(agent), "the pool is closed")
 
     asyncio.run(main())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,12 @@ import yaml
 
 import daos
 from daos import _core
-from daos.client.system import System
 from daos.errors import DER, NoSpaceError, NotFoundError
 from daos.local import PoolInfo, PoolRequest
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
-from daos.security.credentials import Token, without_signature
-from tests.engines import DEVICE_SIZE, Engines
+from tests.engines import DEVICE_SIZE, Engines, connect
 from tests.servers import Servers, pool_request
 
 pytestmark = pytest.mark.timeout(120)
@@ -35,32 +32,7 @@ SMALL = NEEDLE * 20
 
 @contextmanager
 def connected(engines: Engines, pool: str) -> Iterator[daos.Pool]:
-    now = time.time()
-    token = Token(
-        flavour="AUTH_SYS",
-        user="me@",
-        group="us@",
-        groups=(),
-        machine="here",
-        system="test",
-        pool=pool,
-        session=b"",
-        issued=now,
-        expires=now + 300,
-        nonce=uuid.uuid4().bytes,
-    )
-    core = _core.Embedded.connect_service(
-        pool,
-        system="test",
-        engines=engines.addresses,
-        replicas=list(range(engines.count)),
-        credential=without_signature(token),
-        handle=str(uuid.uuid4()),
-        access=2,
-        durability=2,
-        timeout_s=30.0,
-    )
-    with System(core, "test") as system:
+    with connect(engines, pool) as system:
         yield system.pool(pool)
 
 

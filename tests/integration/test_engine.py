@@ -14,15 +14,13 @@ import pytest
 
 import daos
 from daos import _core
-from daos.client.system import System
 from daos.control.pool.handles import Evict
 from daos.control.pool.state import Evicted
 from daos.control.system import effects
 from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError
 from daos.local import PoolInfo, PoolRequest
 from daos.model.acl import Acl
-from daos.security.credentials import Token, without_signature
-from tests.engines import Engines
+from tests.engines import Engines, connect, credential
 
 pytestmark = pytest.mark.timeout(120)
 CALL_S_MAX = 30.0
@@ -32,39 +30,6 @@ CALL_S_MAX = 30.0
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     with Engines(tmp_path_factory.mktemp("engines"), 3) as made:
         yield made
-
-
-def credential(pool: str, user: str = "me@", system: str = "test") -> bytes:
-    now = time.time()
-    token = Token(
-        flavour="AUTH_SYS",
-        user=user,
-        group="us@" if user == "me@" else "them@",
-        groups=(),
-        machine="here",
-        system=system,
-        pool=pool,
-        session=b"",
-        issued=now,
-        expires=now + 300,
-        nonce=uuid.uuid4().bytes,
-    )
-    return without_signature(token)
-
-
-def connect(engines: Engines, pool: str, user: str = "me@", access: int = 2, shown: bytes | None = None) -> System:
-    core = _core.Embedded.connect_service(
-        pool,
-        system="test",
-        engines=engines.addresses,
-        replicas=list(range(engines.count)),
-        credential=credential(pool, user) if shown is None else shown,
-        handle=str(uuid.uuid4()),
-        access=access,
-        durability=2,
-        timeout_s=CALL_S_MAX,
-    )
-    return System(core, "test")
 
 
 @pytest.fixture

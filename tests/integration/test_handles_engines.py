@@ -21,8 +21,7 @@ from daos.control.pool.handles import Evict
 from daos.control.pool.state import Evicted
 from daos.errors import ClosedError, DaosError, UnavailableError
 from daos.local import PoolInfo, PoolRequest
-from daos.security.credentials import Token, without_signature
-from tests.engines import Engines
+from tests.engines import Engines, credential
 from tests.forking import in_child
 
 if TYPE_CHECKING:
@@ -76,20 +75,6 @@ class Opener:
     """Who opened a pool, and its handle for others."""
 
     def __init__(self, engines: Engines, agent: type[FakeAgent], pool: str) -> None:
-        now = time.time()
-        token = Token(
-            flavour="AUTH_SYS",
-            user="me@",
-            group="us@",
-            groups=(),
-            machine="here",
-            system="test",
-            pool=pool,
-            session=b"",
-            issued=now,
-            expires=now + 300,
-            nonce=uuid.uuid4().bytes,
-        )
         self.handle = PoolGlobal(
             system="test",
             pool=uuid.UUID(pool).bytes,
@@ -101,7 +86,7 @@ class Opener:
             targets=engines.count * engines.targets,
             core=b"",
         )
-        core = reach(self.handle, agent.told[0], credential=without_signature(token), ca=None)
+        core = reach(self.handle, agent.told[0], credential=credential(pool), ca=None)
         self.system = System(core, "test")
         self.pool = self.system.pool(pool)
         self.container = self.pool.container("c", create=True)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,23 +24,16 @@ import daos.aio
 import daos.client
 from daos.agent.client import AgentClient
 from daos.client._global import ContainerGlobal, PoolGlobal
-from daos.dev import DevSystem, Plan
 from daos.errors import BusyError, ClosedError, ForkedError, InvalidError, NotFoundError
+from tests.dev_pool import TANK, WAIT_S, is_open, tank, until
 from tests.forking import in_child
-
-WAIT_S = 30.0
-TANK = "daos://tank"
 
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the socket of the agent of a system with one server and a pool `tank`."""
-    system = DevSystem(tmp_path_factory.mktemp("dev") / "s")
-    with system:
-        system.up(Plan(servers=1, targets=2))
-        dmg = [sys.executable, "-m", "daos.cli.dmg", "-o", str(system.layout.control_config)]
-        subprocess.run([*dmg, "pool", "create", "tank", "--size", "256MiB"], check=True, timeout=WAIT_S)
-        yield system.layout.sockets / "daos_agent.sock"
+    with tank(tmp_path_factory.mktemp("dev") / "s") as socket:
+        yield socket
 
 
 @pytest.fixture
@@ -49,22 +41,6 @@ def pool(agent: Path) -> Iterator[daos.Pool]:
     """Return the pool, opened."""
     with daos.connect(TANK, agent=agent) as opened:
         yield opened
-
-
-def is_open(agent: Path) -> bool:
-    """Tell whether a handle of the pool is open: then nobody can have it exclusively."""
-    try:
-        with daos.connect(TANK, agent=agent, mode="exclusive"):
-            return False
-    except BusyError:
-        return True
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WAIT_S} s: {what}"
-        time.sleep(0.02)
 
 
 def elsewhere(agent: Path, program: str, *given: bytes) -> str:
