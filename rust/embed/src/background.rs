@@ -93,6 +93,7 @@ fn run(store: &Store, mut aggregator: Aggregator, mut scrubber: Scrubber, shared
         };
         // Syncs go first and in between: what waits for them was promised within a second, merges were not.
         sync_due();
+        let _ = store.lengthen();
         while store.merge_wanted() && !*shared.stop.lock() {
             let more = store.merge_step().unwrap_or(false);
             sync_due();

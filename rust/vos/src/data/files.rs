@@ -34,6 +34,10 @@ impl Beside for DataFiles {
         files.iter().try_for_each(|file| file.sync())
     }
 
+    fn is_dirty(&self) -> bool {
+        self.files.read().values().any(|file| file.is_dirty())
+    }
+
     fn recover(&self, record: &[u8]) -> Result<bool, String> {
         for change in changes::decode(record).map_err(|error| error.to_string())? {
             let change = change.map_err(|error| error.to_string())?;

@@ -2,10 +2,13 @@
 //! written, and why a crash leaves no entry without its data.
 
 mod files;
+mod growth;
 mod space;
 mod stored;
 
 pub(crate) use files::DataFiles;
+pub(crate) use growth::TAIL_BLOCKS_MAX;
+use growth::holes_of;
 pub(crate) use space::Census;
 pub use stored::VALUE_LEN_MAX;
 #[cfg(test)]
@@ -14,7 +17,7 @@ pub(crate) use stored::{BLOCK, Run, STORED_MIN, Stored};
 
 use crate::error::{Result, VosError};
 use crate::media::{self, Media, MediaError, MediaFile};
-use daos_locks::Mutex;
+use daos_locks::{Condvar, Mutex};
 use daos_types::TargetIdx;
 use space::Space;
 use std::io::IoSlice;
@@ -23,19 +26,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use stored::blocks_of;
 
-/// Bytes by which the file grows at least, and at most.
-const GROW_MIN: u64 = 1 << 20;
-const GROW_MAX: u64 = 64 << 20;
-/// Of what is available it takes no larger share ahead of need.
-const AMPLE: u64 = 64;
-/// Free blocks at its end that it keeps.
-pub(crate) const TAIL_BLOCKS_MAX: u64 = GROW_MAX / BLOCK;
-
 /// Free blocks in a row that are worth a call, and a piece of the file, when they are given back.
 const HOLE_MIN: u64 = (1 << 20) / BLOCK;
 /// Bytes of blocks that wait for the index, for which it is worth a write.
 pub(crate) const REST_MIN: u64 = 1 << 20;
 
+/// Bytes after which a writer has the device begin, so that it has done most when somebody waits for it.
+const UNBEGUN_MAX: u64 = 8 << 20;
 /// Bytes after which a writer syncs.
 const UNSYNCED_MAX: u64 = 64 << 20;
 
@@ -55,6 +52,10 @@ pub(crate) struct DataFile {
     written: AtomicU64,
     /// Of those, how many are durable; or why none is any more. Held while syncing.
     synced: Mutex<std::result::Result<u64, MediaError>>,
+    /// Bytes that the last sync was about; 0 once [`DataFile::lengthen`] has looked at it.
+    pace: AtomicU64,
+    /// The file is not being made longer any more.
+    lengthened: Condvar,
 }
 
 #[derive(Debug)]
@@ -67,6 +68,8 @@ struct Place {
     /// Blocks of these that the device does not hold, since they were given back: taking some needs room again. Some of
     /// the free ones, it is not known which.
     holes: u64,
+    /// Somebody makes the file longer, from `size` on.
+    lengthening: bool,
 }
 
 /// A part of a value that is asked for.
@@ -96,10 +99,18 @@ impl DataFile {
             name,
             identity,
             target: AtomicU32::new(0),
-            place: Mutex::new(Place { file, space: Space::used_up_to(size), size, holes }),
+            place: Mutex::new(Place {
+                file,
+                space: Space::used_up_to(size),
+                size,
+                holes,
+                lengthening: false,
+            }),
             counted: AtomicBool::new(false),
             written: AtomicU64::new(0),
             synced: Mutex::new(Ok(0)),
+            pace: AtomicU64::new(0),
+            lengthened: Condvar::new(),
         })
     }
 
@@ -175,8 +186,11 @@ impl DataFile {
         let written = self.written.fetch_add(run.count * BLOCK, Ordering::AcqRel);
         stored::encode(&self.identity, run.block, bytes, out);
         // Whoever writes much syncs some of it himself, so that a small change need not wait for all of it.
-        if (written / UNSYNCED_MAX) != (written + run.count * BLOCK) / UNSYNCED_MAX {
+        let passes = |bytes: u64| written / bytes != (written + run.count * BLOCK) / bytes;
+        if passes(UNSYNCED_MAX) {
             self.sync()?;
+        } else if passes(UNBEGUN_MAX) {
+            file.begin_sync();
         }
         Ok(run)
     }
@@ -193,7 +207,13 @@ impl DataFile {
             self.media.sync_names()?;
             Arc::clone(place.file.insert(file))
         };
-        let run = place.space.take(count);
+        let mut run = place.space.take(count);
+        while run.end() > place.size && place.lengthening {
+            // There will be room enough in a moment, and until then nobody else may touch what lies behind.
+            place.space.give(run);
+            place = self.lengthened.wait(place);
+            run = place.space.take(count);
+        }
         let growth = run.end().saturating_sub(place.size);
         let more = (growth + place.holes.min(run.count - growth.min(run.count))) * BLOCK;
         if more > 0 {
@@ -209,18 +229,6 @@ impl DataFile {
             *room -= more;
         }
         Ok((file, run))
-    }
-
-    /// Has the device hold what it does not hold of a run.
-    fn take_room(&self, place: &mut Place, file: &dyn MediaFile, run: Run) -> Result<()> {
-        if place.holes > 0 {
-            file.allocate(run.block * BLOCK, run.end().min(place.size).saturating_sub(run.block) * BLOCK)?;
-            place.holes = holes_of(file)?;
-        }
-        if run.end() > place.size {
-            grow(self.media.available_in(self.volume())?, file, &mut place.size, run.end())?;
-        }
-        Ok(())
     }
 
     /// Gives the device what is free, for a file that is put away.
@@ -244,27 +252,20 @@ impl DataFile {
         self.place.lock().space.give(run);
     }
 
-    /// Cuts the file behind its last used block, where that gives back more than so many blocks.
-    pub(crate) fn cut(&self, blocks_min: u64) -> Result<()> {
-        let mut place = self.place.lock();
-        let end = place.space.end();
-        if let Some(file) = &place.file
-            && place.size.saturating_sub(end) > blocks_min
-        {
-            file.set_size(end * BLOCK)?;
-            place.size = end;
-            place.holes = place.holes.min(end);
-        }
-        Ok(())
+    /// Whether anything that was stored may not be durable.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !matches!(&*self.synced.lock(), Ok(synced) if *synced == self.written.load(Ordering::Acquire))
     }
 
     /// Makes all that was stored durable. Once it failed it never succeeds again: a second sync would prove nothing.
     pub(crate) fn sync(&self) -> media::Result<()> {
         let mut synced = self.synced.lock();
         let written = self.written.load(Ordering::Acquire);
-        if synced.clone()? == written {
+        let before = synced.clone()?;
+        if before == written {
             return Ok(());
         }
+        self.pace.store(written - before, Ordering::Relaxed);
         let file = self.place.lock().file.clone();
         *synced = file.map_or(Ok(()), |file| file.sync()).map(|()| written);
         synced.clone().map(drop)
@@ -327,30 +328,6 @@ impl DataFile {
         let Run { block, count } = stored.run();
         VosError::Corrupt { why: format!("{}: blocks {block} to {}: {why}", self.name, block + count - 1) }
     }
-}
-
-/// Blocks of a file that its device does not hold.
-fn holes_of(file: &dyn MediaFile) -> media::Result<u64> {
-    let size = file.size()?;
-    Ok(size.saturating_sub(file.allocated()?) / BLOCK)
-}
-
-/// Makes the file long enough for `end` blocks, and longer where there is ample room.
-fn grow(available: u64, file: &dyn MediaFile, size: &mut u64, end: u64) -> Result<()> {
-    let ample = (*size * BLOCK / 4).clamp(GROW_MIN, GROW_MAX).min(available / AMPLE);
-    let step = ample / BLOCK;
-    let generous = end.max(*size + step);
-    for wanted in [generous, end] {
-        match file.allocate(*size * BLOCK, (wanted - *size) * BLOCK) {
-            Ok(()) => {
-                *size = wanted;
-                return Ok(());
-            }
-            Err(MediaError::NoSpace { .. }) if wanted > end => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// A read of parts of one value.

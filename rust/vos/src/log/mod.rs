@@ -304,17 +304,39 @@ impl Log {
     ) -> MutexGuard<'a, State<File>> {
         drop(state);
         // The group is closed: what it names was written before it was submitted.
-        let named = match &self.beside {
-            Some(beside) if job.syncs() => beside.sync(),
-            _ => Ok(()),
+        let result = match &self.beside {
+            Some(beside) if job.syncs() && beside.is_dirty() => self.perform_beside(&mut job, &**beside),
+            _ => perform(&mut job),
         };
-        let result = named.and_then(|()| perform(&mut job));
         let mut state = self.state.lock();
         state.complete(job, result.map_err(|error| error.to_string()));
         self.written.store(state.written().0, Ordering::Release);
         self.durable.store(state.durable().0, Ordering::Release);
         self.company.store(self.wake.notify_all() > 0, Ordering::Relaxed);
         state
+    }
+
+    /// Makes a job durable, and what its records name: at the same time, as neither counts without the other. A group that may be
+    /// there alone does not say that what it names is.
+    fn perform_beside(&self, job: &mut Job<File>, beside: &dyn Beside) -> crate::media::Result<u32> {
+        if let Some(write) = &mut job.write {
+            write.header.beside = false;
+        }
+        if !self.media.overlaps() {
+            let performed = perform(job);
+            return beside.sync().and(performed);
+        }
+        std::thread::scope(|scope| {
+            let other = std::thread::Builder::new().spawn_scoped(scope, || beside.sync());
+            let performed = perform(job);
+            let named = match other.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(named)) => named,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // There is no thread to be had.
+                Err(_) => beside.sync(),
+            };
+            named.and(performed)
+        })
     }
 
     /// All records up to here survive the death of the process.

@@ -84,9 +84,12 @@ pub type Receive<'a> = dyn FnMut(Lsn, &[u8]) -> std::result::Result<(), String> 
 
 /// What records name that lies outside of the log.
 pub trait Beside: Send + Sync + std::fmt::Debug {
-    /// Makes it durable, as far as records submitted so far name it: called before anything of the log is made durable. A
+    /// Makes it durable, as far as records submitted so far name it: called before anything of the log counts as durable. A
     /// failure is one of the log.
     fn sync(&self) -> crate::media::Result<()>;
+
+    /// Whether anything of it may not be durable yet.
+    fn is_dirty(&self) -> bool;
 
     /// Whether what a record names is there, whole; if so, it is written again, to be durable after the next sync. Asked
     /// while the log is opened, of records of which nothing proves that this was durable. An answer of false ends the log before them.

@@ -188,6 +188,10 @@ impl Media for Capped {
         Ok(Arc::new(CappedFile { inner, size }))
     }
 
+    fn overlaps(&self) -> bool {
+        self.inner.overlaps()
+    }
+
     fn volumes(&self) -> usize {
         self.inner.volumes()
     }
@@ -259,6 +263,14 @@ impl MediaFile for CappedFile {
 
     fn allocate(&self, offset: u64, len: u64) -> Result<()> {
         self.size.grow(self.name(), offset.saturating_add(len), || self.inner.allocate(offset, len))
+    }
+
+    fn begin_sync(&self) {
+        self.inner.begin_sync();
+    }
+
+    fn fill(&self, offset: u64, len: u64) -> Result<()> {
+        self.inner.fill(offset, len)
     }
 
     fn discard(&self, offset: u64, len: u64) -> Result<()> {

@@ -158,6 +158,10 @@ impl Media for FileMedia {
         rustix::fs::fsync(&self.dir).map_err(|errno| failed("sync", ".", errno))
     }
 
+    fn overlaps(&self) -> bool {
+        true
+    }
+
     fn available(&self) -> Result<u64> {
         let stat = rustix::fs::fstatvfs(&self.dir).map_err(|errno| failed("ask the room of", ".", errno))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -264,6 +268,17 @@ impl MediaFile for OpenFile {
     fn sync(&self) -> Result<()> {
         // Not retried on EINTR: see `sync_names`.
         rustix::fs::fdatasync(&self.fd).map_err(self.fail("sync"))
+    }
+
+    fn begin_sync(&self) {
+        // What fails shows at the next sync.
+        let (whole, begin) = ((0, 0), libc::SYNC_FILE_RANGE_WRITE);
+        #[expect(
+            unsafe_code,
+            reason = "a call that takes numbers only, of a descriptor that is ours and open"
+        )]
+        // SAFETY: no memory is given.
+        let _ = unsafe { libc::sync_file_range(self.fd.as_raw_fd(), whole.0, whole.1, begin) };
     }
 
     fn set_size(&self, size: u64) -> Result<()> {

@@ -104,6 +104,11 @@ pub trait Media: Send + Sync + std::fmt::Debug {
         self.create(name)
     }
 
+    /// Whether several syncs at the same time are faster than one after the other.
+    fn overlaps(&self) -> bool {
+        false
+    }
+
     /// How many volumes it has: what is full is one of them.
     fn volumes(&self) -> usize {
         1
@@ -164,6 +169,15 @@ pub trait MediaFile: Send + Sync + std::fmt::Debug {
     /// can promise that. The range reads as zeros where it was not written; the length grows to cover it.
     fn allocate(&self, offset: u64, len: u64) -> Result<()>;
 
+    /// Has the device begin with what was written, without waiting for it: a hint.
+    fn begin_sync(&self) {}
+
+    /// Writes zeros over a range that was allocated and not written since, so that a durable write in it later changes no metadata,
+    /// once this is synced.
+    fn fill(&self, offset: u64, len: u64) -> Result<()> {
+        write_zeros(self, offset, offset.saturating_add(len))
+    }
+
     /// Gives the range's space back; it reads as zeros. A hint: a device may ignore it and keep the bytes.
     fn discard(&self, offset: u64, len: u64) -> Result<()>;
 
@@ -173,13 +187,23 @@ pub trait MediaFile: Send + Sync + std::fmt::Debug {
     }
 }
 
+/// How many times the zeros there are go in one call.
+const PARTS_ZERO: usize = 16;
+
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 fn write_zeros(file: &(impl MediaFile + ?Sized), from: u64, to: u64) -> Result<()> {
     let mut at = from;
     while at < to {
-        let here = (to - at).min(ZEROS.len() as u64);
-        file.write_at(at, &[IoSlice::new(ZEROS.get(..here as usize).unwrap_or(&ZEROS))])?;
+        let here = (to - at).min(ZEROS.len() as u64 * PARTS_ZERO as u64);
+        let (whole, rest) = (here / ZEROS.len() as u64, here % ZEROS.len() as u64);
+        let mut parts = [IoSlice::new(&[]); PARTS_ZERO];
+        let lens = std::iter::repeat_n(ZEROS.len(), whole as usize).chain([rest as usize]);
+        parts
+            .iter_mut()
+            .zip(lens)
+            .for_each(|(part, len)| *part = IoSlice::new(ZEROS.get(..len).unwrap_or(&ZEROS)));
+        file.write_at(at, &parts)?;
         at += here;
     }
     Ok(())

@@ -158,6 +158,10 @@ impl Media for Routed {
         Ok(file)
     }
 
+    fn overlaps(&self) -> bool {
+        self.volumes.iter().any(|volume| volume.media.overlaps())
+    }
+
     fn volumes(&self) -> usize {
         self.volumes.len()
     }

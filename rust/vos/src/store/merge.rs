@@ -143,6 +143,13 @@ impl Store {
         Ok(false)
     }
 
+    /// Background work: makes data files longer where that makes durable changes faster.
+    pub fn lengthen(&self) -> Result<()> {
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        let lengthened = shards.iter().try_for_each(|shard| shard.data.lengthen().map(drop));
+        lengthened.map_err(|error| self.note(error))
+    }
+
     /// Brings everything into the bases: what a clean close does, so that the next open has nothing to replay.
     pub fn merge_all(&self) -> Result<()> {
         let _merging = self.merging.lock();

@@ -218,6 +218,11 @@ impl MediaFile for DeviceFile {
         self.grow_zeroed(end)
     }
 
+    fn fill(&self, _offset: u64, _len: u64) -> Result<()> {
+        // What a file here is given is written with zeros already.
+        Ok(())
+    }
+
     fn discard(&self, _offset: u64, _len: u64) -> Result<()> {
         Ok(())
     }
