@@ -84,7 +84,7 @@ pub type Receive<'a> = dyn FnMut(Lsn, &[u8]) -> std::result::Result<(), String> 
 
 /// What records name that lies outside of the log.
 pub trait Beside: Send + Sync + std::fmt::Debug {
-    /// Makes it durable, as far as records submitted so far name it: called before anything of the log counts as durable. A
+    /// Makes it durable, as far as records submitted so far name it: to be done before anything of the log counts as durable. A
     /// failure is one of the log.
     fn sync(&self) -> crate::media::Result<()>;
 
