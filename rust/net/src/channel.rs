@@ -137,10 +137,15 @@ impl Channel {
         self.send_now_or_soon(call, false)
     }
 
-    /// As [`Channel::send`], where others follow at once: a short request is written together with them, or when somebody waits for
-    /// a reply, whichever is first.
+    /// As [`Channel::send`], where others follow at once: a short request is written together with them, by [`Channel::send_out`] or
+    /// when somebody waits for a reply of this channel, whichever is first.
     pub fn send_soon(&self, call: &Call<'_>) -> Result<Sent<'_>> {
         self.send_now_or_soon(call, true)
+    }
+
+    /// Writes what was to be sent soon: nobody may wait here before he has waited for a reply of another channel.
+    pub fn send_out(&self) {
+        self.flush(&mut self.state.lock());
     }
 
     fn send_now_or_soon(&self, call: &Call<'_>, soon: bool) -> Result<Sent<'_>> {

@@ -45,6 +45,8 @@ impl RemoteRoute {
                 Ok((&**channel, self.asker().send(channel, &about, &request.message)?))
             }));
         }
+        // Each target begins while others are waited for.
+        ways.iter().flatten().for_each(|(_, channel)| channel.send_out());
         let receive = |sent: daos_net::Result<(&Channel, Sent<'_>)>| {
             let (channel, sent) = sent?;
             let mut reply = Reply::default();

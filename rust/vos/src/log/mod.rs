@@ -28,7 +28,7 @@ use recover::{End, Scanner};
 use state::{Begin, Job, Place, Segment, State, Status};
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use superblock::{Entry, Head, Start, Superblock};
 use supply::Making;
@@ -38,6 +38,9 @@ type File = Arc<dyn MediaFile>;
 /// Bytes read and written at once while recovering.
 const AGAIN_BYTES: u64 = 1 << 20;
 
+/// How long a group waits for those who waited for the last one: less than a sync, and longer than a message from one who was told takes.
+const PATIENCE: Duration = Duration::from_micros(60);
+
 /// A write-ahead log. All methods may be called from several threads at once.
 #[derive(Debug)]
 pub struct Log {
@@ -46,8 +49,6 @@ pub struct Log {
     beside: Option<Arc<dyn Beside>>,
     state: Mutex<State<File>>,
     wake: Condvar,
-    /// Whether others than its leader waited for the last group.
-    company: AtomicBool,
     /// Held over the I/O that changes the superblock or makes segments; taken before `state`, never inside it.
     supply: Mutex<Supply>,
     written: AtomicU64,
@@ -239,7 +240,6 @@ impl Log {
             durable: AtomicU64::new(state.durable().0),
             state: Mutex::new(state),
             wake: Condvar::new(),
-            company: AtomicBool::new(false),
             bytes_max: AtomicU64::new(options.log_bytes_max),
             supply: Mutex::new(Supply { file, superblock, making: None, durable_then: Lsn::ZERO }),
         }
@@ -263,17 +263,20 @@ impl Log {
         state.want(lsn, durability);
         // Where several wait for each group, those who have just been told of the last one get their turn to submit before the
         // next begins: it is longer then, and there are fewer.
-        let mut company = self.company.load(Ordering::Relaxed);
+        let others = state.others();
+        let mut patience = (others > 0).then(|| (state.last().0 + others, Instant::now() + PATIENCE));
         loop {
             match state.status(lsn, durability) {
                 Status::Done => return Ok(()),
                 Status::Failed(error) => return Err(error),
                 Status::Pending => {}
             }
-            if std::mem::take(&mut company) {
+            if let Some((all, until)) = patience {
                 drop(state);
                 std::thread::yield_now();
                 state = self.state.lock();
+                let waits = durability == Durability::Synced && !state.is_busy() && state.last().0 < all;
+                patience = patience.filter(|_| waits && Instant::now() < until);
                 continue;
             }
             match state.take() {
@@ -312,7 +315,7 @@ impl Log {
         state.complete(job, result.map_err(|error| error.to_string()));
         self.written.store(state.written().0, Ordering::Release);
         self.durable.store(state.durable().0, Ordering::Release);
-        self.company.store(self.wake.notify_all() > 0, Ordering::Relaxed);
+        state.note_others(self.wake.notify_all() as u64);
         state
     }
 

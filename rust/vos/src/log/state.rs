@@ -10,6 +10,8 @@ use super::superblock::{Entry, Head};
 use daos_types::{Durability, Lsn};
 use std::collections::VecDeque;
 
+/// Groups in a row for which nobody else waited, after which nobody else is expected. One may be of somebody who was too late for the last.
+const ALONE_MAX: u32 = 2;
 /// Capacity up to which a group's buffer is kept for the next one.
 const SPARE_BYTES_MAX: usize = 2 << 20;
 
@@ -140,6 +142,9 @@ pub(super) struct State<F> {
     queued_bytes: u64,
     queued_records: u64,
     in_flight: bool,
+    /// How many others than its leader waited for the last group for which somebody did, and groups without one since.
+    others: u64,
+    alone: u32,
     /// Sequence numbers of segments with written, unsynced groups.
     dirty: Vec<u64>,
     /// Bytes of the segment that a refused record needs.
@@ -183,6 +188,8 @@ impl<F: Clone> State<F> {
             queued_bytes: 0,
             queued_records: 0,
             in_flight: false,
+            others: 0,
+            alone: 0,
             dirty: Vec::new(),
             need_bytes: 0,
             spare: Vec::new(),
@@ -303,6 +310,24 @@ impl<F: Clone> State<F> {
                 self.goal = self.wanted;
             }
         }
+    }
+
+    /// So many others than its leader waited for a group.
+    pub(super) fn note_others(&mut self, others: u64) {
+        self.alone = if others > 0 { 0 } else { self.alone + 1 };
+        if others > 0 || self.alone >= ALONE_MAX {
+            self.others = others;
+        }
+    }
+
+    /// How many others than its leader may soon wait for the next group.
+    pub(super) fn others(&self) -> u64 {
+        self.others
+    }
+
+    /// Whether something is being done.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight
     }
 
     /// The next thing to do, unless one is being done.

@@ -182,3 +182,21 @@ fn a_base_may_not_be_ahead_of_the_log() {
     state.submit(&[b"x"]).unwrap();
     assert!(matches!(state.rotation(Lsn(1)), Err(LogError::NotDurable(Lsn(1)))));
 }
+
+#[test]
+fn company_is_expected_until_two_groups_had_none() {
+    let mut state = state(small());
+    assert_eq!(state.others(), 0);
+    state.note_others(3);
+    assert_eq!(state.others(), 3);
+    // One that came too late for the last group leads one alone.
+    state.note_others(0);
+    assert_eq!(state.others(), 3);
+    state.note_others(1);
+    state.note_others(0);
+    assert_eq!(state.others(), 1);
+    state.note_others(0);
+    assert_eq!(state.others(), 0);
+    state.note_others(0);
+    assert_eq!(state.others(), 0);
+}
