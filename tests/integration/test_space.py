@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_a_full_system_takes_deletes_and_then_as_much_as_before(tmp_path: Path) 
     with daos.open(path, size=2 * SIZE) as pool:
         pool.container("c").kv("k", keys="int")[10_000] = VALUE
         assert pool.system.space().total == 2 * SIZE
+
+
+def test_what_is_written_over_comes_back_long_before_it_is_full(tmp_path: Path) -> None:
+    size, blocks, times = 2 << 30, 4, 640
+    with daos.open(tmp_path / "x.daos", size=size, durability="buffered") as pool:
+        array = pool.container("c", create=True).array("a", "u1", create=True)
+        for number in range(times):
+            array.write((number % blocks) << 20, bytes([number % 256]) * (1 << 20))
+        deadline = time.monotonic() + 30
+        while size - pool.system.space().free > (times << 20) // 2:
+            assert time.monotonic() < deadline, pool.system.space()
+            time.sleep(0.05)
+        for block in range(blocks):
+            number = times - blocks + block
+            assert bytes(array[block << 20 : (block + 1) << 20]) == bytes([number % 256]) * (1 << 20)
 
 
 @pytest.mark.parametrize(

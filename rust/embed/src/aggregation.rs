@@ -18,6 +18,10 @@ const RATE_MIN: u64 = 1;
 const RATE_MAX: u64 = 32;
 /// Entries it may owe a look at.
 const DEBT_MAX: u64 = 4 << 20;
+/// Bytes stored in data files, after which all is looked through at the earliest.
+const SWEEP_BYTES_MIN: u64 = 128 << 20;
+/// The same for each container's share of a shard: a pass over it takes a record.
+const SWEEP_BYTES_EACH: u64 = 64 << 10;
 
 /// Begins a pass over a container in a shard; `None` where it is not there. What open transactions read stays.
 fn begin(
@@ -123,44 +127,94 @@ pub(crate) struct Aggregator {
     debt: u64,
     /// Sixteenths of an entry for each change.
     rate: u64,
+    sweep: Sweep,
+    /// What it removes is wanted back at once.
+    reclaims: bool,
+    /// Index entries that were removed since it began to look through everything.
+    removed: u64,
+    /// Bytes that were stored in data files when it last looked through everything, and how many more until it does so again.
+    stored: u64,
+    sweep_after: u64,
+}
+
+/// Whether it looks through everything, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    No,
+    Wanted,
+    Running,
 }
 
 impl Aggregator {
     pub(crate) fn new(store: Arc<Store>, clock: Arc<HybridClock>, epochs: Arc<OpenEpochs>) -> Self {
-        let changes = store.changes_made();
-        Self { store, clock, epochs, queue: Vec::new(), pass: None, changes, debt: 0, rate: RATE_MIN }
+        Self {
+            changes: store.changes_made(),
+            stored: store.data_stored(),
+            store,
+            clock,
+            epochs,
+            queue: Vec::new(),
+            pass: None,
+            debt: 0,
+            rate: RATE_MIN,
+            sweep: Sweep::No,
+            reclaims: false,
+            removed: 0,
+            sweep_after: SWEEP_BYTES_MIN,
+        }
     }
 
-    /// Has the next steps go through all containers.
+    /// Has the next steps go through all containers, once.
     pub(crate) fn sweep(&mut self) {
-        self.debt = DEBT_MAX;
+        self.sweep = Sweep::Wanted;
     }
 
-    /// One slice, where enough has changed. True where there is more to do.
-    pub(crate) fn step(&mut self) -> bool {
+    /// The same, where so much was stored in data files that it may pay. Counting changes does not see what a few large ones leave behind.
+    pub(crate) fn sweep_if_due(&mut self) {
+        let stored = self.store.data_stored();
+        // Less than before: shards are gone.
+        self.stored = self.stored.min(stored);
+        if self.sweep == Sweep::No && stored - self.stored >= self.sweep_after {
+            self.sweep();
+            self.reclaims = true;
+        }
+    }
+
+    /// One slice, where enough has changed.
+    pub(crate) fn step(&mut self) -> Step {
         let changes = self.store.changes_made();
         self.debt += changes.saturating_sub(self.changes) * self.rate / 16;
         self.debt = self.debt.min(DEBT_MAX);
         self.changes = changes;
-        if self.debt < SLICE {
-            return false;
+        let sweeps = self.sweep != Sweep::No;
+        if self.debt < SLICE && !sweeps {
+            return Step::Done;
         }
-        self.debt -= SLICE;
+        self.debt = self.debt.saturating_sub(SLICE);
         match self.slice() {
             Ok(removed) => self.rate = (removed * 16 * 4 / SLICE).clamp(RATE_MIN, RATE_MAX),
             // The next writer is told what is wrong with the store.
             Err(_) => {
-                self.pass = None;
-                return false;
+                (self.pass, self.sweep, self.reclaims) = (None, Sweep::No, false);
+                return Step::Done;
             }
         }
-        self.debt >= SLICE
+        match (sweeps, self.sweep) {
+            (true, Sweep::No) if std::mem::take(&mut self.reclaims) && self.removed > 0 => Step::Swept,
+            (_, Sweep::No) if self.debt < SLICE => Step::Done,
+            _ => Step::More,
+        }
     }
 
     fn slice(&mut self) -> std::result::Result<u64, VosError> {
         let Some(pass) = &mut self.pass else {
-            if self.queue.is_empty() {
+            if self.sweep == Sweep::Wanted || (self.queue.is_empty() && self.sweep == Sweep::No) {
                 self.queue = containers(&self.store)?;
+            }
+            match self.sweep {
+                Sweep::Wanted => self.begin_sweep(),
+                Sweep::Running if self.queue.is_empty() => self.sweep = Sweep::No,
+                Sweep::Running | Sweep::No => {}
             }
             if let Some((shard, pool, cont)) = self.queue.pop() {
                 self.pass = begin(&self.store, &self.clock, &self.epochs, shard, pool, cont)?;
@@ -173,6 +227,27 @@ impl Aggregator {
         if !more {
             self.pass = None;
         }
+        self.removed += removed;
         Ok(removed)
     }
+
+    fn begin_sweep(&mut self) {
+        let (data, index) = self.store.data_and_index();
+        let each = self.queue.len() as u64 * SWEEP_BYTES_EACH;
+        (self.sweep, self.removed) = (Sweep::Running, 0);
+        self.stored = self.store.data_stored();
+        // What is not visible is then about half of what is, at most; and no more is looked at than was written.
+        self.sweep_after = SWEEP_BYTES_MIN.max(data / 2).max(index).max(each);
+    }
+}
+
+/// What a step of the background brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There is more to do.
+    More,
+    /// Nothing is due.
+    Done,
+    /// All was looked through, and there is something to be had by merges.
+    Swept,
 }

@@ -1,6 +1,6 @@
 //! The one background thread of an open system: merges, readies the log, syncs what may wait a second.
 
-use crate::aggregation::Aggregator;
+use crate::aggregation::{Aggregator, Step};
 use crate::scrub::Scrubber;
 use daos_locks::{Condvar, Mutex};
 use daos_vos::Store;
@@ -108,8 +108,17 @@ fn run(store: &Store, mut aggregator: Aggregator, mut scrubber: Scrubber, shared
         if shared.sweep.swap(false, Ordering::AcqRel) || refused {
             aggregator.sweep();
         }
-        while !*shared.stop.lock() && !store.merge_wanted() && aggregator.step() {
-            sync_due();
+        aggregator.sweep_if_due();
+        while !*shared.stop.lock() && !store.merge_wanted() {
+            match aggregator.step() {
+                Step::More => sync_due(),
+                Step::Done => break,
+                // Without a merge, what it removed gives nothing back.
+                Step::Swept => {
+                    let _ = store.reclaim();
+                    sync_due();
+                }
+            }
         }
         if refused && !*shared.stop.lock() {
             // Where there is none to be had, the next writer is told.

@@ -1,6 +1,6 @@
 //! Blocks of the data file that can be used again: `docs/formats/data.md` says when, and why not before.
 
-use crate::data::{BLOCK, Census, Run, TAIL_BLOCKS_MAX};
+use crate::data::{BLOCK, Census, Run};
 use crate::entry;
 use crate::error::{Result, VosError};
 use crate::index::{Cursor as _, IndexView as _};
@@ -102,7 +102,7 @@ impl Shard {
         for freed in free {
             self.data.give(freed.run);
         }
-        self.data.cut(TAIL_BLOCKS_MAX)
+        self.data.trim()
     }
 }
 

@@ -172,15 +172,16 @@ impl Shard {
         space::outlook(&[frozen, active], self.base.outline(), self.data.tail_blocks())
     }
 
+    /// Bytes of used blocks of its data file, and of needed pages of its index.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        (self.data.used_bytes(), self.base.outline().live_pages * PAGE as u64)
+    }
+
     /// What it uses, and what merges of what its memtables hold and `more` will add.
     pub(crate) fn usage(&self, more: Load) -> Usage {
         let outlook = self.outlook(more);
-        Usage {
-            index: self.base.outline().live_pages * PAGE as u64,
-            data: self.data.used_bytes(),
-            index_more: outlook.index_more,
-            data_more: outlook.data_more,
-        }
+        let (data, index) = self.sizes();
+        Usage { index, data, index_more: outlook.index_more, data_more: outlook.data_more }
     }
 
     /// What it may use.

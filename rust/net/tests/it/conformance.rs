@@ -181,25 +181,31 @@ fn short_requests_are_written_together() {
 
 #[test]
 fn what_is_sent_out_is_there_before_anybody_waits_for_it() {
-    each(small(), || Box::new(Backwards::default()), |net| {
-        // One service for both: it answers when the requests of both are there.
-        let (first, second) = (net.open(), net.open());
-        let bodies: Vec<[u8; 1]> = (0..16).map(|nth| [nth]).collect();
-        let asked = |body| Call { reply_max: 8 << 10, ..call(ECHO, body, &[]) };
-        let sent: Vec<_> = bodies[..8].iter().map(|body| first.send_soon(&asked(body)).unwrap()).collect();
-        let other: Vec<_> = bodies[8..].iter().map(|body| second.send_soon(&asked(body)).unwrap()).collect();
-        second.send_out();
-        for (nth, sent) in sent.into_iter().enumerate() {
-            let mut reply = Reply::default();
-            first.receive(sent, &mut reply).unwrap();
-            assert_eq!(reply.body, [nth as u8]);
-        }
-        for (nth, sent) in other.into_iter().enumerate() {
-            let mut reply = Reply::default();
-            second.receive(sent, &mut reply).unwrap();
-            assert_eq!(reply.body, [8 + nth as u8]);
-        }
-    });
+    each(
+        small(),
+        || Box::new(Backwards::default()),
+        |net| {
+            // One service for both: it answers when the requests of both are there.
+            let (first, second) = (net.open(), net.open());
+            let bodies: Vec<[u8; 1]> = (0..16).map(|nth| [nth]).collect();
+            let asked = |body| Call { reply_max: 8 << 10, ..call(ECHO, body, &[]) };
+            let sent: Vec<_> =
+                bodies[..8].iter().map(|body| first.send_soon(&asked(body)).unwrap()).collect();
+            let other: Vec<_> =
+                bodies[8..].iter().map(|body| second.send_soon(&asked(body)).unwrap()).collect();
+            second.send_out();
+            for (nth, sent) in sent.into_iter().enumerate() {
+                let mut reply = Reply::default();
+                first.receive(sent, &mut reply).unwrap();
+                assert_eq!(reply.body, [nth as u8]);
+            }
+            for (nth, sent) in other.into_iter().enumerate() {
+                let mut reply = Reply::default();
+                second.receive(sent, &mut reply).unwrap();
+                assert_eq!(reply.body, [8 + nth as u8]);
+            }
+        },
+    );
 }
 
 #[test]

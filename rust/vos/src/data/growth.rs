@@ -10,8 +10,10 @@ const GROW_MIN: u64 = 1 << 20;
 const GROW_MAX: u64 = 64 << 20;
 /// Of what is available it takes no larger share ahead of need.
 const AMPLE: u64 = 64;
-/// Free blocks at its end that it keeps.
-pub(crate) const TAIL_BLOCKS_MAX: u64 = GROW_MAX / BLOCK;
+/// Bytes of free blocks at its end that it keeps, so that what is written over again and again finds room that is there already; and
+/// where there is less room than many times that.
+const TAIL_MAX: u64 = 256 << 20;
+const TAIL_MIN: u64 = GROW_MAX;
 
 /// Bytes by which it is made longer at least, where there is ample room.
 const LENGTHEN_MIN: u64 = 8 << 20;
@@ -48,6 +50,12 @@ impl DataFile {
             place.holes = place.holes.min(end);
         }
         Ok(())
+    }
+
+    /// Gives back what is free at its end and more than may soon be needed.
+    pub(crate) fn trim(&self) -> Result<()> {
+        let ample = self.media.available_in(self.volume())? / TAIL_MAX >= AMPLE / 4;
+        self.cut(if ample { TAIL_MAX } else { TAIL_MIN } / BLOCK)
     }
 
     /// Makes the file longer before anybody needs it, by blocks that hold zeros, where it is synced often: to sync what was written to

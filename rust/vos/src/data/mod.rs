@@ -7,7 +7,6 @@ mod space;
 mod stored;
 
 pub(crate) use files::DataFiles;
-pub(crate) use growth::TAIL_BLOCKS_MAX;
 use growth::holes_of;
 pub(crate) use space::Census;
 pub use stored::VALUE_LEN_MAX;
@@ -123,6 +122,11 @@ impl DataFile {
     /// On which volume it is, or will be.
     pub(crate) fn volume(&self) -> usize {
         self.volume.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were stored since it was opened.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     /// Bytes of blocks that are used.

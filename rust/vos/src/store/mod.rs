@@ -166,6 +166,18 @@ impl Store {
         self.changes_made.load(Ordering::Relaxed)
     }
 
+    /// Bytes that were stored in data files since it was opened.
+    pub fn data_stored(&self) -> u64 {
+        self.shards.read().values().map(|shard| shard.data.stored_bytes()).sum()
+    }
+
+    /// Bytes of values in data files, and of the indexes.
+    pub fn data_and_index(&self) -> (u64, u64) {
+        let shards = self.shards.read();
+        let sizes = shards.values().map(|shard| shard.sizes());
+        sizes.fold((0, 0), |sum, (data, index)| (sum.0 + data, sum.1 + index))
+    }
+
     fn check_running(&self) -> Result<()> {
         if !self.stopped.load(Ordering::Acquire) {
             return Ok(());

@@ -297,6 +297,11 @@ impl Store {
         shards.values().map(of).sum()
     }
 
+    /// Merges until what was removed can be used again.
+    pub fn reclaim(&self) -> Result<()> {
+        (0..MERGES).try_for_each(|_| self.merge_all())
+    }
+
     /// Merges where that can give room back, so that what was refused may be tried again. False where there is nothing to be had:
     /// only deleting, and aggregating what was deleted, helps then.
     pub fn make_room(&self) -> Result<bool> {
@@ -305,13 +310,11 @@ impl Store {
         if self.gain() == 0 && !log_is_short {
             return Ok(false);
         }
-        for _ in 0..MERGES {
-            match self.merge_all() {
-                Ok(()) => {}
-                // Less than was promised is there: somebody else took it.
-                Err(VosError::NoSpace { .. }) => return Ok(false),
-                Err(error) => return Err(error),
-            }
+        match self.reclaim() {
+            Ok(()) => {}
+            // Less than was promised is there: somebody else took it.
+            Err(VosError::NoSpace { .. }) => return Ok(false),
+            Err(error) => return Err(error),
         }
         for shard in self.shards.read().values().filter(|shard| shard.check_writable().is_ok()) {
             shard.data.cut(0)?;
