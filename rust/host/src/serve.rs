@@ -168,7 +168,10 @@ fn try_serve(
                 route.fetch(target, fetch, iods).map_err(Refused::Failed)
             });
             match read {
-                Ok(read) => read.and_then(|reply| reply.encode().map(Answer::of).map_err(told)),
+                Ok(read) => read.and_then(|reply| {
+                    let message = reply.into_message().map_err(told);
+                    message.map(|(body, payloads)| Answer { body, payloads })
+                }),
                 Err(error @ WireError::TooLong { .. }) => Err(told(error)),
                 Err(error) => return Err(error),
             }

@@ -16,6 +16,11 @@ pub struct Encoded<'a> {
     pub payloads: Vec<&'a [u8]>,
 }
 
+/// Whether a value travels beside the body.
+pub(crate) fn is_payload(data: &[u8]) -> bool {
+    data.len() > DATA_INLINE_MAX
+}
+
 /// Writes a body, field by field. What is too long is noted and told at the end.
 #[derive(Debug)]
 pub(crate) struct Encoder<'a> {
@@ -114,7 +119,7 @@ impl<'a> Encoder<'a> {
     /// A value: in the body if it is short, else as the next payload.
     pub(crate) fn data(&mut self, data: &'a [u8]) {
         self.len("bytes of a value", data.len());
-        if data.len() > DATA_INLINE_MAX {
+        if is_payload(data) {
             self.payloads.push(data);
         } else {
             self.bytes_of(data);

@@ -1,7 +1,7 @@
 //! `fetch`: values of akeys of one dkey, all as of one epoch.
 
 use crate::decoder::{Data, Decoder};
-use crate::encoder::{Encoded, Encoder};
+use crate::encoder::{Encoded, Encoder, is_payload};
 use crate::{ShardRef, WireError};
 use daos_types::{
     ArrayFetch, ChecksumKind, Cond, Durability, Epoch, Extent, FetchIod, FetchValue, FetchedSums, Sums,
@@ -294,6 +294,18 @@ impl FetchReply {
             }
         });
         to.finish()
+    }
+}
+
+impl FetchReply {
+    /// Its message, body and payloads, as [`FetchReply::encode`] tells it; what was read is not copied.
+    pub fn into_message(self) -> Result<(Vec<u8>, Vec<Vec<u8>>), WireError> {
+        let body = self.encode()?.body;
+        let data = self.got.into_iter().filter_map(|got| match got {
+            Got::Single(value) => value.map(|(_, value)| value),
+            Got::Records { data, .. } => Some(data),
+        });
+        Ok((body, data.filter(|data| is_payload(data)).collect()))
     }
 }
 

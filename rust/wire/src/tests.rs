@@ -151,7 +151,11 @@ fn a_reply_without_room_tells_how_long_it_is() {
     let too_long = |len, max| WireError::TooLong { what: "bytes of the reply", len, max };
     assert_eq!(serve(100).unwrap_err(), too_long(samples::BUFFER, 100));
     assert_eq!(serve(samples::BUFFER + 4999).unwrap_err(), too_long(11_000, samples::BUFFER + 4999));
-    assert!(serve(samples::BUFFER + 5000).unwrap().is_ok());
+    let reply = serve(samples::BUFFER + 5000).unwrap().unwrap();
+    let encoded = reply.encode().unwrap();
+    assert!(!encoded.payloads.is_empty());
+    let borrowed = (encoded.body.clone(), encoded.payloads.iter().map(|bytes| bytes.to_vec()).collect());
+    assert_eq!(reply.into_message().unwrap(), borrowed);
     assert_eq!(read.serve(1 << 20, |_, _| Err(7)).unwrap().unwrap_err(), 7);
 }
 
