@@ -8,7 +8,7 @@
 use crate::checksum::ContainerRef;
 use crate::error::{Error, Result};
 use crate::object::Object;
-use crate::plan::Plan;
+use crate::plan::{Plan, Run};
 use crate::route::Route;
 use daos_types::{
     AkeyQuery, ArrayFetch, Cond, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue,
@@ -212,12 +212,14 @@ impl<R: Route + ?Sized> Array<R> {
         fill.map_or(Ok(()), |fill| self.check_fill(fill))?;
         let mut plan = Plan::new(extents, self.cell_size, self.chunk_size);
         while let Some(batch) = plan.next_batch() {
-            for run in &batch.runs {
-                let recxs = batch.recxs.get(run.recxs.clone()).unwrap_or_default();
-                let part = data.get_mut(run.bytes.clone()).unwrap_or_default();
-                let holes = self.fetch(run.chunk, recxs, part)?;
+            let far = if self.object.is_far() { batch.runs.len() } else { 1 };
+            for runs in batch.runs.chunks(far.max(1)) {
+                let holes = self.fetch(runs, &batch.recxs, data)?;
+                let holes = runs.iter().zip(holes).flat_map(|(run, holes)| {
+                    holes.into_iter().map(|hole| run.bytes.start + hole.start..run.bytes.start + hole.end)
+                });
                 for hole in holes {
-                    if let (Some(fill), Some(hole)) = (fill, part.get_mut(hole)) {
+                    if let (Some(fill), Some(hole)) = (fill, data.get_mut(hole)) {
                         repeat(fill, hole);
                     }
                 }
@@ -226,22 +228,34 @@ impl<R: Route + ?Sized> Array<R> {
         Ok(())
     }
 
-    /// Reads records of one chunk; where they are holes.
-    fn fetch(&self, chunk: u64, recxs: &[Extent], data: &mut [u8]) -> Result<Vec<Range<usize>>> {
-        let whole = 0..data.len();
-        let asked = ArrayFetch::new(recxs, data, self.cell_size);
-        let mut iods = [FetchIod::new(AKEY, FetchValue::Array(asked))];
-        self.object.fetch(&dkey_of(chunk), &mut iods, Cond::NONE)?;
-        let [FetchIod { value: FetchValue::Array(answered), .. }] = iods else { return Ok(Vec::new()) };
-        match answered.rec_size {
-            0 => Ok(vec![whole]),
-            stored if stored == self.cell_size => Ok(answered.holes),
-            stored => Err(Error::new(
-                Der::RecSize,
-                format!("array {} has cells of {stored} bytes, not of {}", self.oid(), self.cell_size),
-            )
-            .hint("open it with the cell size it was written with")),
-        }
+    /// Reads records of chunks, one after the other in `data`; where each has holes.
+    fn fetch(&self, runs: &[Run], recxs: &[Extent], data: &mut [u8]) -> Result<Vec<Vec<Range<usize>>>> {
+        let dkeys: Vec<[u8; 8]> = runs.iter().map(|run| dkey_of(run.chunk)).collect();
+        let (mut rest, mut at) = (data, 0);
+        let wanted = dkeys.iter().zip(runs).map(|(dkey, run)| {
+            let (part, behind) =
+                std::mem::take(&mut rest).split_at_mut_checked(run.bytes.end - at).unwrap_or_default();
+            let part = part.get_mut(run.bytes.start - at..).unwrap_or_default();
+            (rest, at) = (behind, run.bytes.end);
+            let recxs = recxs.get(run.recxs.clone()).unwrap_or_default();
+            let value = FetchValue::Array(ArrayFetch::new(recxs, part, self.cell_size));
+            (&dkey[..], FetchIod::new(AKEY, value))
+        });
+        let answered = self.object.fetch_all(wanted)?;
+        let holes = answered.into_iter().map(|iod| {
+            let FetchValue::Array(answered) = iod.value else { return Ok(Vec::new()) };
+            let whole = 0..answered.data.len();
+            match answered.rec_size {
+                0 => Ok(vec![whole]),
+                stored if stored == self.cell_size => Ok(answered.holes),
+                stored => Err(Error::new(
+                    Der::RecSize,
+                    format!("array {} has cells of {stored} bytes, not of {}", self.oid(), self.cell_size),
+                )
+                .hint("open it with the cell size it was written with")),
+            }
+        });
+        holes.collect()
     }
 
     /// How many cells up to the last one that was written and not punched.

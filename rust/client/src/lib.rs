@@ -24,7 +24,7 @@ pub use object::Object;
 pub use remote::{
     Places, ProcessNumber, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions, SharedPool, Ways,
 };
-pub use route::{Change, Route, Survey, Transact, each_pair};
+pub use route::{Change, FetchOne, Route, Survey, Transact, each_pair};
 pub use service::{
     AttributeService, ContainerObjects, ContainerService, NewContainer, PoolService, SystemService,
     SystemSpace, Transaction, TransactionEnd,

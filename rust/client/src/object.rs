@@ -3,7 +3,7 @@
 use crate::checksum::{ContainerRef, ManySums, verify_fetched};
 use crate::error::{Error, Result};
 use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
-use crate::route::{Change, Route};
+use crate::route::{Change, FetchOne, Route};
 use daos_placement::Layout;
 use daos_types::{
     Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, Iod, KeyFound, KeyQuery, ObjectId,
@@ -112,6 +112,29 @@ impl<R: Route + ?Sized> Object<R> {
             iods,
         )?;
         verify_fetched(self.oid, dkey, iods)
+    }
+
+    /// Reads values below several dkeys, not all as of one moment, unless this is a snapshot. A failure ends it.
+    pub(crate) fn fetch_all<'a>(
+        &self,
+        wanted: impl Iterator<Item = (&'a [u8], FetchIod<'a>)>,
+    ) -> Result<Vec<FetchIod<'a>>> {
+        let one = |(dkey, iod): (&'a [u8], FetchIod<'a>)| {
+            let (shard, target) = self.layout.of_dkey(dkey);
+            let (of, epoch, cond, durability) = (self.of(shard), self.epoch, Cond::NONE, self.durability);
+            FetchOne { target, request: Fetch { of, dkey, epoch, cond, durability }, iods: vec![iod] }
+        };
+        let mut fetches: Vec<FetchOne<'a>> = wanted.map(one).collect();
+        self.route.fetch_all(&mut fetches)?;
+        for FetchOne { request, iods, .. } in &fetches {
+            verify_fetched(self.oid, request.dkey, iods)?;
+        }
+        Ok(fetches.into_iter().flat_map(|one| one.iods).collect())
+    }
+
+    /// Whether requests are better made together.
+    pub(crate) fn is_far(&self) -> bool {
+        self.route.is_far()
     }
 
     /// Hides the object, a dkey or akeys. With [`Cond::PUNCH`], only what is there.

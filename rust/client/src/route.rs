@@ -44,6 +44,17 @@ impl Change<'_> {
     }
 }
 
+/// One of several fetches.
+#[derive(Debug)]
+pub struct FetchOne<'a> {
+    /// Who has it.
+    pub target: TargetIdx,
+    /// What is asked.
+    pub request: Fetch<'a>,
+    /// What is read, and where to.
+    pub iods: Vec<FetchIod<'a>>,
+}
+
 /// The updates that put pairs one by one.
 pub fn each_pair(request: &PutPairs<'_>, mut update: impl FnMut(&Update<'_>) -> Result<()>) -> Result<()> {
     let PutPairs { of, pairs, durability, .. } = *request;
@@ -119,6 +130,11 @@ pub trait Route: std::fmt::Debug + Send + Sync {
 
     /// Reads values of akeys of one dkey, straight into what the iods name.
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()>;
+
+    /// Several fetches, each as [`Route::fetch`], not all as of one moment. A failure ends it.
+    fn fetch_all(&self, fetches: &mut [FetchOne<'_>]) -> Result<()> {
+        fetches.iter_mut().try_for_each(|one| self.fetch(one.target, &one.request, &mut one.iods))
+    }
 
     /// The extreme keys or records of an object; `None` where nothing is visible.
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>>;

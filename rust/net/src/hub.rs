@@ -15,6 +15,8 @@ use std::fmt;
 const SCAN_MS: u32 = 50;
 /// Connections beyond the limit that are told so; more are closed without a word.
 const REFUSED_MAX: usize = 64;
+/// Bytes of answers that are written before the next request is worked on: who waits for them has something to do meanwhile.
+const EARLY_BYTES: usize = 128 << 10;
 /// Milliseconds after which a client that found no room may try again.
 const BUSY_RETRY_MS: u32 = 1_000;
 
@@ -161,6 +163,24 @@ impl Hub {
         }
         self.busy = true;
         self.service.request(now, request, &self.replies);
+        if self.replies.bytes() >= EARLY_BYTES {
+            for number in self.answer(now) {
+                self.write(now, number);
+            }
+        }
+    }
+
+    /// Hands answers to their connections; to which.
+    fn answer(&mut self, now: Moment) -> BTreeSet<u64> {
+        let mut numbers = BTreeSet::new();
+        for (ticket, answer) in self.replies.take() {
+            if let Some(session) = self.sessions.get_mut(&ticket.connection) {
+                session.answer(now, ticket.request, answer);
+                numbers.insert(ticket.connection);
+            }
+        }
+        self.touched.extend(&numbers);
+        numbers
     }
 
     fn forget(&mut self, number: u64) {
@@ -182,12 +202,7 @@ impl Hub {
         if std::mem::take(&mut self.busy) {
             self.service.rest(now, &self.replies);
         }
-        for (ticket, answer) in self.replies.take() {
-            if let Some(session) = self.sessions.get_mut(&ticket.connection) {
-                session.answer(now, ticket.request, answer);
-                self.touched.insert(ticket.connection);
-            }
-        }
+        self.answer(now);
         if now >= self.next_scan {
             self.scan(now);
         }

@@ -7,7 +7,7 @@ use daos_locks::Mutex;
 use daos_types::{Durability, ShardIdx};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Which request an answer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +72,15 @@ pub enum Answer {
     Refused(Refusal),
 }
 
+impl Answer {
+    fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Reply { payloads, .. } => payloads.iter().map(|bulk| bulk.bytes.len()).sum(),
+            Self::Refused(_) => 0,
+        }
+    }
+}
+
 /// What answers requests. It is called by the server's one thread, and must not wait for peers of its own there.
 pub trait Service: Send {
     /// A request came. It is answered by `replies`, once, now or later.
@@ -96,6 +105,8 @@ pub struct Replies(Arc<Inner>);
 
 struct Inner {
     queue: Mutex<Vec<(Ticket, Answer)>>,
+    /// Bytes of payloads in it.
+    bytes: AtomicUsize,
     /// The server is about to wait, and has to be woken.
     armed: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -110,12 +121,17 @@ impl fmt::Debug for Replies {
 impl Replies {
     /// A queue whose server is woken like this.
     pub(crate) fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Inner { queue: Mutex::default(), armed: AtomicBool::new(false), wake: Box::new(wake) }))
+        let (queue, bytes, armed) = (Mutex::default(), AtomicUsize::new(0), AtomicBool::new(false));
+        Self(Arc::new(Inner { queue, bytes, armed, wake: Box::new(wake) }))
     }
 
     /// Answers a request. An answer to one that was answered before, or whose connection is gone, is dropped.
     pub fn send(&self, ticket: Ticket, answer: Answer) {
-        self.0.queue.lock().push((ticket, answer));
+        let bytes = answer.payload_bytes();
+        let mut queue = self.0.queue.lock();
+        queue.push((ticket, answer));
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        drop(queue);
         if self.0.armed.swap(false, Ordering::AcqRel) {
             (self.0.wake)();
         }
@@ -123,7 +139,14 @@ impl Replies {
 
     /// All that are there.
     pub(crate) fn take(&self) -> Vec<(Ticket, Answer)> {
-        std::mem::take(&mut *self.0.queue.lock())
+        let mut queue = self.0.queue.lock();
+        self.0.bytes.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *queue)
+    }
+
+    /// Bytes of payloads that are there.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether nothing was sent since the server said that it is about to wait.

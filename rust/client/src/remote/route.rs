@@ -5,7 +5,7 @@ use super::process::PerProcess;
 use super::service::{Patience, passes};
 use super::system::{RemoteSystem, Way, unfit};
 use crate::error::{Error, Result};
-use crate::route::{Change, Route, Survey, Transact};
+use crate::route::{Change, FetchOne, Route, Survey, Transact};
 use daos_net::frame::Place;
 use daos_net::{Endpoint, NetError, Receive, Reply};
 use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, Origin, TargetIdx};
@@ -117,6 +117,15 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn new(opcode: Opcode, durability: Durability, reply_max: usize) -> Self {
         Self { opcode, durability, reply_max, origin: None }
+    }
+
+    /// A fetch, with room for all that it has room for.
+    pub(super) fn of_fetch(request: &Fetch<'_>, iods: &[FetchIod<'_>]) -> Self {
+        let buffers = iods.iter().map(|iod| match &iod.value {
+            FetchValue::Array(fetch) => fetch.data.len(),
+            FetchValue::Single(_) => 0,
+        });
+        Self::new(Opcode::Fetch, request.durability, buffers.fold(REPLY_ROOM, usize::saturating_add))
     }
 
     /// With a handle, to a target by its index; whether a lost reply is an unknown outcome.
@@ -264,7 +273,7 @@ impl RemoteRoute {
         self.get(draft, target, asked, request.encode(), decode_done)
     }
 
-    fn fetch_by(
+    pub(super) fn fetch_by(
         &self,
         draft: Option<&RemoteDraft>,
         target: TargetIdx,
@@ -272,19 +281,10 @@ impl RemoteRoute {
         iods: &mut [FetchIod<'_>],
     ) -> Result<()> {
         let message = request.encode(iods).map_err(|error| unsaid(&error))?;
-        let buffers = iods.iter().map(|iod| match &iod.value {
-            FetchValue::Array(fetch) => fetch.data.len(),
-            FetchValue::Single(_) => 0,
-        });
-        let room = buffers.fold(REPLY_ROOM, usize::saturating_add);
-        let mut fetched = Fetched { iods, body: Vec::new(), lens: Vec::new() };
-        let asked = Asked::new(Opcode::Fetch, request.durability, room);
+        let asked = Asked::of_fetch(request, iods);
+        let mut fetched = Fetched::new(iods);
         self.ask(draft, target, asked, &message, &mut fetched)?;
-        let Fetched { iods, body, lens } = fetched;
-        let reply =
-            ReadFetchReply::decode(&body, &lens, iods).map_err(|error| not_understood(false, &error))?;
-        reply.finish(iods);
-        Ok(())
+        fetched.finish()
     }
 
     fn query_by(
@@ -363,13 +363,26 @@ fn page_room(count_max: usize, bytes_max: usize) -> usize {
 }
 
 /// A reply to a fetch, straight into what its iods name.
-struct Fetched<'a, 'i> {
+pub(super) struct Fetched<'a, 'i> {
     iods: &'a mut [FetchIod<'i>],
     body: Vec<u8>,
     lens: Vec<usize>,
 }
 
-impl Fetched<'_, '_> {
+impl<'a, 'i> Fetched<'a, 'i> {
+    pub(super) fn new(iods: &'a mut [FetchIod<'i>]) -> Self {
+        Self { iods, body: Vec::new(), lens: Vec::new() }
+    }
+
+    /// All of it is there.
+    pub(super) fn finish(self) -> Result<()> {
+        let Self { iods, body, lens } = self;
+        let reply =
+            ReadFetchReply::decode(&body, &lens, iods).map_err(|error| not_understood(false, &error))?;
+        reply.finish(iods);
+        Ok(())
+    }
+
     fn reply(&self) -> std::result::Result<ReadFetchReply<'_>, WireError> {
         ReadFetchReply::decode(&self.body, &self.lens, self.iods)
     }
@@ -433,6 +446,10 @@ impl Route for RemoteRoute {
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
         self.fetch_by(None, target, request, iods)
+    }
+
+    fn fetch_all(&self, fetches: &mut [FetchOne<'_>]) -> Result<()> {
+        self.fetch_together(fetches)
     }
 
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {

@@ -1,13 +1,20 @@
 //! Several requests at once: all are sent before the reply to the first is waited for.
 
 use super::call::{REPLY_ROOM, not_understood, told, unsaid};
-use super::route::{Asked, ELEMENT_ROOM, RemoteRoute};
+use super::route::{Asked, ELEMENT_ROOM, Fetched, RemoteRoute};
 use crate::error::Result;
-use crate::route::{Change, Route as _, each_pair};
+use crate::route::{Change, FetchOne, Route as _, each_pair};
 use daos_net::{Channel, NetError, Outcome, Reply, Sent};
 use daos_types::{Der, TargetIdx};
 use daos_wire::{Encoded, GetValues, GotValues, Opcode, WireError, decode_done};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// A target's index in its engine, and the connection to it.
+type Way = (u32, Arc<Channel>);
+
+/// Fetches under way at once, of 1 MiB each where arrays are read.
+const FETCHES_MAX: usize = 2;
 
 /// A request that is sent together with others.
 struct Request<'a> {
@@ -28,16 +35,21 @@ impl<'a> Request<'a> {
 }
 
 impl RemoteRoute {
-    /// Sends all before the reply to the first is waited for: the other end makes what changes durable together.
-    fn ask_together(&self, requests: &[Request<'_>]) -> Vec<std::result::Result<Reply, NetError>> {
-        let (handle, targets) = (self.opened.handle().number, self.reached());
+    /// The connections to targets.
+    fn ways(&self, targets: impl Iterator<Item = TargetIdx>) -> Vec<daos_net::Result<Way>> {
+        let reached = self.reached();
         let way = |target: TargetIdx| {
             let missing = || NetError::before(Der::BadTarget, format!("there is no target {}", target.0));
-            let target = targets.get(target.0 as usize).ok_or_else(missing)?;
+            let target = reached.get(target.0 as usize).ok_or_else(missing)?;
             target.endpoint.channel(self.asker().timeout).map(|channel| (target.index, channel))
         };
-        let ways: Vec<daos_net::Result<(u32, Arc<Channel>)>> =
-            requests.iter().map(|request| way(request.target)).collect();
+        targets.map(way).collect()
+    }
+
+    /// Sends all before the reply to the first is waited for: the other end makes what changes durable together.
+    fn ask_together(&self, requests: &[Request<'_>]) -> Vec<std::result::Result<Reply, NetError>> {
+        let handle = self.opened.handle().number;
+        let ways = self.ways(requests.iter().map(|request| request.target));
         let mut sent: Vec<daos_net::Result<(&Channel, Sent<'_>)>> = Vec::with_capacity(requests.len());
         for (request, way) in requests.iter().zip(&ways) {
             sent.push(way.as_ref().map_err(Clone::clone).and_then(|(index, channel)| {
@@ -98,6 +110,34 @@ impl RemoteRoute {
                 self.get(None, target, asked, put.encode(), decode_done)
             }
         }
+    }
+
+    /// Fetches, of which a few are always under way: while one is received, others are read where they lie.
+    pub(super) fn fetch_together(&self, fetches: &mut [FetchOne<'_>]) -> Result<()> {
+        let ways = self.ways(fetches.iter().map(|one| one.target));
+        let handle = self.opened.handle().number;
+        let mut sent: VecDeque<daos_net::Result<(&Channel, Sent<'_>)>> = VecDeque::new();
+        for next in 0..fetches.len() + FETCHES_MAX - 1 {
+            if let (Some(one), Some(way)) = (fetches.get(next), ways.get(next)) {
+                let message = one.request.encode(&one.iods).map_err(|error| unsaid(&error))?;
+                let asked = Asked::of_fetch(&one.request, &one.iods);
+                sent.push_back(way.as_ref().map_err(Clone::clone).and_then(|(index, channel)| {
+                    let about = asked.about(handle, *index, false);
+                    let sent = self.asker().send(channel, &about, &message)?;
+                    channel.send_out();
+                    Ok((&**channel, sent))
+                }));
+            }
+            let Some(first) = (next + 1).checked_sub(FETCHES_MAX) else { continue };
+            let (Some(one), Some(sent)) = (fetches.get_mut(first), sent.pop_front()) else { continue };
+            let mut fetched = Fetched::new(&mut one.iods);
+            match sent.and_then(|(channel, sent)| channel.receive(sent, &mut fetched)) {
+                Ok(()) => fetched.finish()?,
+                // Alone, with all the patience there is.
+                Err(_) => self.fetch_by(None, one.target, &one.request, &mut one.iods)?,
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn get_values_by(&self, target: TargetIdx, request: &GetValues<'_>) -> Result<GotValues> {

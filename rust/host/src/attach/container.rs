@@ -3,7 +3,7 @@
 use super::pool::{SharedAttributes, SharedPool};
 use super::shared::{At, SharedSystem};
 use daos_client::{
-    AttributeService, Change, ContainerService, Error, Result, Route, Survey, SystemService as _,
+    AttributeService, Change, ContainerService, Error, FetchOne, Result, Route, Survey, SystemService as _,
     Transaction, TransactionEnd, each_pair,
 };
 use daos_locks::Mutex;
@@ -262,6 +262,10 @@ impl Route for SharedContainer {
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
         self.with(|open| open.route.fetch(target, request, iods))
+    }
+
+    fn fetch_all(&self, fetches: &mut [FetchOne<'_>]) -> Result<()> {
+        self.with(|open| open.route.fetch_all(fetches))
     }
 
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {

@@ -3,8 +3,8 @@
 use crate::{Served, served};
 use daos_client::{ContainerObjects as _, ContainerService, NewContainer};
 use daos_types::{
-    ChecksumKind, Checksums, Cond, Der, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType, Punched,
-    ScrubChange, ScrubMode, TargetIdx,
+    ChecksumKind, Checksums, Cond, Der, Extent, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType,
+    Punched, ScrubChange, ScrubMode, TargetIdx,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -146,6 +146,21 @@ fn arrays_and_objects_are_what_was_written() {
         let mut read = vec![0; 80_000];
         array.read(0, &mut read, Some(&[b'.'; 8])).unwrap();
         assert!(read == model);
+        // Extents in any order, several of a chunk, some in holes, one behind the end.
+        let extents = [(9_990, 20), (0, 3), (999, 2), (1_500, 1), (2_100, 1_200), (5, 1)];
+        let wanted: Vec<u8> = extents
+            .iter()
+            .flat_map(|(start, count)| {
+                (*start..start + count).flat_map(|cell| match model.get(cell * 8) {
+                    Some(_) => model[cell * 8..cell * 8 + 8].to_vec(),
+                    None => vec![b'.'; 8],
+                })
+            })
+            .collect();
+        let mut listed = vec![0; wanted.len()];
+        let extents = extents.map(|(index, count)| Extent { index: index as u64, count: count as u64 });
+        array.read_list(extents, &mut listed, Some(&[b'.'; 8])).unwrap();
+        assert!(listed == wanted);
 
         let object = container.object(oid(ObjectType::MultiHashed, 3)).unwrap();
         let long = vec![5; 200_000];
@@ -295,6 +310,13 @@ fn handles_that_the_holder_has_forgotten_are_opened_again() {
         assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
         served.host.forget_handles();
         kv.put(b"k", b"again", Cond::NONE).unwrap();
+        let array = container.array_create(oid(ObjectType::Array, 2), 1, Some(100)).unwrap();
+        let (cells, mut read) = (vec![7; 1_000], vec![0; 1_000]);
+        served.host.forget_handles();
+        array.write(0, &cells).unwrap();
+        served.host.forget_handles();
+        array.read(0, &mut read, None).unwrap();
+        assert_eq!(read, cells);
         served.host.forget_handles();
         container.alloc_oids(1).unwrap();
         // A transaction is not: what it was about to do is gone.
