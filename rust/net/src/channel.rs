@@ -311,7 +311,7 @@ impl Channel {
     }
 
     /// Waits for something to change: by reading, where nobody does, else for whoever does.
-    fn wait<'s>(&'s self, state: MutexGuard<'s, State>, until: Moment) -> MutexGuard<'s, State> {
+    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>, until: Moment) -> MutexGuard<'s, State> {
         if state.intake.is_some() {
             match &state.next {
                 None => return self.read_some(state, until),
@@ -321,6 +321,7 @@ impl Channel {
                 Some(_) => {}
             }
         }
+        self.flush(&mut state);
         self.changed.wait_for(state, LOOK_AGAIN).0
     }
 
@@ -339,6 +340,7 @@ impl Channel {
         state
     }
 
+    /// What the time says is to be written; it goes with the next that is, or when somebody waits.
     fn on_time(&self, state: &mut State, now: Moment) {
         let State { caller, out, next, .. } = state;
         caller.on_time(now, out);
@@ -349,8 +351,8 @@ impl Channel {
                 intake.skip(head.payload_bytes());
             }
         }
-        self.flush(state);
         if state.caller.ended().is_some() {
+            self.flush(state);
             self.link.close();
         }
     }
@@ -532,6 +534,7 @@ impl Channel {
             let mut state = self.state.lock();
             let now = self.link.now();
             self.on_time(&mut state, now);
+            self.flush(&mut state);
             if let Some(error) = state.caller.ended() {
                 return Err(Stop::Link(error.clone()));
             }
@@ -554,6 +557,7 @@ impl Channel {
         came.remove(&request);
         let now = self.link.now();
         self.on_time(&mut state, now);
+        self.flush(&mut state);
         drop(state);
         self.changed.notify_all();
     }

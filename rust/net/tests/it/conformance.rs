@@ -2,11 +2,13 @@
 
 use crate::{ECHO, GIVE, KEEP, SECOND, echo, hello, me, pattern, providers, small};
 use daos_net::frame::{Hello, Payload};
+use daos_net::tcp::Tcp;
 use daos_net::{
-    Answer, Bulk, Call, Channel, Endpoint, Incoming, Limits, Listening, Moment, NetError, Outcome, Receive,
-    Replies, Reply, Service, Transport,
+    Answer, Bulk, Call, Channel, Endpoint, Incoming, Limits, Link, Listening, Moment, NetError, Outcome,
+    Receive, Replies, Reply, Service, Transport,
 };
 use daos_types::{Der, Rank, ShardIdx};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -177,6 +179,56 @@ fn short_requests_are_written_together() {
         drop(channel.send_soon(&call(ECHO, b"", &[])).unwrap());
         assert_eq!(ask(&channel, &call(ECHO, b"after", &[])).unwrap().body, b"after");
     });
+}
+
+/// Counts what is written at once.
+#[derive(Debug)]
+struct Counted {
+    inner: Box<dyn Link>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Link for Counted {
+    fn read(&self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.inner.read(into)
+    }
+
+    fn write(&self, parts: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.inner.write(parts)
+    }
+
+    fn wait(&self, readable: bool, writable: bool, until: Moment) -> std::io::Result<()> {
+        self.inner.wait(readable, writable, until)
+    }
+
+    fn now(&self) -> Moment {
+        self.inner.now()
+    }
+
+    fn finish(&self) {
+        self.inner.finish();
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
+#[test]
+fn short_requests_are_written_by_one_call() {
+    let server = Tcp::default().listen("127.0.0.1:0", me(), Limits::default(), echoes()).unwrap();
+    let writes = Arc::new(AtomicUsize::new(0));
+    let inner = Tcp::default().connect(&server.address(), SECOND).unwrap();
+    let link = Box::new(Counted { inner, writes: Arc::clone(&writes) });
+    let channel = Channel::open(link, Limits::default(), &hello(), SECOND).unwrap();
+    let before = writes.load(Ordering::Relaxed);
+    let sent: Vec<_> = (0..8).map(|_| channel.send_soon(&call(ECHO, b"body", &[])).unwrap()).collect();
+    assert_eq!(writes.load(Ordering::Relaxed), before);
+    for sent in sent {
+        channel.receive(sent, &mut Reply::default()).unwrap();
+    }
+    assert_eq!(writes.load(Ordering::Relaxed), before + 1);
 }
 
 #[test]
