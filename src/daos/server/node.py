@@ -22,6 +22,7 @@ from daos.control.system.pool_destroy import PoolReplicas
 from daos.control.system.state import SystemState
 from daos.errors import DER, DaosError, InvalidError, NotFoundError, StaleError, TimedOutError, UnavailableError
 from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, Replicas, listen
+from daos.mgmt.race import STAGGER_S, Race
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
 from daos.server import adoption, storage
@@ -239,6 +240,12 @@ class Server:
             return host
         raise self.elsewhere()
 
+    @property
+    def leads(self) -> bool:
+        """Whether its replica leads the system service."""
+        host = None if self.replica is None else self.replica.host
+        return host is not None and host.leads and host.failed is None
+
     def elsewhere(self) -> NotLeaderError:
         """Return the refusal that names the leader."""
         leader = self.leader()
@@ -296,27 +303,46 @@ class Server:
         return decode(answer, Outcome)
 
     async def _tell_leader(self, method: str, body: bytes, *, timeout_s: float = LEADER_S_MAX) -> bytes:
-        """Ask whoever leads: who did last first, then whom a refusal names, then all, until the time is over."""
+        """Ask whoever leads: who did last first, then whom a refusal names, then all, until the time is over.
+
+        What is asked may be asked twice: it has a request's id, or tells what is so. So whoever does not answer at once
+        is not waited for, and the next is asked as well.
+        """
+        now = asyncio.get_running_loop().time
         wait, error = AGAIN_S_MIN, None
+        ask_at, pauses = now(), False
+        queue = [self._leader or self.settings.address, *self.settings.replicas]
+        asked: set[str] = set()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), Race[str, bytes]() as race:
                 while True:
-                    order = dict.fromkeys((self._leader or self.settings.address, *self.settings.replicas))
-                    for address in order:
-                        try:
-                            answer = await self._server_call_at(address, method, body, timeout_s)
-                        except DaosError as refusal:
-                            error = refusal
-                            if refusal.code not in PASSING:
-                                raise
-                            self._leader = _text(refusal.context.get("leader"))
-                            if self._leader is not None and self._leader != address:
-                                break
+                    if now() >= ask_at or not (race or pauses):
+                        address = next((each for each in queue if each not in asked and each not in race), None)
+                        if address is not None:
+                            asked.add(address)
+                            race.ask(address, self._server_call_at(address, method, body, timeout_s))
+                            ask_at, pauses = now() + STAGGER_S, False
                         else:
-                            self._leader = address
-                            return answer
-                    await asyncio.sleep(wait)
-                    wait = min(wait * 2, AGAIN_S_MAX)
+                            queue, asked = list(self.settings.replicas), set()
+                            ask_at, pauses = now() + wait, True
+                            wait = min(wait * 2, AGAIN_S_MAX)
+                    answered = await race.next(ask_at - now())
+                    if answered is None:
+                        continue
+                    address, task = answered
+                    try:
+                        answer = task.result()
+                    except DaosError as refusal:
+                        error = refusal
+                        if refusal.code not in PASSING:
+                            raise
+                        self._leader = _text(refusal.context.get("leader"))
+                        if self._leader is not None and self._leader not in asked and self._leader not in race:
+                            queue.insert(0, self._leader)
+                            ask_at = now()
+                    else:
+                        self._leader = address
+                        return answer
         except TimeoutError:
             why = "" if error is None else f": {error.message}"
             raise TimedOutError(f"no leader of the system within {timeout_s:g} s{why}") from None
