@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -16,6 +17,7 @@ from daos.agent import messages as m
 from daos.errors import DER, DaosError, InvalidError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 TIMEOUT_S = 65.0
@@ -46,8 +48,24 @@ class AgentClient:
     def __init__(self, path: Path | str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.path = socket_path() if path is None else Path(path)
         self._timeout_s = timeout_s
+        self._end: float | None = None
         self._inherited: list[socket.socket] = []
         self._fresh()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Have all calls of a block end in a time. It holds for all threads, and is not to be nested."""
+        self._end = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._end = None
+
+    def left(self) -> float:
+        """Return how many seconds a call may take that begins now."""
+        if self._end is None:
+            return self._timeout_s
+        return min(self._timeout_s, max(0.0, self._end - time.monotonic()))
 
     def attach(self, system: str = "", *, refresh: bool = False) -> m.AttachInfo:
         """Return where a system is.
@@ -156,7 +174,7 @@ class AgentClient:
     def _call(self, method: str, body: m.Message, answer: type[_T]) -> _T:
         self._same_process()
         with self._lock:
-            raw = self._attempts(method, body, time.monotonic() + self._timeout_s)
+            raw = self._attempts(method, body, time.monotonic() + self.left())
         try:
             return decode(raw, answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:

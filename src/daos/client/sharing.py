@@ -77,7 +77,7 @@ class _Copy(Served):
     __slots__ = ("_agent_path", "_handle", "_way")
 
     def __init__(self, way: _Way, handle: PoolGlobal, agent_path: str | None) -> None:
-        super().__init__(way.core.again(), handle.system)
+        super().__init__(way.core.again(), handle.system, handle.timeout_s)
         self._way: _Way | None = way
         self._handle = handle
         self._agent_path = agent_path

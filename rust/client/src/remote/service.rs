@@ -1,7 +1,7 @@
 //! The service of a pool, as a client asks it: replicas on several engines, of which one leads. A request goes to whoever leads
 //! by now, again and again until its time is over, and happens once: it says which it is.
 
-use super::call::{Asker, Failed, HandleId, not_understood, unsaid};
+use super::call::{Asker, Failed, HandleId, OneCall, not_understood, unsaid};
 use super::global::{GlobalPool, SharedPool, decode};
 use super::route::RemoteTarget;
 use super::system::{Here, Places};
@@ -22,10 +22,16 @@ use std::time::{Duration, Instant, SystemTime};
 /// Pauses between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// Of each attempt: a replica that does not answer is not waited for when others may.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// Handles that are closed beside one request.
+/// Of an attempt, at least: a replica that does not answer is not waited for when others may. Later ones take half of the time that
+/// has passed, so that who works at it is not asked all the time.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// Of an attempt at what takes long, at least: each may begin it anew.
+const LONG_ATTEMPT: Duration = Duration::from_secs(900);
+/// Handles that are closed beside one request, and how long that may take.
 const CLOSED_AT_ONCE: usize = 4;
+const CLOSED_IN: Duration = Duration::from_secs(1);
+/// For closing the pool's handle: after that it is left to the agent.
+const DISCONNECT: Duration = Duration::from_secs(2);
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
 /// Between the stamps of two requests: what one of them has done in two steps needs two.
@@ -122,6 +128,12 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(time: Duration) -> Self {
         Self { begun: Instant::now(), time, pause: PAUSE_MIN }
+    }
+
+    /// How long an attempt may take.
+    fn attempt(&self, is_long: bool) -> Duration {
+        let attempt = if is_long { LONG_ATTEMPT } else { ATTEMPT };
+        self.left().min(attempt.max(self.begun.elapsed() / 2))
     }
 
     fn left(&self) -> Duration {
@@ -222,6 +234,7 @@ impl Service {
         let changes = control.changes()
             || matches!(control, Control::PoolConnect { .. } | Control::ContainerOpen { .. });
         let time = asker.time_for(control);
+        let _both = OneCall::begin(time);
         let asked = (Asked::Control(control.clone()), opens, changes);
         let told = self.ask(here, asker, handle.uuid, asked, time)?;
         self.close_forgotten(here, asker);
@@ -235,11 +248,11 @@ impl Service {
             let kept = forgotten.len().saturating_sub(CLOSED_AT_ONCE);
             forgotten.split_off(kept)
         };
+        let _all = OneCall::begin(CLOSED_IN);
         for handle in some {
             let asked = (Asked::Service(OfService::ContainerClose), None, true);
             // Whether it works or not: what is left goes with the pool's handle.
-            let _: std::result::Result<(), Failed> =
-                self.ask(here, asker, Some(handle), asked, ATTEMPT.min(asker.timeout));
+            let _: std::result::Result<(), Failed> = self.ask(here, asker, Some(handle), asked, asker.time());
         }
     }
 
@@ -267,7 +280,7 @@ impl Service {
         changes: bool,
     ) -> std::result::Result<Vec<u8>, Failed> {
         let request = Asked::Service(OfService::Other { body: ByteBuf::from(body.to_vec()) });
-        let told: ByteBuf = self.ask(here, asker, handle.uuid, (request, None, changes), asker.timeout)?;
+        let told: ByteBuf = self.ask(here, asker, handle.uuid, (request, None, changes), asker.time())?;
         Ok(told.into_vec())
     }
 
@@ -294,9 +307,8 @@ impl Service {
             turn += 1;
             let failed = match self.endpoint(places, rank) {
                 Ok(endpoint) => {
-                    let left = patience.left();
-                    let time =
-                        if replicas.len() > 1 && changes { left.min(ATTEMPT.max(time / 4)) } else { left };
+                    let is_long = time > asker.timeout;
+                    let time = if replicas.len() > 1 { patience.attempt(is_long) } else { patience.left() };
                     match asker.service(&endpoint, SERVED, body, time) {
                         Ok(ServedReply { result: Some(result), .. }) => {
                             mine.leader.store(rank, Ordering::Relaxed);
@@ -355,7 +367,7 @@ impl Service {
         let served = self.served(mine, handle.uuid, Asked::Service(present), None)?;
         let body = encode_control(&served).map_err(|error| unsaid(&error))?;
         let endpoint = self.endpoint(places, at.rank).map_err(|error| super::call::told(error, false))?;
-        let mut patience = Patience::new(asker.timeout);
+        let mut patience = Patience::new(asker.time());
         loop {
             match asker.service(&endpoint, SERVED, &body, patience.left()) {
                 Ok(ServedReply { result: Some(_), .. }) => return Ok(()),
@@ -372,7 +384,7 @@ impl Service {
 
     /// What became of a change at the engine of a target, for good.
     pub(super) fn settle(&self, places: &Places, asker: &Asker, origin: Origin, rank: u32) -> Result<bool> {
-        let mut patience = Patience::new(asker.timeout);
+        let mut patience = Patience::new(asker.time());
         let ask = Control::ChangeSettle { sequence: origin.sequence };
         loop {
             let endpoint = self.endpoint(places, rank).map_err(|error| super::call::told(error, false))?;
@@ -383,11 +395,11 @@ impl Service {
         }
     }
 
-    /// Closes what is open. Whether that arrives or not: handles of who is gone are evicted.
-    pub(super) fn disconnect(&self, here: &Here, asker: &Asker) {
+    /// Closes what is open. Where that is not answered, handles of who is gone are evicted.
+    pub(super) fn disconnect(&self, here: &Here, asker: &Asker) -> Result<()> {
         let asked = (Asked::Service(OfService::PoolDisconnect), None, true);
-        let _: std::result::Result<(), Failed> =
-            self.ask(here, asker, self.pool_handle().uuid, asked, ATTEMPT.min(asker.timeout));
+        let time = DISCONNECT.min(asker.time());
+        self.ask(here, asker, self.pool_handle().uuid, asked, time).map_err(|failed| failed.error)
     }
 }
 
