@@ -30,6 +30,7 @@ from daos.local import PoolAcl, PoolInfo, PoolRequest, PoolTarget
 from daos.mgmt.race import STAGGER_S, Race
 from daos.model.members import MemberState
 from daos.server.node import PASSING, Server
+from daos.server.replica import ReplicaStatus
 
 REQUEST_S_MAX = 30.0
 OPERATION_S_MAX = 150.0
@@ -120,24 +121,27 @@ class Management:
                 finds out whether he is there.
         """
         settings, peers = self._server.settings, self._server.peers
-        leader = self._server.leader()
+        here = self._server.leader()
         if leader_only:
-            return Leader(current=leader, leads=self._server.leads, replicas=settings.replicas, down=())
+            return Leader(current=here, leads=self._server.leads, replicas=settings.replicas, down=())
 
-        async def answers(address: str) -> bool:
+        async def status(address: str) -> ReplicaStatus | None:
             if address == settings.address:
-                return True
+                return self._server.status()
             try:
-                await peers.server_call(address, "replica_status", b"\xc0", timeout_s=STATUS_S_MAX)
+                answer = await peers.server_call(address, "replica_status", b"\xc0", timeout_s=STATUS_S_MAX)
             except DaosError:
-                return False
-            return True
+                return None
+            return _decode(answer, ReplicaStatus)
 
-        found = await asyncio.gather(*(answers(address) for address in settings.replicas))
-        down = tuple(address for address, there in zip(settings.replicas, found, strict=True) if not there)
-        leader = self._server.leader()
-        current = None if leader in down else leader
-        return Leader(current=current, leads=self._server.leads, replicas=settings.replicas, down=down)
+        found = await asyncio.gather(*(status(address) for address in settings.replicas))
+        told = dict(zip(settings.replicas, found, strict=True))
+        return Leader(
+            current=confirmed(told, here),
+            leads=self._server.leads,
+            replicas=settings.replicas,
+            down=tuple(address for address, one in told.items() if one is None),
+        )
 
     async def system_query(
         self, *, ranks: Collection[Rank] | None = None, states: Collection[MemberState] | None = None
@@ -434,6 +438,18 @@ class Management:
         self._leaders[pool] = rank
         if len(self._leaders) > LEADERS_MAX:
             del self._leaders[next(iter(self._leaders))]
+
+
+def confirmed(told: Mapping[str, ReplicaStatus | None], here: str | None) -> str | None:
+    """Return the server that says itself that it leads; None if none does.
+
+    Args:
+        told: What each replica says; None for one that does not answer.
+        here: Whom the server takes for the leader that was asked. It decides where two say so: one that was cut off may
+            not have noticed yet.
+    """
+    leading = [address for address, status in told.items() if status is not None and status.leads]
+    return here if here in leading else next(iter(leading), None)
 
 
 class _PoolSearch:

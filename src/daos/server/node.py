@@ -246,6 +246,10 @@ class Server:
         host = None if self.replica is None else self.replica.host
         return host is not None and host.leads and host.failed is None
 
+    def status(self) -> ReplicaStatus:
+        """Return what others are told of its replica."""
+        return ReplicaStatus(there=False) if self.replica is None else self.replica.status()
+
     def elsewhere(self) -> NotLeaderError:
         """Return the refusal that names the leader."""
         leader = self.leader()
@@ -537,8 +541,7 @@ class Server:
 
     async def _answer_status(self, body: bytes) -> bytes:
         _decode(body, type(None))
-        status = ReplicaStatus(there=False) if self.replica is None else self.replica.status()
-        return msgspec.msgpack.encode(status)
+        return msgspec.msgpack.encode(self.status())
 
     async def _answer_add(self, body: bytes) -> bytes:
         if self.replica is None:

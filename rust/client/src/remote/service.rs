@@ -25,6 +25,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Of an attempt, at least: a replica that does not answer is not waited for when others may. Later ones take half of the time that
 /// has passed, so that who works at it is not asked all the time.
 const ATTEMPT: Duration = Duration::from_secs(2);
+/// For a connection to a replica, at least.
+const CONNECT: Duration = Duration::from_millis(500);
 /// Of an attempt at what takes long, at least: each may begin it anew.
 const LONG_ATTEMPT: Duration = Duration::from_secs(900);
 /// Handles that are closed beside one request, and how long that may take.
@@ -128,6 +130,11 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(time: Duration) -> Self {
         Self { begun: Instant::now(), time, pause: PAUSE_MIN }
+    }
+
+    /// How long an attempt may wait for its connection.
+    fn to_connect(&self) -> Duration {
+        self.left().min(CONNECT.max(self.begun.elapsed() / 2))
     }
 
     /// How long an attempt may take.
@@ -308,8 +315,11 @@ impl Service {
             let failed = match self.endpoint(places, rank) {
                 Ok(endpoint) => {
                     let is_long = time > asker.timeout;
-                    let time = if replicas.len() > 1 { patience.attempt(is_long) } else { patience.left() };
-                    match asker.service(&endpoint, SERVED, body, time) {
+                    let several = replicas.len() > 1;
+                    let reached =
+                        if several { endpoint.channel(patience.to_connect()).map(drop) } else { Ok(()) };
+                    let time = if several { patience.attempt(is_long) } else { patience.left() };
+                    match reached.and_then(|()| asker.service(&endpoint, SERVED, body, time)) {
                         Ok(ServedReply { result: Some(result), .. }) => {
                             mine.leader.store(rank, Ordering::Relaxed);
                             return Ok(result);
