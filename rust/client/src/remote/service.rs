@@ -27,6 +27,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// For a connection to a replica, at least.
 const CONNECT: Duration = Duration::from_millis(500);
+/// A replica that could not be connected to is not asked again before, nor one that did not answer: it may only be slow.
+const UNREACHED: Duration = Duration::from_secs(1);
+const UNANSWERED: Duration = Duration::from_millis(500);
 /// Of an attempt at what takes long, at least: each may begin it anew.
 const LONG_ATTEMPT: Duration = Duration::from_secs(900);
 /// Handles that are closed beside one request, and how long that may take.
@@ -303,22 +306,28 @@ impl Service {
         let mut patience = Patience::new(time);
         let mut uncertain: Option<NetError> = None;
         let replicas = &self.options.replicas;
+        let several = replicas.len() > 1;
         let mut turn = 0;
+        // One that did not answer, and until when it is passed over: others may still take it for the leader.
+        let mut away = (NOBODY, Instant::now());
         loop {
-            let leader = mine.leader.load(Ordering::Relaxed);
-            let rank = if leader == NOBODY {
-                replicas.get(turn % replicas.len()).copied().unwrap_or(0)
-            } else {
-                leader
-            };
+            let is_away = |rank| several && rank == away.0 && Instant::now() < away.1;
+            let at = |turn: usize| replicas.get(turn % replicas.len()).copied().unwrap_or(0);
+            let mut rank = mine.leader.load(Ordering::Relaxed);
+            if rank == NOBODY || is_away(rank) {
+                turn += usize::from(is_away(at(turn)));
+                rank = at(turn);
+            }
             turn += 1;
             let failed = match self.endpoint(places, rank) {
                 Ok(endpoint) => {
                     let is_long = time > asker.timeout;
-                    let several = replicas.len() > 1;
                     let reached =
                         if several { endpoint.channel(patience.to_connect()).map(drop) } else { Ok(()) };
                     let time = if several { patience.attempt(is_long) } else { patience.left() };
+                    if reached.is_err() {
+                        away = (rank, Instant::now() + UNREACHED);
+                    }
                     match reached.and_then(|()| asker.service(&endpoint, SERVED, body, time)) {
                         Ok(ServedReply { result: Some(result), .. }) => {
                             mine.leader.store(rank, Ordering::Relaxed);
@@ -349,6 +358,7 @@ impl Service {
             mine.leader.compare_exchange(rank, NOBODY, Ordering::Relaxed, Ordering::Relaxed).ok();
             let told = uncertain.clone().unwrap_or_else(|| failed.clone());
             if lost {
+                away = (rank, Instant::now() + UNANSWERED);
                 uncertain.get_or_insert(failed);
             }
             if !patience.wait() {
