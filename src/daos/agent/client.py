@@ -67,18 +67,20 @@ class AgentClient:
             return self._timeout_s
         return min(self._timeout_s, max(0.0, self._end - time.monotonic()))
 
-    def attach(self, system: str = "", *, refresh: bool = False) -> m.AttachInfo:
+    def attach(self, system: str = "", *, refresh: bool = False, release: str = "") -> m.AttachInfo:
         """Return where a system is.
 
         Args:
             system: Its name; empty for the agent's.
             refresh: Do not take what the agent remembers.
+            release: Of the caller; empty where it does not tell.
 
         Raises:
+            UnavailableError: `DER.CONTROL_INCOMPAT`: the agent's release does not go with that.
             NotFoundError: `DER.NONEXIST`: the agent knows no such system.
             DaosError: As `UnavailableError` `DER.AGENT_COMM` where there is no agent, or what the servers say.
         """
-        return self._call("refresh" if refresh else "attach", m.Attach(system=system), m.AttachInfo)
+        return self._call("refresh" if refresh else "attach", m.Attach(system=system, release=release), m.AttachInfo)
 
     def credential(self, system: str = "", pool: str = "", session: bytes = b"") -> bytes:
         """Return a credential of this process, good for one use within minutes.

@@ -20,12 +20,21 @@ from daos.control.system import effects
 from daos.control.system.members import Join, Joined, ReportMember
 from daos.control.system.pool_destroy import PoolReplicas
 from daos.control.system.state import SystemState
-from daos.errors import DER, DaosError, InvalidError, NotFoundError, StaleError, TimedOutError, UnavailableError
+from daos.errors import (
+    DER,
+    DaosError,
+    ExistsError,
+    InvalidError,
+    NotFoundError,
+    StaleError,
+    TimedOutError,
+    UnavailableError,
+)
 from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, Replicas, listen
 from daos.mgmt.race import STAGGER_S, Race
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
-from daos.server import adoption, storage
+from daos.server import adoption, storage, superblock
 from daos.server.engines import Engine, EngineState, split_uri
 from daos.server.events import Events
 from daos.server.peers import Peers
@@ -35,6 +44,8 @@ from daos.server.settings import ServerSettings
 ENGINE_CALL_S_MAX = 60.0
 CARRY_S_MAX = 28.0
 """Less than what the driver waits for, so that it hears why."""
+MOVED_S_MAX = 2.0
+"""So long it is waited for the host that a rank was on, when it joins from another."""
 LEADER_S_MAX = 20.0
 """How long a leader is looked for."""
 READY_S_MAX = 4000.0
@@ -94,6 +105,16 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool
 
 
+class WhichEngine(msgspec.Struct, frozen=True, kw_only=True):
+    """A server asks another whether it runs an engine.
+
+    Attributes:
+        uuid: Of the engine's storage.
+    """
+
+    uuid: str
+
+
 class Server:
     """A server of the system.
 
@@ -133,6 +154,7 @@ class Server:
             "replica_add": self._answer_add,
             "submit": self._answer_submit,
             "membership": self._answer_membership,
+            "incarnation": self._answer_incarnation,
         }
 
     async def start(self) -> None:
@@ -157,7 +179,7 @@ class Server:
             try:
                 engine.load()
             except DaosError as error:
-                _log.error("engine %s: %s", engine.settings.index, error.message)
+                _log.error("engine %s: %s%s", engine.settings.index, error.message, _hint(error))
         if self.settings.auto_format:
             waiting = [engine for engine in self.engines if engine.state is EngineState.AWAIT_FORMAT]
             for result in await self.format(force=False, replace=False, engines=waiting):
@@ -168,7 +190,7 @@ class Server:
             try:
                 await engine.start()
             except DaosError as error:
-                _log.error("engine %s: %s", engine.settings.index, error.message)
+                _log.error("engine %s: %s%s", engine.settings.index, error.message, _hint(error))
 
     async def close(self) -> None:
         """End the engines, the replica and the rest."""
@@ -276,9 +298,36 @@ class Server:
             DaosError: As `ServiceHost.submit`.
         """
         try:
+            if isinstance(command, Join):
+                await self._check_moved(command)
             return await self.host.submit(command, request, timeout_s=timeout_s)
         except NotLeaderError:
             raise self.elsewhere() from None
+
+    async def _check_moved(self, join: Join) -> None:
+        """Return if an engine that joins from elsewhere than before is not there any more.
+
+        Storage may be brought to another host, and a host may get another address. It may also be copied, uuid and all;
+        then the rank is whose that has it.
+
+        Raises:
+            ExistsError: Its rank runs there: one of them is a copy.
+        """
+        known = next((member for member in self.host.state.members.values() if member.uuid == join.uuid), None)
+        if known is None or known.address == join.address or not known.joined:
+            return
+        body = msgspec.msgpack.encode(WhichEngine(uuid=join.uuid))
+        try:
+            answer = await self._server_call_at(known.address, "incarnation", body, MOVED_S_MAX)
+            incarnation = _decode(answer, int)
+        except DaosError as error:
+            _log.info("rank %s joins from %s: %s does not have it: %s", known.rank, join.address, known.address, error)
+            return
+        if incarnation not in {0, join.incarnation}:
+            raise ExistsError(
+                f"rank {known.rank} runs at {known.address}; {join.address} has storage of the same uuid {join.uuid}",
+                hint="one is a copy: format it with --force, or stop the other engine to go on with it",
+            )
 
     async def query(self, function: Callable[[SystemState], T], *, timeout_s: float) -> T:
         """As the leader, return what a function makes of the state.
@@ -374,6 +423,20 @@ class Server:
             except DaosError as error:
                 _log.warning("rank %s: %s was not taken: %s", rank, state.word, error.message)
             return
+
+    def check_single(self, engine: Engine) -> None:
+        """Return if no other engine of this host has the same storage, or a copy of it.
+
+        Raises:
+            ExistsError: One has. Which of them is the copy nobody can tell.
+        """
+        for other in self.engines:
+            if other is not engine and engine.uuid is not None and storage_uuid(other) == engine.uuid:
+                raise ExistsError(
+                    f"the storage of the engines {engine.settings.index} and {other.settings.index} of this host has "
+                    f"the same uuid {engine.uuid}",
+                    hint="one is a copy of the other: take it out of the configuration, or erase it and format it",
+                )
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
         """Tell an event."""
@@ -561,10 +624,24 @@ class Server:
             host.died(news.rank, news.incarnation)
         return b"\xc0"
 
+    async def _answer_incarnation(self, body: bytes) -> bytes:
+        uuid = _decode(body, WhichEngine).uuid
+        running = (engine.incarnation for engine in self.engines if engine.channel is not None and engine.uuid == uuid)
+        return msgspec.msgpack.encode(next(running, 0))
+
     async def _answer_submit(self, body: bytes) -> bytes:
         wanted = _decode(body, Submit)
         outcome = await self.submit(wanted.command, wanted.request, timeout_s=LEADER_S_MAX)
         return msgspec.msgpack.encode(outcome)
+
+
+def storage_uuid(engine: Engine) -> str | None:
+    """Return the uuid of an engine's storage as it stands there; None where none can be read."""
+    try:
+        block = superblock.read(engine.settings.metadata)
+    except DaosError:
+        return None
+    return None if block is None else block.uuid
 
 
 def members_of(state: SystemState) -> Members:
@@ -590,6 +667,10 @@ def _decode(body: bytes, wanted: type[T]) -> T:
         return decode(body, wanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"{wanted.__name__}: {error}") from None
+
+
+def _hint(error: DaosError) -> str:
+    return f" ({error.hint})" if error.hint else ""
 
 
 def _text(fact: object) -> str | None:

@@ -30,6 +30,7 @@ class Owner:
         self.joins: list[Join] = []
         self.reports: list[tuple[int, MemberState, str]] = []
         self.events: list[str] = []
+        self.copy: errors.DaosError | None = None
         self.refusal: errors.DaosError | None = None
 
     async def join(self, command: Join) -> Joined:
@@ -40,6 +41,10 @@ class Owner:
 
     async def report(self, rank: int, incarnation: int, state: MemberState, reason: str) -> None:
         self.reports.append((rank, state, reason))
+
+    def check_single(self, engine: Engine) -> None:
+        if self.copy is not None:
+            raise self.copy
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
         self.events.append(event.id)
