@@ -107,6 +107,8 @@ class Engine:
         self.reason = ""
         self.ready: Ready | None = None
         self.channel: Channel | None = None
+        # Whether it has joined since this server runs: before, its rank may be whose storage it is a copy of.
+        self.placed = False
         self.starts = 0
         self.started_at = 0.0
         self.pid = 0
@@ -378,7 +380,7 @@ class Engine:
     def _ended_badly(self, why: str) -> None:
         self._set(EngineState.ERRORED, why)
         self._tell("engine_died", f"engine {self.settings.index} {why}")
-        if self.rank is not None and self.ready is not None:
+        if self.rank is not None and self.ready is not None and self.placed:
             if self._reporting is not None:
                 self._reporting.cancel()
             report = self._owner.report(self.rank, self.ready.incarnation, MemberState.ERRORED, why)
@@ -416,6 +418,7 @@ class Engine:
                     self._tell("engine_join_failed", f"engine {self.settings.index}: {error.message}{hint}")
                 await asyncio.sleep(JOIN_AGAIN_S)
                 continue
+            self.placed = True
             self._set(EngineState.JOINED)
             _log.info("engine %s joined as rank %s", self.settings.index, joined.rank)
             return

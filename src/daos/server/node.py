@@ -211,7 +211,7 @@ class Server:
         with contextlib.suppress(DaosError):
             await engine.call("prepare_shutdown", b"\xc0", timeout_s=5.0)
         await engine.stop()
-        if rank is None or not incarnation:
+        if rank is None or not incarnation or not engine.placed:
             return
         command = ReportMember(rank=rank, incarnation=incarnation, state=MemberState.STOPPED, reason="its server ended")
         with contextlib.suppress(DaosError):  # where nobody leads any more, nobody needs to know
