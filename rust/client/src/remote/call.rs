@@ -323,3 +323,41 @@ pub(super) fn not_understood(changes: bool, error: &WireError) -> Error {
     Error::new(der, format!("a reply that is not understood: {error}"))
         .hint("the other end may be of another version of daos: install the same on both")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Asker, OneCall, end_calls_by};
+    use daos_wire::Control;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn requests_of_one_call_share_its_time() {
+        let (asker, second) = (Asker::new(Duration::from_secs(60)), Duration::from_secs(1));
+        assert_eq!(asker.time(), asker.timeout);
+        {
+            let _outer = OneCall::begin(second);
+            assert!(asker.time() <= second);
+            {
+                // Part of another: it gets no more than that has left.
+                let _inner = OneCall::begin(asker.timeout);
+                assert!(asker.time() <= second);
+                let _innermost = OneCall::begin(Duration::ZERO);
+                assert_eq!(asker.time(), Duration::ZERO);
+            }
+            assert!(asker.time() > Duration::ZERO && asker.time() <= second);
+            let elsewhere = std::thread::scope(|scope| scope.spawn(|| asker.time()).join());
+            assert_eq!(elsewhere.ok(), Some(asker.timeout), "it is of its thread");
+        }
+        assert_eq!(asker.time(), asker.timeout);
+    }
+
+    #[test]
+    fn what_takes_long_has_its_own_time() {
+        let asker = Asker::new(Duration::from_secs(5));
+        assert_eq!(end_calls_by(Some(Instant::now())), None);
+        assert_eq!(asker.time(), Duration::ZERO);
+        assert_eq!(asker.time_for(&Control::ContainerAggregate), super::LONG);
+        assert!(end_calls_by(None).is_some());
+        assert_eq!(asker.time(), asker.timeout);
+    }
+}

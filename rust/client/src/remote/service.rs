@@ -426,3 +426,32 @@ impl Service {
 pub(super) fn closed() -> Error {
     Error::new(Der::NoHdl, "the handle is closed or was evicted").hint("connect to the pool again")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ATTEMPT, CONNECT, LONG_ATTEMPT, Patience};
+    use std::time::{Duration, Instant};
+
+    fn since(elapsed: Duration, time: Duration) -> Patience {
+        Patience { begun: Instant::now().checked_sub(elapsed).unwrap(), ..Patience::new(time) }
+    }
+
+    #[test]
+    fn attempts_are_short_at_first_and_end_with_the_time() {
+        let minute = Duration::from_secs(60);
+        let fresh = Patience::new(minute);
+        assert!(fresh.attempt(false) == ATTEMPT && fresh.to_connect() == CONNECT);
+        let later = since(Duration::from_secs(20), minute);
+        assert!(later.attempt(false) >= Duration::from_secs(10));
+        assert!(later.attempt(false) < Duration::from_secs(11));
+        let last = since(Duration::from_millis(59_750), minute);
+        assert!(last.attempt(false) <= CONNECT / 2 && last.to_connect() <= CONNECT / 2);
+        assert!(since(minute, minute).attempt(false).is_zero());
+    }
+
+    #[test]
+    fn what_takes_long_is_not_asked_for_again_soon() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(Patience::new(hour).attempt(true), LONG_ATTEMPT);
+    }
+}
