@@ -134,7 +134,7 @@ def unpickled(handle: bytes, agent_path: str | None) -> Pool:
 
 
 def _way_to(handle: PoolGlobal, agent_path: str | None) -> _Way:
-    with AgentClient(agent_path, timeout_s=handle.timeout_s) as agent:
+    with AgentClient(agent_path, timeout_s=handle.timeout_s) as agent, agent.within(handle.timeout_s):
         info = agent.attach(handle.system)
         try:
             return _reached(handle, info)
