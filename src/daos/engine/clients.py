@@ -25,7 +25,7 @@ from daos.control.pool import (
     snapshots,
 )
 from daos.control.pool.state import Container, Evicted, PoolState, SnapshotEntry
-from daos.engine import asks, peers
+from daos.engine import asks, closing, peers
 from daos.engine.body import (
     ContainerReply,
     Named,
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
 CLIENT_S_MAX = 30.0
 """So long a request is worked at; a client that waits longer sends it again."""
 AGGREGATE_S_MAX = 3600.0
-CONFIRMED_S = 0.25
-"""So long ranks have to confirm that a handle is closed before its owner is told so: enough for all that are there."""
 VERIFIED_MAX = 1024
 """Requests to connect that are known for their repetitions."""
 STATES: dict[TargetState, str] = {
@@ -286,7 +284,8 @@ class _Request:
             case asks.PoolConnect():
                 return await self._connect()
             case asks.PoolDisconnect():
-                await self._disconnect()
+                whose = RequestId(self._client, self._served.stamp)
+                await closing.close_handle(self._service, self._handle, whose, timeout_s=CLIENT_S_MAX)
                 return None
             case asks.PoolChange() | asks.PoolScrubStatus():
                 return await self._scrub(ask)
@@ -376,27 +375,6 @@ class _Request:
             map_version=state.map.version,
             targets=self._clients.places(state),
         )
-
-    async def _disconnect(self) -> None:
-        """Close the handle. All ranks are told; one that is away is not waited for, it learns of it when it is back.
-
-        Whoever closes a handle of his own uses it no more, so nothing depends on when that is.
-        """
-        request = f"{self._client}/{self._served.stamp}"
-        host = self._service.host
-        closing = asyncio.create_task(self._do(handles.Evict(handles=(self._handle,))))
-        agreed = asyncio.create_task(host.until(lambda: request in host.state.outcomes.kept, timeout_s=CLIENT_S_MAX))
-        try:
-            await asyncio.wait({closing, agreed}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({closing}, timeout=CONFIRMED_S)
-            if closing.done():
-                closing.result()
-            else:
-                agreed.result()
-        finally:
-            closing.cancel()
-            agreed.cancel()
-            await asyncio.gather(closing, agreed, return_exceptions=True)
 
     async def _create(self, ask: asks.ContainerCreate) -> ContainerReply:
         made = _of(self._served.makes)

@@ -29,7 +29,8 @@ from daos.errors import DER, BusyError, DaosError, InternalError, InvalidError, 
 from daos.local import PoolAcl, PoolInfo, PoolRequest, PoolTarget
 from daos.mgmt.race import STAGGER_S, Race
 from daos.model.members import MemberState
-from daos.server.node import PASSING, Server
+from daos.server.leaders import PASSING
+from daos.server.node import Server
 from daos.server.replica import ReplicaStatus
 
 REQUEST_S_MAX = 30.0

@@ -23,7 +23,6 @@ from daos.control.system.state import SystemState
 from daos.errors import (
     DER,
     DaosError,
-    ExistsError,
     InvalidError,
     NotFoundError,
     StaleError,
@@ -31,12 +30,13 @@ from daos.errors import (
     UnavailableError,
 )
 from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, Replicas, listen
-from daos.mgmt.race import STAGGER_S, Race
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
-from daos.server import adoption, storage, superblock
+from daos.server import adoption, storage
+from daos.server.copies import WhichEngine, check_moved, check_single
 from daos.server.engines import Engine, EngineState, split_uri
 from daos.server.events import Events
+from daos.server.leaders import ask_leader
 from daos.server.peers import Peers
 from daos.server.replica import AddReplica, ReplicaStatus, SystemHost, SystemReplica
 from daos.server.settings import ServerSettings
@@ -44,23 +44,12 @@ from daos.server.settings import ServerSettings
 ENGINE_CALL_S_MAX = 60.0
 CARRY_S_MAX = 28.0
 """Less than what the driver waits for, so that it hears why."""
-MOVED_S_MAX = 2.0
-"""So long it is waited for the host that a rank was on, when it joins from another."""
 LEADER_S_MAX = 20.0
 """How long a leader is looked for."""
 READY_S_MAX = 4000.0
 """An engine waits so long for its place, and somewhat less: an administrator may have to let it in."""
 FAREWELL_S_MAX = 2.0
 """How long a server that ends tries to say so."""
-AGAIN_S_MIN = 0.05
-AGAIN_S_MAX = 2.0
-PASSING = frozenset(
-    {
-        *(DER.UNREACH, DER.NOREPLY, DER.TIMEDOUT, DER.BUSY, DER.AGAIN, DER.SHUTDOWN, DER.NO_SERVICE, DER.NOTREPLICA),
-        *(DER.TX_UNCERTAIN, DER.CANCELED, DER.OVERLOAD_RETRY, DER.NOTLEADER),
-    }
-)
-"""Errors after which another server is asked, or the same one again."""
 FENCE = "server_fence"
 
 _log = logging.getLogger(__name__)
@@ -103,16 +92,6 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     rank: Rank
     incarnation: int
     alive: bool
-
-
-class WhichEngine(msgspec.Struct, frozen=True, kw_only=True):
-    """A server asks another whether it runs an engine.
-
-    Attributes:
-        uuid: Of the engine's storage.
-    """
-
-    uuid: str
 
 
 class Server:
@@ -299,35 +278,10 @@ class Server:
         """
         try:
             if isinstance(command, Join):
-                await self._check_moved(command)
+                await check_moved(command, self.host.state, self._server_call_at)
             return await self.host.submit(command, request, timeout_s=timeout_s)
         except NotLeaderError:
             raise self.elsewhere() from None
-
-    async def _check_moved(self, join: Join) -> None:
-        """Return if an engine that joins from elsewhere than before is not there any more.
-
-        Storage may be brought to another host, and a host may get another address. It may also be copied, uuid and all;
-        then the rank is whose that has it.
-
-        Raises:
-            ExistsError: Its rank runs there: one of them is a copy.
-        """
-        known = next((member for member in self.host.state.members.values() if member.uuid == join.uuid), None)
-        if known is None or known.address == join.address or not known.joined:
-            return
-        body = msgspec.msgpack.encode(WhichEngine(uuid=join.uuid))
-        try:
-            answer = await self._server_call_at(known.address, "incarnation", body, MOVED_S_MAX)
-            incarnation = _decode(answer, int)
-        except DaosError as error:
-            _log.info("rank %s joins from %s: %s does not have it: %s", known.rank, join.address, known.address, error)
-            return
-        if incarnation not in {0, join.incarnation}:
-            raise ExistsError(
-                f"rank {known.rank} runs at {known.address}; {join.address} has storage of the same uuid {join.uuid}",
-                hint="one is a copy: format it with --force, or stop the other engine to go on with it",
-            )
 
     async def query(self, function: Callable[[SystemState], T], *, timeout_s: float) -> T:
         """As the leader, return what a function makes of the state.
@@ -356,49 +310,14 @@ class Server:
         return decode(answer, Outcome)
 
     async def _tell_leader(self, method: str, body: bytes, *, timeout_s: float = LEADER_S_MAX) -> bytes:
-        """Ask whoever leads: who did last first, then whom a refusal names, then all, until the time is over.
+        """Ask whoever leads, as `ask_leader`; remember who does."""
 
-        What is asked may be asked twice: it has a request's id, or tells what is so. So whoever does not answer at once
-        is not waited for, and the next is asked as well.
-        """
-        now = asyncio.get_running_loop().time
-        wait, error = AGAIN_S_MIN, None
-        ask_at, pauses = now(), False
-        queue = [self._leader or self.settings.address, *self.settings.replicas]
-        asked: set[str] = set()
-        try:
-            async with asyncio.timeout(timeout_s), Race[str, bytes]() as race:
-                while True:
-                    if now() >= ask_at or not (race or pauses):
-                        address = next((each for each in queue if each not in asked and each not in race), None)
-                        if address is not None:
-                            asked.add(address)
-                            race.ask(address, self._server_call_at(address, method, body, timeout_s))
-                            ask_at, pauses = now() + STAGGER_S, False
-                        else:
-                            queue, asked = list(self.settings.replicas), set()
-                            ask_at, pauses = now() + wait, True
-                            wait = min(wait * 2, AGAIN_S_MAX)
-                    answered = await race.next(ask_at - now())
-                    if answered is None:
-                        continue
-                    address, task = answered
-                    try:
-                        answer = task.result()
-                    except DaosError as refusal:
-                        error = refusal
-                        if refusal.code not in PASSING:
-                            raise
-                        self._leader = _text(refusal.context.get("leader"))
-                        if self._leader is not None and self._leader not in asked and self._leader not in race:
-                            queue.insert(0, self._leader)
-                            ask_at = now()
-                    else:
-                        self._leader = address
-                        return answer
-        except TimeoutError:
-            why = "" if error is None else f": {error.message}"
-            raise TimedOutError(f"no leader of the system within {timeout_s:g} s{why}") from None
+        async def ask(address: str) -> bytes:
+            return await self._server_call_at(address, method, body, timeout_s)
+
+        first = self._leader or self.settings.address
+        self._leader, answer = await ask_leader(ask, first, self.settings.replicas, timeout_s=timeout_s)
+        return answer
 
     async def _server_call_at(self, address: str, method: str, body: bytes, timeout_s: float) -> bytes:
         if address == self.settings.address:
@@ -430,13 +349,7 @@ class Server:
         Raises:
             ExistsError: One has. Which of them is the copy nobody can tell.
         """
-        for other in self.engines:
-            if other is not engine and engine.uuid is not None and storage_uuid(other) == engine.uuid:
-                raise ExistsError(
-                    f"the storage of the engines {engine.settings.index} and {other.settings.index} of this host has "
-                    f"the same uuid {engine.uuid}",
-                    hint="one is a copy of the other: take it out of the configuration, or erase it and format it",
-                )
+        check_single(engine, self.engines)
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
         """Tell an event."""
@@ -633,15 +546,6 @@ class Server:
         wanted = _decode(body, Submit)
         outcome = await self.submit(wanted.command, wanted.request, timeout_s=LEADER_S_MAX)
         return msgspec.msgpack.encode(outcome)
-
-
-def storage_uuid(engine: Engine) -> str | None:
-    """Return the uuid of an engine's storage as it stands there; None where none can be read."""
-    try:
-        block = superblock.read(engine.settings.metadata)
-    except DaosError:
-        return None
-    return None if block is None else block.uuid
 
 
 def members_of(state: SystemState) -> Members:

@@ -39,7 +39,6 @@ from daos.errors import (
     TimedOutError,
     UnavailableError,
 )
-from daos.mgmt.releases import own_release
 from daos.security.certificates import Authority, Folder, Identity, load_identity, store_issued
 from daos.security.credentials import Verifier
 from tests.unit.agent.fakes import AccessList, Entry, FakeUpstream, Info, asynchronous
@@ -167,23 +166,6 @@ async def test_attach(tmp_path: Path) -> None:
         error = await refused(client.attach, "other")
         assert isinstance(error, NotFoundError)
         assert error.message == "this host's agent is of the system daos_server, not other"
-
-
-@asynchronous
-async def test_a_client_of_another_release(tmp_path: Path) -> None:
-    async with running(tmp_path, upstream=FakeUpstream(Info(insecure=True))) as case:
-        client = case.client()
-        own = own_release()
-        major, minor = own.split(".")[:2]
-        for release in ("", own, f"{major}.{int(minor) + 1}.9"):
-            told = await asyncio.to_thread(lambda one=release: client.attach(release=one))  # type: ignore[misc]
-            assert told.insecure
-        for release in (f"{major}.{int(minor) + 2}.0", f"{int(major) + 1}.{minor}.0", "next"):
-            for refresh in (False, True):
-                error = await refused(lambda one=release, new=refresh: client.attach(release=one, refresh=new))  # type: ignore[misc]
-                assert error.code is DER.CONTROL_INCOMPAT
-                assert error.message == f"the client is of release {release}, the agent of this host of {own}"
-                assert "give the program the agent's release of daos" in (error.hint or "")
 
 
 @asynchronous
@@ -514,20 +496,6 @@ def silent(path: Path) -> socket.socket:
 def test_an_agent_that_does_not_answer(tmp_path: Path) -> None:
     with silent(tmp_path / "s"), pytest.raises(UnavailableError, match=r"does not answer attach within 0.1 s"):
         AgentClient(tmp_path / "s", timeout_s=0.1).attach()
-
-
-def test_several_calls_share_a_time(tmp_path: Path) -> None:
-    with silent(tmp_path / "s"), AgentClient(tmp_path / "s", timeout_s=30) as client:
-        assert client.left() == 30
-        began = time.monotonic()
-        with client.within(0.2):
-            assert client.left() <= 0.2
-            for ask in (client.attach, client.credential):
-                with pytest.raises(UnavailableError, match="does not answer"):
-                    ask()
-            assert client.left() == 0
-        assert time.monotonic() - began < 5
-        assert client.left() == 30
 
 
 @pytest.mark.parametrize(

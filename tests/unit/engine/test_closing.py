@@ -16,7 +16,8 @@ from daos.control.pool.handles import Evict
 from daos.control.pool.state import Evicted
 from daos.engine import clients as module
 from daos.engine.body import ServedReply, encode, payload
-from daos.engine.clients import CONFIRMED_S, Clients
+from daos.engine.clients import Clients
+from daos.engine.closing import CONFIRMED_S
 from daos.errors import DaosError, TimedOutError, UncertainError
 from daos.rsvc import NotLeaderError
 
