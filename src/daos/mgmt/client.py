@@ -244,6 +244,9 @@ class ManagementClient:
                 # Its id makes it safe to repeat: what is under way is waited for, what is done is told.
                 search.maybe_done = True
                 search.told(host, error, now)
+            elif search.sent and isinstance(error, AccessError | UnavailableError):
+                # It does not want us, as one of another release; another is at it.
+                search.told(host, error, now)
             else:
                 raise
         else:

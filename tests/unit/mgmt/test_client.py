@@ -235,6 +235,27 @@ def test_a_leader_that_takes_long_is_sent_a_change_once() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("ask", [query, change])
+def test_one_that_does_not_want_us_does_not_end_what_another_is_at(
+    ask: Callable[[ManagementClient], Awaitable[None]],
+) -> None:
+    async def test() -> None:
+        async with served() as leading, served(release="99.0.0") as strange:
+
+            async def take_long() -> None:
+                await asyncio.sleep(2 * STAGGER_S)
+
+            leading.management.before = take_long
+            async with ManagementClient([leading.address, strange.address], None) as client:
+                await ask(client)
+            # Asked first, it has the last word.
+            async with ManagementClient([strange.address, leading.address], None) as client:
+                with pytest.raises(UnavailableError, match=r"this server of 99\.0\.0"):
+                    await ask(client)
+
+    run(test)
+
+
 def test_a_leader_that_has_another_name_for_itself() -> None:
     async def test() -> None:
         async with served() as there:
