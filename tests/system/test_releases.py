@@ -40,7 +40,7 @@ def pool(system: DevSystem) -> None:
 def test_a_program(system: DevSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     with daos.connect("daos://release") as pool:
         pool.attributes["of"] = b"this release"
-    monkeypatch.setattr(served, "_RELEASE", OTHER)
+    monkeypatch.setattr(served, "RELEASE", OTHER)
     with pytest.raises(UnavailableError) as refused:
         daos.connect("daos://release")
     assert refused.value.code is DER.CONTROL_INCOMPAT

@@ -33,7 +33,7 @@ __all__ = ["Mode", "Url", "connect", "parse_url", "pools"]
 Mode = Literal["r", "rw", "exclusive"]
 _ACCESS: dict[str, int] = {"r": 1, "rw": 2, "exclusive": 4}
 SCHEME = "daos"
-_RELEASE = dict(_core.build_info())["version"]
+RELEASE = dict(_core.build_info())["version"]
 TIMEOUT_S = 60.0
 CLOSED_S_MAX = 1.0
 """For the agent to hear that a handle is closed."""
@@ -279,7 +279,7 @@ def pools(system: str = "", *, timeout: float = TIMEOUT_S, agent: str | os.PathL
 def _connect(
     agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float, agent_path: str | None
 ) -> Pool:
-    info = agent.attach(named.system, release=_RELEASE)
+    info = agent.attach(named.system, release=RELEASE)
     try:
         found = agent.find_pool(named.pool, named.system)
     except NotFoundError:

@@ -12,7 +12,7 @@ import msgspec
 
 from daos.agent.client import AgentClient
 from daos.client._global import PoolGlobal
-from daos.client.served import Served, check_timeout, in_memory, reach
+from daos.client.served import RELEASE, Served, check_timeout, in_memory, reach
 from daos.errors import DER, UnavailableError
 
 if TYPE_CHECKING:
@@ -135,14 +135,14 @@ def unpickled(handle: bytes, agent_path: str | None) -> Pool:
 
 def _way_to(handle: PoolGlobal, agent_path: str | None) -> _Way:
     with AgentClient(agent_path, timeout_s=handle.timeout_s) as agent, agent.within(handle.timeout_s):
-        info = agent.attach(handle.system)
+        info = agent.attach(handle.system, release=RELEASE)
         try:
             return _reached(handle, info)
         except UnavailableError as error:
             if error.code != DER.UNREACH:
                 raise
         # The agent may not have heard of an engine that has come since.
-        return _reached(handle, agent.attach(handle.system, refresh=True))
+        return _reached(handle, agent.attach(handle.system, refresh=True, release=RELEASE))
 
 
 def _reached(handle: PoolGlobal, info: AttachInfo) -> _Way:
