@@ -25,7 +25,7 @@ from daos.control.pool import (
     snapshots,
 )
 from daos.control.pool.state import Container, Evicted, PoolState, SnapshotEntry
-from daos.engine import asks, closing, peers
+from daos.engine import asks, peers
 from daos.engine.body import (
     ContainerReply,
     Named,
@@ -39,6 +39,7 @@ from daos.engine.body import (
     handle_number,
     payload,
 )
+from daos.engine.closing import close_handle
 from daos.engine.queries import Administrators
 from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
 from daos.local import PoolRequest, PoolTarget
@@ -285,7 +286,7 @@ class _Request:
                 return await self._connect()
             case asks.PoolDisconnect():
                 whose = RequestId(self._client, self._served.stamp)
-                await closing.close_handle(self._service, self._handle, whose, timeout_s=CLIENT_S_MAX)
+                await close_handle(self._service, self._handle, whose, timeout_s=CLIENT_S_MAX)
                 return None
             case asks.PoolChange() | asks.PoolScrubStatus():
                 return await self._scrub(ask)

@@ -22,25 +22,23 @@ use std::time::{Duration, Instant, SystemTime};
 /// Pauses between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// Of an attempt, at least: a replica that does not answer is not waited for when others may. Later ones take half of the time that
-/// has passed, so that who works at it is not asked all the time.
+/// Of each attempt, at first: a replica that does not answer is not waited for when others may.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// For a connection to a replica, at least.
-const CONNECT: Duration = Duration::from_millis(500);
-/// A replica that could not be connected to is not asked again before, nor one that did not answer: it may only be slow.
-const UNREACHED: Duration = Duration::from_secs(1);
-const UNANSWERED: Duration = Duration::from_millis(500);
-/// Of an attempt at what takes long, at least: each may begin it anew.
-const LONG_ATTEMPT: Duration = Duration::from_secs(900);
-/// Handles that are closed beside one request, and how long that may take.
+/// Handles that are closed beside one request.
 const CLOSED_AT_ONCE: usize = 4;
-const CLOSED_IN: Duration = Duration::from_secs(1);
-/// For closing the pool's handle: after that it is left to the agent.
-const DISCONNECT: Duration = Duration::from_secs(2);
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
 /// Between the stamps of two requests: what one of them has done in two steps needs two.
 const STAMPS: u64 = 16;
+/// For a connection to a replica, at first.
+const CONNECT: Duration = Duration::from_millis(500);
+/// Of an attempt at what takes long, at least: each may begin it anew.
+const LONG_ATTEMPT: Duration = Duration::from_secs(900);
+/// A replica that could not be connected to is not asked again before, nor one that did not answer: it may only be slow.
+const UNREACHED: Duration = Duration::from_secs(1);
+const UNANSWERED: Duration = Duration::from_millis(500);
+/// For closing the pool's handle: after that it is left to the agent.
+const DISCONNECT: Duration = Duration::from_secs(2);
 
 /// Where the service of a pool is, and who asks it.
 #[derive(Debug, Clone)]
@@ -135,12 +133,12 @@ impl Patience {
         Self { begun: Instant::now(), time, pause: PAUSE_MIN }
     }
 
-    /// How long an attempt may wait for its connection.
+    /// How long an attempt may wait for its connection: half of what has passed, so that who is slow is not asked all the time.
     fn to_connect(&self) -> Duration {
         self.left().min(CONNECT.max(self.begun.elapsed() / 2))
     }
 
-    /// How long an attempt may take.
+    /// How long an attempt may take; likewise.
     fn attempt(&self, is_long: bool) -> Duration {
         let attempt = if is_long { LONG_ATTEMPT } else { ATTEMPT };
         self.left().min(attempt.max(self.begun.elapsed() / 2))
@@ -258,11 +256,11 @@ impl Service {
             let kept = forgotten.len().saturating_sub(CLOSED_AT_ONCE);
             forgotten.split_off(kept)
         };
-        let _all = OneCall::begin(CLOSED_IN);
         for handle in some {
             let asked = (Asked::Service(OfService::ContainerClose), None, true);
             // Whether it works or not: what is left goes with the pool's handle.
-            let _: std::result::Result<(), Failed> = self.ask(here, asker, Some(handle), asked, asker.time());
+            let _: std::result::Result<(), Failed> =
+                self.ask(here, asker, Some(handle), asked, ATTEMPT.min(asker.timeout));
         }
     }
 
