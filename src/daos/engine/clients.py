@@ -286,7 +286,7 @@ class _Request:
                 return await self._connect()
             case asks.PoolDisconnect():
                 whose = RequestId(self._client, self._served.stamp)
-                await close_handle(self._service, self._handle, whose, timeout_s=CLIENT_S_MAX)
+                _checked(await close_handle(self._service, self._handle, whose, timeout_s=CLIENT_S_MAX))
                 return None
             case asks.PoolChange() | asks.PoolScrubStatus():
                 return await self._scrub(ask)
