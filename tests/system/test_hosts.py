@@ -92,14 +92,11 @@ with daos.connect("daos://tank", timeout=40) as pool:
 """
 """Tells each change that was acknowledged, until it is killed; its keys are `KEYS`."""
 MARK = """
-import os
 import sys
 import daos
 
-pool = daos.connect("daos://tank", timeout=float(sys.argv[2]))
-pool.attributes[sys.argv[1]] = b"1"
-# It takes all ranks to close a handle: that is left to the agent.
-os._exit(0)
+with daos.connect("daos://tank", timeout=float(sys.argv[2])) as pool:
+    pool.attributes[sys.argv[1]] = b"1"
 """
 AWAY_S = 7.0
 """So long a call may take of a program that has connections to a host that goes away."""

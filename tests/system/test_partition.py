@@ -20,7 +20,7 @@ VOID = f"void{os.getpid() % 1_000_000}"
 MINORITY_S = 4.0
 """So long a minority is left alone: several times what an election takes."""
 CUT_S_MAX = 20.0
-"""For a change while its leader is cut off; of that a client gives each replica 5 s."""
+"""For a change while its leader is cut off: until a client asks another, and that leads."""
 
 
 @pytest.fixture(scope="module")
