@@ -26,6 +26,7 @@ CONNECT_AGAIN_S = 0.01
 ATTEMPTS = 2
 """Of a call, where the connection ends before its answer: the agent may be a new one. No call does harm twice."""
 
+_ABSENT = "systemctl start daos_agent; or DAOS_AGENT_DRPC_DIR names the directory of another socket"
 _T = TypeVar("_T")
 
 
@@ -193,7 +194,8 @@ class AgentClient:
                 raise  # some are an OSError as well
             except TimeoutError:
                 self._drop()
-                raise self._lost(f"does not answer {method} within {self._timeout_s:g} s") from None
+                waited = f"does not answer {method} within {self._timeout_s:g} s"
+                raise self._lost(waited, "it runs, and may wait for servers that are away: its log tells") from None
             except (OSError, EOFError):
                 self._drop()
                 if attempt == ATTEMPTS:
@@ -252,12 +254,8 @@ class AgentClient:
             self._socket.close()
             self._socket = None
 
-    def _lost(self, why: str) -> UnavailableError:
-        return UnavailableError(
-            f"the agent at {self.path} {why}",
-            code=DER.AGENT_COMM,
-            hint="systemctl start daos_agent; or DAOS_AGENT_DRPC_DIR names the directory of another socket",
-        )
+    def _lost(self, why: str, hint: str = _ABSENT) -> UnavailableError:
+        return UnavailableError(f"the agent at {self.path} {why}", code=DER.AGENT_COMM, hint=hint)
 
 
 def _left(deadline: float) -> float:
