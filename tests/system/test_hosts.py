@@ -279,8 +279,10 @@ def form(net: Network) -> None:
     for name in (CLIENT, *SERVERS):
         net[name].start("daos_agent", "start")
     wait_joined(net)
-    admin.run("dmg", "pool", "create", "tank", "-z", "300MB", "-P", "svc_rf:1")
-    admin.run("dmg", "pool", "create", "one", "-z", "100MB", "-r", "0")
+    together(
+        partial(admin.run, "dmg", "pool", "create", "tank", "-z", "300MB", "-P", "svc_rf:1"),
+        partial(admin.run, "dmg", "pool", "create", "one", "-z", "100MB", "-r", "0"),
+    )
 
 
 def together(*works: Callable[[], T]) -> list[T]:
