@@ -34,7 +34,7 @@ impl RemoteRoute {
         let way = |target: TargetIdx| {
             let missing = || NetError::before(Der::BadTarget, format!("there is no target {}", target.0));
             let target = targets.get(target.0 as usize).ok_or_else(missing)?;
-            target.endpoint.channel(self.asker().time()).map(|channel| (target.index, channel))
+            target.endpoint.channel(self.asker().timeout).map(|channel| (target.index, channel))
         };
         let ways: Vec<daos_net::Result<(u32, Arc<Channel>)>> =
             requests.iter().map(|request| way(request.target)).collect();
