@@ -1,14 +1,19 @@
-"""What all tests share: how hypothesis searches."""
+"""What all tests share: how hypothesis searches, and that SIGINT ends what they start."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from daos.client import system
 from tests.fake_core import FakeDisk
+
+# A shell that starts a command in the background has it ignore SIGINT, and so would all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No example database, so that nothing lands in the tree; no deadline, because a test
 # machine of two cores stalls now and then, and the time-out of pytest catches what hangs.

@@ -26,6 +26,7 @@ __all__ = [
     "Rdb",
     "Transaction",
     "build_info",
+    "calls_within",
     "crc32c",
     "der_table",
     "device_format",
@@ -35,6 +36,9 @@ __all__ = [
 
 def build_info() -> list[tuple[str, str]]:
     """Return facts of this build as pairs: `version`, `target` and `debug` (`true` or `false`)."""
+
+def calls_within(seconds: float | None) -> None:
+    """Have what this thread asks of running systems end after so many seconds; None: each in its own time."""
 
 def crc32c(data: bytes, crc: int = 0) -> int:
     """Return the CRC-32C of bytes, continued from `crc`; the GIL is released."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 import daos
+from daos import build_info
 from daos.agent.messages import AttachInfo, AttachRank
 from daos.client import sharing
 from daos.client._global import PoolGlobal
@@ -48,7 +50,13 @@ class FakeAgent:
     ) -> None:
         pass
 
-    def attach(self, system: str, *, refresh: bool = False) -> AttachInfo:
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        assert seconds > 0
+        yield
+
+    def attach(self, system: str, *, refresh: bool = False, release: str = "") -> AttachInfo:
+        assert release == build_info().version
         assert system == "test"
         self.asked.append(refresh)
         return self.told[-1] if refresh else self.told[0]

@@ -20,6 +20,7 @@ from daos.cli.dmg._settings import Settings
 from daos.errors import AccessError, UncertainError
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
+from daos.mgmt.handlers import Caller
 from daos.mgmt.identity import Identity, IdentityFiles
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
@@ -36,9 +37,25 @@ ROOT = Path(__file__).resolve().parents[2]
 # What the processes run
 
 
+class _Management(FakeManagement):
+    """Knows at any time who leads."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def look(self) -> None:
+        leader = (self._folder / "leader").read_text()
+        self.not_leading = None if leader == self.address else leader
+
+    async def leader_query(self, request: pb.LeaderQueryRequest, caller: Caller) -> pb.LeaderQueryResponse:
+        self.look()
+        return await super().leader_query(request, caller)
+
+
 async def _serve(folder: Path, number: str) -> None:
     """Serve until the end; the file `leader` says who leads, the file `log` gets a line for each request."""
-    management = FakeManagement()
+    management = _Management(folder)
     files = IdentityFiles(*(folder / f"server.{name}" for name in ("ca", "crt", "key")))
     running = await serve("127.0.0.1:0", management, FakeServer(), files)
     management.address = running.address
@@ -47,8 +64,7 @@ async def _serve(folder: Path, number: str) -> None:
         name = management.calls[-1][0]
         with (folder / f"log{number}").open("a") as log:
             log.write(f"{name} {management.seen[-1] if management.seen else ''}\n")
-        leader = (folder / "leader").read_text()
-        management.not_leading = None if leader == running.address else leader
+        management.look()
         if management.not_leading is None and name == "system_stop" and (folder / "hang").exists():
             await asyncio.sleep(3600)
 

@@ -22,10 +22,16 @@ from tests.system.running import poll
 
 T = TypeVar("T")
 SERVERS = ("node1", "node2", "node3")
+SPARE = "node4"
+"""A host with a server of the same system, which is not started with the others."""
 CLIENT, ADMIN = "client1", "admin1"
 MINORITY_S = 3.0
 """So long a host is alone: several times what an election takes."""
 BUDGET_S = 30.0
+AT_ONCE_S = 6.0
+"""For what a host that is away does not hold up: an election, and a tool that starts on a machine in use."""
+GRACE_S = 1.5
+"""Of a call, beyond its time."""
 JOINED = "joined as rank"
 KEYS = 64
 """Of a writer's store."""
@@ -86,15 +92,76 @@ with daos.connect("daos://tank", timeout=40) as pool:
 """
 """Tells each change that was acknowledged, until it is killed; its keys are `KEYS`."""
 MARK = """
-import os
 import sys
 import daos
 
-pool = daos.connect("daos://tank", timeout=float(sys.argv[2]))
-pool.attributes[sys.argv[1]] = b"1"
-# It takes all ranks to close a handle: that is left to the agent.
-os._exit(0)
+with daos.connect("daos://tank", timeout=float(sys.argv[2])) as pool:
+    pool.attributes[sys.argv[1]] = b"1"
 """
+AWAY_S = 7.0
+"""So long a call may take of a program that has connections to a host that goes away."""
+AWAY = """
+import json, sys, threading, time
+from pathlib import Path
+import daos
+from daos.errors import DaosError
+
+KEEPALIVE = "02"
+pool = daos.connect("daos://tank", timeout=float(sys.argv[1]))
+store = pool.container("home").kv("away", create=True)
+for number in range(64):
+    store[f"k{number}"] = b"before"
+lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+asked = [words for words in lines if words[3] == "01" and words[5].startswith(KEEPALIVE)]
+there = pool.system.connections["tcp"]
+print(json.dumps({"there": there, "asked": len(asked)}), flush=True)
+sys.stdin.readline()
+began = time.monotonic()
+ends = {}
+
+def put(number):
+    try:
+        store[f"k{number}"] = b"after"
+        told = ""
+    except DaosError as error:
+        told = type(error).__name__
+    ends[number] = (time.monotonic() - began, told)
+
+threads = [threading.Thread(target=put, args=(number,)) for number in range(16)]
+for thread in threads:
+    thread.start()
+while pool.system.connections["tcp"] == there and any(thread.is_alive() for thread in threads):
+    time.sleep(0.02)
+noticed = time.monotonic() - began
+for thread in threads:
+    thread.join()
+print(json.dumps({"noticed": noticed, "ends": list(ends.values())}))
+pool.close()
+"""
+"""Has connections to all ranks, writes by all of them when it is told to, and says when which was given up."""
+NEWCOMER = """
+import json, sys, time
+import daos
+from daos.errors import DaosError
+
+took = {}
+
+def timed(name, work):
+    began = time.monotonic()
+    try:
+        return work()
+    except DaosError as error:
+        took["told"] = type(error).__name__
+    finally:
+        took[name] = time.monotonic() - began
+
+with timed("connect", lambda: daos.connect("daos://tank", timeout=3)) as pool:
+    timed("attribute", lambda: pool.attributes.update({"away": b"1"}))
+    timed("create", lambda: pool.container("away", create=True))
+    timed("close", pool.close)
+print(json.dumps(took))
+"""
+"""Comes when a host is away, and needs one thing that takes all ranks."""
 NUMBERS = """
 import json, sys
 import daos
@@ -116,7 +183,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """Hosts with certificates, servers that were formatted, agents, and two pools; all of it is gone at the end."""
     with ExitStack() as stack:
         try:
-            network = stack.enter_context(Network(tmp_path_factory.mktemp("hosts"), (*SERVERS, CLIENT, ADMIN)))
+            network = stack.enter_context(Network(tmp_path_factory.mktemp("hosts"), (*SERVERS, CLIENT, ADMIN, SPARE)))
         except NotPermittedError as error:
             pytest.skip(f"no namespaces for hosts: {error}")
         try:
@@ -158,7 +225,7 @@ def certify(net: Network) -> None:
     admin = net[ADMIN]
     ca, issued = admin.home / "ca", admin.home / "issued"
     admin.run("daos", "cert", "init", "--host", ADMIN, str(ca))
-    wanted = [("server", name) for name in SERVERS] + [("agent", name) for name in (CLIENT, *SERVERS)]
+    wanted = [("server", name) for name in (*SERVERS, SPARE)] + [("agent", name) for name in (CLIENT, *SERVERS)]
     together(
         *(
             partial(
@@ -187,8 +254,9 @@ def configure(net: Network) -> None:
     """Write the configurations: what a server prints for its host, with sizes of a test; the others by hand."""
     replicas = [net["node1"].address, *SERVERS[1:]]
     words = ("config", "generate", "-r", ",".join(replicas), "--scm-only", "--num-engines", "1")
-    printed = together(*(partial(net[name].run, "daos_server", *words) for name in SERVERS))
-    for name, done in zip(SERVERS, printed, strict=True):
+    servers = (*SERVERS, SPARE)
+    printed = together(*(partial(net[name].run, "daos_server", *words) for name in servers))
+    for name, done in zip(servers, printed, strict=True):
         config = yaml.safe_load(done.stdout)
         (engine,) = config["engines"]
         assert engine["fabric_iface"] == "eth0", "the interface of the loop leads nowhere"
@@ -211,8 +279,10 @@ def form(net: Network) -> None:
     for name in (CLIENT, *SERVERS):
         net[name].start("daos_agent", "start")
     wait_joined(net)
-    admin.run("dmg", "pool", "create", "tank", "-z", "300MB", "-P", "svc_rf:1")
-    admin.run("dmg", "pool", "create", "one", "-z", "100MB", "-r", "0")
+    together(
+        partial(admin.run, "dmg", "pool", "create", "tank", "-z", "300MB", "-P", "svc_rf:1"),
+        partial(admin.run, "dmg", "pool", "create", "one", "-z", "100MB", "-r", "0"),
+    )
 
 
 def together(*works: Callable[[], T]) -> list[T]:
@@ -268,6 +338,13 @@ def leader_of(net: Network, what: str) -> str:
 def python(host: Host, script: str, *words: str) -> str:
     """Run a program on a host, which has to succeed, and return what it said."""
     return host.run(sys.executable, "-c", script, *words).stdout.strip()
+
+
+def seconds(host: Host, *words: str) -> float:
+    """Run `dmg system` on a host, which has to succeed, and return how long it took."""
+    began = time.monotonic()
+    host.run("dmg", "system", *words)
+    return time.monotonic() - began
 
 
 def connections(said: str) -> dict[str, int]:
@@ -400,9 +477,55 @@ def test_leaders_that_are_alone_change_nothing(net: Network, job: dict[str, int]
         writer.check(net)
 
 
+def test_a_host_that_is_away_holds_up_nobody(net: Network, job: dict[str, int]) -> None:
+    """What does not take it goes on at once; what does ends in its time; who has connections there notices."""
+    left = leader_of(net, "pool")
+    other = next(net[name] for name in SERVERS if name != left)
+    program = net[CLIENT].begin(sys.executable, "-c", AWAY, str(AWAY_S))
+    assert program.stdin is not None
+    assert program.stdout is not None
+    begun = json.loads(program.stdout.readline())
+    assert begun["there"] >= len(SERVERS)
+    assert begun["asked"] >= begun["there"], "connections that are silent are not asked whether they are there"
+    with alone(net[left]):
+        program.stdin.write("go\n")
+        program.stdin.flush()
+        newcomer = net[CLIENT].begin(sys.executable, "-c", NEWCOMER)
+        asked = (("set-attr", "away:yes"), ("leader-query",), ("query",))
+        took = together(*(partial(seconds, other, *words) for words in asked))
+        told, _ = newcomer.communicate(timeout=BUDGET_S)
+        said, error = program.communicate(timeout=BUDGET_S)
+    assert max(took) < AT_ONCE_S, took
+    found = json.loads(told)
+    assert found["told"] == "UncertainError", found
+    assert found["connect"] < AT_ONCE_S, found
+    assert found["attribute"] < AT_ONCE_S, found
+    assert 3.0 <= found["create"] < 3.0 + GRACE_S, found
+    assert found["close"] < GRACE_S, found
+    assert program.returncode == 0, error
+    seen = json.loads(said)
+    assert 4.5 <= seen["noticed"] < AWAY_S, seen
+    assert {what for _, what in seen["ends"]} == {"", "UncertainError"}, seen
+    assert max(end for end, _ in seen["ends"]) < AWAY_S + GRACE_S, seen
+    wait_joined(net)
+
+
 def test_a_server_is_started_anew(net: Network, job: dict[str, int]) -> None:
-    assert net["node1"].daemons["daos_server"].end() == 0
+    """Meanwhile its storage is copied to another host, as by who restores a backup at the wrong place."""
+    original, spare = net["node1"], net[SPARE]
+    assert original.daemons["daos_server"].end() == 0
+    shutil.copytree(original.home / "mnt", spare.home / "mnt", dirs_exist_ok=True)
     start_again(net, "node1")
+    before = members(net)
+    server = spare.start("daos_server", "start")
+    log = spare.home / "log" / "daos" / "daos_server.log"
+    poll(lambda: log.exists() and "engine_join_failed" in log.read_text(), "the refusal of a copy")
+    (line,) = (line for line in log.read_text().splitlines() if "engine_join_failed" in line)
+    rank = next(rank for host, (rank, _) in before.items() if name_of(net, host) == original.name)
+    assert f"rank {rank} runs at {original.address}:10001; {spare.name}:10001 has storage of the same uuid" in line
+    assert "one is a copy: format it with --force" in line
+    assert members(net) == before
+    assert server.end() == 0
     python(net[CLIENT], LOOK)
 
 

@@ -30,6 +30,7 @@ NAMES = [
     "Rdb",
     "Transaction",
     "build_info",
+    "calls_within",
     "crc32c",
     "der_table",
     "device_format",

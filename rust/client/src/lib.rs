@@ -23,6 +23,7 @@ pub use listing::KeyPage;
 pub use object::Object;
 pub use remote::{
     Places, ProcessNumber, RemoteRoute, RemoteSystem, RemoteTarget, ServiceOptions, SharedPool, Ways,
+    end_calls_by,
 };
 pub use route::{Change, FetchOne, Route, Survey, Transact, each_pair};
 pub use service::{

@@ -6,6 +6,7 @@ pub mod caller;
 mod channel;
 mod error;
 pub mod frame;
+mod heard;
 mod hub;
 pub mod intake;
 pub mod limits;

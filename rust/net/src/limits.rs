@@ -13,6 +13,21 @@ pub const HINT_LEN_MAX: usize = 512;
 /// Bytes of a system's name (DAOS: 15).
 pub const SYSTEM_NAME_LEN_MAX: usize = 15;
 
+/// Milliseconds in which a connection by TCP must be there.
+pub(crate) const CONNECT_MS: u32 = 5_000;
+/// Milliseconds after which a peer is gone of which the kernel hears nothing: not that it got what was sent to it, nor an answer to
+/// the question whether it is there.
+pub(crate) const GONE_MS: u32 = 5_000;
+/// Milliseconds of silence after which the kernel asks it that, and between two of these questions; as many as fit into
+/// [`GONE_MS`] bring no answer, and the connection is at its end.
+pub(crate) const ASK_AFTER_MS: u32 = 3_000;
+pub(crate) const ASK_AGAIN_MS: u32 = 1_000;
+/// Times that the kernel sends the same again before a peer may be gone: by then three seconds have passed at least, also where
+/// nothing was sent for long before.
+pub(crate) const SENT_AGAIN_MIN: u8 = 4;
+/// Questions for room, where a peer has none, that bring no answer before it may be gone.
+pub(crate) const ROOM_ASKED_MIN: u8 = 2;
+
 /// What an end allows itself and its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -92,6 +92,11 @@ pub(crate) trait Stream: AsFd + Debug + Send + Sync + 'static {
         None
     }
 
+    /// An error where the peer is gone without a word, as far as the kernel hears of it.
+    fn check_peer(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Whether what it brings is not seen by its descriptor but by looking, and by that only for who asked to be woken.
     const RINGS: bool = false;
 
@@ -173,7 +178,8 @@ impl<S: Stream> Link for SocketLink<S> {
         if self.spin.ask(|| self.stream.peer_processor(), || ready(Duration::ZERO).unwrap_or(true)) {
             return Ok(());
         }
-        ready(until.since(self.now())).map(drop)
+        let came = ready(until.since(self.now()))?;
+        if came { Ok(()) } else { self.stream.check_peer() }
     }
 
     fn now(&self) -> Moment {

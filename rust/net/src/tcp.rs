@@ -2,7 +2,8 @@
 
 use crate::Moment;
 use crate::error::{NetError, Result};
-use crate::limits::Limits;
+use crate::heard::Heard;
+use crate::limits::{ASK_AFTER_MS, ASK_AGAIN_MS, CONNECT_MS, GONE_MS, Limits};
 use crate::link::Link;
 use crate::service::Service;
 use crate::serving::Identity;
@@ -10,7 +11,7 @@ use crate::socket::{Clock, Listener, SocketLink, SocketServer, Stream};
 use crate::tls::Tls;
 use crate::transport::{Listening, Transport};
 use daos_types::Der;
-use rustix::net::sockopt::socket_incoming_cpu;
+use rustix::net::sockopt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -51,6 +52,18 @@ fn parse(address: &str) -> Result<SocketAddr> {
     address.parse().map_err(wrong)
 }
 
+fn ms(count: u32) -> Duration {
+    Duration::from_millis(u64::from(count))
+}
+
+/// Has the kernel ask a peer that was silent for a while whether it is there, and end the connection where no answer comes.
+fn ask_when_silent(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, ms(ASK_AFTER_MS))?;
+    sockopt::set_tcp_keepintvl(stream, ms(ASK_AGAIN_MS))?;
+    sockopt::set_tcp_keepcnt(stream, (GONE_MS - ASK_AFTER_MS) / ASK_AGAIN_MS)?;
+    Ok(sockopt::set_socket_keepalive(stream, true)?)
+}
+
 impl Transport for Tcp {
     fn connect(&self, address: &str, timeout: Duration) -> Result<Box<dyn Link>> {
         let to = parse(address)?;
@@ -59,9 +72,10 @@ impl Transport for Tcp {
             NetError::broken(&format!("connecting to {address}"), &error)
                 .hint("check that the server runs and is reached")
         };
-        // An empty time is refused by the system with a word about arguments.
-        let stream =
-            TcpStream::connect_timeout(&to, timeout.max(Duration::from_micros(1))).map_err(broken)?;
+        // An empty time is refused by the system with a word about arguments; in a long one it would ask ever more seldom.
+        let timeout = timeout.clamp(Duration::from_micros(1), ms(CONNECT_MS));
+        let stream = TcpStream::connect_timeout(&to, timeout).map_err(broken)?;
+        ask_when_silent(&stream).map_err(broken)?;
         let link = Box::new(SocketLink::new(Arc::new(stream), self.time).map_err(broken)?);
         match tls {
             Some(tls) => tls.connect(link),
@@ -118,7 +132,18 @@ impl Stream for TcpStream {
 
     fn peer_processor(&self) -> Option<u32> {
         // What comes by loopback is handed over where it was sent; what comes by a wire, where its card interrupts. There is no more to know.
-        socket_incoming_cpu(self).ok()
+        sockopt::socket_incoming_cpu(self).ok()
+    }
+
+    fn check_peer(&self) -> io::Result<()> {
+        match Heard::of(self) {
+            Ok(heard) if heard.is_gone() => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the other end is gone: no word from it for {} ms", heard.since_ms),
+            )),
+            // A socket whose end has come tells it when it is read.
+            _ => Ok(()),
+        }
     }
 
     fn end(&self, how: Shutdown) -> io::Result<()> {

@@ -1,7 +1,10 @@
-//! What the native module says of itself.
+//! What the native module says of itself, and what is said to all of it.
 
+use daos_client::end_calls_by;
 use daos_types::Der;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use std::time::{Duration, Instant};
 
 /// What this build is: version, target, profile.
 #[pyfunction]
@@ -11,6 +14,21 @@ pub(crate) fn build_info() -> Vec<(&'static str, String)> {
         ("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
         ("debug", cfg!(debug_assertions).to_string()),
     ]
+}
+
+/// What this thread asks of running systems from now on has ended after so many seconds; `None`: each call in its own time again.
+#[pyfunction]
+pub(crate) fn calls_within(seconds: Option<f64>) -> PyResult<()> {
+    let end = match seconds {
+        None => None,
+        Some(seconds) => {
+            let time = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| PyValueError::new_err("a time is a number of seconds, 0 or more"))?;
+            Instant::now().checked_add(time)
+        }
+    };
+    end_calls_by(end);
+    Ok(())
 }
 
 /// Every error code: number, name, text.

@@ -52,7 +52,7 @@ mod _core {
     #[pymodule_export]
     use super::event_queue::EventQueue;
     #[pymodule_export]
-    use super::facts::{build_info, crc32c, der_table};
+    use super::facts::{build_info, calls_within, crc32c, der_table};
     #[pymodule_export]
     use super::kv::KV;
     #[pymodule_export]

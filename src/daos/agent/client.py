@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -16,6 +17,7 @@ from daos.agent import messages as m
 from daos.errors import DER, DaosError, InvalidError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 TIMEOUT_S = 65.0
@@ -24,6 +26,7 @@ CONNECT_AGAIN_S = 0.01
 ATTEMPTS = 2
 """Of a call, where the connection ends before its answer: the agent may be a new one. No call does harm twice."""
 
+_ABSENT = "systemctl start daos_agent; or DAOS_AGENT_DRPC_DIR names the directory of another socket"
 _T = TypeVar("_T")
 
 
@@ -46,21 +49,39 @@ class AgentClient:
     def __init__(self, path: Path | str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self.path = socket_path() if path is None else Path(path)
         self._timeout_s = timeout_s
+        self._end: float | None = None
         self._inherited: list[socket.socket] = []
         self._fresh()
 
-    def attach(self, system: str = "", *, refresh: bool = False) -> m.AttachInfo:
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Have all calls of a block end in a time. It holds for all threads, and is not to be nested."""
+        self._end = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._end = None
+
+    def left(self) -> float:
+        """Return how many seconds a call may take that begins now."""
+        if self._end is None:
+            return self._timeout_s
+        return min(self._timeout_s, max(0.0, self._end - time.monotonic()))
+
+    def attach(self, system: str = "", *, refresh: bool = False, release: str = "") -> m.AttachInfo:
         """Return where a system is.
 
         Args:
             system: Its name; empty for the agent's.
             refresh: Do not take what the agent remembers.
+            release: Of the caller; empty where it does not tell.
 
         Raises:
+            UnavailableError: `DER.CONTROL_INCOMPAT`: the agent's release does not go with that.
             NotFoundError: `DER.NONEXIST`: the agent knows no such system.
             DaosError: As `UnavailableError` `DER.AGENT_COMM` where there is no agent, or what the servers say.
         """
-        return self._call("refresh" if refresh else "attach", m.Attach(system=system), m.AttachInfo)
+        return self._call("refresh" if refresh else "attach", m.Attach(system=system, release=release), m.AttachInfo)
 
     def credential(self, system: str = "", pool: str = "", session: bytes = b"") -> bytes:
         """Return a credential of this process, good for one use within minutes.
@@ -156,7 +177,7 @@ class AgentClient:
     def _call(self, method: str, body: m.Message, answer: type[_T]) -> _T:
         self._same_process()
         with self._lock:
-            raw = self._attempts(method, body, time.monotonic() + self._timeout_s)
+            raw = self._attempts(method, body, time.monotonic() + self.left())
         try:
             return decode(raw, answer)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -173,7 +194,8 @@ class AgentClient:
                 raise  # some are an OSError as well
             except TimeoutError:
                 self._drop()
-                raise self._lost(f"does not answer {method} within {self._timeout_s:g} s") from None
+                waited = f"does not answer {method} within {self._timeout_s:g} s"
+                raise self._lost(waited, "it runs, and may wait for servers that are away: its log tells") from None
             except (OSError, EOFError):
                 self._drop()
                 if attempt == ATTEMPTS:
@@ -232,12 +254,8 @@ class AgentClient:
             self._socket.close()
             self._socket = None
 
-    def _lost(self, why: str) -> UnavailableError:
-        return UnavailableError(
-            f"the agent at {self.path} {why}",
-            code=DER.AGENT_COMM,
-            hint="systemctl start daos_agent; or DAOS_AGENT_DRPC_DIR names the directory of another socket",
-        )
+    def _lost(self, why: str, hint: str = _ABSENT) -> UnavailableError:
+        return UnavailableError(f"the agent at {self.path} {why}", code=DER.AGENT_COMM, hint=hint)
 
 
 def _left(deadline: float) -> float:

@@ -32,9 +32,11 @@ class Attach(Message, frozen=True):
 
     Attributes:
         system: Its name; empty for the agent's.
+        release: Of the client; empty where it does not tell.
     """
 
     system: str = ""
+    release: str = ""
 
 
 class AttachRank(Message, frozen=True):

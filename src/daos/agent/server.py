@@ -28,6 +28,7 @@ from daos.errors import (
     NotFoundError,
     TimedOutError,
 )
+from daos.mgmt.releases import check_client, own_release
 from daos.model.acl import Credential
 from daos.model.labels import check_reference, is_uuid
 from daos.security.certificates import Identity, addresses_of, expiry_warning
@@ -144,6 +145,8 @@ class Agent:
         self._flavour = flavour
         self._clock = clock
         self.machine = machine
+        # As it was when this agent started, whatever is installed since.
+        self._release = own_release()
         if identity is not None:
             check_machine(identity(), machine)
         self._cache = AttachCache(
@@ -337,10 +340,12 @@ class Agent:
     # Methods.
 
     async def _attach(self, _: _Connection, asked: m.Attach) -> m.AttachInfo:
+        check_client(asked.release, self._release)
         self._check_system(asked.system)
         return await self._cache.get()
 
     async def _attach_anew(self, _: _Connection, asked: m.Attach) -> m.AttachInfo:
+        check_client(asked.release, self._release)
         self._check_system(asked.system)
         return await self._cache.get(refresh=True)
 

@@ -172,21 +172,22 @@ class Pool:
         if create == "exclusive":
             return Container(self._core.container_create(check_label(label, "container"), *props), self)
         reference = check_reference(label, "container")
-        try:
-            return Container(self._core.container_open(reference), self)
-        except NotFoundError as error:
-            if not create or is_uuid(reference):
-                raise NotFoundError(
-                    f'no container "{label}" in pool {self.label}',
-                    code=error.code,
-                    hint=None if is_uuid(reference) else "create=True makes it",
-                    context={"container": label, "pool": self.label},
-                ) from error
-        try:
-            return Container(self._core.container_create(reference, *props), self)
-        except ExistsError:
-            # Another thread made it in between.
-            return Container(self._core.container_open(reference), self)
+        with self._system._one_call():  # noqa: SLF001 -- one class in two
+            try:
+                return Container(self._core.container_open(reference), self)
+            except NotFoundError as error:
+                if not create or is_uuid(reference):
+                    raise NotFoundError(
+                        f'no container "{label}" in pool {self.label}',
+                        code=error.code,
+                        hint=None if is_uuid(reference) else "create=True makes it",
+                        context={"container": label, "pool": self.label},
+                    ) from error
+            try:
+                return Container(self._core.container_create(reference, *props), self)
+            except ExistsError:
+                # Another thread made it in between.
+                return Container(self._core.container_open(reference), self)
 
     def local2global(self) -> bytes:
         """Return the handle of the pool for other processes, also of other hosts: `daos.global2local` opens it there.

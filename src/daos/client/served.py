@@ -15,11 +15,13 @@ import msgspec
 from daos import _core
 from daos.agent.client import AgentClient
 from daos.client._global import TIMEOUT_S_MAX, PoolGlobal
+from daos.client._within import within
 from daos.client.system import _DURABILITY, System, open_system
 from daos.errors import DER, AccessError, DaosError, InvalidError, NotFoundError
 from daos.model.labels import check_reference
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import NoReturn
 
     from daos.agent.messages import AttachInfo
@@ -31,7 +33,10 @@ __all__ = ["Mode", "Url", "connect", "parse_url", "pools"]
 Mode = Literal["r", "rw", "exclusive"]
 _ACCESS: dict[str, int] = {"r": 1, "rw": 2, "exclusive": 4}
 SCHEME = "daos"
+RELEASE = dict(_core.build_info())["version"]
 TIMEOUT_S = 60.0
+CLOSED_S_MAX = 1.0
+"""For the agent to hear that a handle is closed."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,12 @@ def parse_url(url: str) -> Url:
 class Served(System):
     """A served system, as far as one pool of it is open."""
 
-    __slots__ = ("_reached", "_targets")
+    __slots__ = ("_reached", "_targets", "_timeout_s")
 
-    def __init__(self, core: _core.Embedded, name: str) -> None:
+    def __init__(self, core: _core.Embedded, name: str, timeout_s: float) -> None:
         super().__init__(core, name)
         self._reached = core
+        self._timeout_s = timeout_s
         self._targets = 0
 
     @property
@@ -113,6 +119,9 @@ class Served(System):
         """The number of the pool's targets: of the system, more may not concern its users."""
         return self._targets
 
+    def _one_call(self) -> AbstractContextManager[None]:
+        return within(self._timeout_s)
+
     def __reduce__(self) -> NoReturn:
         raise InvalidError(
             "a running system is not pickled, but what is open of it", code=DER.NOTSUPPORTED, hint="pickle its pool"
@@ -127,7 +136,7 @@ class _Opened(Served):
     def __init__(
         self, core: _core.Embedded, agent: AgentClient, agent_path: str | None, handle: PoolGlobal, ca: int | None
     ) -> None:
-        super().__init__(core, handle.system)
+        super().__init__(core, handle.system, handle.timeout_s)
         self._agent = agent
         self._agent_path = agent_path
         self._handle = handle
@@ -157,11 +166,22 @@ class _Opened(Served):
 
         In a forked child it is what the child has that is closed: the handle is its parent's.
         """
-        self._core.close()
-        if self._pid == os.getpid():
-            with contextlib.suppress(DaosError):
-                # The agent evicts it when the process ends, if it does not hear of it now.
-                self._agent.notify_closed(*_names(self._handle))
+        with contextlib.suppress(DaosError):
+            # If the service does not answer, or the agent does not hear of it now, the handle is open for all that the
+            # agent knows: it is evicted when this connection to it ends.
+            self._core.close()
+            if self._pid == os.getpid():
+                with self._agent.within(CLOSED_S_MAX):
+                    self._agent.notify_closed(*_names(self._handle))
+        self._let_go()
+
+    def give_up(self) -> None:
+        """Let go of a handle of which it is not known whether it is open: the agent evicts it."""
+        with contextlib.suppress(DaosError), within(0.0):
+            self._core.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._agent.close()
         ca, self._ca = self._ca, None
         if ca is not None:
@@ -215,7 +235,9 @@ def connect(
     client = AgentClient(agent_path, timeout_s=timeout)
     terms = {"access": _ACCESS[mode], "durability": _DURABILITY[durability]}
     try:
-        return _connect(client, named, **terms, timeout_s=timeout, agent_path=agent_path)
+        # What the agent is asked for, and the pool's service: all of it is one call.
+        with client.within(timeout):
+            return _connect(client, named, **terms, timeout_s=timeout, agent_path=agent_path)
     except BaseException:
         client.close()
         raise
@@ -257,7 +279,7 @@ def pools(system: str = "", *, timeout: float = TIMEOUT_S, agent: str | os.PathL
 def _connect(
     agent: AgentClient, named: Url, *, access: int, durability: int, timeout_s: float, agent_path: str | None
 ) -> Pool:
-    info = agent.attach(named.system)
+    info = agent.attach(named.system, release=RELEASE)
     try:
         found = agent.find_pool(named.pool, named.system)
     except NotFoundError:
@@ -285,12 +307,13 @@ def _connect(
             os.close(ca)
         raise
     try:
-        return system.open()
+        with within(agent.left()):
+            return system.open()
     except NotFoundError:
         system.close()
         raise _no_pool(named.pool, info.system) from None
     except BaseException:
-        system.close()
+        system.give_up()
         raise
 
 

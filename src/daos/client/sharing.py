@@ -12,7 +12,7 @@ import msgspec
 
 from daos.agent.client import AgentClient
 from daos.client._global import PoolGlobal
-from daos.client.served import Served, check_timeout, in_memory, reach
+from daos.client.served import RELEASE, Served, check_timeout, in_memory, reach
 from daos.errors import DER, UnavailableError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Copy(Served):
     __slots__ = ("_agent_path", "_handle", "_way")
 
     def __init__(self, way: _Way, handle: PoolGlobal, agent_path: str | None) -> None:
-        super().__init__(way.core.again(), handle.system)
+        super().__init__(way.core.again(), handle.system, handle.timeout_s)
         self._way: _Way | None = way
         self._handle = handle
         self._agent_path = agent_path
@@ -134,15 +134,15 @@ def unpickled(handle: bytes, agent_path: str | None) -> Pool:
 
 
 def _way_to(handle: PoolGlobal, agent_path: str | None) -> _Way:
-    with AgentClient(agent_path, timeout_s=handle.timeout_s) as agent:
-        info = agent.attach(handle.system)
+    with AgentClient(agent_path, timeout_s=handle.timeout_s) as agent, agent.within(handle.timeout_s):
+        info = agent.attach(handle.system, release=RELEASE)
         try:
             return _reached(handle, info)
         except UnavailableError as error:
             if error.code != DER.UNREACH:
                 raise
         # The agent may not have heard of an engine that has come since.
-        return _reached(handle, agent.attach(handle.system, refresh=True))
+        return _reached(handle, agent.attach(handle.system, refresh=True, release=RELEASE))
 
 
 def _reached(handle: PoolGlobal, info: AttachInfo) -> _Way:

@@ -39,6 +39,7 @@ from daos.engine.body import (
     handle_number,
     payload,
 )
+from daos.engine.closing import close_handle
 from daos.engine.queries import Administrators
 from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
 from daos.local import PoolRequest, PoolTarget
@@ -284,7 +285,8 @@ class _Request:
             case asks.PoolConnect():
                 return await self._connect()
             case asks.PoolDisconnect():
-                await self._do(handles.Evict(handles=(self._handle,)))
+                whose = RequestId(self._client, self._served.stamp)
+                _checked(await close_handle(self._service, self._handle, whose, timeout_s=CLIENT_S_MAX))
                 return None
             case asks.PoolChange() | asks.PoolScrubStatus():
                 return await self._scrub(ask)

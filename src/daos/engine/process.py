@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from daos import _core
+from daos._build import build_info
 from daos.control.system import effects
 from daos.engine import peers
 from daos.engine.body import encode
@@ -393,6 +394,20 @@ def set_levels(masks: str) -> None:
         logging.getLogger(f"daos.{name}" if name else None).setLevel(number)
 
 
+def check_release(server: str, own: str) -> None:
+    """Return if an engine goes with its server: both come from one installation, which changes under one that runs.
+
+    Raises:
+        UnavailableError: `DER.CONTROL_INCOMPAT`: they are of two releases.
+    """
+    if server and server != own:
+        raise UnavailableError(
+            f"the engine is of release {own}, its daos_server of {server}",
+            code=DER.CONTROL_INCOMPAT,
+            hint="restart daos_server, which has not been since another release was installed",
+        )
+
+
 def main() -> int:
     """Run the engine of the document on standard input; return the exit status."""
     try:
@@ -407,6 +422,7 @@ def main() -> int:
         set_levels("INFO")
         _log.warning("log_mask: %s", error.message)
     try:
+        check_release(options.release, build_info().version)
         asyncio.run(EngineProcess(options).run())
     except DaosError as error:
         _log.error("%s: %s%s", error.code, error.message, f" ({error.hint})" if error.hint else "")

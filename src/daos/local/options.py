@@ -48,6 +48,7 @@ class EngineOptions(Message, frozen=True, kw_only=True):
         log_mask: What it logs.
         helpers: Threads that help its targets.
         first_core: Of its first thread.
+        release: Of its server; empty where that does not tell.
     """
 
     system: str
@@ -68,6 +69,7 @@ class EngineOptions(Message, frozen=True, kw_only=True):
     log_mask: str = "ERR"
     helpers: int = 0
     first_core: int = 0
+    release: str = ""
 
     @classmethod
     def parse(cls, document: bytes) -> EngineOptions:

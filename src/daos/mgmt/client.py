@@ -26,13 +26,14 @@ from daos.mgmt.methods import COLLECT_LOG, LEADER_QUERY, Method, Request, Respon
 from daos.mgmt.probe import probe
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.proxies import channel_options, proxy_of
+from daos.mgmt.race import STAGGER_S, Race
 from daos.mgmt.releases import own_release
 from daos.mgmt.roles import Role
 from daos.mgmt.stamps import RequestIds
 from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SILENCE, SYSTEM_KEY, VERSION_KEY, error_in, not_leader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
     from types import TracebackType
 
     from daos.mgmt.identity import Identities
@@ -44,7 +45,8 @@ DEADLINE_S = 300.0
 SILENCE_S = 3.0
 """How long servers are looked for while none of them is there."""
 BACKOFF_S = 0.1
-BACKOFF_S_MAX = 2.0
+BACKOFF_S_MAX = 1.0
+"""How often others are asked who leads while one that was taken for the leader does not answer."""
 FAN_OUT_MAX = 64
 """Hosts that are asked at once."""
 PIECES_BYTES_MAX = 1 << 20
@@ -69,6 +71,17 @@ class _Silent(Exception):  # noqa: N818 -- not an error yet: another server may 
 
     error: DaosError
     sent: bool
+
+
+@dataclass(frozen=True)
+class _Leads:
+    """Whom a server takes for the leader.
+
+    Attributes:
+        told: What it answered.
+    """
+
+    told: pb.LeaderQueryResponse
 
 
 class ManagementClient:
@@ -145,54 +158,83 @@ class ManagementClient:
             TimedOutError: The time was over.
             DaosError: What the server says.
         """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._deadline_s
+        now = asyncio.get_running_loop().time
+        end = now() + self._deadline_s
         sending = type(request)()
         sending.CopyFrom(request)
         self._give_id(method, sending, 0)
-        search = _Search(self._hosts, self._leader, loop.time())
-        while True:
-            host = search.next()
-            if host is None:
-                if loop.time() + search.pause_s >= end or search.hopeless(loop.time()):
+        search = _Search(self._hosts, self._leader, now())
+        ask_at, pauses = now(), False
+        async with Race[str, "Response | _Leads"]() as race:
+            while True:
+                if now() >= ask_at or search.knows_better(race) or not (race or pauses):
+                    host = search.next(race)
+                    if host is not None:
+                        # What changes something goes to whom somebody takes for the leader.
+                        finds_out = method.changes and not search.may_lead(host)
+                        question = (
+                            self._who_leads(host, end) if finds_out else self._sent(host, method, sending, end, search)
+                        )
+                        race.ask(host, question)
+                        ask_at, pauses = now() + STAGGER_S, False
+                    else:
+                        hopeless = search.hopeless(now())
+                        if not race and (hopeless or now() + search.pause_s >= end):
+                            raise self._given_up(method, search)
+                        ask_at, pauses = now() + search.pause_s, True
+                        if not hopeless:
+                            # Whoever is asked and does not answer may not lead any more: the others know.
+                            search.begin_round()
+                answered = await race.next(min(ask_at, end) - now())
+                if answered is not None:
+                    response = await self._heard(method, sending, answered, search)
+                    if response is not None:
+                        self._leader = answered[0]
+                        return response
+                if now() >= end:
+                    for silent in race:
+                        search.late(silent)
                     raise self._given_up(method, search)
-                await asyncio.sleep(search.begin_round())
-                continue
-            response = await self._try(host, method, sending, end, search)
-            if response is not None:
-                self._leader = host
-                return response
-            if loop.time() >= end:
-                raise self._given_up(method, search)
 
-    async def _try(
+    async def _who_leads(self, host: str, end: float) -> _Leads:
+        return _Leads(await self._once(host, LEADER_QUERY, pb.LeaderQueryRequest(leader_only=True), end))
+
+    async def _sent(
         self, host: str, method: Method[Request, Response], sending: Request, end: float, search: _Search
-    ) -> Response | None:
-        """Ask a server; None where another is to be asked.
+    ) -> Response:
+        return await self._once(host, method, sending, end, sent=lambda: search.sent.add(host))
 
-        What changes something goes to whom somebody takes for the leader: one that loses the leadership meanwhile says
-        no more than that, so that it is uncertain then what became of it.
+    async def _heard(
+        self,
+        method: Method[Request, Response],
+        sending: Request,
+        answered: tuple[str, asyncio.Task[Response | _Leads]],
+        search: _Search,
+    ) -> Response | None:
+        """Return what a server answered; None where another is to be asked.
+
+        One that loses the leadership while it is asked says no more than that, so that it is uncertain then what became
+        of a change.
 
         Raises:
             DaosError: What the server says.
         """
-        now = asyncio.get_running_loop().time
-        asks_who_leads = method.changes and not search.may_lead(host)
+        host, task = answered
+        now = asyncio.get_running_loop().time()
+        was_sent = host in search.sent
+        search.sent.discard(host)
         try:
-            if not asks_who_leads:
-                return await self._once(host, method, sending, end)
-            answer = await self._once(host, LEADER_QUERY, pb.LeaderQueryRequest(), end)
-            search.leader(host, answer.current_leader, now())
+            answer = task.result()
         except _Silent as silent:
-            search.maybe_done = search.maybe_done or (silent.sent and not asks_who_leads)
+            search.maybe_done = search.maybe_done or was_sent
             await self._forget(host)
-            search.silent(host, silent.error, now() if silent.sent else None)
+            search.silent(host, silent.error, now if silent.sent else None)
         except DaosError as error:
             if not_leader(error):
                 search.maybe_done = True
                 self._leader = None
-                search.told(host, error, now())
-            elif error.code is DER.TX_ID_REUSED and not search.maybe_done and not search.renewed:
+                search.told(host, error, now)
+            elif error.code is DER.TX_ID_REUSED and not search.maybe_done and not search.sent and not search.renewed:
                 # It was never sent before: the servers' clock is ahead, and it takes a later stamp.
                 floor = error.context.get("floor")
                 search.renewed = True
@@ -201,9 +243,16 @@ class ManagementClient:
             elif isinstance(error, UncertainError) and error.code is not DER.TX_ID_REUSED and method.changes:
                 # Its id makes it safe to repeat: what is under way is waited for, what is done is told.
                 search.maybe_done = True
-                search.told(host, error, now())
+                search.told(host, error, now)
+            elif search.sent and isinstance(error, AccessError | UnavailableError):
+                # It does not want us, as one of another release; another is at it.
+                search.told(host, error, now)
             else:
                 raise
+        else:
+            if not isinstance(answer, _Leads):
+                return answer
+            search.leader(host, answer.told, now)
         return None
 
     def _give_id(self, method: Method[Request, Response], request: Request, floor: int) -> None:
@@ -214,7 +263,7 @@ class ManagementClient:
                 identifier.CopyFrom(self._ids.next(floor))
 
     def _given_up(self, method: Method[Request, Response], search: _Search) -> DaosError:
-        if search.maybe_done and method.changes:
+        if method.changes and (search.maybe_done or search.sent):
             return UncertainError(
                 f"{method.name} was sent and not answered: {search.reasons()}",
                 hint="it may be done: look before it is asked again",
@@ -278,8 +327,16 @@ class ManagementClient:
 
     # One call
 
-    async def _once(self, host: str, method: Method[Request, Response], request: Request, end: float) -> Response:
-        """Call once.
+    async def _once(
+        self,
+        host: str,
+        method: Method[Request, Response],
+        request: Request,
+        end: float,
+        *,
+        sent: Callable[[], None] = lambda: None,
+    ) -> Response:
+        """Call once; `sent` is called just before.
 
         Raises:
             DaosError: What the server says, or why it is not asked.
@@ -289,6 +346,7 @@ class ManagementClient:
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         began = asyncio.get_running_loop().time()
         outcome = "done"
+        sent()
         try:
             return await call(request, timeout=max(0.001, end - began), metadata=self._call_metadata())
         except grpc.aio.AioRpcError as error:
@@ -365,10 +423,11 @@ class _Search:
         now: Seconds of a clock that does not go back.
 
     Attributes:
-        pause_s: Before the next round.
+        pause_s: From the end of a round to the next.
         errors: Why each server that was asked did not do it.
         renewed: Whether the request got another id, which happens once.
         maybe_done: Whether a server may have done it and not said so.
+        sent: To which servers the request went that have not answered yet.
     """
 
     def __init__(self, hosts: Sequence[str], leader: str | None, now: float) -> None:
@@ -382,45 +441,60 @@ class _Search:
         self.errors: dict[str, DaosError] = {}
         self.renewed = False
         self.maybe_done = False
+        self.sent: set[str] = set()
 
-    def next(self) -> str | None:
-        """Return the next server of this round; None at its end."""
+    def next(self, under_way: Container[str] = ()) -> str | None:
+        """Return the next server of this round; None at its end. Those under way are passed over."""
         while self._queue:
             host = self._queue.pop(0)
-            if host not in self._asked:
+            if host not in self._asked and host not in under_way:
                 self._asked.add(host)
                 return host
         return None
+
+    def knows_better(self, under_way: Container[str]) -> bool:
+        """Tell whether the next is one that somebody takes for the leader, and that is not asked yet."""
+        if not self._queue:
+            return False
+        host = self._queue[0]
+        return host in self._may_lead and host not in self._asked and host not in under_way
 
     def may_lead(self, host: str) -> bool:
         """Tell whether somebody takes a server for the leader in this round."""
         return host in self._may_lead
 
-    def leader(self, host: str, leader: str, now: float) -> None:
+    def leader(self, host: str, told: pb.LeaderQueryResponse, now: float) -> None:
         """Take note of whom a server takes for the leader.
 
-        A leader may have a name for itself under which it cannot be reached from here; so that who told of it is asked
-        after it.
+        A leader may have a name for itself under which it cannot be reached from here, so it says also that it leads.
         """
         self._heard = now
-        if not leader:
+        if told.leads or told.current_leader == host:
+            self._may_lead.add(host)
+            self.again(host)
+        elif told.current_leader:
+            self._may_lead.add(told.current_leader)
+            self._queue.insert(0, told.current_leader)
+        else:
             self.errors[host] = StaleError(f"the server at {host} knows of no leader", code=DER.NOTLEADER)
-            return
-        self._may_lead |= {leader, host}
-        self.again(host)
-        if leader != host:
-            self._queue.insert(0, leader)
 
-    def begin_round(self) -> float:
-        """Begin a round; return how long to wait before."""
-        pause, self.pause_s = self.pause_s, min(2 * self.pause_s, BACKOFF_S_MAX)
+    def begin_round(self) -> None:
+        """Begin a round, with a longer pause behind it than the one before had."""
+        self.pause_s = min(2 * self.pause_s, BACKOFF_S_MAX)
         self._queue, self._asked, self._may_lead = list(self._hosts), set(), set()
-        return pause
 
     def silent(self, host: str, error: DaosError, heard: float | None) -> None:
         """Take note of a server that gave no answer; when it was there all the same, if it was."""
         self.errors[host] = error
         self._heard = self._heard if heard is None else heard
+
+    def late(self, host: str) -> None:
+        """Take note of a server that has not answered when the time is over."""
+        if host in self.sent:
+            error: DaosError = TimedOutError(f"the server at {host} does not answer in time")
+        else:
+            error = UnavailableError(f"the server at {host} does not answer", code=DER.UNREACH)
+        self.errors[host] = error
 
     def told(self, host: str, error: DaosError, now: float) -> None:
         """Take note of a server that does not lead, and go where it says, once a round."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from daos._build import build_info
 from daos.control.system.members import Join, Joined
 from daos.errors import DER, BusyError, DaosError, InvalidError, TimedOutError, UnavailableError
 from daos.local import Channel, EngineOptions, EngineTier, Event, Placed, Ready
@@ -58,6 +59,13 @@ class Owner(Protocol):
     async def report(self, rank: int, incarnation: int, state: MemberState, reason: str) -> None:
         """Tell the leader what became of an engine."""
 
+    def check_single(self, engine: Engine) -> None:
+        """Return if no other engine of the host has the same storage, or a copy of it.
+
+        Raises:
+            ExistsError: One has.
+        """
+
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
         """Tell an event."""
 
@@ -99,6 +107,8 @@ class Engine:
         self.reason = ""
         self.ready: Ready | None = None
         self.channel: Channel | None = None
+        # Whether it has joined since this server runs: before, its rank may be whose storage it is a copy of.
+        self.placed = False
         self.starts = 0
         self.started_at = 0.0
         self.pid = 0
@@ -120,6 +130,11 @@ class Engine:
         return None if self.block is None else self.block.rank
 
     @property
+    def uuid(self) -> str | None:
+        """Of its storage; None as long as it is not formatted."""
+        return None if self.block is None else self.block.uuid
+
+    @property
     def incarnation(self) -> int:
         """Stamp of the start of its process; 0 as long as it has not told it."""
         return 0 if self.ready is None else self.ready.incarnation
@@ -128,7 +143,7 @@ class Engine:
         """Read its superblock again.
 
         Raises:
-            DaosError: It is damaged, or another system's.
+            DaosError: It is damaged, another system's, or a copy of another engine's.
         """
         self.block = superblock.read(self.settings.metadata)
         if self.block is None:
@@ -138,8 +153,10 @@ class Engine:
                 f"{self.settings.metadata} belongs to the system {self.block.system}, not {self._server.system}",
                 hint="the name cannot change after a format",
             )
-        elif self.state is EngineState.AWAIT_FORMAT:
-            self._set(EngineState.STOPPED)
+        else:
+            self._owner.check_single(self)
+            if self.state is EngineState.AWAIT_FORMAT:
+                self._set(EngineState.STOPPED)
         return self.block
 
     # What others ask
@@ -363,7 +380,7 @@ class Engine:
     def _ended_badly(self, why: str) -> None:
         self._set(EngineState.ERRORED, why)
         self._tell("engine_died", f"engine {self.settings.index} {why}")
-        if self.rank is not None and self.ready is not None:
+        if self.rank is not None and self.ready is not None and self.placed:
             if self._reporting is not None:
                 self._reporting.cancel()
             report = self._owner.report(self.rank, self.ready.incarnation, MemberState.ERRORED, why)
@@ -397,9 +414,11 @@ class Engine:
                 self.reason = error.message
                 if told != error.message:
                     told = error.message
-                    self._tell("engine_join_failed", f"engine {self.settings.index}: {error.message}")
+                    hint = f" ({error.hint})" if error.hint else ""
+                    self._tell("engine_join_failed", f"engine {self.settings.index}: {error.message}{hint}")
                 await asyncio.sleep(JOIN_AGAIN_S)
                 continue
+            self.placed = True
             self._set(EngineState.JOINED)
             _log.info("engine %s joined as rank %s", self.settings.index, joined.rank)
             return
@@ -448,6 +467,7 @@ class Engine:
                 log_mask=own.log_mask,
                 helpers=own.helpers,
                 first_core=own.first_core,
+                release=build_info().version,
             )
         )
 

@@ -62,11 +62,14 @@ class ManagementApi:
     def __init__(self, server: Server, management: Management, ca_certificate: Callable[[], bytes]) -> None:
         self._server, self._management, self._ca = server, management, ca_certificate
 
-    async def leader_query(self, _request: pb.LeaderQueryRequest, _caller: Caller) -> pb.LeaderQueryResponse:
+    async def leader_query(self, request: pb.LeaderQueryRequest, _caller: Caller) -> pb.LeaderQueryResponse:
         """Answer `LeaderQuery`."""
-        leader = await self._management.leader_query()
+        leader = await self._management.leader_query(leader_only=request.leader_only)
         return pb.LeaderQueryResponse(
-            current_leader=leader.current or "", replicas=leader.replicas, down_replicas=leader.down
+            current_leader=leader.current or "",
+            replicas=leader.replicas,
+            down_replicas=leader.down,
+            leads=leader.leads,
         )
 
     async def system_query(self, request: pb.SystemQueryRequest, _caller: Caller) -> pb.SystemQueryResponse:

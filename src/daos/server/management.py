@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -27,13 +27,18 @@ from daos.control.system.settings import SetProperties as SetSystemProperties
 from daos.control.system.state import Member, Pool, PoolCreated, PoolState, RankResults, SystemState
 from daos.errors import DER, BusyError, DaosError, InternalError, InvalidError, TimedOutError, UnavailableError
 from daos.local import PoolAcl, PoolInfo, PoolRequest, PoolTarget
+from daos.mgmt.race import STAGGER_S, Race
 from daos.model.members import MemberState
-from daos.server.node import PASSING, Server
+from daos.server.leaders import PASSING
+from daos.server.node import Server
+from daos.server.replica import ReplicaStatus
 
 REQUEST_S_MAX = 30.0
 OPERATION_S_MAX = 150.0
 """Of what is done on ranks: twice the deadline of the service's own steps, and some."""
 QUERY_S_MAX = 10.0
+STATUS_S_MAX = 1.0
+"""For a word of another replica: whoever takes longer does not answer."""
 POOL_S_MAX = 60.0
 POOL_ASK_S_MAX = 30.0
 POOL_ABSENT_S_MAX = 5.0
@@ -52,11 +57,13 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         current: The address of its server; None while there is none.
+        leads: It is this one.
         replicas: The addresses of all management replicas.
         down: Of these, those that do not answer.
     """
 
     current: str | None
+    leads: bool
     replicas: tuple[str, ...]
     down: tuple[str, ...]
 
@@ -107,23 +114,35 @@ class Management:
 
     # The system
 
-    async def leader_query(self) -> Leader:
-        """Return who leads, and which replicas do not answer. Any server tells."""
+    async def leader_query(self, *, leader_only: bool = False) -> Leader:
+        """Return who leads, and which replicas do not answer. Any server tells.
+
+        Args:
+            leader_only: Tell who leads as far as it is known here, which asks nobody: whoever wants to ask the leader
+                finds out whether he is there.
+        """
         settings, peers = self._server.settings, self._server.peers
+        here = self._server.leader()
+        if leader_only:
+            return Leader(current=here, leads=self._server.leads, replicas=settings.replicas, down=())
 
-        async def answers(address: str) -> bool:
+        async def status(address: str) -> ReplicaStatus | None:
             if address == settings.address:
-                return True
+                return self._server.status()
             try:
-                await peers.server_call(address, "replica_status", b"\xc0", timeout_s=3.0)
+                answer = await peers.server_call(address, "replica_status", b"\xc0", timeout_s=STATUS_S_MAX)
             except DaosError:
-                return False
-            return True
+                return None
+            return _decode(answer, ReplicaStatus)
 
-        found = await asyncio.gather(*(answers(address) for address in settings.replicas))
-        down = tuple(address for address, there in zip(settings.replicas, found, strict=True) if not there)
-        leader = self._server.leader()
-        return Leader(current=None if leader in down else leader, replicas=settings.replicas, down=down)
+        found = await asyncio.gather(*(status(address) for address in settings.replicas))
+        told = dict(zip(settings.replicas, found, strict=True))
+        return Leader(
+            current=confirmed(told, here),
+            leads=self._server.leads,
+            replicas=settings.replicas,
+            down=tuple(address for address, one in told.items() if one is None),
+        )
 
     async def system_query(
         self, *, ranks: Collection[Rank] | None = None, states: Collection[MemberState] | None = None
@@ -355,6 +374,8 @@ class Management:
     async def _ask_pool(self, pool: Pool, body: PoolRequest) -> bytes:
         """Ask the pool's service: who led last first, then whom it names, then its other ranks, until the time is over.
 
+        A command carries its request's id, a query changes nothing: so two may be asked at a time.
+
         Raises:
             UnavailableError: None of its ranks is there.
             TimedOutError: None of them leads.
@@ -363,45 +384,46 @@ class Management:
         if pool.state is not PoolState.READY:
             raise BusyError(f"the pool {pool.label or pool.uuid} is {pool.state.lower()}", hint="try again when it is")
         encoded = msgspec.msgpack.encode(body)
-        begun = asyncio.get_running_loop().time()
-        error: DaosError = UnavailableError(f"the pool {pool.uuid} has no service", code=DER.NO_SERVICE)
+        search = _PoolSearch(pool, self._leaders.get(pool.uuid))
         try:
-            async with asyncio.timeout(POOL_S_MAX):
-                while True:
-                    order = [self._leaders.get(pool.uuid, pool.services[0]), *pool.services]
-                    tried: set[Rank] = set()
-                    heard = False
-                    while order:
-                        rank = order.pop(0)
-                        if rank in tried:
-                            continue
-                        tried.add(rank)
-                        try:
-                            answer = await self._ask_rank(rank, encoded)
-                        except DaosError as refusal:
-                            error = refusal
-                            heard = heard or refusal.code is not DER.UNREACH
-                            if refusal.code not in PASSING:
-                                raise
-                            leader = refusal.context.get("leader")
-                            if refusal.code is DER.NOTLEADER and isinstance(leader, int) and leader not in tried:
-                                order.insert(0, leader)
-                            continue
-                        self._remember(pool.uuid, rank)
-                        return answer
-                    self._leaders.pop(pool.uuid, None)
-                    if not heard and asyncio.get_running_loop().time() - begun > POOL_ABSENT_S_MAX:
-                        raise UnavailableError(
-                            f"no rank of the service of pool {pool.label or pool.uuid} is there: {error.message}",
-                            hint="dmg system query tells which ranks are there",
-                        )
-                    await asyncio.sleep(AGAIN_S)
+            async with asyncio.timeout(POOL_S_MAX), Race[Rank, bytes]() as race:
+                return await self._search(search, race, encoded)
         except TimeoutError:
             raise TimedOutError(
-                f"the service of pool {pool.uuid} does not answer: {error.message}",
+                f"the service of pool {pool.uuid} does not answer: {search.error.message}",
                 hint="dmg system query tells which of its ranks are there",
-                context={"code": error.code.value},
+                context={"code": search.error.code.value},
             ) from None
+
+    async def _search(self, search: _PoolSearch, race: Race[Rank, bytes], encoded: bytes) -> bytes:
+        """Ask ranks of a pool's service until one answers: the next one too where one does not answer at once."""
+        now = asyncio.get_running_loop().time
+        begun = ask_at = now()
+        pauses = False
+        while True:
+            if now() >= ask_at or search.knows_better(race) or not (race or pauses):
+                rank = search.next(race)
+                if rank is not None:
+                    race.ask(rank, self._ask_rank(rank, encoded))
+                    ask_at, pauses = now() + STAGGER_S, False
+                else:
+                    self._leaders.pop(search.pool.uuid, None)
+                    if not (race or search.heard) and now() - begun > POOL_ABSENT_S_MAX:
+                        raise search.absent()
+                    search.begin_round()
+                    ask_at, pauses = now() + AGAIN_S, True
+            answered = await race.next(ask_at - now())
+            if answered is not None:
+                rank, task = answered
+                try:
+                    answer = task.result()
+                except DaosError as refusal:
+                    if refusal.code not in PASSING:
+                        raise
+                    search.refused(rank, refusal)
+                else:
+                    self._remember(search.pool.uuid, rank)
+                    return answer
 
     async def _ask_rank(self, rank: Rank, encoded: bytes) -> bytes:
         member = self._server.host.state.members.get(rank)
@@ -417,6 +439,73 @@ class Management:
         self._leaders[pool] = rank
         if len(self._leaders) > LEADERS_MAX:
             del self._leaders[next(iter(self._leaders))]
+
+
+def confirmed(told: Mapping[str, ReplicaStatus | None], here: str | None) -> str | None:
+    """Return the server that says itself that it leads; None if none does.
+
+    Args:
+        told: What each replica says; None for one that does not answer.
+        here: Whom the server takes for the leader that was asked. It decides where two say so: one that was cut off may
+            not have noticed yet.
+    """
+    leading = [address for address, status in told.items() if status is not None and status.leads]
+    return here if here in leading else next(iter(leading), None)
+
+
+class _PoolSearch:
+    """Which rank of a pool's service to ask next. Pure.
+
+    Args:
+        pool: The pool.
+        leader: Who led it last; None if that is not known.
+
+    Attributes:
+        error: What was heard last.
+        heard: Whether one of them was there.
+    """
+
+    def __init__(self, pool: Pool, leader: Rank | None) -> None:
+        self.pool = pool
+        self.error: DaosError = UnavailableError(f"the pool {pool.uuid} has no service", code=DER.NO_SERVICE)
+        self.heard = False
+        self._queue = list(pool.services if leader is None else (leader, *pool.services))
+        self._asked: set[Rank] = set()
+        self._told: Rank | None = None
+
+    def next(self, under_way: Container[Rank]) -> Rank | None:
+        """Return the next rank of this round; None at its end. Those under way are passed over."""
+        while self._queue:
+            rank = self._queue.pop(0)
+            if rank not in self._asked and rank not in under_way:
+                self._asked.add(rank)
+                return rank
+        return None
+
+    def knows_better(self, under_way: Container[Rank]) -> bool:
+        """Tell whether the next is one that another rank takes for the leader, and that is not asked yet."""
+        told = self._told
+        return told is not None and self._queue[:1] == [told] and told not in self._asked and told not in under_way
+
+    def refused(self, rank: Rank, refusal: DaosError) -> None:
+        """Take note of a rank that did not do it, and of whom it names."""
+        self.error = refusal
+        self.heard = self.heard or refusal.code is not DER.UNREACH
+        leader = refusal.context.get("leader")
+        if refusal.code is DER.NOTLEADER and isinstance(leader, int) and leader != rank:
+            self._told = leader
+            self._queue.insert(0, leader)
+
+    def begin_round(self) -> None:
+        """Begin a round."""
+        self._queue, self._asked, self._told = list(self.pool.services), set(), None
+
+    def absent(self) -> DaosError:
+        """Return the error of a service of which nobody is there."""
+        return UnavailableError(
+            f"no rank of the service of pool {self.pool.label or self.pool.uuid} is there: {self.error.message}",
+            hint="dmg system query tells which ranks are there",
+        )
 
 
 def _ranks(ranks: Sequence[Rank] | None) -> tuple[Rank, ...] | None:

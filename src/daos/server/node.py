@@ -20,13 +20,23 @@ from daos.control.system import effects
 from daos.control.system.members import Join, Joined, ReportMember
 from daos.control.system.pool_destroy import PoolReplicas
 from daos.control.system.state import SystemState
-from daos.errors import DER, DaosError, InvalidError, NotFoundError, StaleError, TimedOutError, UnavailableError
+from daos.errors import (
+    DER,
+    DaosError,
+    InvalidError,
+    NotFoundError,
+    StaleError,
+    TimedOutError,
+    UnavailableError,
+)
 from daos.local import Carry, Channel, Event, Listener, MemberEntry, Members, Method, Placed, Ready, Replicas, listen
 from daos.model.members import MemberState
 from daos.rsvc import Clock, NotLeaderError, RankFence
 from daos.server import adoption, storage
+from daos.server.copies import WhichEngine, check_moved, check_single
 from daos.server.engines import Engine, EngineState, split_uri
 from daos.server.events import Events
+from daos.server.leaders import ask_leader
 from daos.server.peers import Peers
 from daos.server.replica import AddReplica, ReplicaStatus, SystemHost, SystemReplica
 from daos.server.settings import ServerSettings
@@ -40,15 +50,6 @@ READY_S_MAX = 4000.0
 """An engine waits so long for its place, and somewhat less: an administrator may have to let it in."""
 FAREWELL_S_MAX = 2.0
 """How long a server that ends tries to say so."""
-AGAIN_S_MIN = 0.05
-AGAIN_S_MAX = 2.0
-PASSING = frozenset(
-    {
-        *(DER.UNREACH, DER.NOREPLY, DER.TIMEDOUT, DER.BUSY, DER.AGAIN, DER.SHUTDOWN, DER.NO_SERVICE, DER.NOTREPLICA),
-        *(DER.TX_UNCERTAIN, DER.CANCELED, DER.OVERLOAD_RETRY, DER.NOTLEADER),
-    }
-)
-"""Errors after which another server is asked, or the same one again."""
 FENCE = "server_fence"
 
 _log = logging.getLogger(__name__)
@@ -132,6 +133,7 @@ class Server:
             "replica_add": self._answer_add,
             "submit": self._answer_submit,
             "membership": self._answer_membership,
+            "incarnation": self._answer_incarnation,
         }
 
     async def start(self) -> None:
@@ -156,7 +158,7 @@ class Server:
             try:
                 engine.load()
             except DaosError as error:
-                _log.error("engine %s: %s", engine.settings.index, error.message)
+                _log.error("engine %s: %s%s", engine.settings.index, error.message, _hint(error))
         if self.settings.auto_format:
             waiting = [engine for engine in self.engines if engine.state is EngineState.AWAIT_FORMAT]
             for result in await self.format(force=False, replace=False, engines=waiting):
@@ -167,7 +169,7 @@ class Server:
             try:
                 await engine.start()
             except DaosError as error:
-                _log.error("engine %s: %s", engine.settings.index, error.message)
+                _log.error("engine %s: %s%s", engine.settings.index, error.message, _hint(error))
 
     async def close(self) -> None:
         """End the engines, the replica and the rest."""
@@ -188,7 +190,7 @@ class Server:
         with contextlib.suppress(DaosError):
             await engine.call("prepare_shutdown", b"\xc0", timeout_s=5.0)
         await engine.stop()
-        if rank is None or not incarnation:
+        if rank is None or not incarnation or not engine.placed:
             return
         command = ReportMember(rank=rank, incarnation=incarnation, state=MemberState.STOPPED, reason="its server ended")
         with contextlib.suppress(DaosError):  # where nobody leads any more, nobody needs to know
@@ -239,6 +241,16 @@ class Server:
             return host
         raise self.elsewhere()
 
+    @property
+    def leads(self) -> bool:
+        """Whether its replica leads the system service."""
+        host = None if self.replica is None else self.replica.host
+        return host is not None and host.leads and host.failed is None
+
+    def status(self) -> ReplicaStatus:
+        """Return what others are told of its replica."""
+        return ReplicaStatus(there=False) if self.replica is None else self.replica.status()
+
     def elsewhere(self) -> NotLeaderError:
         """Return the refusal that names the leader."""
         leader = self.leader()
@@ -265,6 +277,8 @@ class Server:
             DaosError: As `ServiceHost.submit`.
         """
         try:
+            if isinstance(command, Join):
+                await check_moved(command, self.host.state, self._server_call_at)
             return await self.host.submit(command, request, timeout_s=timeout_s)
         except NotLeaderError:
             raise self.elsewhere() from None
@@ -296,30 +310,14 @@ class Server:
         return decode(answer, Outcome)
 
     async def _tell_leader(self, method: str, body: bytes, *, timeout_s: float = LEADER_S_MAX) -> bytes:
-        """Ask whoever leads: who did last first, then whom a refusal names, then all, until the time is over."""
-        wait, error = AGAIN_S_MIN, None
-        try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    order = dict.fromkeys((self._leader or self.settings.address, *self.settings.replicas))
-                    for address in order:
-                        try:
-                            answer = await self._server_call_at(address, method, body, timeout_s)
-                        except DaosError as refusal:
-                            error = refusal
-                            if refusal.code not in PASSING:
-                                raise
-                            self._leader = _text(refusal.context.get("leader"))
-                            if self._leader is not None and self._leader != address:
-                                break
-                        else:
-                            self._leader = address
-                            return answer
-                    await asyncio.sleep(wait)
-                    wait = min(wait * 2, AGAIN_S_MAX)
-        except TimeoutError:
-            why = "" if error is None else f": {error.message}"
-            raise TimedOutError(f"no leader of the system within {timeout_s:g} s{why}") from None
+        """Ask whoever leads, as `ask_leader`; remember who does."""
+
+        async def ask(address: str) -> bytes:
+            return await self._server_call_at(address, method, body, timeout_s)
+
+        first = self._leader or self.settings.address
+        self._leader, answer = await ask_leader(ask, first, self.settings.replicas, timeout_s=timeout_s)
+        return answer
 
     async def _server_call_at(self, address: str, method: str, body: bytes, timeout_s: float) -> bytes:
         if address == self.settings.address:
@@ -344,6 +342,14 @@ class Server:
             except DaosError as error:
                 _log.warning("rank %s: %s was not taken: %s", rank, state.word, error.message)
             return
+
+    def check_single(self, engine: Engine) -> None:
+        """Return if no other engine of this host has the same storage, or a copy of it.
+
+        Raises:
+            ExistsError: One has. Which of them is the copy nobody can tell.
+        """
+        check_single(engine, self.engines)
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
         """Tell an event."""
@@ -511,8 +517,7 @@ class Server:
 
     async def _answer_status(self, body: bytes) -> bytes:
         _decode(body, type(None))
-        status = ReplicaStatus(there=False) if self.replica is None else self.replica.status()
-        return msgspec.msgpack.encode(status)
+        return msgspec.msgpack.encode(self.status())
 
     async def _answer_add(self, body: bytes) -> bytes:
         if self.replica is None:
@@ -531,6 +536,11 @@ class Server:
         else:
             host.died(news.rank, news.incarnation)
         return b"\xc0"
+
+    async def _answer_incarnation(self, body: bytes) -> bytes:
+        uuid = _decode(body, WhichEngine).uuid
+        running = (engine.incarnation for engine in self.engines if engine.channel is not None and engine.uuid == uuid)
+        return msgspec.msgpack.encode(next(running, 0))
 
     async def _answer_submit(self, body: bytes) -> bytes:
         wanted = _decode(body, Submit)
@@ -561,6 +571,10 @@ def _decode(body: bytes, wanted: type[T]) -> T:
         return decode(body, wanted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError(f"{wanted.__name__}: {error}") from None
+
+
+def _hint(error: DaosError) -> str:
+    return f" ({error.hint})" if error.hint else ""
 
 
 def _text(fact: object) -> str | None:

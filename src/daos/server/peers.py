@@ -16,8 +16,9 @@ from daos.mgmt.identity import Identities, Identity
 from daos.mgmt.proto import daos_mgmt_pb2 as messages
 from daos.mgmt.proto.daos_mgmt_pb2_grpc import ServerStub
 from daos.mgmt.proxies import channel_options, proxy_of
+from daos.mgmt.releases import own_release
 from daos.mgmt.roles import Role
-from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SILENCE, SYSTEM_KEY, error_in
+from daos.mgmt.wire import MESSAGE_BYTES_MAX, ROLE_KEY, SILENCE, SYSTEM_KEY, VERSION_KEY, error_in
 
 CHANNELS_MAX = 1024
 """Connections that are kept; those not used for the longest time are closed first."""
@@ -74,7 +75,8 @@ class GrpcPeers:
         self._identity = identity
         self._seen: Identity | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        self._metadata = ((SYSTEM_KEY, system), (ROLE_KEY, Role.SERVER.value))
+        # As it was when this server started, whatever is installed since.
+        self._metadata = ((SYSTEM_KEY, system), (ROLE_KEY, Role.SERVER.value), (VERSION_KEY, own_release()))
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
 
     async def server_call(self, address: str, method: str, body: bytes, *, timeout_s: float) -> bytes:

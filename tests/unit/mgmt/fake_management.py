@@ -113,7 +113,10 @@ class FakeManagement:
     async def leader_query(self, request: pb.LeaderQueryRequest, caller: Caller) -> pb.LeaderQueryResponse:
         self.calls.append(("leader_query", caller))
         leader = self.address if self.not_leading is None else self.not_leading
-        return pb.LeaderQueryResponse(current_leader=leader, replicas=HOSTS, down_replicas=HOSTS[2:])
+        down = [] if request.leader_only else HOSTS[2:]
+        return pb.LeaderQueryResponse(
+            current_leader=leader, replicas=HOSTS, down_replicas=down, leads=self.not_leading is None
+        )
 
     async def system_query(self, request: pb.SystemQueryRequest, caller: Caller) -> pb.SystemQueryResponse:
         await self._enter("system_query", caller)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from daos.mgmt import client as client_module
 from daos.mgmt import methods
 from daos.mgmt.agent_upstream import Upstream, connect
 from daos.mgmt.client import ManagementClient, _Search
+from daos.mgmt.probe import PROBE_S
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from daos.mgmt.race import STAGGER_S
 from daos.mgmt.roles import Role
 from daos.model.acl import Acl
 from tests.unit.mgmt.certificates import Authority
@@ -48,7 +50,7 @@ def test_the_leader_is_found_and_kept() -> None:
             # The third is not among those that the client knows.
             async with ManagementClient([first.address, second.address], None) as client:
                 for _ in range(3):
-                    await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[1]))
+                    await change(client)
             # A change is sent to whom somebody takes for the leader only.
             assert names(first) == names(second) == ["leader_query"]
             assert names(third) == ["system_stop"] * 3
@@ -145,6 +147,156 @@ def test_a_change_at_a_leader_that_stepped_down_is_uncertain_until_the_next_answ
                 await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest())
             assert len(there.management.seen) == tries + 2
             assert len(set(there.management.seen[tries:])) == 1
+
+    run(test)
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
+    """Somebody who takes connections and says nothing; who came."""
+    came: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as listening:
+        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}", came
+        for writer in came:
+            writer.transport.abort()
+
+
+async def query(client: ManagementClient) -> None:
+    await client.ask(methods.SYSTEM_QUERY, pb.SystemQueryRequest())
+
+
+async def change(client: ManagementClient) -> None:
+    await client.ask(methods.SYSTEM_STOP, pb.SystemStopRequest(ranks=[1]))
+
+
+@pytest.mark.parametrize("ask", [query, change])
+def test_who_does_not_answer_is_not_waited_for(ask: Callable[[ManagementClient], Awaitable[None]]) -> None:
+    async def test() -> None:
+        async with silent() as (first, came), silent() as (second, _), served() as there:
+            began = asyncio.get_running_loop().time()
+            async with ManagementClient([first, second, there.address], None) as client:
+                await ask(client)
+            took = asyncio.get_running_loop().time() - began
+            assert 2 * STAGGER_S <= took < PROBE_S / 2
+            assert len(came) == 1
+            assert len(there.management.seen) == (ask is change)
+
+    run(test)
+
+
+def test_a_leader_that_falls_silent_is_left_for_the_next() -> None:
+    """It has a connection that was good, so only the others can tell: by and by they have another leader."""
+
+    async def test() -> None:
+        async with three() as (first, second, third):
+            gone = asyncio.Event()
+
+            async def hang() -> None:
+                gone.set()
+                await asyncio.sleep(30)
+
+            async def elect() -> None:
+                await gone.wait()
+                first.management.not_leading, second.management.not_leading = None, first.address
+
+            hosts = [one.address for one in (first, second, third)]
+            async with ManagementClient(hosts, None) as client:
+                await change(client)
+                third.management.before = hang
+                election = asyncio.create_task(elect())
+                await change(client)
+                await election
+            assert first.management.seen == third.management.seen[1:]
+            assert "system_stop" not in names(second)
+
+    run(test)
+
+
+def test_a_leader_that_takes_long_is_sent_a_change_once() -> None:
+    async def test() -> None:
+        async with three() as (first, second, third):
+
+            async def take_long() -> None:
+                await asyncio.sleep(4 * STAGGER_S)
+
+            third.management.before = take_long
+            async with ManagementClient([first.address, second.address], None) as client:
+                await change(client)
+            assert names(third) == ["system_stop"]
+            # They are asked now and then whether there is another leader.
+            for other in (first, second):
+                assert set(names(other)) == {"leader_query"}
+                assert len(names(other)) < 6
+
+    run(test)
+
+
+@pytest.mark.parametrize("ask", [query, change])
+def test_one_that_does_not_want_us_does_not_end_what_another_is_at(
+    ask: Callable[[ManagementClient], Awaitable[None]],
+) -> None:
+    async def test() -> None:
+        async with served() as leading, served(release="99.0.0") as strange:
+
+            async def take_long() -> None:
+                await asyncio.sleep(2 * STAGGER_S)
+
+            leading.management.before = take_long
+            async with ManagementClient([leading.address, strange.address], None) as client:
+                await ask(client)
+            # Asked first, it has the last word.
+            async with ManagementClient([strange.address, leading.address], None) as client:
+                with pytest.raises(UnavailableError, match=r"this server of 99\.0\.0"):
+                    await ask(client)
+
+    run(test)
+
+
+def test_a_leader_that_has_another_name_for_itself() -> None:
+    async def test() -> None:
+        async with served() as there:
+            there.management.address = f"no-such-host.invalid:{free_port()}"
+            async with there.client() as client:
+                await change(client)
+            assert names(there) == ["leader_query", "system_stop"]
+
+    run(test)
+
+
+def test_a_change_that_a_silent_leader_was_sent_is_uncertain() -> None:
+    async def test() -> None:
+        async with three() as (first, second, third):
+
+            async def hang() -> None:
+                await asyncio.sleep(30)
+
+            third.management.before = hang
+            client = ManagementClient([first.address, second.address], None, deadline_s=1.0)
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(UncertainError, match="was sent and not answered"):
+                await change(client)
+            assert asyncio.get_running_loop().time() - began < 2
+            await client.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("ask", [query, change])
+def test_servers_that_say_nothing_are_named_in_time(ask: Callable[[ManagementClient], Awaitable[None]]) -> None:
+    async def test() -> None:
+        async with AsyncExitStack() as stack:
+            (first, _), (second, _) = [await stack.enter_async_context(silent()) for _ in range(2)]
+            client = await stack.enter_async_context(ManagementClient([first, second], None, deadline_s=1.0))
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(UnavailableError, match="unable to contact") as error:
+                await ask(client)
+            assert asyncio.get_running_loop().time() - began < 2
+            assert error.value.code is DER.UNREACH
+            assert all(f"the server at {host} does not answer" in error.value.message for host in (first, second))
 
     run(test)
 
@@ -384,8 +536,11 @@ def test_a_server_that_is_not_believed_does_not_stand_in_the_way_of_others() -> 
 def test_rounds_of_a_search() -> None:
     search = _Search(["a", "b"], None, 0.0)
     assert [search.next(), search.next(), search.next()] == ["a", "b", None]
-    pauses = [search.begin_round() for _ in range(7)]
+    pauses = []
+    for _ in range(7):
+        pauses.append(search.pause_s)
+        search.begin_round()
     assert pauses[:3] == [0.1, 0.2, 0.4]
-    assert pauses[-1] == 2.0
+    assert pauses[-1] == 1.0
     known = _Search(["a", "b"], "c", 0.0)
     assert [known.next(), known.next(), known.next(), known.next()] == ["c", "a", "b", None]

@@ -50,9 +50,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(identity: Identities | None = None, system: str = "") -> AsyncIterator[Served]:
+async def served(
+    identity: Identities | None = None, system: str = "", release: str | None = None
+) -> AsyncIterator[Served]:
     management, server = FakeManagement(), FakeServer()
-    running = await serve("127.0.0.1:0", management, server, identity, system=system)
+    running = await serve("127.0.0.1:0", management, server, identity, system=system, release=release)
     management.address = running.address
     try:
         yield Served(running.address, management, server, running)

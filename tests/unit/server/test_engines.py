@@ -18,8 +18,9 @@ from daos.control.system.members import Join, Joined
 from daos.errors import DER
 from daos.local import Channel, EngineOptions, Event, Method, Placed, Ready, connect, listen
 from daos.model.members import MemberState
-from daos.server import engines, storage
+from daos.server import engines, storage, superblock
 from daos.server.engines import Engine, EngineState, join_uri, split_uri
+from daos.server.superblock import Superblock
 from tests.unit.server.fakes import engine_settings, server_settings
 
 
@@ -30,6 +31,7 @@ class Owner:
         self.joins: list[Join] = []
         self.reports: list[tuple[int, MemberState, str]] = []
         self.events: list[str] = []
+        self.copy: errors.DaosError | None = None
         self.refusal: errors.DaosError | None = None
 
     async def join(self, command: Join) -> Joined:
@@ -40,6 +42,10 @@ class Owner:
 
     async def report(self, rank: int, incarnation: int, state: MemberState, reason: str) -> None:
         self.reports.append((rank, state, reason))
+
+    def check_single(self, engine: Engine) -> None:
+        if self.copy is not None:
+            raise self.copy
 
     def tell(self, event: Event, *, pid: int = 0, incarnation: int = 0) -> None:
         self.events.append(event.id)
@@ -260,6 +266,32 @@ def test_one_that_is_refused_asks_again(tmp_path: Path, monkeypatch: pytest.Monk
         assert owner.events == ["engine_join_failed"]  # once, however often it asks
         owner.refusal = None
         await until(engine, EngineState.JOINED)
+        await engine.stop()
+        await placing.listener.close()
+
+    run(main())
+
+
+def test_one_that_never_joined_says_nothing_of_its_rank(tmp_path: Path) -> None:
+    """Its storage may be a copy: that it ends says nothing of the engine that has the rank."""
+    engine, owner = make(tmp_path, CHILD.format(path=tmp_path))
+    block = Superblock(uuid="8c2f5e3a-1111-4222-8333-944455556666", system="s", rank=5)
+    superblock.write(tmp_path / "scm", block)
+    owner.refusal = errors.ExistsError("rank 5 runs at node2:1", hint="one is a copy")
+    placing = Placing(tmp_path, engine)
+
+    async def main() -> None:
+        await placing.listen()
+        await engine.start()
+        await until(engine, EngineState.READY)
+        while not owner.events:
+            await asyncio.sleep(0.01)
+        assert not engine.placed
+        os.kill(engine.pid, signal.SIGKILL)
+        await until(engine, EngineState.ERRORED)
+        await asyncio.sleep(0)
+        assert owner.events == ["engine_join_failed", "engine_died"]
+        assert owner.reports == []
         await engine.stop()
         await placing.listener.close()
 

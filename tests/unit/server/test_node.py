@@ -13,10 +13,14 @@ import pytest
 from daos import errors
 from daos.control.outcomes import Outcome
 from daos.control.system import effects
-from daos.control.system.members import Joined, ReportMember
+from daos.control.system.members import Join, Joined, ReportMember
+from daos.control.system.state import Member, SystemState
 from daos.errors import DER
-from daos.local import Carry
+from daos.local import Carry, Ready
 from daos.model.members import MemberState
+from daos.server import superblock
+from daos.server.engines import EngineState
+from daos.server.management import Management, confirmed
 from daos.server.node import CarryFor, Membership, Server
 from daos.server.replica import ReplicaStatus
 from daos.server.superblock import Superblock
@@ -156,3 +160,187 @@ def test_rubbish_is_refused(tmp_path: Path, method: str, body: bytes) -> None:
         assert unknown.value.code is DER.NOSYS
 
     run(tmp_path, FakePeers(), check)
+
+
+STORAGE = "8c2f5e3a-1111-4222-8333-944455556666"
+
+
+class Leading:
+    """A replica that leads, of a state with one rank that is at b:1."""
+
+    failed = None
+    leads = True
+    leader = 1
+
+    def __init__(self, state: MemberState = MemberState.JOINED) -> None:
+        self.host = self
+        self.submitted: list[object] = []
+        self.state = SystemState()
+        self.state.members[2] = Member(
+            rank=2,
+            uuid=STORAGE,
+            address="b:1",
+            uri="b:2",
+            domain=("b",),
+            incarnation=7,
+            targets=1,
+            capacity=(1, 0),
+            state=state,
+        )
+
+    async def submit(self, command: object, request: object, *, timeout_s: float) -> Outcome:
+        self.submitted.append(command)
+        return Outcome()
+
+    async def close(self) -> None:
+        pass
+
+
+def join(address: str, uuid: str = STORAGE) -> Join:
+    return Join(
+        uuid=uuid,
+        rank=2,
+        address=address,
+        uri="x:2",
+        domain=("x",),
+        incarnation=9,
+        targets=1,
+        capacity=(1, 0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "state", "there"),
+    [
+        ("b:1", MemberState.JOINED, None),  # it was started again where it was
+        ("c:1", MemberState.STOPPED, None),  # it was brought to another host
+        ("c:1", MemberState.JOINED, 0),  # the same, and nobody had noticed
+        ("c:1", MemberState.JOINED, errors.UncertainError("no answer", code=DER.NOREPLY)),  # its host is gone
+        ("c:1", MemberState.JOINED, 9),  # its host has another address
+    ],
+)
+def test_a_rank_that_joins_from_elsewhere(
+    tmp_path: Path, address: str, state: MemberState, there: int | errors.DaosError | None
+) -> None:
+    peers = FakePeers()
+    if there is not None:
+        peers.answers["b:1"] = [there if isinstance(there, errors.DaosError) else msgspec.msgpack.encode(there)]
+
+    async def body(server: Server) -> None:
+        replica = Leading(state)
+        server.replica = replica  # type: ignore[assignment]
+        (await server.submit(join(address), None, timeout_s=5)).check()
+        assert len(replica.submitted) == 1
+        assert len(peers.asked) == (there is not None)
+
+    run(tmp_path, peers, body)
+
+
+def test_a_copy_of_storage_whose_rank_runs_is_refused(tmp_path: Path) -> None:
+    peers = FakePeers()
+    peers.answers["b:1"] = [msgspec.msgpack.encode(7)]
+
+    async def body(server: Server) -> None:
+        replica = Leading()
+        server.replica = replica  # type: ignore[assignment]
+        with pytest.raises(
+            errors.ExistsError, match=f"rank 2 runs at b:1; c:1 has storage of the same uuid {STORAGE}"
+        ) as refused:
+            await server.submit(join("c:1"), None, timeout_s=5)
+        assert "format it with --force" in (refused.value.hint or "")
+        assert peers.asked == [("b:1", "incarnation", msgspec.msgpack.encode({"uuid": STORAGE}))]
+        # Other storage is no copy.
+        (await server.submit(join("c:1", STORAGE.replace("8c", "9c")), None, timeout_s=5)).check()
+        assert len(replica.submitted) == 1
+
+    run(tmp_path, peers, body)
+
+
+def test_a_server_tells_which_engine_it_runs(tmp_path: Path) -> None:
+    async def body(server: Server) -> None:
+        ask = msgspec.msgpack.encode({"uuid": STORAGE})
+        assert await server.server_call("incarnation", ask) == msgspec.msgpack.encode(0)
+        (engine,) = server.engines
+        engine.block = Superblock(uuid=STORAGE, system="daos_server", rank=2)
+        engine.ready = Ready(pid=1, incarnation=7, uuid=STORAGE, uri="u", targets=(), capacity=(0, 0), domain=("h",))
+        assert await server.server_call("incarnation", ask) == msgspec.msgpack.encode(0), "it does not run"
+        engine.channel = object()  # type: ignore[assignment]
+        assert await server.server_call("incarnation", ask) == msgspec.msgpack.encode(7)
+        engine.channel = None
+        with pytest.raises(errors.InvalidError, match="WhichEngine"):
+            await server.server_call("incarnation", b"\xc0")
+
+    run(tmp_path, FakePeers(), body)
+
+
+def test_two_engines_of_a_host_with_copies_of_storage_do_not_start(tmp_path: Path) -> None:
+    mounts = [tmp_path / name for name in ("one", "two")]
+    for mount in mounts:
+        mount.mkdir()
+    both = [engine_settings(mount, index=index) for index, mount in enumerate(mounts)]
+    for engine in both:
+        engine.metadata.mkdir(parents=True, exist_ok=True)
+        superblock.write(engine.metadata, Superblock(uuid=STORAGE, system="s", rank=2))
+
+    async def main() -> None:
+        settings = server_settings(tmp_path, *both, address="z:1", replicas=REPLICAS)
+        server = Server(settings, FakePeers(), command=(sys.executable, "-c", ""), syslog=False)
+        for engine in server.engines:
+            with pytest.raises(errors.ExistsError, match=f"the same uuid {STORAGE}") as refused:
+                await engine.start()
+            assert "one is a copy of the other" in (refused.value.hint or "")
+            assert engine.state is EngineState.ERRORED
+            assert engine.starts == 0
+        superblock.write(both[1].metadata, Superblock(uuid=STORAGE.replace("8c", "9c"), system="s"))
+        for engine in server.engines:
+            engine.load()
+        await server.close()
+
+    asyncio.run(main())
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    class Hanging(FakePeers):
+        async def server_call(self, address: str, method: str, body: bytes, *, timeout_s: float) -> bytes:
+            if address == "a:1":
+                self.asked.append((address, method, body))
+                await asyncio.sleep(timeout_s)
+            return await super().server_call(address, method, body, timeout_s=timeout_s)
+
+    peers = Hanging()
+    peers.answers["b:1"] = [not_leader("a:1"), not_leader("c:1")]
+    peers.answers["c:1"] = [not_leader(None), msgspec.msgpack.encode(Outcome())]
+
+    async def body(server: Server) -> None:
+        began = asyncio.get_running_loop().time()
+        (await server.submit_anywhere(COMMAND, timeout_s=20)).check()
+        assert asyncio.get_running_loop().time() - began < 5
+        assert [address for address, _, _ in peers.asked].count("a:1") == 1
+
+    run(tmp_path, peers, body)
+
+
+def test_who_leads_is_who_says_so_himself() -> None:
+    leads, follows = ReplicaStatus(there=True, leads=True), ReplicaStatus(there=True, leader="a:1")
+    assert confirmed({"a:1": leads, "b:1": follows, "c:1": None}, "a:1") == "a:1"
+    # Whoever is asked has not heard of an election, or of none yet.
+    assert confirmed({"a:1": None, "b:1": leads, "c:1": follows}, "a:1") == "b:1"
+    assert confirmed({"a:1": follows, "b:1": leads}, None) == "b:1"
+    # One that was cut off has not noticed.
+    assert confirmed({"a:1": leads, "b:1": leads}, "b:1") == "b:1"
+    assert confirmed({"a:1": None, "b:1": follows}, "a:1") is None
+
+
+def test_a_leader_is_told_without_asking_anybody(tmp_path: Path) -> None:
+    peers = FakePeers()
+
+    async def body(server: Server) -> None:
+        management = Management(server, "1.0")
+        told = await management.leader_query(leader_only=True)
+        assert (told.current, told.leads, told.down) == ("a:1", False, ())
+        assert peers.asked == []
+        peers.answers["b:1"] = [msgspec.msgpack.encode(ReplicaStatus(there=True, leads=True))]
+        told = await management.leader_query()
+        assert (told.current, told.leads, told.down) == ("b:1", False, ("a:1", "c:1"))
+
+    run(tmp_path, peers, body)

@@ -9,19 +9,55 @@ use daos_wire::control::Uuid;
 use daos_wire::served::handle_number;
 use daos_wire::{CONTROL, Control, Encoded, ServedReply, WireError, decode_control, encode_control};
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Room for what a reply says beside its data.
 pub(super) const REPLY_ROOM: usize = 64 << 10;
 /// How long what takes as long as a container is large may take.
 const LONG: Duration = Duration::from_secs(3_600);
 
+thread_local! {
+    /// When what this thread asks must have ended, if it is said for several requests.
+    static END: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// From now on what this thread asks ends by then, at the latest; `None`: each request by its own time again. Answers what was
+/// so before.
+pub fn end_calls_by(end: Option<Instant>) -> Option<Instant> {
+    END.replace(end)
+}
+
+/// While it lives, what this thread asks ends in a time that was given once: several requests that are one call for who waits.
+pub(super) struct OneCall {
+    before: Option<Instant>,
+    /// It is of its thread.
+    here: PhantomData<*const ()>,
+}
+
+impl OneCall {
+    /// Begins one. Where it is part of another, that one's end holds if it is sooner.
+    pub(super) fn begin(time: Duration) -> Self {
+        let end = Instant::now().checked_add(time);
+        let before = END.get();
+        END.set([end, before].into_iter().flatten().min());
+        Self { before, here: PhantomData }
+    }
+}
+
+impl Drop for OneCall {
+    fn drop(&mut self) {
+        END.set(self.before);
+    }
+}
+
 /// Who asks: the same for all connections of a client.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
-    /// How long a call may take.
+    /// How long a call may take; a request, [`Asker::time`].
     pub(super) timeout: Duration,
     /// Nothing is asked any more.
     closed: Arc<AtomicBool>,
@@ -80,6 +116,12 @@ impl Asker {
         self.closed.store(true, Ordering::Release);
     }
 
+    /// How long a request may take that begins now.
+    pub(super) fn time(&self) -> Duration {
+        let left = END.get().map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(self.timeout, |left| left.min(self.timeout))
+    }
+
     /// Sends a request, and once more where the reply needed more room than it was given.
     pub(super) fn ask(
         &self,
@@ -88,11 +130,12 @@ impl Asker {
         message: &Encoded<'_>,
         into: &mut dyn Receive,
     ) -> std::result::Result<(), NetError> {
-        let asked = self.call(endpoint, about, self.timeout, message, into);
+        let _both = OneCall::begin(self.timeout);
+        let asked = self.call(endpoint, about, self.time(), message, into);
         match asked {
             Err(NetError { room: room @ 1.., .. }) if !about.changes => {
                 let room = usize::try_from(room).unwrap_or(usize::MAX).saturating_add(REPLY_ROOM);
-                self.call(endpoint, &About { reply_max: room, ..*about }, self.timeout, message, into)
+                self.call(endpoint, &About { reply_max: room, ..*about }, self.time(), message, into)
             }
             asked => asked,
         }
@@ -120,7 +163,7 @@ impl Asker {
     ) -> std::result::Result<Sent<'c>, NetError> {
         self.check_open()?;
         let payloads = payloads(message);
-        channel.send_soon(&about.call(message, &payloads, self.timeout))
+        channel.send_soon(&about.call(message, &payloads, self.time()))
     }
 
     /// A control request with a handle, 0 for none.
@@ -153,7 +196,7 @@ impl Asker {
 
     /// How long a control request may take.
     pub(super) fn time_for(&self, request: &Control) -> Duration {
-        if request.is_long() { LONG.max(self.timeout) } else { self.timeout }
+        if request.is_long() { LONG.max(self.timeout) } else { self.time() }
     }
 
     /// A request to a replica of a service; what it replies.
@@ -279,4 +322,42 @@ pub(super) fn not_understood(changes: bool, error: &WireError) -> Error {
     let der = if changes { Der::TxUncertain } else { Der::Proto };
     Error::new(der, format!("a reply that is not understood: {error}"))
         .hint("the other end may be of another version of daos: install the same on both")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asker, OneCall, end_calls_by};
+    use daos_wire::Control;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn requests_of_one_call_share_its_time() {
+        let (asker, second) = (Asker::new(Duration::from_secs(60)), Duration::from_secs(1));
+        assert_eq!(asker.time(), asker.timeout);
+        {
+            let _outer = OneCall::begin(second);
+            assert!(asker.time() <= second);
+            {
+                // Part of another: it gets no more than that has left.
+                let _inner = OneCall::begin(asker.timeout);
+                assert!(asker.time() <= second);
+                let _innermost = OneCall::begin(Duration::ZERO);
+                assert_eq!(asker.time(), Duration::ZERO);
+            }
+            assert!(asker.time() > Duration::ZERO && asker.time() <= second);
+            let elsewhere = std::thread::scope(|scope| scope.spawn(|| asker.time()).join());
+            assert_eq!(elsewhere.ok(), Some(asker.timeout), "it is of its thread");
+        }
+        assert_eq!(asker.time(), asker.timeout);
+    }
+
+    #[test]
+    fn what_takes_long_has_its_own_time() {
+        let asker = Asker::new(Duration::from_secs(5));
+        assert_eq!(end_calls_by(Some(Instant::now())), None);
+        assert_eq!(asker.time(), Duration::ZERO);
+        assert_eq!(asker.time_for(&Control::ContainerAggregate), super::LONG);
+        assert!(end_calls_by(None).is_some());
+        assert_eq!(asker.time(), asker.timeout);
+    }
 }

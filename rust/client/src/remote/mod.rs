@@ -10,6 +10,7 @@ mod service;
 mod system;
 mod together;
 
+pub use call::end_calls_by;
 pub use global::SharedPool;
 pub use process::ProcessNumber;
 pub use route::{RemoteRoute, RemoteTarget};

@@ -1,6 +1,6 @@
 //! The way to targets of other processes: data requests as messages.
 
-use super::call::{About, Asker, Failed, Opened, REPLY_ROOM, not_understood, unsaid, with_handle};
+use super::call::{About, Asker, Failed, OneCall, Opened, REPLY_ROOM, not_understood, unsaid, with_handle};
 use super::process::PerProcess;
 use super::service::{Patience, passes};
 use super::system::{RemoteSystem, Way, unfit};
@@ -230,7 +230,9 @@ impl RemoteRoute {
         if self.system.service().is_none() {
             return ask();
         }
-        let mut patience = Patience::new(self.asker().timeout);
+        // Also the last attempt, which begins late, ends in the call's time.
+        let _all = OneCall::begin(self.asker().timeout);
+        let mut patience = Patience::new(self.asker().time());
         let mut unknown: Option<Error> = None;
         loop {
             let Err(error) = ask() else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! The service of a pool, as a client asks it: replicas on several engines, of which one leads. A request goes to whoever leads
 //! by now, again and again until its time is over, and happens once: it says which it is.
 
-use super::call::{Asker, Failed, HandleId, not_understood, unsaid};
+use super::call::{Asker, Failed, HandleId, OneCall, not_understood, unsaid};
 use super::global::{GlobalPool, SharedPool, decode};
 use super::route::RemoteTarget;
 use super::system::{Here, Places};
@@ -22,14 +22,23 @@ use std::time::{Duration, Instant, SystemTime};
 /// Pauses between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// Of each attempt: a replica that does not answer is not waited for when others may.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// Of each attempt, at first: a replica that does not answer is not waited for when others may.
+const ATTEMPT: Duration = Duration::from_secs(2);
 /// Handles that are closed beside one request.
 const CLOSED_AT_ONCE: usize = 4;
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
 /// Between the stamps of two requests: what one of them has done in two steps needs two.
 const STAMPS: u64 = 16;
+/// For a connection to a replica, at first.
+const CONNECT: Duration = Duration::from_millis(500);
+/// Of an attempt at what takes long, at least: each may begin it anew.
+const LONG_ATTEMPT: Duration = Duration::from_secs(900);
+/// A replica that could not be connected to is not asked again before, nor one that did not answer: it may only be slow.
+const UNREACHED: Duration = Duration::from_secs(1);
+const UNANSWERED: Duration = Duration::from_millis(500);
+/// For closing the pool's handle: after that it is left to the agent.
+const DISCONNECT: Duration = Duration::from_secs(2);
 
 /// Where the service of a pool is, and who asks it.
 #[derive(Debug, Clone)]
@@ -122,6 +131,17 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(time: Duration) -> Self {
         Self { begun: Instant::now(), time, pause: PAUSE_MIN }
+    }
+
+    /// How long an attempt may wait for its connection: half of what has passed, so that who is slow is not asked all the time.
+    fn to_connect(&self) -> Duration {
+        self.left().min(CONNECT.max(self.begun.elapsed() / 2))
+    }
+
+    /// How long an attempt may take; likewise.
+    fn attempt(&self, is_long: bool) -> Duration {
+        let attempt = if is_long { LONG_ATTEMPT } else { ATTEMPT };
+        self.left().min(attempt.max(self.begun.elapsed() / 2))
     }
 
     fn left(&self) -> Duration {
@@ -222,6 +242,7 @@ impl Service {
         let changes = control.changes()
             || matches!(control, Control::PoolConnect { .. } | Control::ContainerOpen { .. });
         let time = asker.time_for(control);
+        let _both = OneCall::begin(time);
         let asked = (Asked::Control(control.clone()), opens, changes);
         let told = self.ask(here, asker, handle.uuid, asked, time)?;
         self.close_forgotten(here, asker);
@@ -267,7 +288,7 @@ impl Service {
         changes: bool,
     ) -> std::result::Result<Vec<u8>, Failed> {
         let request = Asked::Service(OfService::Other { body: ByteBuf::from(body.to_vec()) });
-        let told: ByteBuf = self.ask(here, asker, handle.uuid, (request, None, changes), asker.timeout)?;
+        let told: ByteBuf = self.ask(here, asker, handle.uuid, (request, None, changes), asker.time())?;
         Ok(told.into_vec())
     }
 
@@ -283,21 +304,29 @@ impl Service {
         let mut patience = Patience::new(time);
         let mut uncertain: Option<NetError> = None;
         let replicas = &self.options.replicas;
+        let several = replicas.len() > 1;
         let mut turn = 0;
+        // One that did not answer, and until when it is passed over: others may still take it for the leader.
+        let mut away = (NOBODY, Instant::now());
         loop {
-            let leader = mine.leader.load(Ordering::Relaxed);
-            let rank = if leader == NOBODY {
-                replicas.get(turn % replicas.len()).copied().unwrap_or(0)
-            } else {
-                leader
-            };
+            let is_away = |rank| several && rank == away.0 && Instant::now() < away.1;
+            let at = |turn: usize| replicas.get(turn % replicas.len()).copied().unwrap_or(0);
+            let mut rank = mine.leader.load(Ordering::Relaxed);
+            if rank == NOBODY || is_away(rank) {
+                turn += usize::from(is_away(at(turn)));
+                rank = at(turn);
+            }
             turn += 1;
             let failed = match self.endpoint(places, rank) {
                 Ok(endpoint) => {
-                    let left = patience.left();
-                    let time =
-                        if replicas.len() > 1 && changes { left.min(ATTEMPT.max(time / 4)) } else { left };
-                    match asker.service(&endpoint, SERVED, body, time) {
+                    let is_long = time > asker.timeout;
+                    let reached =
+                        if several { endpoint.channel(patience.to_connect()).map(drop) } else { Ok(()) };
+                    let time = if several { patience.attempt(is_long) } else { patience.left() };
+                    if reached.is_err() {
+                        away = (rank, Instant::now() + UNREACHED);
+                    }
+                    match reached.and_then(|()| asker.service(&endpoint, SERVED, body, time)) {
                         Ok(ServedReply { result: Some(result), .. }) => {
                             mine.leader.store(rank, Ordering::Relaxed);
                             return Ok(result);
@@ -327,6 +356,7 @@ impl Service {
             mine.leader.compare_exchange(rank, NOBODY, Ordering::Relaxed, Ordering::Relaxed).ok();
             let told = uncertain.clone().unwrap_or_else(|| failed.clone());
             if lost {
+                away = (rank, Instant::now() + UNANSWERED);
                 uncertain.get_or_insert(failed);
             }
             if !patience.wait() {
@@ -355,7 +385,7 @@ impl Service {
         let served = self.served(mine, handle.uuid, Asked::Service(present), None)?;
         let body = encode_control(&served).map_err(|error| unsaid(&error))?;
         let endpoint = self.endpoint(places, at.rank).map_err(|error| super::call::told(error, false))?;
-        let mut patience = Patience::new(asker.timeout);
+        let mut patience = Patience::new(asker.time());
         loop {
             match asker.service(&endpoint, SERVED, &body, patience.left()) {
                 Ok(ServedReply { result: Some(_), .. }) => return Ok(()),
@@ -372,7 +402,7 @@ impl Service {
 
     /// What became of a change at the engine of a target, for good.
     pub(super) fn settle(&self, places: &Places, asker: &Asker, origin: Origin, rank: u32) -> Result<bool> {
-        let mut patience = Patience::new(asker.timeout);
+        let mut patience = Patience::new(asker.time());
         let ask = Control::ChangeSettle { sequence: origin.sequence };
         loop {
             let endpoint = self.endpoint(places, rank).map_err(|error| super::call::told(error, false))?;
@@ -383,14 +413,43 @@ impl Service {
         }
     }
 
-    /// Closes what is open. Whether that arrives or not: handles of who is gone are evicted.
-    pub(super) fn disconnect(&self, here: &Here, asker: &Asker) {
+    /// Closes what is open. Where that is not answered, handles of who is gone are evicted.
+    pub(super) fn disconnect(&self, here: &Here, asker: &Asker) -> Result<()> {
         let asked = (Asked::Service(OfService::PoolDisconnect), None, true);
-        let _: std::result::Result<(), Failed> =
-            self.ask(here, asker, self.pool_handle().uuid, asked, ATTEMPT.min(asker.timeout));
+        let time = DISCONNECT.min(asker.time());
+        self.ask(here, asker, self.pool_handle().uuid, asked, time).map_err(|failed| failed.error)
     }
 }
 
 pub(super) fn closed() -> Error {
     Error::new(Der::NoHdl, "the handle is closed or was evicted").hint("connect to the pool again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ATTEMPT, CONNECT, LONG_ATTEMPT, Patience};
+    use std::time::{Duration, Instant};
+
+    fn since(elapsed: Duration, time: Duration) -> Patience {
+        Patience { begun: Instant::now().checked_sub(elapsed).unwrap(), ..Patience::new(time) }
+    }
+
+    #[test]
+    fn attempts_are_short_at_first_and_end_with_the_time() {
+        let minute = Duration::from_secs(60);
+        let fresh = Patience::new(minute);
+        assert!(fresh.attempt(false) == ATTEMPT && fresh.to_connect() == CONNECT);
+        let later = since(Duration::from_secs(20), minute);
+        assert!(later.attempt(false) >= Duration::from_secs(10));
+        assert!(later.attempt(false) < Duration::from_secs(11));
+        let last = since(Duration::from_millis(59_750), minute);
+        assert!(last.attempt(false) <= CONNECT / 2 && last.to_connect() <= CONNECT / 2);
+        assert!(since(minute, minute).attempt(false).is_zero());
+    }
+
+    #[test]
+    fn what_takes_long_is_not_asked_for_again_soon() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(Patience::new(hour).attempt(true), LONG_ATTEMPT);
+    }
 }

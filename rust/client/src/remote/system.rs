@@ -291,15 +291,16 @@ impl SystemService for RemoteSystem {
     }
 
     fn close(&self) -> Result<()> {
+        let mut closed = Ok(());
         if let Way::Service { service, is_opened } = &self.way
             && self.asker.check_open().is_ok()
             && service.is_own(self.process())
             && is_opened.load(Ordering::Acquire)
         {
-            service.disconnect(self.here(), &self.asker);
+            closed = service.disconnect(self.here(), &self.asker);
         }
         self.asker.close();
-        Ok(())
+        closed
     }
 
     fn pools(&self) -> Result<Vec<(PoolId, String)>> {

@@ -226,12 +226,17 @@ Global___RankResults: _TypeAlias = RankResults  # noqa: Y015
 class LeaderQueryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    LEADER_ONLY_FIELD_NUMBER: _builtins.int
+    leader_only: _builtins.bool
+    """Do not ask the other replicas whether they are there: the answer comes at once, without down_replicas."""
     def __init__(
         self,
+        *,
+        leader_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leader_only", b"leader_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -244,8 +249,11 @@ class LeaderQueryResponse(_message.Message):
     CURRENT_LEADER_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
     DOWN_REPLICAS_FIELD_NUMBER: _builtins.int
+    LEADS_FIELD_NUMBER: _builtins.int
     current_leader: _builtins.str
     """host:port; empty while there is none."""
+    leads: _builtins.bool
+    """The server that answers leads, whatever its address is for the caller."""
     @_builtins.property
     def replicas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """All management replicas, host:port."""
@@ -260,10 +268,11 @@ class LeaderQueryResponse(_message.Message):
         current_leader: _builtins.str = ...,
         replicas: _abc.Iterable[_builtins.str] | None = ...,
         down_replicas: _abc.Iterable[_builtins.str] | None = ...,
+        leads: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_leader", b"current_leader", "down_replicas", b"down_replicas", "replicas", b"replicas"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_leader", b"current_leader", "down_replicas", b"down_replicas", "leads", b"leads", "replicas", b"replicas"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
