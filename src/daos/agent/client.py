@@ -42,12 +42,13 @@ class AgentClient:
     evicted. Where the agent is started anew they are told again.
 
     Args:
-        path: The socket; by default where `socket_path` finds it.
+        path: The socket, or its directory; by default where `socket_path` finds it.
         timeout_s: For each call.
     """
 
     def __init__(self, path: Path | str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.path = socket_path() if path is None else Path(path)
+        given = socket_path() if path is None else Path(path)
+        self.path = given / m.SOCKET if given.is_dir() else given
         self._timeout_s = timeout_s
         self._end: float | None = None
         self._inherited: list[socket.socket] = []

@@ -32,6 +32,10 @@ async def test_a_client_of_another_release(tmp_path: Path) -> None:
                 assert "give the program the agent's release of daos" in (error.hint or "")
 
 
+def test_the_socket_may_be_named_by_its_directory(tmp_path: Path) -> None:
+    assert AgentClient(tmp_path).path == AgentClient(tmp_path / "daos_agent.sock").path == tmp_path / "daos_agent.sock"
+
+
 def test_several_calls_share_a_time(tmp_path: Path) -> None:
     with silent(tmp_path / "s"), AgentClient(tmp_path / "s", timeout_s=30) as client:
         assert client.left() == 30

@@ -1,6 +1,6 @@
 //! Several requests at once: all are sent before the reply to the first is waited for.
 
-use super::call::{REPLY_ROOM, not_understood, told, unsaid};
+use super::call::{OneCall, REPLY_ROOM, not_understood, told, unsaid};
 use super::route::{Asked, ELEMENT_ROOM, Fetched, RemoteRoute};
 use crate::error::Result;
 use crate::route::{Change, FetchOne, Route as _, each_pair};
@@ -38,10 +38,11 @@ impl RemoteRoute {
     /// The connections to targets.
     fn ways(&self, targets: impl Iterator<Item = TargetIdx>) -> Vec<daos_net::Result<Way>> {
         let reached = self.reached();
+        let _all = OneCall::begin(self.asker().timeout);
         let way = |target: TargetIdx| {
             let missing = || NetError::before(Der::BadTarget, format!("there is no target {}", target.0));
             let target = reached.get(target.0 as usize).ok_or_else(missing)?;
-            target.endpoint.channel(self.asker().timeout).map(|channel| (target.index, channel))
+            target.endpoint.channel(self.asker().time()).map(|channel| (target.index, channel))
         };
         targets.map(way).collect()
     }
