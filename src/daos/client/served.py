@@ -207,7 +207,7 @@ def connect(
         durability: What a returned call promises, as `daos.open`.
         timeout: Seconds that a call may take. Until then it is tried again where nobody answers; a change that was sent
             again happens once.
-        agent: The agent's socket, or its directory; by default the one that `DAOS_AGENT_DRPC_DIR` names, or the usual place.
+        agent: The agent's socket, or its directory; by default what `DAOS_AGENT_DRPC_DIR` names, or the usual one.
 
     Raises:
         NotFoundError: `DER.NONEXIST`: there is no such pool, or nothing of it is for this user.
