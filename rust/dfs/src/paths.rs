@@ -1,0 +1,617 @@
+//! Paths, on behalf of somebody: DAOS's `dfs_sys`, with the rules of POSIX.
+
+use crate::access::{self, Credentials, EXECUTE, Guarded, READ, WRITE};
+use crate::attr::{At, Attr, SetAttr, XattrSet};
+use crate::entries::{Entry, New, OpenFlags};
+use crate::errno::{Errno, Error, Result};
+use crate::file::File;
+use crate::mount::{Dfs, Dir};
+use crate::names::{PATH_LEN_MAX, shown};
+use crate::record::{Kind, Time};
+use crate::rename::Rename;
+use daos_placement::ObjectClass;
+use std::collections::VecDeque;
+
+/// Symbolic links that one path may lead through.
+const LINKS_FOLLOWED_MAX: usize = 40;
+/// How often a file is looked for again that others make and remove.
+const AGAIN_MAX: usize = 64;
+
+/// A file system as somebody uses it. Relative paths begin at the root, and no path leads out of it.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    dfs: Dfs,
+    who: Credentials,
+}
+
+/// How something is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Open {
+    /// As files are.
+    pub flags: OpenFlags,
+    /// `ELOOP` if the last name is that of a symbolic link.
+    pub no_follow: bool,
+    /// `ENOTDIR` if it is no directory.
+    pub directory: bool,
+    /// Permissions of what is made.
+    pub mode: u32,
+    /// Bytes of a chunk of a file that is made.
+    pub chunk_size: Option<u64>,
+    /// The class of a file that is made.
+    pub class: Option<ObjectClass>,
+}
+
+/// What was opened.
+#[derive(Debug)]
+pub enum Handle {
+    /// A file.
+    File(File),
+    /// A directory.
+    Dir(Dir),
+}
+
+/// Which last symbolic links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follow {
+    /// All.
+    Always,
+    /// Those with a slash behind them.
+    WithSlash,
+    /// None: a slash behind something means that it must be a directory itself.
+    Never,
+}
+
+/// A directory on the way, and what its record says.
+#[derive(Debug, Clone)]
+struct Step {
+    dir: Dir,
+    guarded: Guarded,
+}
+
+/// Why a path has no last name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nameless {
+    Root,
+    Dot,
+    DotDot,
+}
+
+/// What a path ends with.
+#[derive(Debug)]
+enum Last {
+    /// The last directory of the way itself.
+    Here(Nameless),
+    /// A name in it, what that leads to, and whether a slash was behind it.
+    Name(Vec<u8>, Option<(Entry, Option<Dir>)>, bool),
+}
+
+/// A path that was walked.
+#[derive(Debug)]
+struct Walked {
+    top: Step,
+    last: Last,
+}
+
+/// Something that is there.
+#[derive(Debug)]
+struct There {
+    top: Step,
+    /// Its name in that directory; `None` if it is the directory.
+    name: Option<Vec<u8>>,
+    kind: Kind,
+    guarded: Guarded,
+}
+
+impl There {
+    fn at(&self) -> At<'_> {
+        match &self.name {
+            Some(name) => At::Entry(&self.top.dir, name),
+            None => At::Dir(&self.top.dir),
+        }
+    }
+}
+
+/// The names of a path, and whether a slash is behind the last one.
+fn split(path: &[u8]) -> Result<(VecDeque<Vec<u8>>, bool)> {
+    if path.is_empty() {
+        return Err(Error::new(Errno::ENOENT, "an empty path"));
+    }
+    if path.len() > PATH_LEN_MAX {
+        let message = format!("a path of {} bytes; at most {PATH_LEN_MAX}", path.len());
+        return Err(Error::new(Errno::ENAMETOOLONG, message));
+    }
+    if path.contains(&0) {
+        return Err(Error::new(Errno::EINVAL, "a path with a NUL in it"));
+    }
+    let names: VecDeque<Vec<u8>> =
+        path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect();
+    Ok((names, path.ends_with(b"/")))
+}
+
+fn no_directory(name: &[u8]) -> Error {
+    Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(name)))
+}
+
+fn exists(path: &[u8]) -> Error {
+    Error::new(Errno::EEXIST, format!("{} is there", shown(path)))
+}
+
+impl Paths {
+    /// A file system as somebody uses it.
+    pub fn new(dfs: Dfs, who: Credentials) -> Self {
+        Self { dfs, who }
+    }
+
+    /// The file system.
+    pub fn dfs(&self) -> &Dfs {
+        &self.dfs
+    }
+
+    fn may(&self, what: Guarded, asked: u32, path: &[u8]) -> Result<()> {
+        access::may(&self.who, what, asked)
+            .map_err(|error| Error { message: format!("{}: {}", shown(path), error.message), ..error })
+    }
+
+    fn walk(&self, path: &[u8], follow: Follow) -> Result<Walked> {
+        let (mut names, mut slash) = split(path)?;
+        let root = self.dfs.root();
+        let guarded = self.dfs.stat(At::Dir(&root))?.guarded();
+        let mut stack = vec![];
+        let mut top = Step { dir: root, guarded };
+        let mut last = Last::Here(Nameless::Root);
+        let mut followed = 0;
+        while let Some(name) = names.pop_front() {
+            self.may(top.guarded, EXECUTE, path)?;
+            if name == b"." {
+                last = Last::Here(Nameless::Dot);
+                continue;
+            }
+            if name == b".." {
+                top = stack.pop().unwrap_or(top);
+                last = Last::Here(Nameless::DotDot);
+                continue;
+            }
+            let is_last = names.is_empty();
+            let (entry, dir) = match self.dfs.walk(&top.dir, &name) {
+                Err(error) if error.errno == Errno::ENOENT && is_last => {
+                    return Ok(Walked { top, last: Last::Name(name, None, slash) });
+                }
+                found => found?,
+            };
+            if entry.kind == Kind::Symlink {
+                let follows = match follow {
+                    Follow::Always => true,
+                    Follow::WithSlash => slash,
+                    Follow::Never => false,
+                };
+                if !is_last || follows {
+                    followed += 1;
+                    if followed > LINKS_FOLLOWED_MAX {
+                        return Err(Error::new(
+                            Errno::ELOOP,
+                            format!("{} leads through more than {LINKS_FOLLOWED_MAX} symbolic links", shown(path)),
+                        ));
+                    }
+                    let (mut more, more_slash) = split(&entry.value)?;
+                    slash |= is_last && more_slash;
+                    if entry.value.starts_with(b"/") {
+                        top = stack.into_iter().next().unwrap_or(top);
+                        stack = vec![];
+                        last = Last::Here(Nameless::Root);
+                    }
+                    more.append(&mut names);
+                    names = more;
+                    continue;
+                }
+            }
+            if is_last {
+                return Ok(Walked { top, last: Last::Name(name, Some((entry, dir)), slash) });
+            }
+            let dir = dir.ok_or_else(|| no_directory(&name))?;
+            stack.push(std::mem::replace(&mut top, Step { dir, guarded: entry.guarded() }));
+        }
+        Ok(Walked { top, last })
+    }
+
+    /// Something that has to be there.
+    fn there(&self, path: &[u8], follow: bool) -> Result<There> {
+        let follow = if follow { Follow::Always } else { Follow::WithSlash };
+        let Walked { top, last } = self.walk(path, follow)?;
+        match last {
+            Last::Here(_) => {
+                let guarded = top.guarded;
+                Ok(There { top, name: None, kind: Kind::Directory, guarded })
+            }
+            Last::Name(name, Some((entry, _)), slash) => {
+                if slash && entry.kind != Kind::Directory {
+                    return Err(no_directory(path));
+                }
+                Ok(There { top, name: Some(name), kind: entry.kind, guarded: entry.guarded() })
+            }
+            Last::Name(_, None, _) => Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(path)))),
+        }
+    }
+
+    /// What somebody makes in a directory.
+    fn new_in(&self, top: &Step, kind: Kind, mode: u32) -> New {
+        let (uid, gid, mode) = access::of_new(&self.who, top.guarded, kind, mode);
+        New { mode, uid, gid, ..New::default() }
+    }
+
+    fn may_add(&self, top: &Step, path: &[u8]) -> Result<()> {
+        self.may(top.guarded, WRITE | EXECUTE, path)
+    }
+
+    /// What is known of something; a last symbolic link is followed.
+    pub fn stat(&self, path: &[u8]) -> Result<Attr> {
+        self.dfs.stat(self.there(path, true)?.at())
+    }
+
+    /// What is known of something; a last symbolic link is not followed.
+    pub fn lstat(&self, path: &[u8]) -> Result<Attr> {
+        self.dfs.stat(self.there(path, false)?.at())
+    }
+
+    /// Whether something is there, and may be used for all that `asked` says: `READ`, `WRITE`, `EXECUTE` of [`access`], or 0.
+    pub fn access(&self, path: &[u8], asked: u32) -> Result<()> {
+        let there = self.there(path, true)?;
+        if asked & WRITE != 0 && self.dfs.is_read_only() {
+            return Err(Error::new(Errno::EROFS, "the file system is mounted read-only"));
+        }
+        self.may(there.guarded, asked, path)
+    }
+
+    /// Opens a file or directory, and makes a file if that is wanted.
+    pub fn open(&self, path: &[u8], open: &Open) -> Result<Handle> {
+        let OpenFlags { create, exclusive, truncate, write, append, read } = open.flags;
+        if create && open.directory {
+            return Err(Error::new(Errno::EINVAL, "a directory is not made by opening it").hint("make it before"));
+        }
+        let follow = if open.no_follow || (create && exclusive) { Follow::WithSlash } else { Follow::Always };
+        let changes = write || append || truncate;
+        for _ in 0..AGAIN_MAX {
+            let Walked { top, last } = self.walk(path, follow)?;
+            let (name, found, slash) = match last {
+                Last::Here(_) => (None, Some((Kind::Directory, top.guarded, Some(top.dir.clone()))), false),
+                Last::Name(name, found, slash) => {
+                    let found = found.map(|(entry, dir)| (entry.kind, entry.guarded(), dir));
+                    (Some(name), found, slash)
+                }
+            };
+            let Some((kind, guarded, dir)) = found else {
+                let name = name.unwrap_or_default();
+                if !create {
+                    return Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(path))));
+                }
+                if slash {
+                    return Err(Error::new(Errno::EISDIR, format!("{} would be a directory", shown(path))));
+                }
+                self.may_add(&top, path)?;
+                let new = New {
+                    chunk_size: open.chunk_size,
+                    class: open.class,
+                    ..self.new_in(&top, Kind::File, open.mode)
+                };
+                // Whoever comes first: what another has made is looked at again, as to who may open it.
+                match self.dfs.open(&top.dir, &name, OpenFlags { exclusive: true, ..open.flags }, &new) {
+                    Err(error) if error.errno == Errno::EEXIST && !exclusive => continue,
+                    opened => return opened.map(Handle::File),
+                }
+            };
+            if create && exclusive {
+                return Err(exists(path));
+            }
+            match kind {
+                Kind::Directory => {
+                    if changes || create {
+                        return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(path))));
+                    }
+                    self.may(guarded, READ, path)?;
+                    return dir.map(Handle::Dir).ok_or_else(|| no_directory(path));
+                }
+                Kind::Symlink if open.directory => return Err(no_directory(path)),
+                Kind::Symlink => {
+                    return Err(Error::new(Errno::ELOOP, format!("{} is a symbolic link", shown(path))));
+                }
+                Kind::File if slash || open.directory => return Err(no_directory(path)),
+                Kind::File => {}
+            }
+            let asked = u32::from(read) * READ | u32::from(changes) * WRITE;
+            self.may(guarded, asked, path)?;
+            let flags = OpenFlags { create: false, ..open.flags };
+            let name = name.unwrap_or_default();
+            let file = match self.dfs.open(&top.dir, &name, flags, &New::default()) {
+                // It went, or became something else, since it was looked at.
+                Err(error) if error.errno == Errno::ENOENT && create => continue,
+                opened => opened?,
+            };
+            if changes {
+                let mode = access::after_write(&self.who, guarded);
+                if mode != guarded.mode & crate::record::MODE_MASK {
+                    file.loses_at_write(mode, truncate)?;
+                }
+            }
+            return Ok(Handle::File(file));
+        }
+        Err(Error::new(Errno::EBUSY, format!("{} is made and removed all the time", shown(path))))
+    }
+
+    /// Opens a file. `EISDIR` for a directory.
+    pub fn open_file(&self, path: &[u8], open: &Open) -> Result<File> {
+        match self.open(path, open)? {
+            Handle::File(file) => Ok(file),
+            Handle::Dir(_) => Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(path)))),
+        }
+    }
+
+    /// Opens a directory, to list it. `ENOTDIR` for all else.
+    pub fn open_dir(&self, path: &[u8]) -> Result<Dir> {
+        match self.open(path, &Open { directory: true, ..Open::default() })? {
+            Handle::Dir(dir) => Ok(dir),
+            Handle::File(_) => Err(no_directory(path)),
+        }
+    }
+
+    /// The names in a directory, in no order.
+    pub fn names(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+        self.dfs.names(&self.open_dir(path)?)
+    }
+
+    /// The free name that a path ends with.
+    fn free(&self, path: &[u8], may_have_slash: bool) -> Result<(Step, Vec<u8>)> {
+        let Walked { top, last } = self.walk(path, Follow::Never)?;
+        match last {
+            Last::Here(_) | Last::Name(_, Some(_), _) => Err(exists(path)),
+            Last::Name(_, None, true) if !may_have_slash => {
+                Err(Error::new(Errno::ENOENT, format!("there is no directory {}", shown(path))))
+            }
+            Last::Name(name, None, _) => {
+                self.may_add(&top, path)?;
+                Ok((top, name))
+            }
+        }
+    }
+
+    /// Makes a directory.
+    pub fn mkdir(&self, path: &[u8], mode: u32) -> Result<Dir> {
+        let (top, name) = self.free(path, true)?;
+        self.dfs.mkdir(&top.dir, &name, &self.new_in(&top, Kind::Directory, mode))
+    }
+
+    /// Makes a directory and all above it that are missing; it may be there.
+    pub fn mkdir_all(&self, path: &[u8], mode: u32) -> Result<()> {
+        let (names, _) = split(path)?;
+        let mut so_far: Vec<u8> = Vec::new();
+        for name in names {
+            so_far.push(b'/');
+            so_far.extend_from_slice(&name);
+            match self.mkdir(&so_far, mode) {
+                Err(error) if error.errno == Errno::EEXIST => {}
+                made => drop(made?),
+            }
+        }
+        let there = self.there(path, true)?;
+        if there.kind == Kind::Directory { Ok(()) } else { Err(exists(path)) }
+    }
+
+    /// Makes a symbolic link.
+    pub fn symlink(&self, value: &[u8], path: &[u8]) -> Result<()> {
+        let (top, name) = self.free(path, false)?;
+        self.dfs.symlink(&top.dir, &name, value, &self.new_in(&top, Kind::Symlink, 0o777))
+    }
+
+    /// Where a symbolic link leads.
+    pub fn readlink(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let there = self.there(path, false)?;
+        match &there.name {
+            Some(name) if there.kind == Kind::Symlink => self.dfs.readlink(&there.top.dir, name),
+            _ => Err(Error::new(Errno::EINVAL, format!("{} is no symbolic link", shown(path)))),
+        }
+    }
+
+    /// An entry whose name is to go, or to be another's.
+    fn removable(&self, path: &[u8]) -> Result<(Step, Vec<u8>, Entry, bool)> {
+        let Walked { top, last } = self.walk(path, Follow::Never)?;
+        match last {
+            Last::Here(Nameless::Root | Nameless::Dot) => {
+                Err(Error::new(Errno::EBUSY, format!("{} has no name of its own", shown(path))))
+            }
+            Last::Here(Nameless::DotDot) => {
+                Err(Error::new(Errno::EBUSY, format!("{} is a directory above", shown(path))))
+            }
+            Last::Name(_, None, _) => Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(path)))),
+            Last::Name(name, Some((entry, _)), slash) => {
+                if slash && entry.kind != Kind::Directory {
+                    return Err(no_directory(path));
+                }
+                Ok((top, name, entry, slash))
+            }
+        }
+    }
+
+    fn may_remove(&self, top: &Step, entry: &Entry, path: &[u8]) -> Result<()> {
+        access::may_remove(&self.who, top.guarded, entry.guarded())
+            .map_err(|error| Error { message: format!("{}: {}", shown(path), error.message), ..error })
+    }
+
+    /// Removes an empty directory.
+    pub fn rmdir(&self, path: &[u8]) -> Result<()> {
+        let (top, name, entry, _) = match self.walk(path, Follow::Never)?.last {
+            Last::Here(Nameless::Dot) => {
+                return Err(Error::new(Errno::EINVAL, "a path that ends with a dot names nothing"));
+            }
+            Last::Here(Nameless::DotDot) => {
+                return Err(Error::new(Errno::ENOTEMPTY, format!("{} is a directory above", shown(path))));
+            }
+            _ => self.removable(path)?,
+        };
+        self.may_remove(&top, &entry, path)?;
+        self.dfs.rmdir(&top.dir, &name)
+    }
+
+    /// Removes the name of a file or symbolic link.
+    pub fn unlink(&self, path: &[u8]) -> Result<()> {
+        if let Last::Here(_) = self.walk(path, Follow::Never)?.last {
+            return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(path))));
+        }
+        let (top, name, entry, _) = self.removable(path)?;
+        self.may_remove(&top, &entry, path)?;
+        self.dfs.unlink(&top.dir, &name)
+    }
+
+    /// Removes something with all that is below it. Not one step: what fails leaves the rest.
+    pub fn remove_all(&self, path: &[u8]) -> Result<()> {
+        let (top, name, entry, _) = self.removable(path)?;
+        let mut left = vec![(top, name, entry)];
+        while let Some((top, name, entry)) = left.pop() {
+            self.may_remove(&top, &entry, &name)?;
+            if entry.kind != Kind::Directory {
+                self.dfs.unlink(&top.dir, &name)?;
+                continue;
+            }
+            let (_, dir) = self.dfs.walk(&top.dir, &name)?;
+            let dir = dir.ok_or_else(|| no_directory(&name))?;
+            match self.dfs.rmdir(&top.dir, &name) {
+                Err(error) if error.errno == Errno::ENOTEMPTY => {}
+                gone => {
+                    gone?;
+                    continue;
+                }
+            }
+            let inside = Step { dir, guarded: entry.guarded() };
+            self.may(inside.guarded, READ | EXECUTE, &name)?;
+            left.push((top, name, entry));
+            // A page at a time: what is removed need not be remembered.
+            let from = self.dfs.first_anchor(&inside.dir)?;
+            for listed in self.dfs.readdir(&inside.dir, &from, 1024, false)?.entries {
+                match self.dfs.lookup(&inside.dir, &listed.name) {
+                    Ok(entry) => left.push((inside.clone(), listed.name, entry)),
+                    Err(error) if error.errno == Errno::ENOENT => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives something another name.
+    pub fn rename(&self, from: &[u8], to: &[u8], how: Rename) -> Result<()> {
+        let (from_top, from_name, entry, _) = self.removable(from)?;
+        let Walked { top, last } = self.walk(to, Follow::Never)?;
+        let (name, other, slash) = match last {
+            Last::Here(_) if how == Rename::NoReplace => return Err(exists(to)),
+            Last::Here(_) => {
+                return Err(Error::new(Errno::EBUSY, format!("{} has no name of its own", shown(to))));
+            }
+            Last::Name(name, other, slash) => (name, other, slash),
+        };
+        if slash && entry.kind != Kind::Directory {
+            return Err(no_directory(to));
+        }
+        let same = from_top.dir.oid() == top.dir.oid();
+        let told = |error: Error| Error { message: format!("{}: {}", shown(from), error.message), ..error };
+        access::may_move(&self.who, from_top.guarded, top.guarded, entry.guarded(), same).map_err(told)?;
+        if let Some((other, _)) = other {
+            self.may_remove(&top, &other, to)?;
+            if how == Rename::Exchange {
+                let moves = access::may_move(&self.who, top.guarded, from_top.guarded, other.guarded(), same);
+                moves.map_err(told)?;
+            }
+        }
+        self.dfs.rename((&from_top.dir, &from_name), (&top.dir, &name), how)
+    }
+
+    /// Gives a file or symbolic link a further name; a last symbolic link is followed only if that is wanted.
+    pub fn link(&self, from: &[u8], to: &[u8], follow: bool) -> Result<()> {
+        let there = self.there(from, follow)?;
+        let (top, name) = self.free(to, false)?;
+        match &there.name {
+            Some(from) if there.kind != Kind::Directory => self.dfs.link((&there.top.dir, from), (&top.dir, &name)),
+            _ => Err(Error::new(Errno::EPERM, "a directory has one name")),
+        }
+    }
+
+    /// Sets permissions.
+    pub fn chmod(&self, path: &[u8], mode: u32) -> Result<()> {
+        let there = self.there(path, true)?;
+        let mode = access::after_chmod(&self.who, there.guarded, mode)?;
+        self.dfs.set_attr(there.at(), &SetAttr { mode: Some(mode), ..SetAttr::default() })
+    }
+
+    /// Gives something to another owner or group.
+    pub fn chown(&self, path: &[u8], uid: Option<u32>, gid: Option<u32>, follow: bool) -> Result<()> {
+        let there = self.there(path, follow)?;
+        let mode = access::after_chown(&self.who, there.guarded, uid, gid)?;
+        let mode = Some(mode).filter(|mode| *mode != there.guarded.mode & crate::record::MODE_MASK);
+        let mode = mode.filter(|_| there.kind != Kind::Symlink);
+        self.dfs.set_attr(there.at(), &SetAttr { mode, uid, gid, ..SetAttr::default() })
+    }
+
+    /// Sets when something changed; `None` is now.
+    pub fn set_mtime(&self, path: &[u8], mtime: Option<Time>, follow: bool) -> Result<()> {
+        let there = self.there(path, follow)?;
+        access::may_set_times(&self.who, there.guarded, mtime.is_none())?;
+        let mtime = Some(mtime.unwrap_or_else(Time::now));
+        self.dfs.set_attr(there.at(), &SetAttr { mtime, ..SetAttr::default() })
+    }
+
+    /// Makes a file exactly so long.
+    pub fn truncate(&self, path: &[u8], size: u64) -> Result<()> {
+        let there = self.there(path, true)?;
+        if there.kind == Kind::Directory {
+            return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(path))));
+        }
+        self.may(there.guarded, WRITE, path)?;
+        let mode = access::after_write(&self.who, there.guarded);
+        let mode = Some(mode).filter(|mode| *mode != there.guarded.mode & crate::record::MODE_MASK);
+        self.dfs.set_attr(there.at(), &SetAttr { size: Some(size), mode, ..SetAttr::default() })
+    }
+
+    /// The value of an extended attribute.
+    pub fn xattr(&self, path: &[u8], name: &[u8], follow: bool) -> Result<Vec<u8>> {
+        let there = self.there(path, follow)?;
+        access::may_use_xattr(&self.who, there.guarded, name, false)?;
+        self.dfs.xattr(there.at(), name)
+    }
+
+    /// The names of the extended attributes that one may know of.
+    pub fn xattrs(&self, path: &[u8], follow: bool) -> Result<Vec<Vec<u8>>> {
+        let there = self.there(path, follow)?;
+        let mut names = self.dfs.xattrs(there.at())?;
+        names.retain(|name| self.who.is_privileged() || !name.starts_with(b"trusted."));
+        Ok(names)
+    }
+
+    /// Sets an extended attribute.
+    pub fn set_xattr(&self, path: &[u8], name: &[u8], value: &[u8], how: XattrSet, follow: bool) -> Result<()> {
+        let there = self.there(path, follow)?;
+        access::may_use_xattr(&self.who, there.guarded, name, true)?;
+        self.dfs.set_xattr(there.at(), name, value, how)
+    }
+
+    /// Removes an extended attribute.
+    pub fn remove_xattr(&self, path: &[u8], name: &[u8], follow: bool) -> Result<()> {
+        let there = self.there(path, follow)?;
+        access::may_use_xattr(&self.who, there.guarded, name, true)?;
+        self.dfs.remove_xattr(there.at(), name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_names_and_maybe_a_slash() {
+        let names = |path: &[u8]| {
+            let (names, slash) = split(path).unwrap();
+            (names.into_iter().map(|name| String::from_utf8(name).unwrap()).collect::<Vec<_>>(), slash)
+        };
+        assert_eq!(names(b"/a//b/"), (vec!["a".to_owned(), "b".to_owned()], true));
+        assert_eq!(names(b"a/./.."), (vec!["a".to_owned(), ".".to_owned(), "..".to_owned()], false));
+        assert_eq!(names(b"/"), (vec![], true));
+        assert_eq!(split(b"").unwrap_err().errno, Errno::ENOENT);
+        assert_eq!(split(&[b'a'; 4096]).unwrap_err().errno, Errno::ENAMETOOLONG);
+        assert_eq!(split(b"a\0").unwrap_err().errno, Errno::EINVAL);
+    }
+}

@@ -1,0 +1,321 @@
+//! Giving things other names, and more of them.
+
+use crate::errno::{Errno, Error, Result};
+use crate::mount::{Dfs, Dir, Shared};
+use crate::names::{check_name, shown};
+use crate::node::{Node, Place};
+use crate::record::{Flags, Kind, Record, Time};
+use crate::remove::Released;
+use crate::superblock::{self, LAYOUT_LINKED};
+use crate::work::{Content, Found, Held, Slot, Work};
+use crate::{entries, ids};
+use daos_types::{Cond, Iod, IodValue, ObjectId};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How many names something can have.
+pub const LINKS_MAX: u32 = 65_000;
+/// How often one looks again for a directory that others replace.
+const AGAIN_MAX: usize = 64;
+
+/// What becomes of what has the new name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rename {
+    /// It goes, if it is of the same kind; a directory only if it is empty.
+    #[default]
+    Replace,
+    /// Nothing happens: `EEXIST`.
+    NoReplace,
+    /// It gets the old name.
+    Exchange,
+}
+
+/// A name in a directory.
+#[derive(Debug, Clone, Copy)]
+struct Name<'a> {
+    dir: &'a Arc<Node>,
+    name: &'a [u8],
+}
+
+impl Name<'_> {
+    fn slot(&self) -> Slot {
+        Slot::entry(self.dir.oid, self.name)
+    }
+
+    fn place(&self) -> Place {
+        Place::Entry(Arc::clone(self.dir), self.name.to_vec())
+    }
+
+    fn absent(&self) -> Error {
+        Error::new(Errno::ENOENT, format!("there is no {}", shown(self.name)))
+    }
+}
+
+/// What a rename did, or why it has to be tried again.
+#[derive(Debug)]
+enum Renamed<'a> {
+    /// Both names are of the same file.
+    Same,
+    /// Something else has the new name than what was looked at.
+    LookAgain,
+    /// It was done: what has another name now, and what lost its own.
+    Done { moved: Found, other: Option<Found>, released: Option<Released<'a>>, removed: bool },
+}
+
+impl Shared {
+    /// Refuses to put a directory into itself, or below. Without a look at the store of directories that no other mount has moved,
+    /// of which a transaction makes sure.
+    fn check_above(&self, work: &Work<'_>, moved: ObjectId, to: &Arc<Node>) -> Result<()> {
+        let above = to.above();
+        if to.oid == moved || above.iter().any(|node| node.oid == moved) {
+            return Err(Error::new(Errno::EINVAL, "a directory cannot be moved below itself"));
+        }
+        work.locate(to)?;
+        above.iter().try_for_each(|node| work.locate(node).map(drop))
+    }
+
+    /// Puts under one name what another has.
+    fn put(&self, work: &Work<'_>, to: &Slot, entry: &Held, content: &Content, now: Time) -> Result<()> {
+        let mut record = entry.record;
+        if !record.is_linked() {
+            record.ctime = now;
+        }
+        work.replace(to, &record, content)
+    }
+
+    fn rename_in<'a>(
+        &'a self,
+        work: &Work<'_>,
+        (from, to): (Name<'_>, Name<'_>),
+        how: Rename,
+        doomed: Option<&Node>,
+    ) -> Result<Renamed<'a>> {
+        let (from_slot, to_slot) = (from.slot(), to.slot());
+        let moved = work.find(&from_slot)?.ok_or_else(|| from.absent())?;
+        let other = work.find(&to_slot)?;
+        let now = Time::now();
+        let same_dir = from.dir.oid == to.dir.oid;
+        match (&other, how) {
+            (None, Rename::Exchange) => return Err(to.absent()),
+            (Some(_), Rename::NoReplace) => {
+                return Err(Error::new(Errno::EEXIST, format!("{} is there", shown(to.name))));
+            }
+            _ => {}
+        }
+        let is_same = |other: &Found| other.oid() == moved.oid() && other.oid() != ObjectId::default();
+        if from_slot == to_slot || other.as_ref().is_some_and(is_same) {
+            return Ok(Renamed::Same);
+        }
+        if !same_dir && moved.kind() == Kind::Directory {
+            self.check_above(work, moved.oid(), to.dir)?;
+        }
+        if how == Rename::Exchange {
+            let other = other.ok_or_else(|| to.absent())?;
+            if !same_dir && other.kind() == Kind::Directory {
+                self.check_above(work, other.oid(), from.dir)?;
+            }
+            let (one, two) = (work.content(&from_slot)?, work.content(&to_slot)?);
+            self.put(work, &from_slot, &other.entry, &two, now)?;
+            self.put(work, &to_slot, &moved.entry, &one, now)?;
+            self.touch_inodes(work, [&moved, &other], now)?;
+            return Ok(Renamed::Done { moved, other: Some(other), released: None, removed: false });
+        }
+        let content = work.content(&from_slot)?;
+        let Some(other) = other else {
+            let entry = moved.entry.record;
+            let entry = if entry.is_linked() { entry } else { Record { ctime: now, ..entry } };
+            match work.insert(&to_slot, &entry, &content) {
+                // Without a transaction somebody may have come between.
+                Err(error) if error.errno == Errno::EEXIST && how == Rename::Replace => return Ok(Renamed::LookAgain),
+                inserted => inserted?,
+            }
+            self.touch_inodes(work, [&moved], now)?;
+            work.remove(&from_slot)?;
+            return Ok(Renamed::Done { moved, other: None, released: None, removed: false });
+        };
+        let take = || {
+            self.put(work, &to_slot, &moved.entry, &content, now)?;
+            self.touch_inodes(work, [&moved], now)?;
+            work.remove(&from_slot)
+        };
+        match (moved.kind(), other.kind()) {
+            (Kind::Directory, Kind::Directory) => {
+                if doomed.is_none_or(|node| node.oid != other.oid()) {
+                    return Ok(Renamed::LookAgain);
+                }
+                if !work.is_empty(other.oid())? {
+                    return Err(Error::new(Errno::ENOTEMPTY, format!("{} is not empty", shown(to.name))));
+                }
+                take()?;
+                work.remove_object(other.oid())?;
+                Ok(Renamed::Done { moved, other: None, released: None, removed: true })
+            }
+            (Kind::Directory, _) => Err(Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(to.name)))),
+            (_, Kind::Directory) => Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(to.name)))),
+            _ => {
+                let released = self.release(work, &other, take)?;
+                Ok(Renamed::Done { moved, other: None, released: Some(released), removed: false })
+            }
+        }
+    }
+
+    /// The time of change of what has its record elsewhere.
+    fn touch_inodes<'f>(&self, work: &Work<'_>, found: impl IntoIterator<Item = &'f Found>, now: Time) -> Result<()> {
+        for found in found {
+            if found.entry.record.is_linked() {
+                let record = Record { ctime: now, ..found.held.record };
+                work.patch(&found.slot, &found.held, &record, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in memory of something follows it to its new name.
+    fn follow(&self, found: &Found, to: Name<'_>) {
+        if found.kind() == Kind::Symlink || found.entry.record.is_linked() {
+            return;
+        }
+        if let Some(node) = self.table.get(found.oid()) {
+            node.set_place(to.place());
+        }
+    }
+
+    /// Renames; false where that has to be tried again.
+    fn rename(&self, from: Name<'_>, to: Name<'_>, how: Rename) -> Result<bool> {
+        // Where the new name is a directory's, nobody may make anything in it meanwhile.
+        let replaced = if how == Rename::Replace {
+            let looked = self.table.moment();
+            self.plain().find(&to.slot())?.filter(|found| found.kind() == Kind::Directory).map(|found| (found, looked))
+        } else {
+            None
+        };
+        let turn = replaced.is_some().then(|| self.removals.lock());
+        let live = to.dir.live.read();
+        if !*live {
+            return Err(entries::removed());
+        }
+        let doomed = replaced.map(|(found, looked)| self.doomed(to.dir, to.name, &found, looked));
+        // A directory that is put in its own place, or into itself, is not locked twice: the transaction refuses that, or does nothing.
+        let doomed = doomed.filter(|node| node.oid != to.dir.oid);
+        let mut doomed_live = doomed.as_ref().map(|node| node.live.write());
+        let moving = self.table.moving();
+        let renamed = self.atomically(|work| self.rename_in(work, (from, to), how, doomed.as_deref()))?;
+        let Renamed::Done { moved, other, released, removed } = renamed else {
+            return Ok(matches!(renamed, Renamed::Same));
+        };
+        self.follow(&moved, to);
+        if let Some(other) = other {
+            self.follow(&other, from);
+        }
+        if removed && let (Some(node), Some(live)) = (&doomed, &mut doomed_live) {
+            **live = false;
+            self.removed_directory(node.oid, node);
+        }
+        let freed = released.map_or(Ok(()), |released| self.released(released));
+        drop((moving, doomed_live, live, turn));
+        self.touch_directory(from.dir);
+        self.touch_directory(to.dir);
+        freed.map(|()| true)
+    }
+
+    /// Gives something a further name.
+    fn link_in(&self, work: &Work<'_>, from: &Slot, to: &Slot, fresh: &mut Option<ObjectId>) -> Result<ObjectId> {
+        let absent = || Error::new(Errno::ENOENT, format!("there is no {}", shown(&from.dkey)));
+        let found = work.find(from)?.ok_or_else(absent)?;
+        if found.kind() == Kind::Directory {
+            return Err(Error::new(Errno::EPERM, "a directory has one name"));
+        }
+        let now = Time::now();
+        let mut record = Record { ctime: now, ..found.held.record };
+        let uncertain = !work.is_atomic || record.flags.has(Flags::UNCERTAIN);
+        if found.entry.record.is_linked() {
+            if record.links >= LINKS_MAX {
+                return Err(Error::new(Errno::EMLINK, format!("{} has {LINKS_MAX} names", shown(&from.dkey))));
+            }
+            record.links += 1;
+            record.flags = record.flags.with(Flags::UNCERTAIN, uncertain);
+            work.patch(&found.slot, &found.held, &record, &[])?;
+        } else {
+            // A symbolic link has no id of its own yet.
+            if record.oid == ObjectId::default() {
+                let oid = match *fresh {
+                    Some(oid) => oid,
+                    None => self.new_oid(Kind::Symlink, daos_placement::ObjectClass::S1)?,
+                };
+                *fresh = Some(oid);
+                record.oid = oid;
+            }
+            let layout = LAYOUT_LINKED.to_le_bytes();
+            let iods = [Iod::new(superblock::LAYOUT_AKEY, IodValue::Single(&layout))];
+            if self.layout.load(Ordering::Acquire) < LAYOUT_LINKED {
+                work.object(ids::SUPERBLOCK)?.update(superblock::DKEY, &iods, Cond::NONE)?;
+            }
+            record.links = 2;
+            record.flags = Flags(Flags::INODE).with(Flags::UNCERTAIN, uncertain);
+            let content = work.content(from)?;
+            work.replace(&Slot::inode(record.oid), &record, &content)?;
+            let entry = Record::leading_to(record.mode, record.oid);
+            work.replace(from, &entry, &Content::default())?;
+        }
+        work.insert(to, &Record::leading_to(record.mode, record.oid), &Content::default())?;
+        Ok(record.oid)
+    }
+}
+
+impl Dfs {
+    /// Gives something another name, in the same directory or in another; what had the new name is replaced in the same step.
+    ///
+    /// Two names of one file: nothing happens. `EINVAL` if a directory would come to lie in itself.
+    pub fn rename(
+        &self,
+        (from, from_name): (&Dir, &[u8]),
+        (to, to_name): (&Dir, &[u8]),
+        how: Rename,
+    ) -> Result<()> {
+        let shared = &*self.shared;
+        shared.writable()?;
+        check_name(from_name)?;
+        check_name(to_name)?;
+        let (from, to) =
+            (Name { dir: &from.node, name: from_name }, Name { dir: &to.node, name: to_name });
+        for _ in 0..AGAIN_MAX {
+            if shared.patiently(|| shared.rename(from, to, how))? {
+                return Ok(());
+            }
+        }
+        Err(Error::new(Errno::EBUSY, format!("{} is something else all the time", shown(to.name))))
+    }
+
+    /// Gives a file or symbolic link a further name. `EPERM` for a directory, `EEXIST` if the name is taken.
+    ///
+    /// The first such name of a file system makes its layout version 4.
+    pub fn link(&self, (from, from_name): (&Dir, &[u8]), (to, to_name): (&Dir, &[u8])) -> Result<()> {
+        let shared = &*self.shared;
+        shared.writable()?;
+        check_name(from_name)?;
+        check_name(to_name)?;
+        let live = to.node.live.read();
+        if !*live {
+            return Err(entries::removed());
+        }
+        let (from, slot) = (Slot::entry(from.node.oid, from_name), Slot::entry(to.node.oid, to_name));
+        let mut fresh = None;
+        shared.patiently(|| {
+            let _moving = shared.table.moving();
+            let oid = shared.atomically(|work| {
+                if shared.superblock.consistency == superblock::Consistency::Balanced {
+                    work.locate(&to.node)?;
+                }
+                shared.link_in(work, &from, &slot, &mut fresh)
+            })?;
+            shared.layout.fetch_max(LAYOUT_LINKED, Ordering::AcqRel);
+            if let Some(node) = shared.table.get(oid) {
+                node.set_place(Place::Inode);
+            }
+            Ok(())
+        })?;
+        drop(live);
+        shared.touch_directory(&to.node);
+        Ok(())
+    }
+}
