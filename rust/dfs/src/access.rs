@@ -265,7 +265,10 @@ mod tests {
         assert_eq!(errno(may_move(&who, from, to, directory(0o755, 2, 2), false)), Errno::EACCES);
         may_move(&who, from, to, directory(0o755, 2, 2), true).unwrap();
         may_move(&who, from, to, file(0o600, 2, 2), false).unwrap();
-        assert_eq!(errno(may_move(&who, from, directory(0o755, 1, 1), file(0o600, 2, 2), false)), Errno::EACCES);
+        assert_eq!(
+            errno(may_move(&who, from, directory(0o755, 1, 1), file(0o600, 2, 2), false)),
+            Errno::EACCES
+        );
     }
 
     #[test]

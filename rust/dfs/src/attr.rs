@@ -47,7 +47,7 @@ pub struct Attr {
     pub kind: Kind,
     /// Kind and permissions, as `stat` has them.
     pub mode: u32,
-    /// How many names it has; 1 for a directory.
+    /// How many names it has, none if it is only open; 1 for a directory.
     pub links: u32,
     /// Its owner.
     pub uid: u32,
@@ -155,7 +155,7 @@ impl Shared {
             oid: record.oid,
             kind,
             mode: record.mode,
-            links: record.names(),
+            links: if node.is_some_and(Node::is_orphan) { 0 } else { record.names() },
             uid: record.uid,
             gid: record.gid,
             size,
@@ -283,12 +283,7 @@ impl Dfs {
 
     /// Sets, of a directory, the bytes of a chunk and the class that are given to what is made in it from now on; `None` leaves it to
     /// the file system. `EOPNOTSUPP` for all else.
-    pub fn set_defaults(
-        &self,
-        dir: &Dir,
-        chunk_size: Option<u64>,
-        class: Option<ObjectClass>,
-    ) -> Result<()> {
+    pub fn set_defaults(&self, dir: &Dir, chunk_size: Option<u64>, class: Option<ObjectClass>) -> Result<()> {
         let shared = &*self.shared;
         shared.writable()?;
         if let Some(chunk_size) = chunk_size {
@@ -297,7 +292,8 @@ impl Dfs {
         if let Some(class) = class {
             class.redundancy().map_err(|error| Error::new(Errno::EINVAL, error.to_string()))?;
         }
-        let defaults = crate::node::Defaults { chunk_size: chunk_size.unwrap_or(0), class: classes::id_of(class) };
+        let defaults =
+            crate::node::Defaults { chunk_size: chunk_size.unwrap_or(0), class: classes::id_of(class) };
         shared.with(&At::Dir(dir), |work, found| {
             let (chunk_size, class) = (defaults.chunk_size, defaults.class);
             let record = Record { chunk_size, class, ctime: Time::now(), ..found.held.record };
@@ -372,7 +368,8 @@ impl Dfs {
         let now = Time::now();
         shared.with(&at, |work, found| {
             let akeys = [&akey[..]];
-            let punched = work.object(found.slot.oid)?.punch(Punched::Akeys(&found.slot.dkey, &akeys), Cond::PUNCH);
+            let punched =
+                work.object(found.slot.oid)?.punch(Punched::Akeys(&found.slot.dkey, &akeys), Cond::PUNCH);
             punched.map_err(|error| no_attribute(error.into(), name))?;
             let record = Record { ctime: now, ..found.held.record };
             work.patch(&found.slot, &found.held, &record, &[])

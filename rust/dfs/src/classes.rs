@@ -48,8 +48,9 @@ impl Hints {
     /// Hints as they are written: `file:max,dir:single`.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::new(Errno::EINVAL, format!("hints {text:?}"))
-                .hint("file:single, file:max, dir:single or dir:max, with a comma between them; at most 128 bytes")
+            Error::new(Errno::EINVAL, format!("hints {text:?}")).hint(
+                "file:single, file:max, dir:single or dir:max, with a comma between them; at most 128 bytes",
+            )
         };
         if text.len() > HINTS_LEN_MAX {
             return Err(wrong());
@@ -87,9 +88,8 @@ pub(crate) fn choose(
     given: impl IntoIterator<Item = Option<ObjectClass>>,
     hints: Hints,
 ) -> ObjectClass {
-    let fits = |class: &ObjectClass| {
-        kind == Kind::File || matches!(class.redundancy(), Ok(Redundancy::Replicas(_)))
-    };
+    let fits =
+        |class: &ObjectClass| kind == Kind::File || matches!(class.redundancy(), Ok(Redundancy::Replicas(_)));
     given.into_iter().flatten().find(fits).unwrap_or_else(|| hints.suggest(kind))
 }
 

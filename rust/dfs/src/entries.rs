@@ -191,7 +191,8 @@ impl Dfs {
     fn lookup_dir(&self, parent: &Dir, name: &[u8]) -> Result<(Dir, Entry)> {
         self.shared.check()?;
         let (entry, dir) = self.walk(parent, name)?;
-        let dir = dir.ok_or_else(|| Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(name))))?;
+        let dir =
+            dir.ok_or_else(|| Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(name))))?;
         Ok((dir, entry))
     }
 
@@ -211,7 +212,11 @@ impl Dfs {
         for _ in 0..AGAIN_MAX {
             if create {
                 // Of a file system that cannot be changed, what is there can still be opened.
-                match if shared.is_read_only() { Err(shared.exists(parent, name)) } else { self.create(parent, name, rights, new) } {
+                match if shared.is_read_only() {
+                    Err(shared.exists(parent, name))
+                } else {
+                    self.create(parent, name, rights, new)
+                } {
                     Err(error) if error.errno == Errno::EEXIST && !exclusive => {}
                     outcome => return outcome,
                 }

@@ -134,12 +134,7 @@ pub(crate) const fn errno_of(der: Der) -> Errno {
 
 impl From<daos_client::Error> for Error {
     fn from(error: daos_client::Error) -> Self {
-        Self {
-            errno: errno_of(error.der),
-            message: error.message,
-            hint: error.hint,
-            der: Some(error.der),
-        }
+        Self { errno: errno_of(error.der), message: error.message, hint: error.hint, der: Some(error.der) }
     }
 }
 

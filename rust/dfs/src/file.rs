@@ -58,7 +58,8 @@ pub struct File {
 impl File {
     pub(crate) fn new(shared: &Arc<Shared>, opened: Opened, rights: Rights, chunk_size: u64) -> Result<Self> {
         let (work, oid) = (shared.plain(), opened.0.oid);
-        let made = Bytes::new(&work, oid, chunk_size).and_then(|bytes| Ok((bytes, work.array(oid, chunk_size)?)));
+        let made =
+            Bytes::new(&work, oid, chunk_size).and_then(|bytes| Ok((bytes, work.array(oid, chunk_size)?)));
         match made {
             Ok((bytes, array)) => Ok(Self {
                 shared: Arc::clone(shared),
@@ -104,7 +105,11 @@ impl File {
 
     fn check(&self) -> Result<()> {
         self.shared.check()?;
-        if self.closed.load(Ordering::Acquire) { Err(Error::new(Errno::EBADF, "the file is closed")) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::new(Errno::EBADF, "the file is closed"))
+        } else {
+            Ok(())
+        }
     }
 
     fn readable(&self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 pub mod access;
 mod attr;
-//mod check;
+mod check;
 mod classes;
 mod content;
 mod entries;
@@ -24,7 +24,7 @@ mod superblock;
 mod work;
 
 pub use attr::{At, Attr, SetAttr, XattrSet};
-//pub use check::{CheckMode, Finding, Report};
+pub use check::{CheckMode, Finding, Report};
 pub use classes::{HINTS_LEN_MAX, Hints, Spread};
 pub use content::FILE_SIZE_MAX;
 pub use entries::{Entry, New, OpenFlags};

@@ -11,9 +11,7 @@ use crate::work::{Slot, Work};
 use daos_client::{ContainerService, SystemSpace};
 use daos_locks::Mutex;
 use daos_placement::{Layout, ObjectClass};
-use daos_types::{
-    Cond, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType,
-};
+use daos_types::{Cond, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -267,7 +265,8 @@ impl Dfs {
             })?;
         }
         let root = work.read(&Slot::root())?.ok_or_else(|| {
-            Error::new(Errno::EIO, "the file system has no root directory").hint("run a check of the file system")
+            Error::new(Errno::EIO, "the file system has no root directory")
+                .hint("run a check of the file system")
         })?;
         let Record { oid, chunk_size, class, .. } = root.record;
         let table = Table::new();
@@ -452,7 +451,12 @@ impl Shared {
     }
 
     /// The class of something new in a directory.
-    pub(crate) fn class_of_new(&self, kind: Kind, asked: Option<ObjectClass>, parent: Defaults) -> ObjectClass {
+    pub(crate) fn class_of_new(
+        &self,
+        kind: Kind,
+        asked: Option<ObjectClass>,
+        parent: Defaults,
+    ) -> ObjectClass {
         let by_kind = match kind {
             Kind::Directory => self.superblock.directory_class,
             Kind::File | Kind::Symlink => self.superblock.file_class,
@@ -506,7 +510,8 @@ impl Shared {
 
     fn store_all_times(&self) -> Result<()> {
         let touched = std::mem::take(&mut *self.touched.lock());
-        let nodes = touched.into_values().chain(self.table.all().into_iter().filter(|node| node.kind == Kind::File));
+        let nodes =
+            touched.into_values().chain(self.table.all().into_iter().filter(|node| node.kind == Kind::File));
         let mut result = Ok(());
         for node in nodes {
             if let Err(error) = self.store_times(&node) {

@@ -69,6 +69,11 @@ impl Node {
         self.place.lock().clone()
     }
 
+    /// Whether it has no name any more.
+    pub(crate) fn is_orphan(&self) -> bool {
+        matches!(*self.place.lock(), Place::Orphan)
+    }
+
     pub(crate) fn set_place(&self, place: Place) {
         // What it held is dropped when nothing is locked: it may be the last of a long chain.
         let old = std::mem::replace(&mut *self.place.lock(), place);

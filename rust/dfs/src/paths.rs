@@ -57,6 +57,8 @@ enum Follow {
     Always,
     /// Those with a slash behind them.
     WithSlash,
+    /// Those without: nothing with a slash behind it is made, whatever is there.
+    WithoutSlash,
     /// None: a slash behind something means that it must be a directory itself.
     Never,
 }
@@ -182,6 +184,7 @@ impl Paths {
                 let follows = match follow {
                     Follow::Always => true,
                     Follow::WithSlash => slash,
+                    Follow::WithoutSlash => !slash,
                     Follow::Never => false,
                 };
                 if !is_last || follows {
@@ -189,7 +192,10 @@ impl Paths {
                     if followed > LINKS_FOLLOWED_MAX {
                         return Err(Error::new(
                             Errno::ELOOP,
-                            format!("{} leads through more than {LINKS_FOLLOWED_MAX} symbolic links", shown(path)),
+                            format!(
+                                "{} leads through more than {LINKS_FOLLOWED_MAX} symbolic links",
+                                shown(path)
+                            ),
                         ));
                     }
                     let (mut more, more_slash) = split(&entry.value)?;
@@ -265,9 +271,16 @@ impl Paths {
     pub fn open(&self, path: &[u8], open: &Open) -> Result<Handle> {
         let OpenFlags { create, exclusive, truncate, write, append, read } = open.flags;
         if create && open.directory {
-            return Err(Error::new(Errno::EINVAL, "a directory is not made by opening it").hint("make it before"));
+            return Err(
+                Error::new(Errno::EINVAL, "a directory is not made by opening it").hint("make it before")
+            );
         }
-        let follow = if open.no_follow || (create && exclusive) { Follow::WithSlash } else { Follow::Always };
+        let follow = match (create, open.no_follow || (create && exclusive)) {
+            (true, false) => Follow::WithoutSlash,
+            (true, true) => Follow::Never,
+            (false, true) => Follow::WithSlash,
+            (false, false) => Follow::Always,
+        };
         let changes = write || append || truncate;
         for _ in 0..AGAIN_MAX {
             let Walked { top, last } = self.walk(path, follow)?;
@@ -278,13 +291,13 @@ impl Paths {
                     (Some(name), found, slash)
                 }
             };
+            if create && slash {
+                return Err(Error::new(Errno::EISDIR, format!("{} would be a directory", shown(path))));
+            }
             let Some((kind, guarded, dir)) = found else {
                 let name = name.unwrap_or_default();
                 if !create {
                     return Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(path))));
-                }
-                if slash {
-                    return Err(Error::new(Errno::EISDIR, format!("{} would be a directory", shown(path))));
                 }
                 self.may_add(&top, path)?;
                 let new = New {
@@ -409,23 +422,20 @@ impl Paths {
         }
     }
 
-    /// An entry whose name is to go, or to be another's.
-    fn removable(&self, path: &[u8]) -> Result<(Step, Vec<u8>, Entry, bool)> {
-        let Walked { top, last } = self.walk(path, Follow::Never)?;
+    /// An entry whose name is to go, or to be another's. `nameless` is the answer to a path that ends with no name.
+    fn removable(
+        walked: Walked,
+        path: &[u8],
+        nameless: impl FnOnce(Nameless) -> Errno,
+    ) -> Result<(Step, Vec<u8>, Entry)> {
+        let Walked { top, last } = walked;
         match last {
-            Last::Here(Nameless::Root | Nameless::Dot) => {
-                Err(Error::new(Errno::EBUSY, format!("{} has no name of its own", shown(path))))
-            }
-            Last::Here(Nameless::DotDot) => {
-                Err(Error::new(Errno::EBUSY, format!("{} is a directory above", shown(path))))
+            Last::Here(why) => {
+                Err(Error::new(nameless(why), format!("{} ends with no name that could go", shown(path))))
             }
             Last::Name(_, None, _) => Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(path)))),
-            Last::Name(name, Some((entry, _)), slash) => {
-                if slash && entry.kind != Kind::Directory {
-                    return Err(no_directory(path));
-                }
-                Ok((top, name, entry, slash))
-            }
+            Last::Name(_, Some((entry, _)), true) if entry.kind != Kind::Directory => Err(no_directory(path)),
+            Last::Name(name, Some((entry, _)), _) => Ok((top, name, entry)),
         }
     }
 
@@ -436,33 +446,25 @@ impl Paths {
 
     /// Removes an empty directory.
     pub fn rmdir(&self, path: &[u8]) -> Result<()> {
-        let (top, name, entry, _) = match self.walk(path, Follow::Never)?.last {
-            Last::Here(Nameless::Dot) => {
-                return Err(Error::new(Errno::EINVAL, "a path that ends with a dot names nothing"));
-            }
-            Last::Here(Nameless::DotDot) => {
-                return Err(Error::new(Errno::ENOTEMPTY, format!("{} is a directory above", shown(path))));
-            }
-            _ => self.removable(path)?,
-        };
+        let (top, name, entry) = Self::removable(self.walk(path, Follow::Never)?, path, |why| match why {
+            Nameless::Root => Errno::EBUSY,
+            Nameless::Dot => Errno::EINVAL,
+            Nameless::DotDot => Errno::ENOTEMPTY,
+        })?;
         self.may_remove(&top, &entry, path)?;
         self.dfs.rmdir(&top.dir, &name)
     }
 
     /// Removes the name of a file or symbolic link.
     pub fn unlink(&self, path: &[u8]) -> Result<()> {
-        if let Last::Here(_) = self.walk(path, Follow::Never)?.last {
-            return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(path))));
-        }
-        let (top, name, entry, _) = self.removable(path)?;
+        let (top, name, entry) = Self::removable(self.walk(path, Follow::Never)?, path, |_| Errno::EISDIR)?;
         self.may_remove(&top, &entry, path)?;
         self.dfs.unlink(&top.dir, &name)
     }
 
     /// Removes something with all that is below it. Not one step: what fails leaves the rest.
     pub fn remove_all(&self, path: &[u8]) -> Result<()> {
-        let (top, name, entry, _) = self.removable(path)?;
-        let mut left = vec![(top, name, entry)];
+        let mut left = vec![Self::removable(self.walk(path, Follow::Never)?, path, |_| Errno::EBUSY)?];
         while let Some((top, name, entry)) = left.pop() {
             self.may_remove(&top, &entry, &name)?;
             if entry.kind != Kind::Directory {
@@ -496,8 +498,11 @@ impl Paths {
 
     /// Gives something another name.
     pub fn rename(&self, from: &[u8], to: &[u8], how: Rename) -> Result<()> {
-        let (from_top, from_name, entry, _) = self.removable(from)?;
-        let Walked { top, last } = self.walk(to, Follow::Never)?;
+        // Both ways are walked before either end is looked at.
+        let (walked, Walked { top, last }) = (self.walk(from, Follow::Never)?, self.walk(to, Follow::Never)?);
+        if let Last::Here(_) = walked.last {
+            return Err(Error::new(Errno::EBUSY, format!("{} has no name of its own", shown(from))));
+        }
         let (name, other, slash) = match last {
             Last::Here(_) if how == Rename::NoReplace => return Err(exists(to)),
             Last::Here(_) => {
@@ -505,7 +510,20 @@ impl Paths {
             }
             Last::Name(name, other, slash) => (name, other, slash),
         };
-        if slash && entry.kind != Kind::Directory {
+        let from_is_there = matches!(walked.last, Last::Name(_, Some(_), _));
+        if from_is_there && other.is_some() && how == Rename::NoReplace {
+            return Err(exists(to));
+        }
+        if from_is_there && other.is_none() && how == Rename::Exchange {
+            return Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(to))));
+        }
+        let (from_top, from_name, entry) = Self::removable(walked, from, |_| Errno::EBUSY)?;
+        let ends = if how == Rename::Exchange {
+            other.as_ref().map(|(other, _)| other.kind)
+        } else {
+            Some(entry.kind)
+        };
+        if slash && ends != Some(Kind::Directory) {
             return Err(no_directory(to));
         }
         let same = from_top.dir.oid() == top.dir.oid();
@@ -526,7 +544,9 @@ impl Paths {
         let there = self.there(from, follow)?;
         let (top, name) = self.free(to, false)?;
         match &there.name {
-            Some(from) if there.kind != Kind::Directory => self.dfs.link((&there.top.dir, from), (&top.dir, &name)),
+            Some(from) if there.kind != Kind::Directory => {
+                self.dfs.link((&there.top.dir, from), (&top.dir, &name))
+            }
             _ => Err(Error::new(Errno::EPERM, "a directory has one name")),
         }
     }
@@ -583,7 +603,14 @@ impl Paths {
     }
 
     /// Sets an extended attribute.
-    pub fn set_xattr(&self, path: &[u8], name: &[u8], value: &[u8], how: XattrSet, follow: bool) -> Result<()> {
+    pub fn set_xattr(
+        &self,
+        path: &[u8],
+        name: &[u8],
+        value: &[u8],
+        how: XattrSet,
+        follow: bool,
+    ) -> Result<()> {
         let there = self.there(path, follow)?;
         access::may_use_xattr(&self.who, there.guarded, name, true)?;
         self.dfs.set_xattr(there.at(), name, value, how)

@@ -139,7 +139,13 @@ pub(crate) enum Stored {
 
 impl Record {
     /// A new one.
-    pub(crate) fn new(kind: Kind, permissions: u32, oid: ObjectId, (uid, gid): (u32, u32), now: Time) -> Self {
+    pub(crate) fn new(
+        kind: Kind,
+        permissions: u32,
+        oid: ObjectId,
+        (uid, gid): (u32, u32),
+        now: Time,
+    ) -> Self {
         Self {
             mode: kind.bits() | permissions & MODE_MASK,
             oid,
@@ -219,10 +225,14 @@ impl Record {
             [] => LEN_4,
             [hole] if *hole == (LEN_3..LEN_4) => LEN_3,
             [hole] if *hole == (0..LEN_4) => return Ok(Stored::Absent),
-            [first, ..] => return Err(damaged(&format!("bytes {} to {} are missing", first.start, first.end))),
+            [first, ..] => {
+                return Err(damaged(&format!("bytes {} to {} are missing", first.start, first.end)));
+            }
         };
-        let u32_at = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u32::from_le_bytes);
-        let u64_at = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes);
+        let u32_at =
+            |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u32::from_le_bytes);
+        let u64_at =
+            |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes);
         let time_at = |seconds: usize, nanoseconds: usize| {
             let (seconds, nanoseconds) = (u64_at(seconds).cast_signed(), u64_at(nanoseconds));
             let nanoseconds = u32::try_from(nanoseconds).ok().filter(|part| *part < 1_000_000_000);
@@ -279,7 +289,8 @@ impl Record {
 
 /// What is told of a record that is none.
 pub(crate) fn damaged(why: &str) -> Error {
-    Error::new(Errno::EIO, format!("a damaged record of an entry: {why}")).hint("run a check of the file system")
+    Error::new(Errno::EIO, format!("a damaged record of an entry: {why}"))
+        .hint("run a check of the file system")
 }
 
 #[cfg(test)]

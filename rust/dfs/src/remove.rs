@@ -73,7 +73,11 @@ impl Shared {
             record.ctime = now;
             if is_linked {
                 record.links = 0;
-                work.replace(&orphan, &Record::leading_to(record.mode, oid), &crate::work::Content::default())?;
+                work.replace(
+                    &orphan,
+                    &Record::leading_to(record.mode, oid),
+                    &crate::work::Content::default(),
+                )?;
                 take()?;
                 work.patch(&found.slot, &found.held, &record, &[])?;
             } else {
@@ -111,7 +115,13 @@ impl Shared {
     }
 
     /// The node of a directory that is about to be removed: all who use it in this mount have the same.
-    pub(crate) fn doomed(&self, parent: &Arc<Node>, name: &[u8], found: &Found, looked: crate::node::Moment) -> Arc<Node> {
+    pub(crate) fn doomed(
+        &self,
+        parent: &Arc<Node>,
+        name: &[u8],
+        found: &Found,
+        looked: crate::node::Moment,
+    ) -> Arc<Node> {
         let Record { chunk_size, class, .. } = found.held.record;
         let place = Place::Entry(Arc::clone(parent), name.to_vec());
         self.table.directory(found.oid(), place, Defaults { chunk_size, class }, looked)
@@ -135,7 +145,8 @@ impl Dfs {
         let moving = shared.table.moving();
         let released = shared.atomically(|work| {
             let found = work.find(&slot)?;
-            let found = found.ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(name))))?;
+            let found =
+                found.ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(name))))?;
             if found.kind() == Kind::Directory {
                 return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(name))));
             }
@@ -154,7 +165,8 @@ impl Dfs {
         check_name(name)?;
         let slot = Slot::entry(parent.node.oid, name);
         let directory = |found: Option<Found>| {
-            let found = found.ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(name))))?;
+            let found =
+                found.ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(name))))?;
             if found.kind() == Kind::Directory {
                 Ok(found)
             } else {

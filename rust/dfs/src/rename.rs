@@ -109,6 +109,13 @@ impl Shared {
         if !same_dir && moved.kind() == Kind::Directory {
             self.check_above(work, moved.oid(), to.dir)?;
         }
+        // What lies in something cannot take its place.
+        if how == Rename::Replace
+            && let Some(other) = &other
+            && (from.dir.oid == other.oid() || from.dir.above().iter().any(|node| node.oid == other.oid()))
+        {
+            return Err(Error::new(Errno::ENOTEMPTY, format!("{} is not empty", shown(to.name))));
+        }
         if how == Rename::Exchange {
             let other = other.ok_or_else(|| to.absent())?;
             if !same_dir && other.kind() == Kind::Directory {
@@ -126,7 +133,9 @@ impl Shared {
             let entry = if entry.is_linked() { entry } else { Record { ctime: now, ..entry } };
             match work.insert(&to_slot, &entry, &content) {
                 // Without a transaction somebody may have come between.
-                Err(error) if error.errno == Errno::EEXIST && how == Rename::Replace => return Ok(Renamed::LookAgain),
+                Err(error) if error.errno == Errno::EEXIST && how == Rename::Replace => {
+                    return Ok(Renamed::LookAgain);
+                }
                 inserted => inserted?,
             }
             self.touch_inodes(work, [&moved], now)?;
@@ -150,8 +159,12 @@ impl Shared {
                 work.remove_object(other.oid())?;
                 Ok(Renamed::Done { moved, other: None, released: None, removed: true })
             }
-            (Kind::Directory, _) => Err(Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(to.name)))),
-            (_, Kind::Directory) => Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(to.name)))),
+            (Kind::Directory, _) => {
+                Err(Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(to.name))))
+            }
+            (_, Kind::Directory) => {
+                Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(to.name))))
+            }
             _ => {
                 let released = self.release(work, &other, take)?;
                 Ok(Renamed::Done { moved, other: None, released: Some(released), removed: false })
@@ -160,7 +173,12 @@ impl Shared {
     }
 
     /// The time of change of what has its record elsewhere.
-    fn touch_inodes<'f>(&self, work: &Work<'_>, found: impl IntoIterator<Item = &'f Found>, now: Time) -> Result<()> {
+    fn touch_inodes<'f>(
+        &self,
+        work: &Work<'_>,
+        found: impl IntoIterator<Item = &'f Found>,
+        now: Time,
+    ) -> Result<()> {
         for found in found {
             if found.entry.record.is_linked() {
                 let record = Record { ctime: now, ..found.held.record };
@@ -185,7 +203,10 @@ impl Shared {
         // Where the new name is a directory's, nobody may make anything in it meanwhile.
         let replaced = if how == Rename::Replace {
             let looked = self.table.moment();
-            self.plain().find(&to.slot())?.filter(|found| found.kind() == Kind::Directory).map(|found| (found, looked))
+            self.plain()
+                .find(&to.slot())?
+                .filter(|found| found.kind() == Kind::Directory)
+                .map(|found| (found, looked))
         } else {
             None
         };
@@ -219,7 +240,13 @@ impl Shared {
     }
 
     /// Gives something a further name.
-    fn link_in(&self, work: &Work<'_>, from: &Slot, to: &Slot, fresh: &mut Option<ObjectId>) -> Result<ObjectId> {
+    fn link_in(
+        &self,
+        work: &Work<'_>,
+        from: &Slot,
+        to: &Slot,
+        fresh: &mut Option<ObjectId>,
+    ) -> Result<ObjectId> {
         let absent = || Error::new(Errno::ENOENT, format!("there is no {}", shown(&from.dkey)));
         let found = work.find(from)?.ok_or_else(absent)?;
         if found.kind() == Kind::Directory {
@@ -230,7 +257,10 @@ impl Shared {
         let uncertain = !work.is_atomic || record.flags.has(Flags::UNCERTAIN);
         if found.entry.record.is_linked() {
             if record.links >= LINKS_MAX {
-                return Err(Error::new(Errno::EMLINK, format!("{} has {LINKS_MAX} names", shown(&from.dkey))));
+                return Err(Error::new(
+                    Errno::EMLINK,
+                    format!("{} has {LINKS_MAX} names", shown(&from.dkey)),
+                ));
             }
             record.links += 1;
             record.flags = record.flags.with(Flags::UNCERTAIN, uncertain);
@@ -276,8 +306,7 @@ impl Dfs {
         shared.writable()?;
         check_name(from_name)?;
         check_name(to_name)?;
-        let (from, to) =
-            (Name { dir: &from.node, name: from_name }, Name { dir: &to.node, name: to_name });
+        let (from, to) = (Name { dir: &from.node, name: from_name }, Name { dir: &to.node, name: to_name });
         for _ in 0..AGAIN_MAX {
             if shared.patiently(|| shared.rename(from, to, how))? {
                 return Ok(());

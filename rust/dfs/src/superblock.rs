@@ -122,7 +122,10 @@ impl Superblock {
             layout,
             chunk_size,
             class: classes::of_id(u32_of(class, "its class is no number")?),
-            directory_class: classes::of_id(u32_of(directory_class, "the class of directories is no number")?),
+            directory_class: classes::of_id(u32_of(
+                directory_class,
+                "the class of directories is no number",
+            )?),
             file_class: classes::of_id(u32_of(file_class, "the class of files is no number")?),
             consistency,
             hints,
@@ -190,7 +193,9 @@ mod tests {
         assert_eq!(refused(1, &[3, 0]), Errno::EOPNOTSUPP);
         assert_eq!(refused(2, &[2, 0]), Errno::EOPNOTSUPP);
         assert_eq!(refused(2, &[5, 0]), Errno::EOPNOTSUPP);
-        for (at, value) in [(2, &[3][..]), (3, &[0; 8]), (3, &[1]), (5, &[1]), (7, &[1, 0, 0, 0]), (8, b"\xff"), (8, b"x")] {
+        for (at, value) in
+            [(2, &[3][..]), (3, &[0; 8]), (3, &[1]), (5, &[1]), (7, &[1, 0, 0, 0]), (8, b"\xff"), (8, b"x")]
+        {
             assert_eq!(refused(at, value), Errno::EIO, "{at}");
         }
     }

@@ -126,8 +126,7 @@ impl Work<'_> {
     /// The bytes of a file.
     pub(crate) fn array(&self, oid: ObjectId, chunk_size: u64) -> Result<Array<dyn Route>> {
         let (route, epoch) = (self.container.route(), self.container.epoch());
-        let array =
-            Array::open_with_attr(route, self.by_ref(), oid, self.durability, epoch, 1, chunk_size);
+        let array = Array::open_with_attr(route, self.by_ref(), oid, self.durability, epoch, 1, chunk_size);
         array.map_err(|error| damaged(&format!("the array cannot be opened: {}", error.message)))
     }
 
@@ -184,7 +183,8 @@ impl Work<'_> {
     /// The record of what is open. `ESTALE` if it is not where this mount knows it to be.
     pub(crate) fn locate(&self, node: &Node) -> Result<Found> {
         let stale = || {
-            Error::new(Errno::ESTALE, "its name was changed or removed by another mount").hint("look it up again")
+            Error::new(Errno::ESTALE, "its name was changed or removed by another mount")
+                .hint("look it up again")
         };
         let found = self.find(&Slot::of(node))?.ok_or_else(stale)?;
         if found.oid() == node.oid && found.kind() == node.kind { Ok(found) } else { Err(stale()) }
@@ -213,7 +213,9 @@ impl Work<'_> {
         let (mut akeys, mut anchor): (Vec<Vec<u8>>, Option<Vec<u8>>) = (Vec::new(), None);
         loop {
             let page = object.list_akeys(&slot.dkey, anchor.as_deref(), AKEYS_PAGE, false)?;
-            akeys.extend(page.keys.into_iter().filter(|akey| akey == VALUE_AKEY || akey.starts_with(XATTR_PREFIX)));
+            akeys.extend(
+                page.keys.into_iter().filter(|akey| akey == VALUE_AKEY || akey.starts_with(XATTR_PREFIX)),
+            );
             anchor = page.anchor;
             if anchor.is_none() {
                 return Ok(akeys);
@@ -223,8 +225,9 @@ impl Work<'_> {
 
     /// Stores a record and what lies beside it, under a name that must be free.
     pub(crate) fn insert(&self, slot: &Slot, record: &Record, content: &Content) -> Result<()> {
-        self.put(slot, record, record.len(0), content, Cond::DKEY_INSERT)
-            .map_err(|error| error.meaning(Der::Exist, Errno::EEXIST, || format!("{} is there", shown(&slot.dkey))))
+        self.put(slot, record, record.len(0), content, Cond::DKEY_INSERT).map_err(|error| {
+            error.meaning(Der::Exist, Errno::EEXIST, || format!("{} is there", shown(&slot.dkey)))
+        })
     }
 
     fn put(&self, slot: &Slot, record: &Record, len: usize, content: &Content, cond: Cond) -> Result<()> {
@@ -244,8 +247,7 @@ impl Work<'_> {
             Err(error) if error.der.is_none() => LEN_4,
             Err(error) => return Err(error),
         };
-        let stale: Vec<Vec<u8>> =
-            self.akeys(slot)?.into_iter().filter(|akey| !content.has(akey)).collect();
+        let stale: Vec<Vec<u8>> = self.akeys(slot)?.into_iter().filter(|akey| !content.has(akey)).collect();
         self.put(slot, record, record.len(old), content, Cond::NONE)?;
         self.remove_akeys(slot, &stale)
     }
@@ -277,7 +279,8 @@ impl Work<'_> {
     pub(crate) fn remove(&self, slot: &Slot) -> Result<()> {
         let punched = self.object(slot.oid)?.punch(Punched::Dkey(&slot.dkey), Cond::PUNCH);
         punched.map_err(|error| {
-            Error::from(error).meaning(Der::Nonexist, Errno::ENOENT, || format!("there is no {}", shown(&slot.dkey)))
+            Error::from(error)
+                .meaning(Der::Nonexist, Errno::ENOENT, || format!("there is no {}", shown(&slot.dkey)))
         })
     }
 
