@@ -103,25 +103,27 @@ pub enum XattrSet {
     Replace,
 }
 
-impl Shared {
-    /// What something leads to, by one way to the store.
-    pub(crate) fn find(&self, work: &Work<'_>, at: &At<'_>) -> Result<Found> {
+impl Work<'_> {
+    /// What something leads to.
+    fn find_at(&self, at: &At<'_>) -> Result<Found> {
         match at {
             At::Entry(dir, name) => {
                 check_name(name)?;
-                let found = work.find(&Slot::entry(dir.node.oid, name))?;
+                let found = self.find(&Slot::entry(dir.node.oid, name))?;
                 found.ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(name))))
             }
-            At::Dir(Dir { node }) => work.locate(node),
-            At::File(file) => work.locate(file.node()),
+            At::Dir(Dir { node }) => self.locate(node),
+            At::File(file) => self.locate(file.node()),
         }
     }
+}
 
+impl Shared {
     /// Finds something and works on it, in a transaction where one can be had.
     fn with<T>(&self, at: &At<'_>, mut run: impl FnMut(&Work<'_>, &Found) -> Result<T>) -> Result<T> {
         self.patiently(|| {
             self.atomically(|work| {
-                let found = self.find(work, at)?;
+                let found = work.find_at(at)?;
                 run(work, &found)
             })
         })
@@ -178,7 +180,7 @@ impl Shared {
             content::check_end(size, 0)?;
             // What is too much for one transaction goes before.
             if size > 0 {
-                let found = self.patiently(|| self.find(&self.plain(), at))?;
+                let found = self.patiently(|| self.plain().find_at(at))?;
                 if found.kind() == Kind::File {
                     self.punch_ahead(&found.held.record, size, FILE_SIZE_MAX)?;
                 }
@@ -228,7 +230,7 @@ impl Shared {
     /// Makes holes in a file, or zeros, which are the same but for what is behind the end.
     pub(crate) fn punch(&self, at: &At<'_>, (from, len): (u64, u64), grow: bool) -> Result<()> {
         let end = if grow { content::check_end(from, len)? } else { from.saturating_add(len) };
-        let found = self.patiently(|| self.find(&self.plain(), at))?;
+        let found = self.patiently(|| self.plain().find_at(at))?;
         if found.kind() == Kind::File {
             self.punch_ahead(&found.held.record, from, end)?;
         }
@@ -270,7 +272,7 @@ impl Dfs {
         shared.check()?;
         shared.patiently(|| {
             let work = shared.plain();
-            let found = shared.find(&work, &at)?;
+            let found = work.find_at(&at)?;
             shared.attr(&work, &found, at.node())
         })
     }
@@ -310,7 +312,7 @@ impl Dfs {
         let akey = xattr_akey(name)?;
         shared.patiently(|| {
             let work = shared.plain();
-            let found = shared.find(&work, &at)?;
+            let found = work.find_at(&at)?;
             let mut value: Vec<u8> = Vec::new();
             let mut iods = [FetchIod::new(&akey, FetchValue::Single(&mut value))];
             let fetched = work.object(found.slot.oid)?.fetch(&found.slot.dkey, &mut iods, Cond::AKEY_FETCH);
@@ -325,7 +327,7 @@ impl Dfs {
         shared.check()?;
         shared.patiently(|| {
             let work = shared.plain();
-            let found = shared.find(&work, &at)?;
+            let found = work.find_at(&at)?;
             let akeys = work.akeys(&found.slot)?;
             Ok(akeys.iter().filter_map(|akey| akey.strip_prefix(XATTR_PREFIX)).map(<[u8]>::to_vec).collect())
         })

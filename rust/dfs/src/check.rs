@@ -9,7 +9,7 @@ use crate::superblock::{self, LAYOUT_LINKED};
 use crate::work::{Content, Held, OWN_DKEY, Slot, Work};
 use daos_client::{ContainerObjects as _, ContainerService};
 use daos_types::{Cond, Epoch, Iod, IodValue, ObjectId, ObjectType};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map};
 use std::sync::atomic::Ordering;
 
 /// Objects, or names, that are looked at in one page.
@@ -30,7 +30,7 @@ pub enum CheckMode {
 }
 
 /// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Finding {
     /// An object that nothing leads to.
     Leaked {
@@ -93,10 +93,15 @@ pub struct Report {
     pub files: u64,
     /// Names of symbolic links.
     pub symlinks: u64,
-    /// What is wrong.
+    /// What is wrong, in the same order each time.
     pub findings: Vec<Finding>,
     /// How many of them were repaired.
     pub repaired: usize,
+}
+
+/// Whether something is wrong with what was read, and not with reading it.
+fn is_damage(error: &Error) -> bool {
+    error.errno == Errno::EIO && error.der.is_none()
 }
 
 /// A name: the directory it is in, and it.
@@ -165,20 +170,30 @@ impl Walked {
         let slot = Slot::entry(name.0, &name.1);
         let entry = match work.read_link(&slot) {
             Ok(Some((entry, _))) => entry,
-            Ok(None) => return Ok(self.broken(slot, "it has no record")),
+            Ok(None) => {
+                self.broken(slot, "it has no record");
+                return Ok(());
+            }
             // What the store could not read is no damage of the tree.
-            Err(error) if error.errno == Errno::EIO && error.der.is_none() => {
-                return Ok(self.broken(slot, &error.message));
+            Err(error) if is_damage(&error) => {
+                self.broken(slot, &error.message);
+                return Ok(());
             }
             Err(error) => return Err(error),
         };
         if check_name(&name.1).is_err() {
-            return Ok(self.broken(slot, "no entry can have this name"));
+            {
+                self.broken(slot, "no entry can have this name");
+                return Ok(());
+            }
         }
         let (oid, kind, is_linked) = (entry.record.oid, entry.record.kind(), entry.record.is_linked());
         if kind == Kind::Directory {
             if oid.object_type() != Some(ObjectType::MultiHashed) || is_linked {
-                return Ok(self.broken(slot, "its object is no directory"));
+                {
+                    self.broken(slot, "its object is no directory");
+                    return Ok(());
+                }
             }
             match self.directories.get(&oid) {
                 None => {
@@ -198,18 +213,22 @@ impl Walked {
             return Ok(());
         }
         if oid.object_type() != Some(ObjectType::ArrayByte) {
-            return Ok(self.broken(slot, "its object is no file"));
+            {
+                self.broken(slot, "its object is no file");
+                return Ok(());
+            }
         }
-        if !self.named.contains_key(&oid) {
-            let inode = match work.read(&Slot::inode(oid)) {
-                Err(error) if error.errno == Errno::EIO && error.der.is_none() => None,
-                read => read?.map(|held| held.record),
-            };
-            self.named.insert(oid, Named { kind, names: Vec::new(), inode });
-        }
-        if let Some(named) = self.named.get_mut(&oid) {
-            named.names.push((name, is_linked, entry));
-        }
+        let named = match self.named.entry(oid) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(free) => {
+                let inode = match work.read(&Slot::inode(oid)) {
+                    Err(error) if is_damage(&error) => None,
+                    read => read?.map(|held| held.record),
+                };
+                free.insert(Named { kind, names: Vec::new(), inode })
+            }
+        };
+        named.names.push((name, is_linked, entry));
         Ok(())
     }
 
@@ -394,7 +413,7 @@ impl Dfs {
                 let Some(held) = work.read(orphan)? else { return Ok(()) };
                 work.insert(&slot(*oid), &held.record, &work.content(orphan)?)?;
                 if held.record.is_linked() {
-                    shared.set_links(work, *oid, 1)?;
+                    set_links(work, *oid, 1)?;
                 }
                 work.remove(orphan)
             })?;
@@ -433,6 +452,7 @@ fn report(found: &Found) -> Report {
     findings.extend(found.files.iter().map(leaked(Some(Kind::File))));
     findings.extend(found.inodes.iter().map(|oid| Finding::LeakedInode { oid: *oid }));
     findings.extend(found.others.iter().map(leaked(None)));
+    findings.sort();
     let files = tree.named.values().filter(|named| named.kind == Kind::File);
     Report {
         directories: tree.directories.len() as u64,
@@ -450,10 +470,12 @@ impl Shared {
         let mut found = Found::default();
         found.tree.directories.insert(self.root.oid, None);
         found.tree.walk(&work, self.root.oid)?;
-        self.examine_orphans(&work, &mut found)?;
+        examine_orphans(&work, &mut found)?;
         let reserved = [ids::SUPERBLOCK, self.root.oid, ids::ORPHANS, ids::MARKS];
         let orphans: HashSet<ObjectId> = found.orphans.iter().map(|(_, oid, _)| *oid).collect();
+        // What this mount has open is where it belongs.
         let open: HashSet<ObjectId> = self.table.all().iter().map(|node| node.oid).collect();
+        found.orphans.retain(|(_, oid, _)| !open.contains(oid));
         let mut inodes: HashSet<ObjectId> = orphans.iter().chain(&open).map(|oid| ids::inode(*oid)).collect();
         let named = found.tree.named.iter().filter(|(_, named)| named.uses_inode());
         inodes.extend(named.map(|(oid, _)| ids::inode(*oid)));
@@ -504,32 +526,6 @@ impl Shared {
         Ok(found)
     }
 
-    fn examine_orphans(&self, work: &Work<'_>, found: &mut Found) -> Result<()> {
-        let object = work.object(ids::ORPHANS)?;
-        let mut anchor: Option<Vec<u8>> = None;
-        loop {
-            let page = object.list_dkeys(anchor.as_deref(), PAGE, false)?;
-            for name in page.keys {
-                let slot = Slot { oid: ids::ORPHANS, dkey: name };
-                let oid = match work.read(&slot) {
-                    Ok(Some(held)) => held.record.oid,
-                    Ok(None) => ObjectId::default(),
-                    Err(error) if error.errno == Errno::EIO && error.der.is_none() => ObjectId::default(),
-                    Err(error) => return Err(error),
-                };
-                // One that this mount has open is where it belongs.
-                if self.table.get(oid).is_none() {
-                    let is_named = oid == ObjectId::default() || found.tree.named.contains_key(&oid);
-                    found.orphans.push((slot, oid, is_named));
-                }
-            }
-            anchor = page.anchor;
-            if anchor.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
     /// Repairs what is wrong with names.
     fn repair(&self, found: &Found, mode: CheckMode) -> Result<()> {
         for slot in &found.tree.broken {
@@ -545,7 +541,7 @@ impl Shared {
             let all: Vec<&(Name, bool, Held)> =
                 named.names.iter().chain(more.into_iter().flat_map(|named| &named.names)).collect();
             match wrong {
-                Wrong::Links => self.atomically(|work| self.set_links(work, *oid, all.len() as u32))?,
+                Wrong::Links => self.atomically(|work| set_links(work, *oid, all.len() as u32))?,
                 Wrong::Dangling if named.kind == Kind::Symlink => {
                     self.atomically(|work| {
                         all.iter().try_for_each(|(name, ..)| work.remove(&Slot::entry(name.0, &name.1)))
@@ -555,14 +551,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    /// Says how many names something has.
-    fn set_links(&self, work: &Work<'_>, oid: ObjectId, links: u32) -> Result<()> {
-        let slot = Slot::inode(oid);
-        let Some(held) = work.read(&slot)? else { return Ok(()) };
-        let flags = held.record.flags.with(Flags::UNCERTAIN, false);
-        work.patch(&slot, &held, &Record { links, flags, ..held.record }, &[])
     }
 
     /// Makes all names of a file know of each other.
@@ -631,6 +619,38 @@ impl Shared {
             leaked.copied().try_for_each(|oid| work.remove_object(oid))?;
         }
         Ok(())
+    }
+}
+
+/// Says how many names something has.
+fn set_links(work: &Work<'_>, oid: ObjectId, links: u32) -> Result<()> {
+    let slot = Slot::inode(oid);
+    let Some(held) = work.read(&slot)? else { return Ok(()) };
+    let flags = held.record.flags.with(Flags::UNCERTAIN, false);
+    work.patch(&slot, &held, &Record { flags, links, ..held.record }, &[])
+}
+
+/// What is among the orphans.
+fn examine_orphans(work: &Work<'_>, found: &mut Found) -> Result<()> {
+    let object = work.object(ids::ORPHANS)?;
+    let mut anchor: Option<Vec<u8>> = None;
+    loop {
+        let page = object.list_dkeys(anchor.as_deref(), PAGE, false)?;
+        for name in page.keys {
+            let slot = Slot { oid: ids::ORPHANS, dkey: name };
+            let oid = match work.read(&slot) {
+                Ok(Some(held)) => held.record.oid,
+                Ok(None) => ObjectId::default(),
+                Err(error) if is_damage(&error) => ObjectId::default(),
+                Err(error) => return Err(error),
+            };
+            let is_named = oid == ObjectId::default() || found.tree.named.contains_key(&oid);
+            found.orphans.push((slot, oid, is_named));
+        }
+        anchor = page.anchor;
+        if anchor.is_none() {
+            return Ok(());
+        }
     }
 }
 

@@ -69,6 +69,16 @@ impl Node {
         self.place.lock().clone()
     }
 
+    /// Its record turned out to be in its inode object.
+    pub(crate) fn has_names(&self) {
+        let mut place = self.place.lock();
+        if matches!(*place, Place::Entry(..)) {
+            let old = std::mem::replace(&mut *place, Place::Inode);
+            drop(place);
+            drop(old);
+        }
+    }
+
     /// Whether it has no name any more.
     pub(crate) fn is_orphan(&self) -> bool {
         matches!(*self.place.lock(), Place::Orphan)
@@ -184,7 +194,9 @@ impl Table {
 
     /// All files that are open, and directories that are known.
     pub(crate) fn all(&self) -> Vec<Arc<Node>> {
-        self.state.lock().nodes.values().filter_map(Weak::upgrade).collect()
+        let state = self.state.lock();
+        let used = |node: &Arc<Node>| node.kind == Kind::Directory || node.opens.load(Ordering::Acquire) > 0;
+        state.nodes.values().filter_map(Weak::upgrade).filter(used).collect()
     }
 
     /// The node of a directory that was found at a place.
@@ -363,8 +375,9 @@ mod tests {
         assert!(!table.close(&one));
         one.0.set_place(Place::Orphan);
         assert!(table.close(&two), "the last handle of an orphan");
+        assert!(table.all().is_empty(), "nobody has it open");
         drop((one, two));
-        assert!(table.get(oid(1)).is_none() && table.all().is_empty());
+        assert!(table.get(oid(1)).is_none());
     }
 
     #[test]

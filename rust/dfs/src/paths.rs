@@ -43,6 +43,7 @@ pub struct Open {
 
 /// What was opened.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // nobody has many of them that are not files
 pub enum Handle {
     /// A file.
     File(File),
@@ -329,7 +330,7 @@ impl Paths {
                 Kind::File if slash || open.directory => return Err(no_directory(path)),
                 Kind::File => {}
             }
-            let asked = u32::from(read) * READ | u32::from(changes) * WRITE;
+            let asked = (u32::from(read) * READ) | (u32::from(changes) * WRITE);
             self.may(guarded, asked, path)?;
             let flags = OpenFlags { create: false, ..open.flags };
             let name = name.unwrap_or_default();

@@ -18,6 +18,8 @@ const AGAIN_MAX: usize = 64;
 pub(crate) enum Fate {
     /// It has others, or is no file.
     Stays,
+    /// It has others, by one of which it may be open.
+    HasNames(Option<Arc<Node>>),
     /// It is gone.
     Freed,
     /// It is open, and among the orphans.
@@ -63,7 +65,7 @@ impl Shared {
         let fate = if is_linked && let Some(record) = without_a_name(record, work.is_atomic, now) {
             take()?;
             work.patch(&found.slot, &found.held, &record, &[])?;
-            Fate::Stays
+            Fate::HasNames(claim.open.clone())
         } else if let Some(node) = claim.open.clone() {
             let orphan = Slot::orphan(oid);
             let mut record = *record;
@@ -102,6 +104,7 @@ impl Shared {
     pub(crate) fn released(&self, released: Released<'_>) -> Result<()> {
         match released {
             Released { claim: Some(claim), fate: Fate::Freed } => claim.freed(),
+            Released { fate: Fate::HasNames(Some(node)), .. } => node.has_names(),
             Released { claim: Some(claim), fate: Fate::Orphaned(node) } => {
                 claim.freed();
                 if !claim.orphaned(&node) {

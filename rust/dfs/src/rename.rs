@@ -53,6 +53,7 @@ impl Name<'_> {
 
 /// What a rename did, or why it has to be tried again.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // it lives for one call
 enum Renamed<'a> {
     /// Both names are of the same file.
     Same,
@@ -62,27 +63,40 @@ enum Renamed<'a> {
     Done { moved: Found, other: Option<Found>, released: Option<Released<'a>>, removed: bool },
 }
 
-impl Shared {
+impl Work<'_> {
     /// Refuses to put a directory into itself, or below. Without a look at the store of directories that no other mount has moved,
     /// of which a transaction makes sure.
-    fn check_above(&self, work: &Work<'_>, moved: ObjectId, to: &Arc<Node>) -> Result<()> {
+    fn check_above(&self, moved: ObjectId, to: &Arc<Node>) -> Result<()> {
         let above = to.above();
         if to.oid == moved || above.iter().any(|node| node.oid == moved) {
             return Err(Error::new(Errno::EINVAL, "a directory cannot be moved below itself"));
         }
-        work.locate(to)?;
-        above.iter().try_for_each(|node| work.locate(node).map(drop))
+        self.locate(to)?;
+        above.iter().try_for_each(|node| self.locate(node).map(drop))
     }
 
     /// Puts under one name what another has.
-    fn put(&self, work: &Work<'_>, to: &Slot, entry: &Held, content: &Content, now: Time) -> Result<()> {
+    fn put_under(&self, to: &Slot, entry: &Held, content: &Content, now: Time) -> Result<()> {
         let mut record = entry.record;
         if !record.is_linked() {
             record.ctime = now;
         }
-        work.replace(to, &record, content)
+        self.replace(to, &record, content)
     }
 
+    /// The time of change of what has its record elsewhere.
+    fn touch_inodes<'f>(&self, found: impl IntoIterator<Item = &'f Found>, now: Time) -> Result<()> {
+        for found in found {
+            if found.entry.record.is_linked() {
+                let record = Record { ctime: now, ..found.held.record };
+                self.patch(&found.slot, &found.held, &record, &[])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
     fn rename_in<'a>(
         &'a self,
         work: &Work<'_>,
@@ -107,7 +121,7 @@ impl Shared {
             return Ok(Renamed::Same);
         }
         if !same_dir && moved.kind() == Kind::Directory {
-            self.check_above(work, moved.oid(), to.dir)?;
+            work.check_above(moved.oid(), to.dir)?;
         }
         // What lies in something cannot take its place.
         if how == Rename::Replace
@@ -119,12 +133,12 @@ impl Shared {
         if how == Rename::Exchange {
             let other = other.ok_or_else(|| to.absent())?;
             if !same_dir && other.kind() == Kind::Directory {
-                self.check_above(work, other.oid(), from.dir)?;
+                work.check_above(other.oid(), from.dir)?;
             }
             let (one, two) = (work.content(&from_slot)?, work.content(&to_slot)?);
-            self.put(work, &from_slot, &other.entry, &two, now)?;
-            self.put(work, &to_slot, &moved.entry, &one, now)?;
-            self.touch_inodes(work, [&moved, &other], now)?;
+            work.put_under(&from_slot, &other.entry, &two, now)?;
+            work.put_under(&to_slot, &moved.entry, &one, now)?;
+            work.touch_inodes([&moved, &other], now)?;
             return Ok(Renamed::Done { moved, other: Some(other), released: None, removed: false });
         }
         let content = work.content(&from_slot)?;
@@ -138,13 +152,13 @@ impl Shared {
                 }
                 inserted => inserted?,
             }
-            self.touch_inodes(work, [&moved], now)?;
+            work.touch_inodes([&moved], now)?;
             work.remove(&from_slot)?;
             return Ok(Renamed::Done { moved, other: None, released: None, removed: false });
         };
         let take = || {
-            self.put(work, &to_slot, &moved.entry, &content, now)?;
-            self.touch_inodes(work, [&moved], now)?;
+            work.put_under(&to_slot, &moved.entry, &content, now)?;
+            work.touch_inodes([&moved], now)?;
             work.remove(&from_slot)
         };
         match (moved.kind(), other.kind()) {
@@ -170,22 +184,6 @@ impl Shared {
                 Ok(Renamed::Done { moved, other: None, released: Some(released), removed: false })
             }
         }
-    }
-
-    /// The time of change of what has its record elsewhere.
-    fn touch_inodes<'f>(
-        &self,
-        work: &Work<'_>,
-        found: impl IntoIterator<Item = &'f Found>,
-        now: Time,
-    ) -> Result<()> {
-        for found in found {
-            if found.entry.record.is_linked() {
-                let record = Record { ctime: now, ..found.held.record };
-                work.patch(&found.slot, &found.held, &record, &[])?;
-            }
-        }
-        Ok(())
     }
 
     /// What is in memory of something follows it to its new name.

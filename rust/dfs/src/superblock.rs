@@ -174,9 +174,7 @@ mod tests {
     #[test]
     fn what_older_ones_lack_has_a_default() {
         let mut values = sample().encode();
-        for at in 4..9 {
-            values[at].clear();
-        }
+        values[4..].iter_mut().for_each(Vec::clear);
         let read = Superblock::decode(&values).unwrap();
         assert_eq!((read.file_class, read.consistency, &*read.hints), (None, Consistency::Relaxed, ""));
     }

@@ -186,8 +186,22 @@ impl Work<'_> {
             Error::new(Errno::ESTALE, "its name was changed or removed by another mount")
                 .hint("look it up again")
         };
-        let found = self.find(&Slot::of(node))?.ok_or_else(stale)?;
-        if found.oid() == node.oid && found.kind() == node.kind { Ok(found) } else { Err(stale()) }
+        let is_it = |found: &Found| found.oid() == node.oid && found.kind() == node.kind;
+        let found = match self.find(&Slot::of(node))?.filter(is_it) {
+            Some(found) => found,
+            None if node.kind == Kind::Directory => return Err(stale()),
+            // Another mount may have given it further names before the one that is known went.
+            None => {
+                let slot = Slot::inode(node.oid);
+                let held = self.read(&slot)?.ok_or_else(stale)?;
+                let entry = Held { record: Record::leading_to(held.record.mode, node.oid), len: LEN_4 };
+                Some(Found { entry, slot, held }).filter(is_it).ok_or_else(stale)?
+            }
+        };
+        if found.entry.record.is_linked() {
+            node.has_names();
+        }
+        Ok(found)
     }
 
     /// What lies beside a record.

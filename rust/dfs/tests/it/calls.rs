@@ -425,7 +425,7 @@ fn what_is_open_follows_its_name() {
 
 #[test]
 fn a_file_without_a_name_lives_until_it_is_closed() {
-    let (_made, dfs, paths) = fresh();
+    let (made, dfs, paths) = fresh();
     let orphans = |dfs: &Dfs| {
         let report = dfs.check(CheckMode::Print, None).unwrap();
         report.findings.len()
@@ -454,7 +454,7 @@ fn a_file_without_a_name_lives_until_it_is_closed() {
         assert_eq!(dfs.xattr(At::File(&again), b"user.a").unwrap(), b"1");
         file.sync().unwrap();
         assert_eq!(orphans(&dfs), 0, "this mount knows that it is open");
-        let other = mount(&_made.container);
+        let other = mount(&made.container);
         assert_eq!(orphans(&other), 1, "another does not");
         file.close().unwrap();
         assert_eq!(orphans(&other), 1);
@@ -589,14 +589,14 @@ fn attributes_are_set_and_refused() {
     assert_eq!(errno(call(b"user.a", b"2", create)), Errno::EEXIST);
     call(b"user.a", b"3", replace).unwrap();
     call(b"user.empty", b"", set).unwrap();
-    call(b"trusted.a", &[7; 64 << 10], set).unwrap();
+    call(b"trusted.a", &vec![7; 64 << 10], set).unwrap();
     assert_eq!(paths.xattr(b"/f", b"user.a", true).unwrap(), b"3");
     assert_eq!(paths.xattr(b"/f", b"user.empty", true).unwrap(), b"");
     assert_eq!(paths.xattr(b"/f", b"trusted.a", true).unwrap().len(), 64 << 10);
     let mut listed = paths.xattrs(b"/f", true).unwrap();
     listed.sort();
     assert_eq!(listed, [&b"trusted.a"[..], b"user.a", b"user.empty"]);
-    assert_eq!(errno(call(b"user.b", &[0; (64 << 10) + 1], set)), Errno::E2BIG);
+    assert_eq!(errno(call(b"user.b", &vec![0; (64 << 10) + 1], set)), Errno::E2BIG);
     assert_eq!(errno(call(&[b"user.", &[b'x'; 251][..]].concat(), b"", set)), Errno::ERANGE);
     assert_eq!(errno(call(b"other.a", b"", set)), Errno::EOPNOTSUPP);
     assert_eq!(errno(dfs.set_xattr(At::Dir(&dfs.root()), b"", b"", set)), Errno::ERANGE);

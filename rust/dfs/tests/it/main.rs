@@ -3,4 +3,7 @@
 
 mod calls;
 mod common;
+mod crash;
 mod model;
+mod mounts;
+mod repair;

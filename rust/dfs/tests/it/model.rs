@@ -158,7 +158,7 @@ impl Both<'_> {
                 (
                     format!("readlink {one}"),
                     ours(mine, |value| value),
-                    theirs(real, |value| value.into_bytes()),
+                    theirs(real, std::ffi::CString::into_bytes),
                 )
             }
             16 => {
@@ -223,7 +223,7 @@ impl Both<'_> {
                 let mine =
                     ours(mine, |attr| told(attr.mode, attr.size, attr.links.into(), attr.uid, attr.gid));
                 let real = theirs(real, |stat| {
-                    told(stat.st_mode, stat.st_size as u64, stat.st_nlink, stat.st_uid, stat.st_gid)
+                    told(stat.st_mode, stat.st_size.cast_unsigned(), stat.st_nlink, stat.st_uid, stat.st_gid)
                 });
                 (format!("stat {one} {follow}"), mine, real)
             }
