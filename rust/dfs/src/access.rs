@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_belongs_to_its_maker_or_to_the_directorys_group() {
+    fn what_is_made_belongs_to_its_maker_or_to_the_group_of_the_directory() {
         let who = user(1, 2, &[7]);
         assert_eq!(of_new(&who, directory(0o755, 0, 5), Kind::File, 0o644), (1, 2, 0o644));
         assert_eq!(of_new(&who, directory(0o2755, 0, 5), Kind::File, 0o2644), (1, 5, 0o2644));

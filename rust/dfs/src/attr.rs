@@ -187,7 +187,7 @@ impl Shared {
             }
         }
         let now = Time::now();
-        let (node, written) = self.with(at, |work, found| {
+        let done = self.with(at, |work, found| {
             let mut record = found.held.record;
             let known = if at.node().is_none() { self.table.get(record.oid) } else { None };
             let written = at.node().or(known.as_deref()).and_then(Node::written);
@@ -219,10 +219,42 @@ impl Shared {
             }
             work.patch(&found.slot, &found.held, &record, &[])?;
             Ok((known, written))
-        })?;
+        });
+        let (node, written) = match (done, set) {
+            (Err(error), SetAttr { size: Some(size), mode: None, uid: None, gid: None, mtime: None })
+                if error.errno == Errno::ENOSPC =>
+            {
+                return self.shrink(at, *size, error);
+            }
+            (done, _) => done?,
+        };
         // What was written to since then is another time.
         if let (Some(node), Some(_)) = (at.node().or(node.as_deref()), written) {
             node.settled(written);
+        }
+        Ok(())
+    }
+
+    /// Shortens a file where there is no room to note when: that is stored later. What makes room must not need any.
+    fn shrink(&self, at: &At<'_>, size: u64, refused: Error) -> Result<()> {
+        let work = self.plain();
+        let found = self.patiently(|| work.find_at(at))?;
+        let record = &found.held.record;
+        let before = self.size(&work, record)?;
+        if before <= size {
+            return Err(refused);
+        }
+        if size == 0 {
+            work.remove_object(record.oid)?;
+        } else {
+            work.array(record.oid, self.chunk_size(record.chunk_size))?.punch(size, before - size)?;
+        }
+        if self.size(&work, record)? < size {
+            // It ends with a hole, which takes a byte to tell.
+            return Err(refused);
+        }
+        if let Some(node) = self.table.get(found.oid()) {
+            node.touch(Time::now());
         }
         Ok(())
     }

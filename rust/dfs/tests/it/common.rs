@@ -49,6 +49,14 @@ impl InMemory {
     }
 }
 
+/// One with its mount, used by who may do all.
+pub(crate) fn fresh() -> (InMemory, Dfs, Paths) {
+    let made = InMemory::formatted(2, &FormatOptions::default());
+    let dfs = made.mount();
+    let paths = root(&dfs);
+    (made, dfs, paths)
+}
+
 pub(crate) fn mount(container: &Arc<dyn ContainerService>) -> Dfs {
     Dfs::mount(Arc::clone(container), MountOptions::default()).unwrap()
 }

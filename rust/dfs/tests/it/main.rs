@@ -4,6 +4,8 @@
 mod calls;
 mod common;
 mod crash;
+mod full;
 mod model;
 mod mounts;
+mod names;
 mod repair;
