@@ -9,3 +9,4 @@ mod model;
 mod mounts;
 mod names;
 mod repair;
+mod served;

@@ -432,7 +432,7 @@ fn our_tree(paths: &Paths) -> Tree {
 }
 
 /// So many operations of each of several seeds.
-fn run(name: &str, container: &Arc<dyn ContainerService>, seed: u64, steps: usize, leaks: bool) {
+pub(crate) fn run(name: &str, container: &Arc<dyn ContainerService>, seed: u64, steps: usize, leaks: bool) {
     let place = Place::new(&format!("{name}-{seed}"));
     let mut both = Both {
         paths: root(&mount(container)),
