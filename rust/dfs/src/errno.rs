@@ -105,6 +105,11 @@ impl Error {
         self.der == Some(der)
     }
 
+    /// Whether something is wrong with what was read, and not with reading it.
+    pub(crate) fn is_damage(&self) -> bool {
+        self.errno == Errno::EIO && self.der.is_none()
+    }
+
     /// The same by another number, where the store's word means another thing here.
     #[must_use]
     pub(crate) fn meaning(self, der: Der, errno: Errno, message: impl FnOnce() -> String) -> Self {

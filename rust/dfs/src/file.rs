@@ -190,7 +190,7 @@ impl File {
         let (mut gathered, mut written) = (Vec::with_capacity(total.min(most)), 0);
         for part in data {
             if !gathered.is_empty() && gathered.len() + part.len() > most {
-                let now = self.write(at + written as u64, &gathered)?;
+                let now = self.write(at.saturating_add(written as u64), &gathered)?;
                 written += now;
                 if now < gathered.len() || self.rights.append {
                     return Ok(written);
@@ -198,7 +198,7 @@ impl File {
                 gathered.clear();
             }
             if gathered.is_empty() && part.len() > most {
-                let now = self.write(at + written as u64, part)?;
+                let now = self.write(at.saturating_add(written as u64), part)?;
                 written += now;
                 if now < part.len() || self.rights.append {
                     return Ok(written);
@@ -210,7 +210,7 @@ impl File {
         if gathered.is_empty() {
             self.writable()?;
         } else {
-            written += self.write(at + written as u64, &gathered)?;
+            written += self.write(at.saturating_add(written as u64), &gathered)?;
         }
         Ok(written)
     }

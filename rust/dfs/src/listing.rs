@@ -23,7 +23,7 @@ pub struct Anchor {
 pub struct Listed {
     /// Its name.
     pub name: Vec<u8>,
-    /// What is known of it, where that was asked for.
+    /// What is known of it, where that was asked for and its record is not damaged.
     pub attr: Option<Attr>,
 }
 
@@ -76,9 +76,15 @@ impl Dfs {
         let mut entries = Vec::with_capacity(names.len());
         for name in names {
             let attr = if with_attr {
-                // What went since it was listed is left out.
-                let Some(found) = work.find(&Slot::entry(dir.node.oid, &name))? else { continue };
-                Some(shared.attr(&work, &found, None)?)
+                let found = work.find(&Slot::entry(dir.node.oid, &name));
+                match found.and_then(|found| found.map(|found| shared.attr(&work, &found, None)).transpose())
+                {
+                    Ok(Some(attr)) => Some(attr),
+                    // What went since it was listed is left out.
+                    Ok(None) => continue,
+                    Err(error) if error.is_damage() => None,
+                    Err(error) => return Err(error),
+                }
             } else {
                 None
             };

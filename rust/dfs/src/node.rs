@@ -120,16 +120,35 @@ impl Node {
     /// The directories above it, the nearest first; itself, if it is one, is not among them.
     pub(crate) fn above(&self) -> Vec<Arc<Node>> {
         let mut above: Vec<Arc<Node>> = Vec::new();
+        let mut known = HashSet::new();
         let mut place = self.place();
         while let Place::Entry(parent, _) = place {
             // A loop cannot be made by this mount, but maybe by several at once.
-            if above.iter().any(|known| known.oid == parent.oid) {
+            if !known.insert(parent.oid) {
                 break;
             }
             place = parent.place();
             above.push(parent);
         }
         above
+    }
+
+    /// The directory that it is in is not held any more.
+    fn let_go(&self) -> Option<Arc<Node>> {
+        match std::mem::replace(&mut *self.place.lock(), Place::Root) {
+            Place::Entry(parent, _) => Some(parent),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // One after the other: however deep a directory is, those above it need no stack.
+        let mut next = self.let_go();
+        while let Some(node) = next.and_then(Arc::into_inner) {
+            next = node.let_go();
+        }
     }
 }
 
@@ -435,6 +454,19 @@ mod tests {
         table.directory(oid(2), at(b"other"), Defaults::default(), table.moment());
         assert_eq!(name(&node), b"other", "another mount moved it");
         assert_eq!(node.above().len(), 1);
+    }
+
+    #[test]
+    fn the_deepest_directory_can_be_let_go() {
+        let table = Table::new();
+        let mut deepest = directory(&table, 0, Place::Root);
+        for lo in 1..300_000 {
+            deepest = directory(&table, lo, Place::Entry(deepest, b"d".to_vec()));
+        }
+        assert_eq!(deepest.above().len(), 299_999);
+        let dropped = std::thread::Builder::new().stack_size(64 << 10).spawn(move || drop(deepest));
+        dropped.unwrap().join().unwrap();
+        assert!(table.all().is_empty());
     }
 
     #[test]

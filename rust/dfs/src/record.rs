@@ -367,6 +367,37 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_read_is_a_record_or_damage() {
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u32
+        };
+        let (mut records, mut damage) = (0, 0);
+        for _ in 0..50_000 {
+            let mut bytes = sample().encode();
+            for _ in 0..random() % 4 {
+                bytes[random() as usize % LEN_4] = random() as u8;
+            }
+            let (from, to) = (random() as usize % LEN_4, random() as usize % LEN_4);
+            let holes = [from.min(to)..from.max(to)];
+            let holes = if random() % 2 == 0 || from == to { &[][..] } else { &holes[..] };
+            match Record::decode(&bytes, holes) {
+                Ok(Stored::Found(record, LEN_4)) => {
+                    records += 1;
+                    assert_eq!(record.encode(), bytes);
+                }
+                Ok(other) => assert_eq!(holes, [LEN_3..LEN_4], "{other:?}"),
+                Err(error) => {
+                    damage += 1;
+                    assert!(error.is_damage());
+                }
+            }
+        }
+        assert!(records > 1_000 && damage > 1_000, "{records}, {damage}");
+    }
+
+    #[test]
     fn a_patch_makes_one_record_the_other() {
         let old = Record { flags: Flags(0), links: 0, ..sample() };
         assert_eq!(old.patch(&old, LEN_3), (vec![], vec![]));

@@ -1,7 +1,7 @@
 //! What there is: all objects of a snapshot, and all that has names.
 
 use super::Finding;
-use crate::errno::{Errno, Error, Result};
+use crate::errno::Result;
 use crate::ids;
 use crate::mount::Shared;
 use crate::names::check_name;
@@ -13,11 +13,6 @@ use std::collections::{BTreeMap, HashMap, HashSet, hash_map};
 
 /// Objects, or names, that are looked at in one page.
 const PAGE: usize = 4096;
-
-/// Whether something is wrong with what was read, and not with reading it.
-fn is_damage(error: &Error) -> bool {
-    error.errno == Errno::EIO && error.der.is_none()
-}
 
 /// A name: the directory it is in, and it.
 pub(super) type Name = (ObjectId, Vec<u8>);
@@ -90,7 +85,7 @@ impl Walked {
                 return Ok(());
             }
             // What the store could not read is no damage of the tree.
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_damage() => {
                 self.broken(slot, &error.message);
                 return Ok(());
             }
@@ -137,7 +132,7 @@ impl Walked {
             hash_map::Entry::Occupied(known) => known.into_mut(),
             hash_map::Entry::Vacant(free) => {
                 let inode = match work.read(&Slot::inode(oid)) {
-                    Err(error) if is_damage(&error) => None,
+                    Err(error) if error.is_damage() => None,
                     read => read?.map(|held| held.record),
                 };
                 free.insert(Named { kind, names: Vec::new(), inode })
@@ -278,7 +273,7 @@ fn examine_orphans(work: &Work<'_>, found: &mut Found) -> Result<()> {
             let oid = match work.read(&slot) {
                 Ok(Some(held)) => held.record.oid,
                 Ok(None) => ObjectId::default(),
-                Err(error) if is_damage(&error) => ObjectId::default(),
+                Err(error) if error.is_damage() => ObjectId::default(),
                 Err(error) => return Err(error),
             };
             let is_named = oid == ObjectId::default() || found.tree.named.contains_key(&oid);

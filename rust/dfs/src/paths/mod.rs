@@ -16,6 +16,8 @@ use walk::{Follow, Last, Nameless, Step, Walked, exists, no_directory, split};
 
 /// How often a file is looked for again that others make and remove.
 const AGAIN_MAX: usize = 64;
+/// How often a path is walked again on which another mount moved something.
+const STALE_MAX: usize = 8;
 
 /// A file system as somebody uses it. Relative paths begin at the root, and no path leads out of it.
 #[derive(Debug, Clone)]
@@ -73,18 +75,30 @@ impl Paths {
         New { mode, uid, gid, ..New::default() }
     }
 
+    /// Runs what walks a path, again if another mount moved a directory of it meanwhile.
+    fn again<T>(mut run: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut outcome = run();
+        for _ in 1..STALE_MAX {
+            match outcome {
+                Err(error) if error.errno == Errno::ESTALE => outcome = run(),
+                _ => break,
+            }
+        }
+        outcome
+    }
+
     fn may_add(&self, top: &Step, path: &[u8]) -> Result<()> {
         self.may(top.guarded, WRITE | EXECUTE, path)
     }
 
     /// What is known of something; a last symbolic link is followed.
     pub fn stat(&self, path: &[u8]) -> Result<Attr> {
-        self.dfs.stat(self.there(path, true)?.at())
+        Self::again(|| self.dfs.stat(self.there(path, true)?.at()))
     }
 
     /// What is known of something; a last symbolic link is not followed.
     pub fn lstat(&self, path: &[u8]) -> Result<Attr> {
-        self.dfs.stat(self.there(path, false)?.at())
+        Self::again(|| self.dfs.stat(self.there(path, false)?.at()))
     }
 
     /// Whether something is there, and may be used for all that `asked` says: `READ`, `WRITE`, `EXECUTE` of [`access`], or 0.
@@ -98,6 +112,10 @@ impl Paths {
 
     /// Opens a file or directory, and makes a file if that is wanted.
     pub fn open(&self, path: &[u8], open: &Open) -> Result<Handle> {
+        Self::again(|| self.open_once(path, open))
+    }
+
+    fn open_once(&self, path: &[u8], open: &Open) -> Result<Handle> {
         let OpenFlags { create, exclusive, truncate, write, append, read } = open.flags;
         if create && open.directory {
             return Err(
@@ -216,8 +234,10 @@ impl Paths {
 
     /// Makes a directory.
     pub fn mkdir(&self, path: &[u8], mode: u32) -> Result<Dir> {
-        let (top, name) = self.free(path, true)?;
-        self.dfs.mkdir(&top.dir, &name, &self.new_in(&top, Kind::Directory, mode))
+        Self::again(|| {
+            let (top, name) = self.free(path, true)?;
+            self.dfs.mkdir(&top.dir, &name, &self.new_in(&top, Kind::Directory, mode))
+        })
     }
 
     /// Makes a directory and all above it that are missing; it may be there.
@@ -238,8 +258,10 @@ impl Paths {
 
     /// Makes a symbolic link.
     pub fn symlink(&self, value: &[u8], path: &[u8]) -> Result<()> {
-        let (top, name) = self.free(path, false)?;
-        self.dfs.symlink(&top.dir, &name, value, &self.new_in(&top, Kind::Symlink, 0o777))
+        Self::again(|| {
+            let (top, name) = self.free(path, false)?;
+            self.dfs.symlink(&top.dir, &name, value, &self.new_in(&top, Kind::Symlink, 0o777))
+        })
     }
 
     /// Where a symbolic link leads.
@@ -327,6 +349,10 @@ impl Paths {
 
     /// Gives something another name.
     pub fn rename(&self, from: &[u8], to: &[u8], how: Rename) -> Result<()> {
+        Self::again(|| self.rename_once(from, to, how))
+    }
+
+    fn rename_once(&self, from: &[u8], to: &[u8], how: Rename) -> Result<()> {
         // Both ways are walked before either end is looked at.
         let (walked, Walked { top, last }) = (self.walk(from, Follow::Never)?, self.walk(to, Follow::Never)?);
         if let Last::Here(_) = walked.last {
@@ -370,6 +396,10 @@ impl Paths {
 
     /// Gives a file or symbolic link a further name; a last symbolic link is followed only if that is wanted.
     pub fn link(&self, from: &[u8], to: &[u8], follow: bool) -> Result<()> {
+        Self::again(|| self.link_once(from, to, follow))
+    }
+
+    fn link_once(&self, from: &[u8], to: &[u8], follow: bool) -> Result<()> {
         let there = self.there(from, follow)?;
         let (top, name) = self.free(to, false)?;
         match &there.name {

@@ -234,6 +234,11 @@ fn what_is_no_entry_is_removed() {
     assert_eq!(errno(broken.paths.stat(b"/short")), Errno::EIO);
     assert_eq!(errno(broken.paths.stat(b"/odd")), Errno::EIO);
     assert_eq!(errno(broken.paths.stat(b"/alone")), Errno::ENOENT);
+    // A listing goes on behind what is damaged.
+    let (dfs, top) = (&broken.dfs, broken.dfs.root());
+    let page = dfs.readdir(&top, &dfs.first_anchor(&top).unwrap(), 100, true).unwrap();
+    let told: Vec<bool> = page.entries.iter().map(|entry| entry.attr.is_some()).collect();
+    assert_eq!((told.len(), told.iter().filter(|told| **told).count()), (5, 2));
     let mut paths: Vec<Vec<u8>> = broken
         .check(CheckMode::Remove)
         .into_iter()
