@@ -489,14 +489,21 @@ impl Shared {
     /// Stores when something was changed, where that is in memory only.
     pub(crate) fn store_times(&self, node: &Node) -> Result<()> {
         let Some(time) = node.written() else { return Ok(()) };
-        let stored = self.patiently(|| {
-            self.atomically(|work| {
-                let found = work.locate(node)?;
-                let mut record = found.held.record;
-                record.set_mtime(time, time);
-                record.ctime = record.ctime.max(time);
-                work.patch(&found.slot, &found.held, &record, &[])
+        let store = |work: &Work<'_>| {
+            let found = work.locate(node)?;
+            let mut record = found.held.record;
+            record.set_mtime(time, time);
+            record.ctime = record.ctime.max(time);
+            work.patch(&found.slot, &found.held, &record, &[]).map_err(|error| {
+                error.meaning(Der::Nonexist, Errno::ESTALE, || {
+                    "its name was removed by another mount".to_owned()
+                })
             })
+        };
+        // A time is not worth a transaction: at worst what another mount puts in its place in this moment gets it.
+        let stored = self.patiently(|| match self.superblock.consistency {
+            Consistency::Relaxed => store(&self.plain()),
+            Consistency::Balanced => self.atomically(store),
         });
         match stored {
             // Another mount removed it, or gave it another name: there is no place to store it.

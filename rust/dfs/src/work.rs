@@ -266,7 +266,7 @@ impl Work<'_> {
         self.remove_akeys(slot, &stale)
     }
 
-    /// Writes what differs in a record, and values beside it, in one change.
+    /// Writes what differs in a record, and values beside it, in one change, unless the entry has gone: half a record is none.
     pub(crate) fn patch(&self, slot: &Slot, old: &Held, new: &Record, values: &[Iod<'_>]) -> Result<()> {
         let (recxs, data) = new.patch(&old.record, old.len);
         let mut iods = Vec::with_capacity(1 + values.len());
@@ -277,7 +277,7 @@ impl Work<'_> {
         if iods.is_empty() {
             return Ok(());
         }
-        Ok(self.object(slot.oid)?.update(&slot.dkey, &iods, Cond::PER_AKEY)?)
+        Ok(self.object(slot.oid)?.update(&slot.dkey, &iods, Cond::PER_AKEY | Cond::DKEY_UPDATE)?)
     }
 
     /// Removes akeys beside a record.

@@ -3,7 +3,7 @@
 //! What opens after a cut must be the tree after some number of the operations, each whole; at least all that were followed by a sync;
 //! and a check finds nothing but files that had lost their names while they were open.
 
-use crate::common::{CREATE, Random, errno, mount, new, open, root};
+use crate::common::{CREATE, Random, Untransacted, errno, mount, new, open, root};
 use daos_client::ContainerService;
 use daos_dfs::{
     At, CheckMode, Dfs, Errno, File, Finding, FormatOptions, Kind, Paths, Rename, SetAttr, XattrSet,
@@ -118,8 +118,18 @@ fn step(paths: &Paths, opened: &mut Vec<File>, random: &mut Random) {
     }
 }
 
-/// Records a storm. `untrue` promises what was only buffered.
-fn record(seed: u64, steps: usize, untrue: bool) -> (History, Truth) {
+/// How a storm is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storm {
+    Whole,
+    /// It promises what was only buffered.
+    Untrue,
+    /// Without transactions.
+    Ordered,
+}
+
+/// Records a storm.
+fn record(seed: u64, steps: usize, storm: Storm) -> (History, Truth) {
     let recorded = Arc::new(Recorded::new(Arc::new(MemoryMedia::new())).unwrap());
     let media: Arc<dyn Media> = Arc::<Recorded>::clone(&recorded);
     let system = System::on_media(media, IDENTITY, true, &options()).unwrap();
@@ -127,6 +137,8 @@ fn record(seed: u64, steps: usize, untrue: bool) -> (History, Truth) {
     let container: Arc<dyn ContainerService> = Arc::new(pool.container_create("c", b"").unwrap());
     let format = FormatOptions { chunk_size: Some(2_048), ..FormatOptions::default() };
     Dfs::format(&container, &format).unwrap();
+    let container: Arc<dyn ContainerService> =
+        if storm == Storm::Ordered { Arc::new(Untransacted(container)) } else { container };
     let dfs = mount(&container);
     let paths = root(&dfs);
     // The first object takes a number of the container's, which is durable at once.
@@ -144,7 +156,7 @@ fn record(seed: u64, steps: usize, untrue: bool) -> (History, Truth) {
         promise(&mut truth, 0, number);
         step(&paths, &mut opened, &mut random);
         truth.after.push(tree(&paths));
-        if untrue {
+        if storm == Storm::Untrue {
             promise(&mut truth, number, number);
         }
         if random.below(6) == 0 {
@@ -162,15 +174,21 @@ fn record(seed: u64, steps: usize, untrue: bool) -> (History, Truth) {
     (history, truth)
 }
 
-/// What opens after a cut.
-fn check(media: MemoryMedia, truth: &Truth, promise: Promise) -> Result<(), String> {
+/// Opens what a cut left. The system is closed when it goes.
+fn reopen(media: MemoryMedia) -> Result<(Arc<System>, Dfs), String> {
     let system = System::on_media(Arc::new(media), IDENTITY, false, &options())
         .map_err(|error| format!("{error:?}"))?;
     let pool = system.pool_open("p").map_err(|error| format!("{error:?}"))?;
     let container: Arc<dyn ContainerService> =
         Arc::new(pool.container_open("c").map_err(|error| format!("{error:?}"))?);
-    let dfs = Dfs::mount(Arc::clone(&container), daos_dfs::MountOptions::default())
-        .map_err(|error| format!("{error:?}"))?;
+    let dfs =
+        Dfs::mount(container, daos_dfs::MountOptions::default()).map_err(|error| format!("{error:?}"))?;
+    Ok((system, dfs))
+}
+
+/// What opens after a cut.
+fn check(media: MemoryMedia, truth: &Truth, promise: Promise) -> Result<(), String> {
+    let (_system, dfs) = reopen(media)?;
     let paths = root(&dfs);
     let found = tree(&paths);
     let fits = truth
@@ -216,7 +234,7 @@ fn a_power_cut_leaves_a_tree_in_which_each_operation_happened_or_not() {
     let rounds = (states(STATES) / 60).max(1);
     let mut distinct = 0;
     for seed in 0..rounds as u64 {
-        let (history, truth) = record(seed, 120, false);
+        let (history, truth) = record(seed, 120, Storm::Whole);
         let crash = Crash { seed, states: states(STATES) / rounds };
         let stage = |point: usize| truth.promises.partition_point(|promise| promise.position <= point) as u64;
         let explored = history.crashes_from(truth.created, crash, &stage, &mut |point, media| {
@@ -231,8 +249,51 @@ fn a_power_cut_leaves_a_tree_in_which_each_operation_happened_or_not() {
 }
 
 #[test]
+fn without_transactions_a_power_cut_leaves_what_a_check_repairs() {
+    let states = states(4 * STATES);
+    let rounds = (states / 60).max(1);
+    let mut found = BTreeMap::new();
+    for seed in 0..rounds as u64 {
+        let (history, truth) = record(seed, 120, Storm::Ordered);
+        let crash = Crash { seed, states: states / rounds };
+        history.crashes_from(truth.created, crash, &|point| point as u64, &mut |point, media| {
+            let (_system, dfs) =
+                reopen(media).unwrap_or_else(|why| panic!("seed {seed}, point {point}: {why}"));
+            let report = dfs.check(CheckMode::Remove, None).unwrap();
+            for finding in &report.findings {
+                // What the format says that can be left; nothing is damaged, and no name leads to nothing.
+                let kind = match finding {
+                    Finding::Orphan { .. } => "orphan",
+                    Finding::Leaked { kind: Some(_), .. } => "leaked",
+                    Finding::LeakedInode { .. } => "inode",
+                    Finding::Links { .. } => "links",
+                    Finding::SeveralNames { .. } => "several names",
+                    Finding::SecondName { .. } => "second name",
+                    other => panic!("seed {seed}, point {point}: {other:?}"),
+                };
+                *found.entry(kind).or_insert(0) += 1;
+            }
+            let paths = root(&dfs);
+            let repaired = tree(&paths);
+            let again = dfs.check(CheckMode::Print, None).unwrap();
+            assert_eq!(again.findings, [], "seed {seed}, point {point}, after {:?}", report.findings);
+            // It can all be removed, and nothing stays.
+            for name in dfs.names(&dfs.root()).unwrap() {
+                paths.remove_all(&name).unwrap();
+            }
+            assert_eq!(dfs.check(CheckMode::Print, None).unwrap().findings, [], "of {repaired:?}");
+            ControlFlow::Continue(())
+        });
+    }
+    println!("{found:?}");
+    // Else the storm has none of the gaps between steps.
+    assert!(found.contains_key("links") && found.contains_key("several names"), "{found:?}");
+    assert!(found.contains_key("second name") && found.contains_key("leaked"), "{found:?}");
+}
+
+#[test]
 fn a_promise_that_was_not_kept_is_found() {
-    let (history, truth) = record(9, 60, true);
+    let (history, truth) = record(9, 60, Storm::Untrue);
     let crash = Crash { seed: 9, states: 200 };
     let mut lost = 0;
     history.crashes_from(truth.created, crash, &|point| point as u64, &mut |point, media| {
