@@ -124,7 +124,16 @@ impl Shared {
         self.patiently(|| {
             self.atomically(|work| {
                 let found = work.find_at(at)?;
-                run(work, &found)
+                if work.is_atomic {
+                    return run(work, &found);
+                }
+                // Threads of this mount keep out of each other's way by themselves.
+                let _claim = self.table.claim([found.oid()])?;
+                let again = work.find_at(at)?;
+                if again.oid() != found.oid() {
+                    return Err(Error::new(Errno::ESTALE, "the name is another's by now"));
+                }
+                run(work, &again)
             })
         })
     }

@@ -502,7 +502,10 @@ impl Shared {
         };
         // A time is not worth a transaction: at worst what another mount puts in its place in this moment gets it.
         let stored = self.patiently(|| match self.superblock.consistency {
-            Consistency::Relaxed => store(&self.plain()),
+            Consistency::Relaxed => {
+                let _claim = self.table.claim([node.oid])?;
+                store(&self.plain())
+            }
             Consistency::Balanced => self.atomically(store),
         });
         match stored {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// So long one waits for another thread's removal of the same file.
 const CLAIM_WAIT_MAX: Duration = Duration::from_secs(120);
-/// Files that were freed are remembered by so many slots.
+/// What was freed, or got another name, is remembered by so many slots.
 const SLOTS: usize = 256;
 
 /// Where a record is.
@@ -160,8 +160,8 @@ struct State {
     claimed: HashSet<ObjectId>,
     /// Counts what may make a look-up old: files freed, things moved.
     changes: u64,
-    /// The count when a file of each slot was freed last.
-    freed: [u64; SLOTS],
+    /// The count when the name of something of each slot changed last, or it was freed.
+    changed: [u64; SLOTS],
     /// The count when something was moved last, and how many are being moved.
     moved: u64,
     moving: usize,
@@ -192,7 +192,7 @@ impl Table {
                 purge_at: 1024,
                 claimed: HashSet::new(),
                 changes: 0,
-                freed: [0; SLOTS],
+                changed: [0; SLOTS],
                 moved: 0,
                 moving: 0,
             }),
@@ -240,7 +240,7 @@ impl Table {
         node
     }
 
-    /// Opens a file that was found at a place; `None` if it may have been freed since, so that one has to look again.
+    /// Opens a file that was found at a place; `None` if it may have been freed, or have got another name, since: look again.
     pub(crate) fn open(&self, oid: ObjectId, place: Place, looked: Moment) -> Result<Option<Opened>> {
         let end = Instant::now() + CLAIM_WAIT_MAX;
         let mut state = self.state.lock();
@@ -251,7 +251,7 @@ impl Table {
                 return Err(busy());
             }
         }
-        if state.freed.get(slot(oid)).is_some_and(|freed| *freed > looked.0) {
+        if state.changed.get(slot(oid)).is_some_and(|changed| *changed > looked.0) {
             return Ok(None);
         }
         let node = match state.nodes.get(&oid).and_then(Weak::upgrade) {
@@ -274,20 +274,22 @@ impl Table {
         last && matches!(*opened.0.place.lock(), Place::Orphan)
     }
 
-    /// Keeps others from opening a file or freeing it, until the claim is dropped.
-    pub(crate) fn claim(&self, oid: ObjectId) -> Result<Claim<'_>> {
+    /// Keeps others from opening files, and from changing names of theirs or of directories, until the claim is dropped: what is in
+    /// memory follows what is stored in the same order. All at once, so that who has some of them waits for nobody.
+    pub(crate) fn claim(&self, oids: impl IntoIterator<Item = ObjectId>) -> Result<Claim<'_>> {
+        // Symbolic links may have no id; nothing in memory is about them.
+        let oids: Vec<ObjectId> = oids.into_iter().filter(|oid| *oid != ObjectId::default()).collect();
         let end = Instant::now() + CLAIM_WAIT_MAX;
         let mut state = self.state.lock();
-        while !state.claimed.insert(oid) {
+        while oids.iter().any(|oid| state.claimed.contains(oid)) {
             let late;
             (state, late) = self.released.wait_until(state, end);
             if late {
                 return Err(busy());
             }
         }
-        let node = state.nodes.get(&oid).and_then(Weak::upgrade);
-        let open = node.filter(|node| node.opens.load(Ordering::Acquire) > 0);
-        Ok(Claim { table: self, oid, open })
+        state.claimed.extend(&oids);
+        Ok(Claim { table: self, oids })
     }
 
     /// Takes note that names are about to change, until what this answers is dropped.
@@ -321,37 +323,50 @@ fn busy() -> Error {
 #[derive(Debug)]
 pub(crate) struct Opened(pub(crate) Arc<Node>);
 
-/// The right to free a file.
+/// The right to change names of files and directories, and to free them.
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
     table: &'a Table,
-    oid: ObjectId,
-    /// Its node, if it is open.
-    pub(crate) open: Option<Arc<Node>>,
+    oids: Vec<ObjectId>,
 }
 
 impl Claim<'_> {
-    /// It has no name any more, but handles; false if those were closed meanwhile, so that nobody else will free it.
+    /// The node of a file, if it is open.
+    pub(crate) fn open(&self, oid: ObjectId) -> Option<Arc<Node>> {
+        let node = self.table.get(oid)?;
+        let state = self.table.state.lock();
+        let is_open = node.opens.load(Ordering::Acquire) > 0;
+        drop(state);
+        is_open.then_some(node)
+    }
+
+    /// A file has no name any more, but handles; false if those were closed meanwhile, so that nobody else will free it.
     pub(crate) fn orphaned(&self, node: &Node) -> bool {
         let _state = self.table.state.lock();
         node.set_place(Place::Orphan);
         node.opens.load(Ordering::Acquire) > 0
     }
 
-    /// It is gone: what was looked up before is old.
-    pub(crate) fn freed(&self) {
+    /// Names were changed, or files freed: what was looked up before is old.
+    pub(crate) fn done(&self) {
         let mut state = self.table.state.lock();
         state.changes += 1;
         let now = state.changes;
-        if let Some(freed) = state.freed.get_mut(slot(self.oid)) {
-            *freed = now;
+        for oid in &self.oids {
+            if let Some(changed) = state.changed.get_mut(slot(*oid)) {
+                *changed = now;
+            }
         }
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.table.state.lock().claimed.remove(&self.oid);
+        let mut state = self.table.state.lock();
+        for oid in &self.oids {
+            state.claimed.remove(oid);
+        }
+        drop(state);
         self.table.released.notify_all();
     }
 }
@@ -403,31 +418,31 @@ mod tests {
     fn what_was_freed_since_it_was_looked_up_is_looked_up_again() {
         let table = Table::new();
         let looked = table.moment();
-        let claim = table.claim(oid(1)).unwrap();
-        assert!(claim.open.is_none());
-        claim.freed();
+        let claim = table.claim([oid(1), oid(1), ObjectId::default()]).unwrap();
+        assert!(claim.open(oid(1)).is_none());
+        claim.done();
         drop(claim);
         assert!(table.open(oid(1), Place::Root, looked).unwrap().is_none());
         assert!(table.open(oid(1), Place::Root, table.moment()).unwrap().is_some());
         // Given up, a claim changes nothing.
         let looked = table.moment();
-        drop(table.claim(oid(1)).unwrap());
+        drop(table.claim([oid(1)]).unwrap());
         let opened = table.open(oid(1), Place::Root, looked).unwrap().unwrap();
-        assert!(table.claim(oid(1)).unwrap().open.is_some());
+        assert!(table.claim([oid(1)]).unwrap().open(oid(1)).is_some());
         table.close(&opened);
-        assert!(table.claim(oid(1)).unwrap().open.is_none());
+        assert!(table.claim([oid(1)]).unwrap().open(oid(1)).is_none());
     }
 
     #[test]
     fn an_open_waits_for_a_claim() {
         let table = Arc::new(Table::new());
         let looked = table.moment();
-        let claim = table.claim(oid(1)).unwrap();
+        let claim = table.claim([oid(2), oid(1)]).unwrap();
         let opener = {
             let table = Arc::clone(&table);
             std::thread::spawn(move || table.open(oid(1), Place::Root, looked).unwrap().is_none())
         };
-        claim.freed();
+        claim.done();
         drop(claim);
         assert!(opener.join().unwrap(), "it was freed meanwhile");
     }

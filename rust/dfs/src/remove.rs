@@ -16,21 +16,12 @@ const AGAIN_MAX: usize = 64;
 /// What became of something that lost a name.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    /// It has others, or is no file.
+    /// There is nothing of it in memory that would have to follow: it is gone, as nobody has it open, or it is no file.
     Stays,
     /// It has others, by one of which it may be open.
     HasNames(Option<Arc<Node>>),
-    /// It is gone.
-    Freed,
     /// It is open, and among the orphans.
     Orphaned(Arc<Node>),
-}
-
-/// Something that lost a name, in a change that may not have been made yet.
-#[derive(Debug)]
-pub(crate) struct Released<'a> {
-    claim: Option<Claim<'a>>,
-    fate: Fate,
 }
 
 /// What becomes of the record of an inode that loses a name: it stays with one less, or goes.
@@ -47,26 +38,40 @@ pub(crate) fn without_a_name(record: &Record, is_atomic: bool, now: Time) -> Opt
 }
 
 impl Shared {
+    /// What has a name, claimed; `None` if it is something else by then, of which a transaction makes sure by itself.
+    pub(crate) fn claimed(&self, work: &Work<'_>, slot: &Slot) -> Result<Option<(Found, Claim<'_>)>> {
+        let find = || {
+            work.find(slot)?
+                .ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(&slot.dkey))))
+        };
+        let found = find()?;
+        let claim = self.table.claim([found.oid()])?;
+        if work.is_atomic {
+            return Ok(Some((found, claim)));
+        }
+        let again = find()?;
+        Ok((again.oid() == found.oid()).then_some((again, claim)))
+    }
+
     /// Takes its name from a file or symbolic link, by `take`, with all that follows from it.
-    pub(crate) fn release<'a>(
-        &'a self,
+    pub(crate) fn release(
         work: &Work<'_>,
         found: &Found,
+        claim: &Claim<'_>,
         take: impl FnOnce() -> Result<()>,
-    ) -> Result<Released<'a>> {
+    ) -> Result<Fate> {
         let (record, oid) = (&found.held.record, found.oid());
         let is_linked = found.entry.record.is_linked();
         if found.kind() == Kind::Symlink && !is_linked {
             take()?;
-            return Ok(Released { claim: None, fate: Fate::Stays });
+            return Ok(Fate::Stays);
         }
-        let claim = self.table.claim(oid)?;
         let now = Time::now();
-        let fate = if is_linked && let Some(record) = without_a_name(record, work.is_atomic, now) {
+        Ok(if is_linked && let Some(record) = without_a_name(record, work.is_atomic, now) {
             take()?;
             work.patch(&found.slot, &found.held, &record, &[])?;
-            Fate::HasNames(claim.open.clone())
-        } else if let Some(node) = claim.open.clone() {
+            Fate::HasNames(claim.open(oid))
+        } else if let Some(node) = claim.open(oid) {
             let orphan = Slot::orphan(oid);
             let mut record = *record;
             if let Some(written) = node.written() {
@@ -95,24 +100,22 @@ impl Shared {
             if found.kind() == Kind::File {
                 work.remove_object(oid)?;
             }
-            Fate::Freed
-        };
-        Ok(Released { claim: Some(claim), fate })
+            Fate::Stays
+        })
     }
 
-    /// That change was made: what is in memory follows.
-    pub(crate) fn released(&self, released: Released<'_>) -> Result<()> {
-        match released {
-            Released { claim: Some(claim), fate: Fate::Freed } => claim.freed(),
-            Released { fate: Fate::HasNames(Some(node)), .. } => node.has_names(),
-            Released { claim: Some(claim), fate: Fate::Orphaned(node) } => {
-                claim.freed();
+    /// That change was made: what is in memory follows, and the claim ends.
+    pub(crate) fn released(&self, fate: Fate, claim: Claim<'_>) -> Result<()> {
+        claim.done();
+        match fate {
+            Fate::Stays | Fate::HasNames(None) => {}
+            Fate::HasNames(Some(node)) => node.has_names(),
+            Fate::Orphaned(node) => {
                 if !claim.orphaned(&node) {
                     drop(claim);
                     return self.free_orphan(&node);
                 }
             }
-            _ => {}
         }
         Ok(())
     }
@@ -145,20 +148,23 @@ impl Dfs {
         shared.writable()?;
         check_name(name)?;
         let slot = Slot::entry(parent.node.oid, name);
-        let moving = shared.table.moving();
-        let released = shared.atomically(|work| {
-            let found = work.find(&slot)?;
-            let found =
-                found.ok_or_else(|| Error::new(Errno::ENOENT, format!("there is no {}", shown(name))))?;
-            if found.kind() == Kind::Directory {
-                return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(name))));
-            }
-            shared.release(work, &found, || work.remove(&slot))
-        })?;
-        let freed = shared.released(released);
-        drop(moving);
-        shared.touch_directory(&parent.node);
-        freed
+        for _ in 0..AGAIN_MAX {
+            let moving = shared.table.moving();
+            let released = shared.atomically(|work| {
+                let Some((found, claim)) = shared.claimed(work, &slot)? else { return Ok(None) };
+                if found.kind() == Kind::Directory {
+                    return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(name))));
+                }
+                let fate = Shared::release(work, &found, &claim, || work.remove(&slot))?;
+                Ok(Some((fate, claim)))
+            })?;
+            let Some((fate, claim)) = released else { continue };
+            let freed = shared.released(fate, claim);
+            drop(moving);
+            shared.touch_directory(&parent.node);
+            return freed;
+        }
+        Err(Error::new(Errno::EBUSY, format!("{} is something else all the time", shown(name))))
     }
 
     /// Removes an empty directory. `ENOTEMPTY` if it is not.

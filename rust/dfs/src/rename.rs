@@ -3,9 +3,9 @@
 use crate::errno::{Errno, Error, Result};
 use crate::mount::{Dfs, Dir, Shared};
 use crate::names::{check_name, shown};
-use crate::node::{Node, Place};
+use crate::node::{Claim, Node, Place};
 use crate::record::{Flags, Kind, Record, Time};
-use crate::remove::Released;
+use crate::remove::Fate;
 use crate::superblock::{self, LAYOUT_LINKED};
 use crate::work::{Content, Found, Held, Slot, Work};
 use crate::{entries, ids};
@@ -60,7 +60,7 @@ enum Renamed<'a> {
     /// Something else has the new name than what was looked at.
     LookAgain,
     /// It was done: what has another name now, and what lost its own.
-    Done { moved: Found, other: Option<Found>, released: Option<Released<'a>>, removed: bool },
+    Done { moved: Found, other: Option<Found>, fate: Fate, removed: bool, claim: Claim<'a> },
 }
 
 impl Work<'_> {
@@ -105,8 +105,15 @@ impl Shared {
         doomed: Option<&Node>,
     ) -> Result<Renamed<'a>> {
         let (from_slot, to_slot) = (from.slot(), to.slot());
-        let moved = work.find(&from_slot)?.ok_or_else(|| from.absent())?;
-        let other = work.find(&to_slot)?;
+        let find =
+            || Ok::<_, Error>((work.find(&from_slot)?.ok_or_else(|| from.absent())?, work.find(&to_slot)?));
+        let (moved, other) = find()?;
+        let oids = (moved.oid(), other.as_ref().map(Found::oid));
+        let claim = self.table.claim([oids.0].into_iter().chain(oids.1))?;
+        let (moved, other) = if work.is_atomic { (moved, other) } else { find()? };
+        if oids != (moved.oid(), other.as_ref().map(Found::oid)) {
+            return Ok(Renamed::LookAgain);
+        }
         let now = Time::now();
         let same_dir = from.dir.oid == to.dir.oid;
         match (&other, how) {
@@ -139,7 +146,7 @@ impl Shared {
             work.put_under(&from_slot, &other.entry, &two, now)?;
             work.put_under(&to_slot, &moved.entry, &one, now)?;
             work.touch_inodes([&moved, &other], now)?;
-            return Ok(Renamed::Done { moved, other: Some(other), released: None, removed: false });
+            return Ok(Renamed::Done { moved, other: Some(other), fate: Fate::Stays, removed: false, claim });
         }
         let content = work.content(&from_slot)?;
         let Some(other) = other else {
@@ -154,7 +161,7 @@ impl Shared {
             }
             work.touch_inodes([&moved], now)?;
             work.remove(&from_slot)?;
-            return Ok(Renamed::Done { moved, other: None, released: None, removed: false });
+            return Ok(Renamed::Done { moved, other: None, fate: Fate::Stays, removed: false, claim });
         };
         let take = || {
             work.put_under(&to_slot, &moved.entry, &content, now)?;
@@ -171,7 +178,7 @@ impl Shared {
                 }
                 take()?;
                 work.remove_object(other.oid())?;
-                Ok(Renamed::Done { moved, other: None, released: None, removed: true })
+                Ok(Renamed::Done { moved, other: None, fate: Fate::Stays, removed: true, claim })
             }
             (Kind::Directory, _) => {
                 Err(Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(to.name))))
@@ -180,8 +187,8 @@ impl Shared {
                 Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(to.name))))
             }
             _ => {
-                let released = self.release(work, &other, take)?;
-                Ok(Renamed::Done { moved, other: None, released: Some(released), removed: false })
+                let fate = Self::release(work, &other, &claim, take)?;
+                Ok(Renamed::Done { moved, other: None, fate, removed: false, claim })
             }
         }
     }
@@ -219,7 +226,7 @@ impl Shared {
         let mut doomed_live = doomed.as_ref().map(|node| node.live.write());
         let moving = self.table.moving();
         let renamed = self.atomically(|work| self.rename_in(work, (from, to), how, doomed.as_deref()))?;
-        let Renamed::Done { moved, other, released, removed } = renamed else {
+        let Renamed::Done { moved, other, fate, removed, claim } = renamed else {
             return Ok(matches!(renamed, Renamed::Same));
         };
         self.follow(&moved, to);
@@ -230,7 +237,7 @@ impl Shared {
             **live = false;
             self.removed_directory(node.oid, node);
         }
-        let freed = released.map_or(Ok(()), |released| self.released(released));
+        let freed = self.released(fate, claim);
         drop((moving, doomed_live, live, turn));
         self.touch_directory(from.dir);
         self.touch_directory(to.dir);
@@ -243,10 +250,9 @@ impl Shared {
         work: &Work<'_>,
         from: &Slot,
         to: &Slot,
+        found: &Found,
         fresh: &mut Option<ObjectId>,
     ) -> Result<ObjectId> {
-        let absent = || Error::new(Errno::ENOENT, format!("there is no {}", shown(&from.dkey)));
-        let found = work.find(from)?.ok_or_else(absent)?;
         if found.kind() == Kind::Directory {
             return Err(Error::new(Errno::EPERM, "a directory has one name"));
         }
@@ -327,20 +333,36 @@ impl Dfs {
         }
         let (from, slot) = (Slot::entry(from.node.oid, from_name), Slot::entry(to.node.oid, to_name));
         let mut fresh = None;
-        shared.patiently(|| {
+        let mut link = || {
             let _moving = shared.table.moving();
-            let oid = shared.atomically(|work| {
+            let linked = shared.atomically(|work| {
                 if shared.superblock.consistency == superblock::Consistency::Balanced {
                     work.locate(&to.node)?;
                 }
-                shared.link_in(work, &from, &slot, &mut fresh)
+                let Some((found, claim)) = shared.claimed(work, &from)? else { return Ok(None) };
+                Ok(Some((shared.link_in(work, &from, &slot, &found, &mut fresh)?, claim)))
             })?;
+            let Some((oid, claim)) = linked else { return Ok(false) };
             shared.layout.fetch_max(LAYOUT_LINKED, Ordering::AcqRel);
             if let Some(node) = shared.table.get(oid) {
                 node.set_place(Place::Inode);
             }
-            Ok(())
-        })?;
+            claim.done();
+            Ok(true)
+        };
+        let mut is_linked = false;
+        for _ in 0..AGAIN_MAX {
+            is_linked = shared.patiently(&mut link)?;
+            if is_linked {
+                break;
+            }
+        }
+        if !is_linked {
+            return Err(Error::new(
+                Errno::EBUSY,
+                format!("{} is something else all the time", shown(from_name)),
+            ));
+        }
         drop(live);
         shared.touch_directory(&to.node);
         Ok(())

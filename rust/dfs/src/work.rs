@@ -16,6 +16,8 @@ const RECORD_AKEY: &[u8] = b"DFS_INODE";
 const VALUE_AKEY: &[u8] = b"DFS_SLINK";
 /// The dkey of the record of an inode object, and of the root in the superblock.
 pub(crate) const OWN_DKEY: &[u8] = b"/";
+/// How often one looks again for what goes and comes while one looks.
+const AGAIN_MAX: usize = 64;
 /// Akeys of an entry that are listed at a time.
 const AKEYS_PAGE: usize = 1024;
 
@@ -161,18 +163,26 @@ impl Work<'_> {
 
     /// What an entry leads to, and where that leads, if it is a symbolic link.
     pub(crate) fn find_link(&self, slot: &Slot) -> Result<Option<(Found, Vec<u8>)>> {
-        let Some((entry, value)) = self.read_link(slot)? else { return Ok(None) };
-        if !entry.record.is_linked() {
-            return Ok(Some((Found { entry, slot: slot.clone(), held: entry }, value)));
+        let mut before: Option<Held> = None;
+        for _ in 0..AGAIN_MAX {
+            let Some((entry, value)) = self.read_link(slot)? else { return Ok(None) };
+            if !entry.record.is_linked() {
+                return Ok(Some((Found { entry, slot: slot.clone(), held: entry }, value)));
+            }
+            let inode = Slot::inode(entry.record.oid);
+            match self.read_link(&inode)? {
+                Some((held, value)) if held.record.oid == entry.record.oid => {
+                    if held.record.kind() != entry.record.kind() {
+                        break;
+                    }
+                    return Ok(Some((Found { entry, slot: inode, held }, value)));
+                }
+                // It went between the two looks, and then so did the entry; or it was gone before, and the entry is damaged.
+                _ if self.is_atomic || before == Some(entry) => break,
+                _ => before = Some(entry),
+            }
         }
-        let inode = Slot::inode(entry.record.oid);
-        let Some((held, value)) = self.read_link(&inode)? else {
-            return Err(damaged(&format!("{} leads to an inode that is not there", shown(&slot.dkey))));
-        };
-        if held.record.oid != entry.record.oid || held.record.kind() != entry.record.kind() {
-            return Err(damaged(&format!("{} leads to the inode of something else", shown(&slot.dkey))));
-        }
-        Ok(Some((Found { entry, slot: inode, held }, value)))
+        Err(damaged(&format!("{} leads to an inode that is not there", shown(&slot.dkey))))
     }
 
     /// What an entry leads to.

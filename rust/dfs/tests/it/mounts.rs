@@ -259,6 +259,66 @@ fn files_that_are_opened_and_removed_at_once_are_open_or_gone() {
 }
 
 #[test]
+fn what_is_open_is_known_wherever_its_names_go() {
+    for transactions in [true, false] {
+        let (made, one, _) = two(Consistency::Relaxed);
+        let container = Arc::clone(&made.container);
+        let one = if transactions { one } else { mount(&(Arc::new(Untransacted(container)) as Arc<_>)) };
+        let paths = root(&one);
+        paths.mkdir(b"/d", 0o755).unwrap();
+        let names: [&[u8]; 5] = [b"/a", b"/b", b"/c", b"/d/a", b"/d/b"];
+        let end = Instant::now() + Duration::from_secs(30);
+        let seen = AtomicUsize::new(0);
+        together(4, |thread| {
+            let mut random = Random(thread as u64 + 7);
+            while seen.load(Ordering::Relaxed) < 400 && Instant::now() < end {
+                let (from, to) = (random.one(&names), random.one(&names));
+                let outcome = match thread {
+                    0 | 1 => match random.below(8) {
+                        0 => paths.unlink(from),
+                        1 if transactions => paths.link(from, to, false),
+                        2 => paths.rename(from, to, Rename::Exchange),
+                        _ => paths.rename(from, to, Rename::Replace),
+                    },
+                    2 => paths
+                        .rename(b"/d", b"/e", Rename::Replace)
+                        .and_then(|()| paths.rename(b"/e", b"/d", Rename::Replace)),
+                    _ => paths.open_file(from, &open(CREATE)).and_then(|file| {
+                        // Never stale: all that happens to its names, this mount does.
+                        for mode in [0o600, 0o640] {
+                            file.write(0, b"x")?;
+                            one.set_attr(
+                                At::File(&file),
+                                &SetAttr { mode: Some(mode), ..SetAttr::default() },
+                            )
+                            .unwrap();
+                            assert_eq!(
+                                file.stat().unwrap().mode & 0o777,
+                                mode,
+                                "with transactions: {transactions}"
+                            );
+                        }
+                        seen.fetch_add(1, Ordering::Relaxed);
+                        file.close()
+                    }),
+                };
+                if let Err(error) = outcome {
+                    let expected = [Errno::ENOENT, Errno::EEXIST, Errno::ENOTDIR];
+                    assert!(expected.contains(&error.errno), "{error:?}");
+                }
+            }
+        });
+        assert!(seen.into_inner() >= 400, "it took too long");
+        for name in names {
+            drop(paths.unlink(name));
+        }
+        // Nothing is left: no file, and no orphan.
+        let report = mount(&made.container).check(CheckMode::Print, None).unwrap();
+        assert_eq!((report.findings, report.files), (vec![], 0), "with transactions: {transactions}");
+    }
+}
+
+#[test]
 fn directories_are_not_removed_while_something_is_made_in_them() {
     let (_made, one, _) = two(Consistency::Relaxed);
     let paths = root(&one);
