@@ -151,7 +151,10 @@ pub fn after_write(who: &Credentials, what: Guarded) -> u32 {
     if who.is_privileged() { what.mode & 0o7777 } else { without_set_ids(what.mode) }
 }
 
-fn without_set_ids(mode: u32) -> u32 {
+/// The bits by which a program runs as another.
+pub(crate) const SET_IDS: u32 = SET_UID | SET_GID;
+
+pub(crate) fn without_set_ids(mode: u32) -> u32 {
     let mode = mode & 0o7777 & !SET_UID;
     // Without the right to run, the bit once meant mandatory locking and stays.
     if mode & 0o010 != 0 { mode & !SET_GID } else { mode }

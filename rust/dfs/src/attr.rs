@@ -1,6 +1,6 @@
 //! What is known of files, directories and symbolic links, and how it is changed: modes, owners, times, sizes, extended attributes.
 
-use crate::access::Guarded;
+use crate::access::{Guarded, without_set_ids};
 use crate::classes;
 use crate::content::{self, FILE_SIZE_MAX};
 use crate::errno::{Errno, Error, Result};
@@ -237,11 +237,23 @@ impl Shared {
             }
             (done, _) => done?,
         };
+        if let (Some(node), Some(mode)) = (at.node().or(node.as_deref()), set.mode) {
+            node.note_mode(mode);
+        }
         // What was written to since then is another time.
         if let (Some(node), Some(_)) = (at.node().or(node.as_deref()), written) {
             node.settled(written);
         }
         Ok(())
+    }
+
+    /// A file is no program any more that runs as another.
+    pub(crate) fn lose_set_ids(&self, at: &At<'_>) -> Result<()> {
+        self.with(at, |work, found| {
+            let record = &found.held.record;
+            let mode = record.kind().bits() | without_set_ids(record.mode);
+            work.patch(&found.slot, &found.held, &Record { mode, ctime: Time::now(), ..*record }, &[])
+        })
     }
 
     /// Shortens a file where there is no room to note when: that is stored later. What makes room must not need any.

@@ -129,7 +129,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks a name up, and takes note of what is open there. `run` tells whether it is what was wanted.
+    /// Looks a name up, and takes note of what is open there.
     fn open_found(&self, parent: &Arc<Node>, name: &[u8]) -> Result<(Found, Opened)> {
         for _ in 0..AGAIN_MAX {
             let looked = self.table.moment();
@@ -150,6 +150,7 @@ impl Shared {
                 Place::Entry(Arc::clone(parent), name.to_vec())
             };
             if let Some(opened) = self.table.open(found.oid(), place, looked)? {
+                opened.0.note_mode(found.held.record.mode);
                 return Ok((found, opened));
             }
         }
@@ -242,6 +243,7 @@ impl Dfs {
         let place = Place::Entry(Arc::clone(&parent.node), name.to_vec());
         let opened = shared.table.open(record.oid, place, shared.table.moment())?;
         let opened = opened.ok_or_else(|| Error::new(Errno::EIO, "a new object id was given before"))?;
+        opened.0.note_mode(record.mode);
         let file = File::new(shared, opened, rights, shared.chunk_size(record.chunk_size))?;
         shared.insert(&parent.node, name, &record, &Content::default())?;
         Ok(file)

@@ -1,13 +1,12 @@
 //! Files that are open.
 
-use crate::attr::{At, Attr, SetAttr};
+use crate::attr::{At, Attr};
 use crate::content::{self, Bytes, FILE_SIZE_MAX};
 use crate::errno::{Errno, Error, Result};
 use crate::mount::{Dfs, Shared};
 use crate::node::{Node, Opened};
 use crate::record::Time;
 use daos_client::{Array, Route};
-use daos_locks::Mutex;
 use daos_types::ObjectId;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
@@ -51,8 +50,8 @@ pub struct File {
     array: Array<dyn Route>,
     chunk_size: u64,
     closed: AtomicBool,
-    /// The permissions that it has once somebody who may not do all wrote to it.
-    after_write: Mutex<Option<u32>>,
+    /// Whoever opened it may not do all.
+    of_user: AtomicBool,
 }
 
 impl File {
@@ -69,7 +68,7 @@ impl File {
                 array,
                 chunk_size,
                 closed: AtomicBool::new(false),
-                after_write: Mutex::new(None),
+                of_user: AtomicBool::new(false),
             }),
             Err(error) => {
                 close(shared, &opened)?;
@@ -129,17 +128,16 @@ impl File {
         self.shared.writable()
     }
 
-    /// With the first write, or at once, it gets other permissions.
-    pub(crate) fn loses_at_write(&self, mode: u32, at_once: bool) -> Result<()> {
-        *self.after_write.lock() = Some(mode);
-        if at_once { self.lose() } else { Ok(()) }
+    /// It is written to by somebody who may not do all: what it runs as is lost with the next write, or at once.
+    pub(crate) fn is_a_users(&self, written: bool) -> Result<()> {
+        self.of_user.store(true, Ordering::Release);
+        if written { self.lose() } else { Ok(()) }
     }
 
     fn lose(&self) -> Result<()> {
-        let mut mode = self.after_write.lock();
-        if mode.is_some() {
-            self.shared.set_attr(&At::File(self), &SetAttr { mode: *mode, ..SetAttr::default() })?;
-            *mode = None;
+        if self.of_user.load(Ordering::Acquire) && self.node().runs_as_another() {
+            self.shared.lose_set_ids(&At::File(self))?;
+            self.node().note_mode(0);
         }
         Ok(())
     }

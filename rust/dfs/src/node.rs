@@ -1,11 +1,12 @@
 //! What a mount knows of what it has open: where the record of each is, and who may free it. No I/O.
 
+use crate::access::SET_IDS;
 use crate::errno::{Errno, Error, Result};
 use crate::record::{Kind, Time};
 use daos_locks::{Condvar, Mutex, RwLock};
 use daos_types::ObjectId;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub(crate) struct Node {
     written: Mutex<Option<Time>>,
     /// Held by who appends.
     pub(crate) appending: Mutex<()>,
+    /// It is a program that runs as another, as far as this mount knows.
+    runs_as_another: AtomicBool,
 }
 
 impl Node {
@@ -62,6 +65,7 @@ impl Node {
             opens: AtomicUsize::new(0),
             written: Mutex::new(None),
             appending: Mutex::new(()),
+            runs_as_another: AtomicBool::new(false),
         }
     }
 
@@ -115,6 +119,16 @@ impl Node {
         if time.is_none() || *written == time {
             *written = None;
         }
+    }
+
+    /// Takes note of the mode of a file.
+    pub(crate) fn note_mode(&self, mode: u32) {
+        self.runs_as_another.store(mode & SET_IDS != 0, Ordering::Release);
+    }
+
+    /// Whether it runs as another when it is run, as far as this mount knows.
+    pub(crate) fn runs_as_another(&self) -> bool {
+        self.runs_as_another.load(Ordering::Acquire)
     }
 
     /// The directories above it, the nearest first; itself, if it is one, is not among them.

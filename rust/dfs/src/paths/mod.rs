@@ -155,7 +155,13 @@ impl Paths {
                 // Whoever comes first: what another has made is looked at again, as to who may open it.
                 match self.dfs.open(&top.dir, &name, OpenFlags { exclusive: true, ..open.flags }, &new) {
                     Err(error) if error.errno == Errno::EEXIST && !exclusive => continue,
-                    opened => return opened.map(Handle::File),
+                    opened => {
+                        let file = opened?;
+                        if !self.who.is_privileged() {
+                            file.is_a_users(false)?;
+                        }
+                        return Ok(Handle::File(file));
+                    }
                 }
             };
             if create && exclusive {
@@ -185,11 +191,8 @@ impl Paths {
                 Err(error) if error.errno == Errno::ENOENT && create => continue,
                 opened => opened?,
             };
-            if changes {
-                let mode = access::after_write(&self.who, guarded);
-                if mode != guarded.mode & crate::record::MODE_MASK {
-                    file.loses_at_write(mode, truncate)?;
-                }
+            if changes && !self.who.is_privileged() {
+                file.is_a_users(truncate)?;
             }
             return Ok(Handle::File(file));
         }

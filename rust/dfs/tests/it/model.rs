@@ -1,16 +1,18 @@
 //! Random operations here and on a directory of this machine's own file system: every answer must be the same.
 //!
 //! Names are few, so that operations meet; files stay open while their names change, and the file system is mounted anew in between.
-//! Run as root, as permissions are compared elsewhere.
+//! Both are used by whoever runs the tests.
 
-use crate::common::{InMemory, Random, Untransacted, mount, root};
+use crate::common::{InMemory, Random, Untransacted, mount};
 use daos_client::ContainerService;
+use daos_dfs::access::Credentials;
 use daos_dfs::{
     At, CheckMode, Consistency, File, FormatOptions, Handle, Kind, Open, OpenFlags, Paths, Rename, SetAttr,
     XattrSet,
 };
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno as OsErrno;
+use rustix::process;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -162,7 +164,13 @@ impl Both<'_> {
                 )
             }
             16 => {
-                let mode = random.one(&[0o644, 0o600, 0o755, 0o4711]);
+                // Who is not root has to be able to look at all of it.
+                let root = process::geteuid().is_root();
+                let mode = random.one(if root {
+                    &[0o644, 0o600, 0o755, 0o4711]
+                } else {
+                    &[0o755, 0o700, 0o4711, 0o6755]
+                });
                 let real = fs::chmod(&here, Mode::from_raw_mode(mode));
                 (format!("chmod {one}"), ours(paths.chmod(name, mode), nothing), theirs(real, nothing))
             }
@@ -431,11 +439,25 @@ fn our_tree(paths: &Paths) -> Tree {
     tree
 }
 
+/// The file system, as who runs the tests may use it.
+fn used(container: &Arc<dyn ContainerService>) -> Paths {
+    let (uid, gid) = (process::geteuid().as_raw(), process::getegid().as_raw());
+    let groups = process::getgroups().unwrap().into_iter().map(process::Gid::as_raw).collect();
+    Paths::new(mount(container), Credentials { uid, gid, groups })
+}
+
+/// How it is made: its root belongs to who runs the tests.
+pub(crate) fn format(consistency: Consistency) -> FormatOptions {
+    let (uid, gid) = (process::geteuid().as_raw(), process::getegid().as_raw());
+    let hints = "dir:max".to_owned();
+    FormatOptions { chunk_size: Some(100), consistency, hints, uid, gid, ..FormatOptions::default() }
+}
+
 /// So many operations of each of several seeds.
 pub(crate) fn run(name: &str, container: &Arc<dyn ContainerService>, seed: u64, steps: usize, leaks: bool) {
     let place = Place::new(&format!("{name}-{seed}"));
     let mut both = Both {
-        paths: root(&mount(container)),
+        paths: used(container),
         place: &place,
         opened: Vec::new(),
         exchanges: true,
@@ -455,7 +477,7 @@ pub(crate) fn run(name: &str, container: &Arc<dyn ContainerService>, seed: u64, 
         if step % 499 == 498 {
             both.opened.clear();
             both.paths.dfs().umount().unwrap();
-            both.paths = root(&mount(container));
+            both.paths = used(container);
             both.compare();
             let report = both.paths.dfs().check(CheckMode::Print, None).unwrap();
             assert!(leaks || report.findings.is_empty(), "seed {seed}, step {step}: {:?}", report.findings);
@@ -477,11 +499,7 @@ fn seeds(first: u64, ordinary: u64) -> std::ops::Range<u64> {
 }
 
 fn made(consistency: Consistency) -> InMemory {
-    let hints = "dir:max".to_owned();
-    InMemory::formatted(
-        3,
-        &FormatOptions { chunk_size: Some(100), consistency, hints, ..FormatOptions::default() },
-    )
+    InMemory::formatted(3, &format(consistency))
 }
 
 #[test]

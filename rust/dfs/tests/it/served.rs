@@ -45,9 +45,7 @@ impl Drop for Served {
 #[test]
 fn every_answer_is_that_of_a_local_file_system() {
     for (seed, consistency) in [(31, Consistency::Relaxed), (32, Consistency::Balanced)] {
-        let hints = "dir:max".to_owned();
-        let options = FormatOptions { chunk_size: Some(100), consistency, hints, ..FormatOptions::default() };
-        model::run("served", &served(&options).there, seed, 1_500, false);
+        model::run("served", &served(&model::format(consistency)).there, seed, 1_500, false);
     }
 }
 
