@@ -217,6 +217,14 @@ impl<R: Route + ?Sized> Object<R> {
         self.list(&self.layout.shards().collect::<Vec<_>>(), None, anchor, count, reverse)
     }
 
+    /// As [`Object::list_dkeys`], of one shard, by its place among [`Object::targets`]: shards can be listed side by side.
+    pub fn list_shard_dkeys(&self, shard: usize, anchor: Option<&[u8]>, count: usize) -> Result<KeyPage> {
+        let place = self.layout.shards().nth(shard);
+        let place = place
+            .ok_or_else(|| Error::new(Der::Inval, format!("object {} has no shard {shard}", self.oid)))?;
+        self.list(&[place], None, anchor, count, false)
+    }
+
     /// One page of the akeys of a dkey, in the order of the object's type.
     pub fn list_akeys(
         &self,

@@ -174,6 +174,23 @@ impl System {
         Self::start(store, options.targets, options, None)
     }
 
+    /// A system on a media that nobody else has, made on it or recovered from it: what replays crashes opens the states that they
+    /// leave by this. `identity` is the same each time.
+    pub fn on_media(
+        media: Arc<dyn Media>,
+        identity: [u8; 16],
+        fresh: bool,
+        options: &Options,
+    ) -> Result<Arc<Self>> {
+        check(options)?;
+        let store = if fresh {
+            Store::create(media, identity, store_options(options)).map_err(told)?
+        } else {
+            Store::open(media, identity, store_options(options)).map_err(told)?.0
+        };
+        Self::start(store, options.targets, options, None)
+    }
+
     fn start(
         store: Store,
         targets: u32,
