@@ -257,6 +257,11 @@ class Engine:
         scrub_disabled: bool,
     ) -> None:
         """Make a container's shards, as `Pool.container_create`; durable at return. Again it changes nothing."""
+    def containers_create(self, pool: str, parts: list[tuple[str, bytes, tuple[int, int, bool], bool]]) -> None:
+        """Make the shards of several containers, of each uuid, properties, checksums and whether no scrubber looks at it.
+
+        Durable at return, with one wait. Those that are there stay as they are; where it fails some may have been made.
+        """
     def container_destroy(self, pool: str, container: str) -> None:
         """Delete a container's shards; durable at return. Again it changes nothing."""
     def snapshots_set(self, pool: str, container: str, epochs: list[int]) -> None:
@@ -272,6 +277,12 @@ class Engine:
         """Remove what nobody can see of a container's part; return how many entries went."""
     def admit(self, number: int, pool: str, container: str, *, read: bool, write: bool) -> None:
         """Admit requests for a container by the handle of this number, else `DER.NONEXIST`."""
+    def admit_all(self, pool: str, handles: list[tuple[int, str, bool, bool]]) -> list[bool]:
+        """Admit requests by several handles: number, container, whether it reads and writes.
+
+        Returns:
+            Of each whether its container is here; of one that is not, no handle is admitted.
+        """
     def revoke(self, numbers: list[int]) -> None:
         """Refuse requests by the handles of these numbers, and those of transactions that they began."""
     def space(self) -> tuple[int, int, int, int]:

@@ -87,19 +87,27 @@ impl Line {
     }
 
     pub(crate) fn tell(&self, told: Told) {
+        self.tell_all([told]);
+    }
+
+    /// Tells what came together, so that an application that was woken finds all of it.
+    pub(crate) fn tell_all(&self, all: impl IntoIterator<Item = Told>) {
         let mut state = self.state.lock();
-        if let Told::Answer(token, _) = &told
-            && !state.waiting.remove(token)
-        {
-            // Nobody waits for it any more.
-            return;
+        let nothing = state.told.is_empty();
+        for told in all {
+            if let Told::Answer(token, _) = &told
+                && !state.waiting.remove(token)
+            {
+                // Nobody waits for it any more.
+                continue;
+            }
+            if let Told::Output(Output::Stopped(why)) = &told {
+                state.status.stopped.get_or_insert_with(|| why.clone());
+            }
+            state.bytes += told.len();
+            state.told.push_back(told);
         }
-        if let Told::Output(Output::Stopped(why)) = &told {
-            state.status.stopped.get_or_insert_with(|| why.clone());
-        }
-        let first = state.told.is_empty();
-        state.bytes += told.len();
-        state.told.push_back(told);
+        let first = nothing && !state.told.is_empty();
         drop(state);
         if first {
             (self.wake)();
