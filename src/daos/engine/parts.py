@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -15,14 +14,17 @@ from daos._packed import decode
 from daos.control.fence import Fence
 from daos.control.pool import effects
 from daos.engine.body import handle_number
-from daos.errors import DER, InvalidError
+from daos.errors import DER, DaosError
 from daos.model.acl import Permission
 from daos.model.properties import ContainerProperties
 from daos.rsvc import RankFence
 from daos.rsvc.files import sync_directory, write_durably
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from daos._core import Engine
+    from daos.engine.peers import CarriedEffect
 
 THREADS = 8
 """Calls of the core at once: they wait for the disk."""
@@ -104,44 +106,137 @@ class Parts:
 
     # Effects of a pool's service
 
-    async def carry(self, pool: str, number: int, floor: int, effect: effects.AnyEffect) -> None:
-        """Carry out an effect of a pool's service.
+    async def carry(self, pool: str, carried: Sequence[CarriedEffect]) -> list[int]:
+        """Carry out effects of a pool's service; return of each the number of a `DER`, 0 where it is done.
 
-        Raises:
-            StaleError: `DER.STALE`: a later one on its subject was there before.
-            DaosError: It cannot be carried out.
+        What is made is made by one call of the core, and durable with one wait; so is what is admitted.
         """
-        if isinstance(effect, _DURABLE):
-            async with self.fences.entered(pool, effect.subjects, number, floor):
-                await self._durable(pool, number, floor, effect)
-        elif isinstance(effect, effects.InstallHandles):
-            rights = Permission(effect.capabilities)
-            await self.admit(pool, effect.subject, effect.container, rights, number, floor)
-        elif isinstance(effect, effects.RevokeHandles):
-            self._fence(pool).admit(effect.handles, number, floor)
-            await self.run(self.core.revoke, [_number(handle) for handle in effect.handles])
-        elif isinstance(effect, effects.BroadcastPoolMap):
-            self.map_versions[pool] = max(effect.version, self.map_versions.get(pool, 0))
-        else:
-            raise InvalidError(f"{type(effect).__name__} is not carried out by this release", code=DER.NOSYS)
+        codes = [0] * len(carried)
+        durable = [nth for nth, each in enumerate(carried) if isinstance(each.effect, _DURABLE)]
+        passing = [nth for nth, each in enumerate(carried) if not isinstance(each.effect, _DURABLE)]
+        if passing:
+            await self._passing(pool, carried, passing, codes)
+        if durable:
+            named = [(carried[nth].effect.subjects, carried[nth].number, carried[nth].floor) for nth in durable]
+            try:
+                async with self.fences.entered_all(pool, named) as admitted:
+                    for nth, may in zip(durable, admitted, strict=True):
+                        if not may:  # a later one on its subject was there before
+                            codes[nth] = DER.STALE.value
+                    await self._durable(pool, carried, [nth for nth in durable if not codes[nth]], codes)
+            except DaosError as error:
+                for nth in durable:
+                    codes[nth] = codes[nth] or error.code.value
+        return codes
 
-    async def _durable(self, pool: str, number: int, floor: int, effect: effects.AnyEffect) -> None:
-        if isinstance(effect, effects.CreateContainerShards):
-            properties = ContainerProperties.decode(effect.properties)
-            await self.run(
-                self.core.container_create,
-                pool,
-                effect.subject,
-                props=effect.properties,
-                checksums=properties.checksums,
-                scrub_disabled=properties.scrub_disabled,
-            )
-        elif isinstance(effect, effects.DestroyContainerShards):
-            self._fence(pool).admit(effect.handles, number, floor)
-            await self.run(self.core.revoke, [_number(handle) for handle in effect.handles])
-            await self.run(self.core.container_destroy, pool, effect.subject)
-        elif isinstance(effect, effects.InstallSnapshots):
-            await self.run(self.core.snapshots_set, pool, effect.container, list(effect.epochs))
+    async def _passing(self, pool: str, carried: Sequence[CarriedEffect], which: list[int], codes: list[int]) -> None:
+        """Admit and revoke handles, which are in memory."""
+        wanted: dict[int, tuple[str, str, int]] = {}
+        revoked: list[str] = []
+        for nth in which:
+            effect, number, floor = carried[nth].effect, carried[nth].number, carried[nth].floor
+            if isinstance(effect, effects.InstallHandles):
+                if self._fence(pool).admit((effect.subject,), number, floor) and effect.container is not None:
+                    # A pool's handle reaches no data.
+                    wanted[nth] = (effect.subject, effect.container, effect.capabilities)
+            elif isinstance(effect, effects.RevokeHandles):
+                self._fence(pool).admit(effect.handles, number, floor)
+                revoked += effect.handles
+            elif isinstance(effect, effects.BroadcastPoolMap):
+                self.map_versions[pool] = max(effect.version, self.map_versions.get(pool, 0))
+            else:
+                codes[nth] = DER.NOSYS.value  # it is not carried out by this release
+        numbers = {nth: carried[nth].number for nth in wanted}
+        await self._admit_all(pool, wanted, numbers, codes, revoked)
+
+    async def _admit_all(
+        self,
+        pool: str,
+        wanted: dict[int, tuple[str, str, int]],
+        numbers: dict[int, int],
+        codes: list[int],
+        revoked: Iterable[str] = (),
+    ) -> None:
+        """Admit handles that their fence lets through, then refuse those that are revoked."""
+        fence = self._fence(pool)
+        # What is revoked by the same request, or was in the meantime, need not be admitted first.
+        now = {nth: each for nth, each in wanted.items() if fence.last.get(each[0], 0) <= numbers[nth]}
+        asked = [
+            (_number(handle), container, bool(rights & Permission.r), bool(rights & Permission.w))
+            for handle, container, rights in now.values()
+        ]
+        gone = [_number(handle) for handle in revoked]
+
+        def call() -> list[bool]:
+            there = self.core.admit_all(pool, asked) if asked else []
+            if gone:
+                self.core.revoke(gone)
+            return there
+
+        if not asked and not gone:
+            return
+        try:
+            there = await self.run(call)
+        except DaosError as error:
+            for nth in now:
+                codes[nth] = error.code.value
+            if gone:
+                # Nobody is served by them, whatever kept the others from being admitted.
+                await self.run(self.core.revoke, gone)
+            return
+        for nth, here in zip(now, there, strict=True):
+            if not here:
+                codes[nth] = DER.NONEXIST.value
+        # Those that were revoked while they were being admitted; with the floor above it an effect is wanted no more.
+        late = [
+            _number(handle)
+            for nth, (handle, _, _) in now.items()
+            if max(fence.floor, fence.last.get(handle, 0)) > numbers[nth]
+        ]
+        if late:
+            await self.run(self.core.revoke, late)
+
+    async def _durable(self, pool: str, carried: Sequence[CarriedEffect], which: list[int], codes: list[int]) -> None:
+        """Make shards, all by one call; what else is durable one by the other, in their order."""
+        parts: dict[int, tuple[str, bytes, tuple[int, int, bool], bool]] = {}
+        opens: dict[int, tuple[str, str, int]] = {}
+        others = []
+        for nth in which:
+            effect = carried[nth].effect
+            if not isinstance(effect, effects.CreateContainerShards):
+                others.append(nth)
+                continue
+            try:
+                properties = ContainerProperties.decode(effect.properties)
+            except DaosError as error:
+                codes[nth] = error.code.value
+                continue
+            parts[nth] = (effect.subject, effect.properties, properties.checksums, properties.scrub_disabled)
+            if effect.handle is not None and self._fence(pool).admit(
+                (effect.handle,), carried[nth].number, carried[nth].floor
+            ):
+                opens[nth] = (effect.handle, effect.subject, effect.capabilities)
+        if parts:
+            try:
+                await self.run(self.core.containers_create, pool, list(parts.values()))
+            except DaosError as error:
+                for nth in parts:
+                    codes[nth] = error.code.value
+            else:
+                await self._admit_all(pool, opens, {nth: carried[nth].number for nth in opens}, codes)
+        await asyncio.gather(*(self._other(pool, carried[nth], nth, codes) for nth in others))
+
+    async def _other(self, pool: str, carried: CarriedEffect, nth: int, codes: list[int]) -> None:
+        effect = carried.effect
+        try:
+            if isinstance(effect, effects.DestroyContainerShards):
+                self._fence(pool).admit(effect.handles, carried.number, carried.floor)
+                await self.run(self.core.revoke, [_number(handle) for handle in effect.handles])
+                await self.run(self.core.container_destroy, pool, effect.subject)
+            elif isinstance(effect, effects.InstallSnapshots):
+                await self.run(self.core.snapshots_set, pool, effect.container, list(effect.epochs))
+        except DaosError as error:
+            codes[nth] = error.code.value
 
     async def admit(  # noqa: PLR0917 -- what an effect says, in its order
         self, pool: str, handle: str, container: str | None, rights: Permission, number: int, floor: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,24 @@ class RankFence:
                 raise StaleError(f"effect {number} of service {service} comes too late", context={"number": number})
             yield
 
+    @contextlib.asynccontextmanager
+    async def entered_all(
+        self, service: str, effects: Sequence[tuple[tuple[str, ...], int, int]]
+    ) -> AsyncIterator[list[bool]]:
+        """As `entered`, for several effects: of each its subjects, its number and what the leader told with it.
+
+        Yields:
+            Of each whether it may be carried out.
+
+        Raises:
+            DaosError: As `admit`.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            for subject in sorted({subject for subjects, _, _ in effects for subject in subjects}):
+                await stack.enter_async_context(self._alone(service, subject))
+            answers = [self._ask(service, *effect) for effect in effects]
+            yield [await answer for answer in answers]
+
     async def admit(self, service: str, subjects: Iterable[str], number: int, floor: int) -> bool:
         """Tell whether an effect may be carried out; when it may, that is durable at return.
 
@@ -89,12 +107,15 @@ class RankFence:
             InvalidError: `DER.DF_INCOMPT`: a newer release wrote it.
             UnavailableError: `DER.IO`: it cannot be written.
         """
+        return await self._ask(service, subjects, number, floor)
+
+    def _ask(self, service: str, subjects: Iterable[str], number: int, floor: int) -> asyncio.Future[bool]:
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._asked.setdefault(service, []).append(_Asked(tuple(subjects), number, floor, answer))
         if service not in self._writers:
             # Of its own, so that who is cancelled leaves no write behind that another knows nothing of.
             self._writers[service] = asyncio.create_task(self._answer_all(service))
-        return await answer
+        return answer
 
     async def _answer_all(self, service: str) -> None:
         """Answer what is asked, all that came meanwhile by one write: a file a moment, not one an effect."""

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Pauses between two attempts.
@@ -24,11 +24,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Of each attempt: a replica that does not answer is not waited for when others may.
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// Handles that are closed beside one request.
-const CLOSED_AT_ONCE: usize = 4;
+/// Handles that are closed by one request.
+const CLOSED_AT_ONCE: usize = 256;
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
-/// Between the stamps of two requests: what one of them has done in two steps needs two.
+/// Between the stamps of two requests: what a service does for one of them in several steps may need as many.
 const STAMPS: u64 = 16;
 
 /// Where the service of a pool is, and who asks it.
@@ -68,6 +68,8 @@ pub(super) struct Mine {
     leader: AtomicU32,
     /// Handles of containers that nobody has any more. They are closed beside later requests: who lets go of one does not wait.
     forgotten: Mutex<Vec<Uuid>>,
+    /// Somebody closes some of them: one request at a time, so that those that are forgotten meanwhile go with the next.
+    closing: AtomicBool,
     pub(super) sequences: Sequences,
 }
 
@@ -78,6 +80,7 @@ impl Mine {
             clock: Mutex::new(Hlc::new(Epoch::ZERO)),
             leader: AtomicU32::new(NOBODY),
             forgotten: Mutex::default(),
+            closing: AtomicBool::new(false),
             sequences: Sequences { session, next: AtomicU64::new(1) },
         }
     }
@@ -228,19 +231,24 @@ impl Service {
         Ok(told)
     }
 
-    /// Closes some of the handles that nobody has any more.
+    /// Closes handles that nobody has any more, unless another thread is about it.
     fn close_forgotten(&self, here: &Here, asker: &Asker) {
-        let some: Vec<Uuid> = {
-            let mut forgotten = here.mine.forgotten.lock();
+        let mine = &here.mine;
+        if mine.forgotten.lock().is_empty() || mine.closing.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let handles: Vec<Uuid> = {
+            let mut forgotten = mine.forgotten.lock();
             let kept = forgotten.len().saturating_sub(CLOSED_AT_ONCE);
             forgotten.split_off(kept)
         };
-        for handle in some {
-            let asked = (Asked::Service(OfService::ContainerClose), None, true);
+        if !handles.is_empty() {
+            let asked = (Asked::Service(OfService::ContainerCloseAll { handles }), None, true);
             // Whether it works or not: what is left goes with the pool's handle.
             let _: std::result::Result<(), Failed> =
-                self.ask(here, asker, Some(handle), asked, ATTEMPT.min(asker.timeout));
+                self.ask(here, asker, self.pool_handle().uuid, asked, ATTEMPT.min(asker.timeout));
         }
+        mine.closing.store(false, Ordering::Release);
     }
 
     fn ask<T: DeserializeOwned>(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from daos.control.outcomes import Pending
+from daos.control.pool.handles import check_new_handle
 from daos.control.pool.state import (
     OPERATION_TICKS_MAX,
     Container,
     ContainerState,
+    Opening,
     PoolState,
     no_container,
     shards_of,
 )
 from daos.control.replicated import Command
 from daos.errors import DER, AccessError, BusyError, ExistsError, InvalidError, UnavailableError
-from daos.model.acl import DEFAULT_CONTAINER_ACL, Acl, Permission, check_principal
+from daos.model.acl import DEFAULT_CONTAINER_ACL, Access, Acl, Permission, check_principal, container_capabilities
 from daos.model.labels import check_label, is_uuid
 from daos.model.properties import ALIASES, container_properties
 
@@ -36,6 +38,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
         acl: Its access list, an entry a line; None for the default.
         owner: `user@`; empty for the caller, and nobody else unless an administrator asks.
         group: `group@`; empty for the caller's, or another that he is in.
+        opens: Uuid of a handle, drawn by the client, that it is opened by as soon as it is made; empty for none.
+        access: How that is asked for.
     """
 
     handle: str = ""
@@ -46,9 +50,11 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
     acl: tuple[str, ...] | None = None
     owner: str = ""
     group: str = ""
+    opens: str = ""
+    access: Access = Access.READ_WRITE
 
     def run(self, state: PoolState) -> Pending:
-        """Have its shards made."""
+        """Have its shards made, and its engines told of the handle at once."""
         state.check_created()
         state.require(self.handle, Permission.c, "create containers")
         owner, group = self._owner(state)
@@ -81,11 +87,21 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
             created=state.time,
             deadline=state.time + OPERATION_TICKS_MAX,
         )
-        state.containers[self.uuid] = container
-        if self.label is not None:
-            state.labels[self.label] = self.uuid
+        if self.opens:
+            container.opening = self._opening(state, container)
+        state.add_container(container)
         state.outbox.put(shards_of(container), ranks)
         return Pending(f"create {self.uuid}")
+
+    def _opening(self, state: PoolState, container: Container) -> Opening:
+        """Return the handle that it is opened by, decided by the credential of the pool's handle, as `ContainerOpen` does."""
+        credential = state.handle_of(self.handle).credential
+        if not state.visible(container, credential):
+            raise AccessError("the container's access list would not let its maker open it")
+        rights = state.rights(container, credential)
+        capabilities = container_capabilities(rights, self.access, owner=credential.user == container.owner)
+        check_new_handle(state, self.opens)
+        return Opening(uuid=self.opens, handle=self.handle, capabilities=capabilities, access=self.access)
 
     def _owner(self, state: PoolState) -> tuple[str, str]:
         """Return whose it is to be."""
@@ -127,7 +143,7 @@ class ContainerDestroy(Command[PoolState], frozen=True, kw_only=True, tag="conta
             rights = state.rights(container, handle.credential)
             if not (rights | handle.capabilities) & Permission.d or not handle.capabilities & Permission.w:
                 raise AccessError(f'no permission to destroy the container "{self.container}"')
-        handles = [each for each in state.container_handles.values() if each.container == container.uuid]
+        handles = state.handles_of(container.uuid)
         # Who asks with a pool's handle knows what he has open through it: that is closed.
         others = [each for each in handles if not self.handle or each.handle != self.handle]
         if others and not self.force:
