@@ -237,6 +237,8 @@ class Engine:
         """Return the questions that came: a token to answer by, whether an engine asks, and what; waits for nothing."""
     def answer(self, token: int, body: bytes) -> None:
         """Answer a question; an answer to one that was answered before is dropped."""
+    def answer_all(self, answers: list[tuple[int, bytes]]) -> None:
+        """Answer several questions, each as `answer`."""
     def refuse(self, token: int, code: int, message: str, hint: str, *, nothing_happened: bool) -> None:
         """Refuse a question. With `nothing_happened` it may be asked again as if it had not been."""
     def pools(self) -> list[str]:
@@ -600,6 +602,15 @@ class Rdb:
         Raises:
             BusyError: Too much waits already.
             ClosedError: The replica is closed, or stopped.
+        """
+    def propose_all(self, commands: list[tuple[bytes, float]]) -> list[int]:
+        """Have several commands agreed on, each with its time in seconds; all are taken, or none.
+
+        Returns:
+            The number of each, as `propose`.
+
+        Raises:
+            DaosError: As `propose`.
         """
     def read_barrier(self, *, timeout_s: float) -> int:
         """Ask from where on the state holds all that was acknowledged so far; `read` or `refused` follow."""

@@ -72,6 +72,28 @@ impl Shared {
         Ok(())
     }
 
+    /// Hands over several requests of a group, all or none: the thread is woken once, and finds them together.
+    pub(crate) fn ask_all(
+        &self,
+        group: GroupId,
+        events: Vec<(Event, (Token, Moment))>,
+        bytes: usize,
+    ) -> Result<()> {
+        let mut inbox = self.inbox.lock();
+        if inbox.stop {
+            return Err(ConsensusError::Stopped("the node was closed".to_owned()));
+        }
+        let too_many = inbox.inputs.len() + events.len() > limits::INBOX_MAX;
+        if too_many || inbox.bytes + bytes > limits::INBOX_BYTES_MAX {
+            return Err(ConsensusError::Busy);
+        }
+        inbox.bytes += bytes;
+        let asks = events.into_iter().map(|(event, until)| Input::Ask(group, Box::new(event), Some(until)));
+        inbox.inputs.extend(asks);
+        self.wake.notify_one();
+        Ok(())
+    }
+
     pub(crate) fn ask(
         &self,
         group: GroupId,

@@ -14,6 +14,7 @@ use daos_net::shm::Shm;
 use daos_net::{Answer, Incoming, Limits, Peer, Replies, Role};
 use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -204,6 +205,19 @@ impl Engine {
     fn answer(&self, py: Python<'_>, token: u64, body: &[u8]) -> PyResult<()> {
         let answer = Answer::Reply { map_version: 1, body: body.to_vec(), payloads: Vec::new() };
         py.detach(|| self.questions().map(|questions| questions.answer(token, answer))).or_raise(py)
+    }
+
+    /// Answers several questions.
+    fn answer_all(&self, py: Python<'_>, answers: Vec<(u64, PyBackedBytes)>) -> PyResult<()> {
+        let send = || {
+            let questions = self.questions()?;
+            for (token, body) in &answers {
+                let answer = Answer::Reply { map_version: 1, body: body.to_vec(), payloads: Vec::new() };
+                questions.answer(*token, answer);
+            }
+            Ok(())
+        };
+        py.detach(send).or_raise(py)
     }
 
     /// Refuses a question.

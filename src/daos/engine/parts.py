@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 THREADS = 8
 """Calls of the core at once: they wait for the disk."""
 _DURABLE = (effects.CreateContainerShards, effects.DestroyContainerShards, effects.InstallSnapshots)
+
+NewPart: TypeAlias = "tuple[str, bytes, tuple[int, int, bool], bool]"
+"""A container: its uuid, properties, checksums, whether no scrubber looks at it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -156,8 +159,9 @@ class Parts:
         numbers: dict[int, int],
         codes: list[int],
         revoked: Iterable[str] = (),
+        made: Sequence[NewPart] = (),
     ) -> None:
-        """Admit handles that their fence lets through, then refuse those that are revoked."""
+        """Make containers, admit handles that their fence lets through, then refuse those that are revoked."""
         fence = self._fence(pool)
         # What is revoked by the same request, or was in the meantime, need not be admitted first.
         now = {nth: each for nth, each in wanted.items() if fence.last.get(each[0], 0) <= numbers[nth]}
@@ -168,16 +172,20 @@ class Parts:
         gone = [_number(handle) for handle in revoked]
 
         def call() -> list[bool]:
+            if made:
+                self.core.containers_create(pool, list(made))
             there = self.core.admit_all(pool, asked) if asked else []
             if gone:
                 self.core.revoke(gone)
             return there
 
-        if not asked and not gone:
+        if not asked and not gone and not made:
             return
         try:
             there = await self.run(call)
         except DaosError as error:
+            if made:
+                raise
             for nth in now:
                 codes[nth] = error.code.value
             if gone:
@@ -198,7 +206,7 @@ class Parts:
 
     async def _durable(self, pool: str, carried: Sequence[CarriedEffect], which: list[int], codes: list[int]) -> None:
         """Make shards, all by one call; what else is durable one by the other, in their order."""
-        parts: dict[int, tuple[str, bytes, tuple[int, int, bool], bool]] = {}
+        parts: dict[int, NewPart] = {}
         opens: dict[int, tuple[str, str, int]] = {}
         others = []
         for nth in which:
@@ -217,13 +225,12 @@ class Parts:
             ):
                 opens[nth] = (effect.handle, effect.subject, effect.capabilities)
         if parts:
+            numbers = {nth: carried[nth].number for nth in opens}
             try:
-                await self.run(self.core.containers_create, pool, list(parts.values()))
+                await self._admit_all(pool, opens, numbers, codes, made=tuple(parts.values()))
             except DaosError as error:
                 for nth in parts:
                     codes[nth] = error.code.value
-            else:
-                await self._admit_all(pool, opens, {nth: carried[nth].number for nth in opens}, codes)
         await asyncio.gather(*(self._other(pool, carried[nth], nth, codes) for nth in others))
 
     async def _other(self, pool: str, carried: CarriedEffect, nth: int, codes: list[int]) -> None:

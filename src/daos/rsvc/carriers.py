@@ -18,7 +18,7 @@ EFFECTS_PER_REQUEST = 64
 """For so many effects a request counts, where it may have more: a rank has no more than 1024 in all."""
 CARRIES_MAX = 16_384
 """Effects that wait for a rank or are on their way at once: what a process has of them is bounded."""
-BEHIND_S_MAX = 0.01
+BEHIND_S_MAX = 0.05
 """For so long effects wait for the answer to the request before them; then they go beside it, as it may be a slow one."""
 
 _log = logging.getLogger(__name__)

@@ -14,18 +14,29 @@ import msgspec
 from daos._packed import decode
 from daos.control.fence import Fence
 from daos.errors import DER, CorruptionError, InvalidError, StaleError, UnavailableError
-from daos.rsvc.files import sync_directory, write_durably
+from daos.rsvc.files import sync_directory
+from daos.rsvc.journal import MARK, DamagedError, Journal
 
-VERSION = 1
+VERSION = 2
+JOURNAL_BYTES_MAX = 64 << 10
+"""Of a fence's file; then it begins anew, with what is wanted yet."""
 _NAME = re.compile(r"[a-z0-9-]{1,64}")
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
-    """A fence's file."""
+    """What a fence's file begins with. Up to version 1 it was the whole file, without the form of a journal."""
 
     version: int
     service: str
     fence: Fence
+
+
+class _Admitted(msgspec.Struct, frozen=True, array_like=True):
+    """A change of it: an effect that was admitted."""
+
+    subjects: tuple[str, ...]
+    number: int
+    floor: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,7 @@ class RankFence:
         self._directory = directory
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fences: dict[str, Fence] = {}
+        self._journals: dict[str, Journal] = {}
         self._writing: dict[str, asyncio.Lock] = {}
         self._asked: dict[str, list[_Asked]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
@@ -128,12 +140,16 @@ class RankFence:
 
     async def _answer(self, service: str, batch: list[_Asked]) -> None:
         try:
-            known = await asyncio.to_thread(self._load, service)
+            known = self._fences.get(service) or await asyncio.to_thread(self._load, service)
             trial = Fence(known.floor, dict(known.last))
             admitted = [trial.admit(asked.subjects, asked.number, asked.floor) for asked in batch]
             if trial != known:
-                path = self._path(service)
-                await asyncio.to_thread(write_durably, path, msgspec.msgpack.encode(_Stored(VERSION, service, trial)))
+                news = [
+                    _Admitted(asked.subjects, asked.number, asked.floor)
+                    for asked, may in zip(batch, admitted, strict=True)
+                    if may
+                ]
+                await asyncio.to_thread(self._keep, service, trial, news)
                 self._fences[service] = trial
         except OSError as error:
             wrong = UnavailableError(f"cannot write {self._path(service)}: {error.strerror}", code=DER.IO)
@@ -149,6 +165,9 @@ class RankFence:
         """Delete the fence of a service that is gone from this rank."""
         async with self._writing.setdefault(service, asyncio.Lock()):
             self._fences.pop(service, None)
+            journal = self._journals.pop(service, None)
+            if journal is not None:
+                journal.close()
             self._path(service).unlink(missing_ok=True)
             await asyncio.to_thread(sync_directory, self._directory)
         self._writing.pop(service, None)
@@ -158,18 +177,28 @@ class RankFence:
             raise InvalidError(f"{service!r} is no name of a service")
         return self._directory / f"fence.{service}"
 
+    def _keep(self, service: str, fence: Fence, news: list[_Admitted]) -> None:
+        """Write what changed, behind what is there or, where that is long or not to be written to, with all of it."""
+        journal = self._journals.setdefault(service, Journal(self._path(service)))
+        if 0 < journal.size < JOURNAL_BYTES_MAX:
+            journal.append(msgspec.msgpack.encode(news))
+        else:
+            journal.begin(msgspec.msgpack.encode(_Stored(VERSION, service, fence)))
+
     def _load(self, service: str) -> Fence:
-        known = self._fences.get(service)
-        if known is not None:
-            return known
         path = self._path(service)
+        journal = Journal(path)
         try:
-            found = decode(path.read_bytes(), _Stored)
+            first = path.read_bytes()
+            records = journal.read() if first.startswith(MARK) else [first]
+            found = decode(records[0], _Stored)
+            changes = [decode(record, list[_Admitted]) for record in records[1:]]
         except FileNotFoundError:
             return Fence()
         except OSError as error:
             raise UnavailableError(f"cannot read {path}: {error.strerror}", code=DER.IO) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (DamagedError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            journal.close()
             raise CorruptionError(f"the fence {path}: {error}", code=DER.DF_INVAL) from None
         if found.version > VERSION:
             raise InvalidError(
@@ -179,6 +208,9 @@ class RankFence:
             )
         if found.service != service:
             raise CorruptionError(f"{path} is the fence of service {found.service}", code=DER.DF_INVAL)
+        for change in (each for some in changes for each in some):
+            found.fence.admit(change.subjects, change.number, change.floor)
+        self._journals[service] = journal
         return self._fences.setdefault(service, found.fence)
 
     @contextlib.asynccontextmanager

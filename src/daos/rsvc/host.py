@@ -16,6 +16,7 @@ from daos.control.replicated import AnyCommand, Confirm, ConfirmAll, Form, Repli
 from daos.errors import DER, BusyError, DaosError, StaleError, TimedOutError, UnavailableError, UncertainError
 from daos.rsvc.carriers import Carried, Carriers, CarryOne, Together, one_by_one
 from daos.rsvc.clock import Clock
+from daos.rsvc.gathering import Gathering
 
 AGREE_S_MAX = 10.0
 """A command that is not agreed on by then is of unknown fate; a group with a majority takes milliseconds."""
@@ -44,8 +45,8 @@ class Log(Protocol):
     def drain(self) -> list[tuple[str, tuple[object, ...]]]:
         """Return what was told since the last call."""
 
-    def propose(self, command: bytes, *, timeout_s: float) -> int:
-        """Have a command agreed on."""
+    def propose_all(self, commands: list[tuple[bytes, float]]) -> list[int]:
+        """Have commands agreed on, each with its time in seconds."""
 
     def read_barrier(self, *, timeout_s: float) -> int:
         """Ask from where on the state holds all that was acknowledged."""
@@ -120,11 +121,14 @@ class ServiceHost(Generic[S, E]):
         self._term = 0
         self._driver: Driver[E] | None = None
         self._numbers: dict[int, asyncio.Future[None]] = {}
+        self._proposed: list[tuple[bytes, float, asyncio.Future[None]]] = []
+        self._handing: asyncio.Handle | None = None
+        self._gathering = Gathering()
         self._waiting: dict[RequestId, set[asyncio.Future[Outcome]]] = {}
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._reports: dict[int, tuple[set[Rank], dict[Rank, DER]]] = {}
         self._whole: dict[int, None] = {}  # reports of all that were asked
-        self._confirming: int | None = None  # the proposal that says the reports before
+        self._confirming: asyncio.Future[None] | None = None  # the proposal that says the reports before
         self._soon: asyncio.Handle | None = None
         self._late: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -192,9 +196,10 @@ class ServiceHost(Generic[S, E]):
         entry = encode_entry(self._form, self._clock.now(), command, request)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request, set()).add(future)
+        self._gathering.came(asyncio.get_running_loop().time(), len(self._waiting))
         try:
             async with asyncio.timeout(timeout_s):
-                await self._agree(self._log.propose(entry, timeout_s=min(timeout_s, AGREE_S_MAX)))
+                await self._put(entry, min(timeout_s, AGREE_S_MAX), waits=True)
                 return await future
         except TimeoutError:
             hint = "look at what is there" if own else "repeat the request with its id"
@@ -285,6 +290,41 @@ class ServiceHost(Generic[S, E]):
         if self._failed is not None:
             raise self._failed
 
+    def _put(self, entry: bytes, timeout_s: float, *, waits: bool = False) -> asyncio.Future[None]:
+        """Propose an entry; the future is done when it is agreed on.
+
+        Args:
+            entry: The entry.
+            timeout_s: When it is given up.
+            waits: Whether it may wait for others; one that does not takes those that wait along.
+        """
+        loop = asyncio.get_running_loop()
+        agreed: asyncio.Future[None] = loop.create_future()
+        self._proposed.append((entry, timeout_s, agreed))
+        if not waits or self._gathering.enough(len(self._proposed)):
+            if not isinstance(self._handing, asyncio.TimerHandle) and self._handing is not None:
+                return agreed  # at the end of this turn of the loop
+            if self._handing is not None:
+                self._handing.cancel()
+            self._handing = loop.call_soon(self._hand_over)
+        elif self._handing is None:
+            self._handing = loop.call_later(self._gathering.wait_s(), self._hand_over)
+        return agreed
+
+    def _hand_over(self) -> None:
+        proposed, self._proposed = self._proposed, []
+        self._handing = None
+        try:
+            if self._failed is not None:
+                raise UncertainError(self._failed.message, hint=self._failed.hint)  # noqa: TRY301 -- told as the log's
+            numbers = self._log.propose_all([(entry, timeout_s) for entry, timeout_s, _ in proposed])
+        except DaosError as error:
+            for _, _, agreed in proposed:
+                _fail(agreed, error)
+            return
+        for number, (_, _, agreed) in zip(numbers, proposed, strict=True):
+            self._numbers[number] = agreed
+
     async def _agree(self, number: int) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._numbers[number] = future
@@ -327,8 +367,7 @@ class ServiceHost(Generic[S, E]):
             # All that is told before it, up to its entry, is in the state; entries without a command move no state.
             self._log.snapshot(max(self._applied, cast("int", facts[0])), self.replica.snapshot())
         elif what in {"committed", "read"}:
-            self._answered(cast("int", facts[0]))
-            _settle(self._numbers.get(cast("int", facts[0])), None)
+            _settle(self._numbers.pop(cast("int", facts[0]), None), None)
         elif what == "refused":
             self._refused(cast("int", facts[0]), cast("Exception", facts[1]))
         elif what == "stopped":
@@ -348,9 +387,8 @@ class ServiceHost(Generic[S, E]):
             self._driver = Driver(cast("State[E]", self.replica.state))
 
     def _refused(self, number: int, error: Exception) -> None:
-        self._answered(number)
         elsewhere = isinstance(error, DaosError) and error.code is DER.NOTLEADER
-        _fail(self._numbers.get(number), _not_leader(self._name, self._leader) if elsewhere else error)
+        _fail(self._numbers.pop(number, None), _not_leader(self._name, self._leader) if elsewhere else error)
 
     def _role(self, term: int, leader: Rank | None, *, leads: bool) -> None:
         if leader != self._leader or leads != self.leads:
@@ -420,9 +458,7 @@ class ServiceHost(Generic[S, E]):
         now = self._clock.now()
         for action in self._driver.on(now, event):
             if isinstance(action, Propose):
-                number = self._propose(action)
-                if isinstance(action.command, Confirm | ConfirmAll):
-                    self._confirming = number
+                self._propose(action)
                 continue
             for rank in action.ranks:
                 self._carriers.add(rank, Carried(action.work, cast("E", action.effect), action.floors[rank]))
@@ -431,15 +467,16 @@ class ServiceHost(Generic[S, E]):
         wait = CHECK_S_MAX if wake is None else min(max((wake - now) / SECOND, 0.001), CHECK_S_MAX)
         self._timer = self._loop.call_later(wait, self._drive)
 
-    def _propose(self, action: Propose) -> int | None:
+    def _propose(self, action: Propose) -> None:
         try:
             entry = encode_entry(self._form, self._clock.now(), action.command)
-            return self._log.propose(entry, timeout_s=AGREE_S_MAX)
-        except BusyError as error:
-            _log.warning("the %s service is held up: %s", self._name, error.message)  # it is proposed again
         except DaosError as error:
             _log.error("a command of the %s service's own is no entry: %s", self._name, error.message)
-        return None
+            return
+        agreed = self._put(entry, AGREE_S_MAX)
+        if isinstance(action.command, Confirm | ConfirmAll):
+            self._confirming = agreed
+        agreed.add_done_callback(self._answered)
 
     # What ranks tell
 
@@ -484,9 +521,12 @@ class ServiceHost(Generic[S, E]):
             each = (Reported(number, tuple(sorted(done)), failed) for number, (done, failed) in reports.items())
             self._drive(ReportedAll(tuple(each)))
 
-    def _answered(self, number: int) -> None:
-        """An entry with reports is agreed on, or is not: those that came meanwhile are next."""
-        if number != self._confirming:
+    def _answered(self, agreed: asyncio.Future[None]) -> None:
+        """What the driver proposed is agreed on, or is not, and it proposes it again; reports that came meanwhile are next."""
+        error = None if agreed.cancelled() else agreed.exception()
+        if isinstance(error, BusyError):
+            _log.warning("the %s service is held up: %s", self._name, error.message)
+        if agreed is not self._confirming:
             return
         self._confirming = None
         if self._whole and self._soon is None and self._loop is not None:

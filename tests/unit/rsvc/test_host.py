@@ -75,10 +75,10 @@ class FakeLog:
         self.numbers += 1
         return self.numbers
 
-    def propose(self, command: bytes, *, timeout_s: float) -> int:
-        number = self.number()
-        self.proposed.append((number, command))
-        return number
+    def propose_all(self, commands: list[tuple[bytes, float]]) -> list[int]:
+        numbers = [self.number() for _ in commands]
+        self.proposed += zip(numbers, (command for command, _ in commands), strict=True)
+        return numbers
 
     def read_barrier(self, *, timeout_s: float) -> int:
         number = self.number()

@@ -168,6 +168,29 @@ impl Replica {
         self.ask(bytes, timeout, |token| Event::Propose { token, command: command.to_vec() })
     }
 
+    /// Has several commands agreed on, each with its own time; all are taken, or none.
+    pub fn propose_all(&self, commands: &[(&[u8], Duration)]) -> Result<Vec<Token>> {
+        self.check_runs()?;
+        let now = self.shared.now();
+        let first = self.tokens.fetch_add(commands.len() as u64, Ordering::Relaxed);
+        let tokens: Vec<Token> = (first..).take(commands.len()).map(Token).collect();
+        self.line.state.lock().waiting.extend(&tokens);
+        let bytes = commands.iter().map(|(command, _)| command.len()).sum();
+        let ask = |(token, (command, timeout)): (&Token, &(&[u8], Duration))| {
+            let event = Event::Propose { token: *token, command: command.to_vec() };
+            (event, (*token, now.after(*timeout)))
+        };
+        let events = tokens.iter().zip(commands).map(ask).collect();
+        if let Err(error) = self.shared.ask_all(self.group, events, bytes) {
+            let waiting = &mut self.line.state.lock().waiting;
+            for token in &tokens {
+                waiting.remove(token);
+            }
+            return Err(error);
+        }
+        Ok(tokens)
+    }
+
     /// Has a member come or go.
     pub fn change(&self, change: Change, timeout: Duration) -> Result<Token> {
         self.ask(0, timeout, |token| Event::Change { token, change })
