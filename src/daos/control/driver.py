@@ -196,9 +196,7 @@ class Driver(Generic[E]):
         floors = outbox.floors({rank for _, _, ranks in due for rank in ranks})
         # In the order of their numbers, as they were decided.
         due.sort(key=lambda each: each[0])
-        return [
-            Carry(number, effect, ranks, {rank: floors[rank] for rank in ranks}) for number, effect, ranks in due
-        ]
+        return [Carry(number, effect, ranks, {rank: floors[rank] for rank in ranks}) for number, effect, ranks in due]
 
     def _timed(self, now: int) -> list[Action]:
         due = dict(self._state.due(now))

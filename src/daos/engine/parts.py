@@ -17,7 +17,7 @@ from daos.engine.body import handle_number
 from daos.errors import DER, DaosError
 from daos.model.acl import Permission
 from daos.model.properties import ContainerProperties
-from daos.rsvc import RankFence
+from daos.rsvc import Asked, RankFence
 from daos.rsvc.files import sync_directory, write_durably
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 THREADS = 8
 """Calls of the core at once: they wait for the disk."""
-_DURABLE = (effects.CreateContainerShards, effects.DestroyContainerShards, effects.InstallSnapshots)
+_SLOW = (effects.DestroyContainerShards, effects.InstallSnapshots)
+_DURABLE = (effects.CreateContainerShards, *_SLOW)
 
 NewPart: TypeAlias = "tuple[str, bytes, tuple[int, int, bool], bool]"
 """A container: its uuid, properties, checksums, whether no scrubber looks at it."""
@@ -59,10 +60,10 @@ class Parts:
 
     def __init__(self, core: Engine, directory: Path) -> None:
         self.core = core
-        self.fences = RankFence(directory / "fences")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="daos-part")
+        self.fences = RankFence(directory / "fences", self._threads)
         self._directory = directory / "pools"
         self._directory.mkdir(mode=0o700, exist_ok=True)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="daos-part")
         # Handles are admitted in memory, and gone with the process; so are their fences.
         self._handles: dict[str, Fence] = {}
         self.map_versions: dict[str, int] = {}
@@ -115,21 +116,14 @@ class Parts:
         What is made is made by one call of the core, and durable with one wait; so is what is admitted.
         """
         codes = [0] * len(carried)
-        durable = [nth for nth, each in enumerate(carried) if isinstance(each.effect, _DURABLE)]
+        made = [nth for nth, each in enumerate(carried) if isinstance(each.effect, effects.CreateContainerShards)]
+        slow = [nth for nth, each in enumerate(carried) if isinstance(each.effect, _SLOW)]
         passing = [nth for nth, each in enumerate(carried) if not isinstance(each.effect, _DURABLE)]
-        if passing:
-            await self._passing(pool, carried, passing, codes)
-        if durable:
-            named = [(carried[nth].effect.subjects, carried[nth].number, carried[nth].floor) for nth in durable]
-            try:
-                async with self.fences.entered_all(pool, named) as admitted:
-                    for nth, may in zip(durable, admitted, strict=True):
-                        if not may:  # a later one on its subject was there before
-                            codes[nth] = DER.STALE.value
-                    await self._durable(pool, carried, [nth for nth in durable if not codes[nth]], codes)
-            except DaosError as error:
-                for nth in durable:
-                    codes[nth] = codes[nth] or error.code.value
+        await asyncio.gather(
+            self._passing(pool, carried, passing, codes),
+            self._make(pool, carried, made, codes),
+            *(self._slow(pool, carried[nth], nth, codes) for nth in slow),
+        )
         return codes
 
     async def _passing(self, pool: str, carried: Sequence[CarriedEffect], which: list[int], codes: list[int]) -> None:
@@ -149,50 +143,37 @@ class Parts:
                 self.map_versions[pool] = max(effect.version, self.map_versions.get(pool, 0))
             else:
                 codes[nth] = DER.NOSYS.value  # it is not carried out by this release
+        if not wanted and not revoked:
+            return
         numbers = {nth: carried[nth].number for nth in wanted}
-        await self._admit_all(pool, wanted, numbers, codes, revoked)
+        try:
+            await self.run(self._admit_all, pool, wanted, numbers, codes, revoked)
+        except DaosError as error:
+            for nth in which:
+                codes[nth] = codes[nth] or error.code.value
 
-    async def _admit_all(
+    def _admit_all(
         self,
         pool: str,
         wanted: dict[int, tuple[str, str, int]],
         numbers: dict[int, int],
         codes: list[int],
         revoked: Iterable[str] = (),
-        made: Sequence[NewPart] = (),
     ) -> None:
-        """Make containers, admit handles that their fence lets through, then refuse those that are revoked."""
+        """Refuse handles that are revoked, and admit those that their fence has let through. In a thread."""
+        gone = [_number(handle) for handle in revoked]
+        if gone:
+            self.core.revoke(gone)
         fence = self._fence(pool)
-        # What is revoked by the same request, or was in the meantime, need not be admitted first.
+        # What is revoked by the same request, or was in the meantime, is not admitted.
         now = {nth: each for nth, each in wanted.items() if fence.last.get(each[0], 0) <= numbers[nth]}
+        if not now:
+            return
         asked = [
             (_number(handle), container, bool(rights & Permission.r), bool(rights & Permission.w))
             for handle, container, rights in now.values()
         ]
-        gone = [_number(handle) for handle in revoked]
-
-        def call() -> list[bool]:
-            if made:
-                self.core.containers_create(pool, list(made))
-            there = self.core.admit_all(pool, asked) if asked else []
-            if gone:
-                self.core.revoke(gone)
-            return there
-
-        if not asked and not gone and not made:
-            return
-        try:
-            there = await self.run(call)
-        except DaosError as error:
-            if made:
-                raise
-            for nth in now:
-                codes[nth] = error.code.value
-            if gone:
-                # Nobody is served by them, whatever kept the others from being admitted.
-                await self.run(self.core.revoke, gone)
-            return
-        for nth, here in zip(now, there, strict=True):
+        for nth, here in zip(now, self.core.admit_all(pool, asked), strict=True):
             if not here:
                 codes[nth] = DER.NONEXIST.value
         # Those that were revoked while they were being admitted; with the floor above it an effect is wanted no more.
@@ -202,46 +183,61 @@ class Parts:
             if max(fence.floor, fence.last.get(handle, 0)) > numbers[nth]
         ]
         if late:
-            await self.run(self.core.revoke, late)
+            self.core.revoke(late)
 
-    async def _durable(self, pool: str, carried: Sequence[CarriedEffect], which: list[int], codes: list[int]) -> None:
-        """Make shards, all by one call; what else is durable one by the other, in their order."""
+    async def _make(self, pool: str, carried: Sequence[CarriedEffect], which: list[int], codes: list[int]) -> None:
+        """Make shards, and admit the handles that they are opened by, all of them by one call."""
         parts: dict[int, NewPart] = {}
         opens: dict[int, tuple[str, str, int]] = {}
-        others = []
         for nth in which:
             effect = carried[nth].effect
             if not isinstance(effect, effects.CreateContainerShards):
-                others.append(nth)
                 continue
             try:
-                properties = ContainerProperties.decode(effect.properties)
+                parts[nth] = _part(effect)
             except DaosError as error:
                 codes[nth] = error.code.value
                 continue
-            parts[nth] = (effect.subject, effect.properties, properties.checksums, properties.scrub_disabled)
             if effect.handle is not None and self._fence(pool).admit(
                 (effect.handle,), carried[nth].number, carried[nth].floor
             ):
                 opens[nth] = (effect.handle, effect.subject, effect.capabilities)
         if parts:
-            numbers = {nth: carried[nth].number for nth in opens}
-            try:
-                await self._admit_all(pool, opens, numbers, codes, made=tuple(parts.values()))
-            except DaosError as error:
-                for nth in parts:
-                    codes[nth] = error.code.value
-        await asyncio.gather(*(self._other(pool, carried[nth], nth, codes) for nth in others))
+            await self._make_parts(pool, carried, parts, opens, codes)
 
-    async def _other(self, pool: str, carried: CarriedEffect, nth: int, codes: list[int]) -> None:
-        effect = carried.effect
+    async def _make_parts(
+        self,
+        pool: str,
+        carried: Sequence[CarriedEffect],
+        parts: dict[int, NewPart],
+        opens: dict[int, tuple[str, str, int]],
+        codes: list[int],
+    ) -> None:
+        def make(admitted: list[bool]) -> None:
+            for nth, may in zip(parts, admitted, strict=True):
+                if not may:  # a later one on its subject was there before
+                    codes[nth] = DER.STALE.value
+            self.core.containers_create(pool, [part for nth, part in parts.items() if not codes[nth]])
+            wanted = {nth: each for nth, each in opens.items() if not codes[nth]}
+            self._admit_all(pool, wanted, {nth: carried[nth].number for nth in wanted}, codes)
+
+        named = [Asked(carried[nth].effect.subjects, carried[nth].number, carried[nth].floor) for nth in parts]
         try:
-            if isinstance(effect, effects.DestroyContainerShards):
-                self._fence(pool).admit(effect.handles, carried.number, carried.floor)
-                await self.run(self.core.revoke, [_number(handle) for handle in effect.handles])
-                await self.run(self.core.container_destroy, pool, effect.subject)
-            elif isinstance(effect, effects.InstallSnapshots):
-                await self.run(self.core.snapshots_set, pool, effect.container, list(effect.epochs))
+            await self.fences.carry(pool, named, make)
+        except DaosError as error:
+            for nth in parts:
+                codes[nth] = codes[nth] or error.code.value
+
+    async def _slow(self, pool: str, carried: CarriedEffect, nth: int, codes: list[int]) -> None:
+        effect, number, floor = carried.effect, carried.number, carried.floor
+        try:
+            async with self.fences.entered(pool, effect.subjects, number, floor):
+                if isinstance(effect, effects.DestroyContainerShards):
+                    self._fence(pool).admit(effect.handles, number, floor)
+                    await self.run(self.core.revoke, [_number(handle) for handle in effect.handles])
+                    await self.run(self.core.container_destroy, pool, effect.subject)
+                elif isinstance(effect, effects.InstallSnapshots):
+                    await self.run(self.core.snapshots_set, pool, effect.container, list(effect.epochs))
         except DaosError as error:
             codes[nth] = error.code.value
 
@@ -267,6 +263,11 @@ class Parts:
 
     def _fence(self, pool: str) -> Fence:
         return self._handles.setdefault(pool, Fence())
+
+
+def _part(effect: effects.CreateContainerShards) -> NewPart:
+    properties = ContainerProperties.decode(effect.properties)
+    return (effect.subject, effect.properties, properties.checksums, properties.scrub_disabled)
 
 
 def _number(handle: str) -> int:

@@ -2,7 +2,7 @@
 
 from daos.rsvc.carriers import Carried, Together
 from daos.rsvc.clock import Clock
-from daos.rsvc.fence import RankFence
+from daos.rsvc.fence import Asked, RankFence
 from daos.rsvc.host import Log, NotLeaderError, ServiceHost
 
-__all__ = ["Carried", "Clock", "Log", "NotLeaderError", "RankFence", "ServiceHost", "Together"]
+__all__ = ["Asked", "Carried", "Clock", "Log", "NotLeaderError", "RankFence", "ServiceHost", "Together"]

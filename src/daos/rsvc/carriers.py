@@ -19,7 +19,7 @@ EFFECTS_PER_REQUEST = 64
 CARRIES_MAX = 16_384
 """Effects that wait for a rank or are on their way at once: what a process has of them is bounded."""
 BEHIND_S_MAX = 0.05
-"""For so long effects wait for the answer to the request before them; then they go beside it, as it may be a slow one."""
+"""For so long effects wait for the request before them to be answered; then they go beside it, as it may be slow."""
 
 _log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ LATELY_S = 0.2
 class Gathering:
     """Decides when commands are handed to the log.
 
-    Whatever is proposed together is one entry of the log's storage, one message to each replica and one wake-up there, and
-    what it leads to is carried out and confirmed together as well: all of that costs much the same for one command as for
-    ten. So where many are under way, a command waits until half of them are there, or a few milliseconds; one that is alone
-    does not wait.
+    Whatever is proposed together is one write of the log, one message to each replica and one wake-up there, and what
+    it leads to is carried out and confirmed together as well: all of that costs much the same for one command as for
+    ten. So where many are under way, a command waits until half of them are there, or a few milliseconds; one that is
+    alone does not wait.
     """
 
     def __init__(self) -> None:

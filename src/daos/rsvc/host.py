@@ -27,7 +27,7 @@ WAITING_MAX = 4096
 GATHER_S = 0.001
 """For so long reports of ranks are gathered, so that those of many ranks are one entry of the log."""
 PART_S_MAX = 0.05
-"""After so long what some of an effect's ranks have told is an entry of its own; before, it goes with what the others tell."""
+"""After so long what some of an effect's ranks have told is proposed without what the others will tell."""
 CHECK_S_MAX = 1.0
 """How often the driver is called if nothing happens: what only the state knows to be due is found so."""
 
@@ -316,7 +316,7 @@ class ServiceHost(Generic[S, E]):
         self._handing = None
         try:
             if self._failed is not None:
-                raise UncertainError(self._failed.message, hint=self._failed.hint)  # noqa: TRY301 -- told as the log's
+                raise UncertainError(self._failed.message, hint=self._failed.hint)
             numbers = self._log.propose_all([(entry, timeout_s) for entry, timeout_s, _ in proposed])
         except DaosError as error:
             for _, _, agreed in proposed:
@@ -324,6 +324,8 @@ class ServiceHost(Generic[S, E]):
             return
         for number, (_, _, agreed) in zip(numbers, proposed, strict=True):
             self._numbers[number] = agreed
+            # Also where nobody waits for it any more.
+            agreed.add_done_callback(lambda _, number=number: self._numbers.pop(number, None))  # type: ignore[misc]
 
     async def _agree(self, number: int) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -367,7 +369,7 @@ class ServiceHost(Generic[S, E]):
             # All that is told before it, up to its entry, is in the state; entries without a command move no state.
             self._log.snapshot(max(self._applied, cast("int", facts[0])), self.replica.snapshot())
         elif what in {"committed", "read"}:
-            _settle(self._numbers.pop(cast("int", facts[0]), None), None)
+            _settle(self._numbers.get(cast("int", facts[0])), None)
         elif what == "refused":
             self._refused(cast("int", facts[0]), cast("Exception", facts[1]))
         elif what == "stopped":
@@ -388,7 +390,7 @@ class ServiceHost(Generic[S, E]):
 
     def _refused(self, number: int, error: Exception) -> None:
         elsewhere = isinstance(error, DaosError) and error.code is DER.NOTLEADER
-        _fail(self._numbers.pop(number, None), _not_leader(self._name, self._leader) if elsewhere else error)
+        _fail(self._numbers.get(number), _not_leader(self._name, self._leader) if elsewhere else error)
 
     def _role(self, term: int, leader: Rank | None, *, leads: bool) -> None:
         if leader != self._leader or leads != self.leads:
@@ -483,7 +485,7 @@ class ServiceHost(Generic[S, E]):
     def _report(self, rank: Rank, told: list[tuple[int, DER | None]]) -> None:
         """Gather what ranks tell: of effects that all their ranks have told of, all that is there at once is one entry.
 
-        While such an entry is not agreed on, the next one waits for it, and so becomes larger where there is much to do.
+        While such an entry is not agreed on, the next one waits for it, and so is larger where there is much to do.
         """
         if self._driver is None or self._loop is None:
             return
@@ -522,7 +524,7 @@ class ServiceHost(Generic[S, E]):
             self._drive(ReportedAll(tuple(each)))
 
     def _answered(self, agreed: asyncio.Future[None]) -> None:
-        """What the driver proposed is agreed on, or is not, and it proposes it again; reports that came meanwhile are next."""
+        """What the driver proposed has its answer: reports that came meanwhile are next."""
         error = None if agreed.cancelled() else agreed.exception()
         if isinstance(error, BusyError):
             _log.warning("the %s service is held up: %s", self._name, error.message)

@@ -1,8 +1,8 @@
 """A file that begins with a state and goes on with changes of it: a change is durable with one short write.
 
-Each record is the length of its content (4 bytes, little-endian), a CRC-32 of that length, a CRC-32 of the content, and the
-content. They follow a mark of eight bytes. A record is durable before the next is written, so that only the last can be cut
-short: what a power cut left of it is nothing, whereas a record that is damaged with others behind it is an error.
+Each record is the length of its content (4 bytes, little-endian), a CRC-32 of that length, a CRC-32 of the content,
+and the content. They follow a mark of eight bytes. A record is durable before the next is written, so that only the
+last can be cut short: what a power cut left of it is nothing, but one that is damaged with others behind it an error.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ def parse(data: bytes) -> tuple[list[bytes], int]:
     if any(_at(data, later) is not None for later in range(at + 1, len(data) - _HEAD + 1)):
         raise DamagedError(f"record {len(records)} is damaged")
     return records, at
+
+
+def _write(descriptor: int, data: bytes, at: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, at)
+        data, at = data[written:], at + written
 
 
 class Journal:
@@ -114,9 +120,7 @@ class Journal:
         """
         record = _record(change)
         try:
-            written = os.pwrite(self._descriptor, record, self._end)
-            if written != len(record):
-                raise OSError(28, os.strerror(28))
+            _write(self._descriptor, record, self._end)
             os.fdatasync(self._descriptor)
         except OSError:
             # Whether it is there, or what is there, is not known: nothing is written behind it.

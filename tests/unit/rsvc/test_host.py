@@ -19,8 +19,7 @@ from daos.control.system.service import SYSTEM
 from daos.control.system.settings import SetAttributes
 from daos.control.system.state import SystemState
 from daos.errors import DER
-from daos.rsvc import Clock, NotLeaderError, ServiceHost
-from daos.rsvc import carriers
+from daos.rsvc import Clock, NotLeaderError, ServiceHost, carriers
 from daos.rsvc import host as module
 
 Host = ServiceHost[SystemState, effects.AnyEffect]

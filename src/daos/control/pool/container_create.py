@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from daos.control.outcomes import Pending
@@ -19,11 +21,22 @@ from daos.control.replicated import Command
 from daos.errors import DER, AccessError, BusyError, ExistsError, InvalidError, UnavailableError
 from daos.model.acl import DEFAULT_CONTAINER_ACL, Access, Acl, Permission, check_principal, container_capabilities
 from daos.model.labels import check_label, is_uuid
-from daos.model.properties import ALIASES, container_properties
+from daos.model.properties import ALIASES, ContainerProperties, container_properties
 
 CONTAINERS_MAX = 65_536
 """Containers of a pool: a snapshot of its service stays some tens of megabytes."""
+_DEFAULT_ACL = DEFAULT_CONTAINER_ACL.lines()
 LAYOUTS = ("unknown", "POSIX", "HDF5", "PYTHON", "SPARK", "DATABASE", "ROOT", "SEISMIC", "METEO")
+
+
+@lru_cache(maxsize=256)
+def _checked(given: tuple[tuple[str, str | int], ...], domains: int) -> bytes:
+    """Return the stored form of properties, which most containers have the same of.
+
+    Raises:
+        InvalidError: As `container_properties`.
+    """
+    return container_properties(dict(given), domains=domains).encode()
 
 
 class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="container_create"):
@@ -70,8 +83,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
             raise InvalidError(f"a pool has at most {CONTAINERS_MAX} containers", code=DER.OVERFLOW)
         given = {ALIASES.get(name, name) for name in self.properties}
         inherited = {name: state.properties[name] for name in ("rd_fac", "ec_cell_sz") if name not in given}
-        properties = container_properties({**self.properties, **inherited}, domains=state.map.domains())
-        acl = DEFAULT_CONTAINER_ACL if self.acl is None else Acl.parse(self.acl)
+        properties = _checked(tuple({**self.properties, **inherited}.items()), state.map.domains())
+        acl = _DEFAULT_ACL if self.acl is None else Acl.parse(self.acl).lines()
         state.outbox.check_room()
         ranks = state.map.in_use()
         if not ranks:
@@ -80,8 +93,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
             uuid=self.uuid,
             label=self.label,
             state=ContainerState.CREATING,
-            properties=msgspec.structs.replace(properties, layout=self.layout),
-            acl=acl.lines(),
+            properties=msgspec.structs.replace(ContainerProperties.decode(properties), layout=self.layout),
+            acl=acl,
             owner=owner,
             group=group,
             created=state.time,
@@ -94,10 +107,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
         return Pending(f"create {self.uuid}")
 
     def _opening(self, state: PoolState, container: Container) -> Opening:
-        """Return the handle that it is opened by, decided by the credential of the pool's handle, as `ContainerOpen` does."""
+        """Return the handle that it is opened by: decided as by `ContainerOpen`, with the pool handle's credential."""
         credential = state.handle_of(self.handle).credential
-        if not state.visible(container, credential):
-            raise AccessError("the container's access list would not let its maker open it")
         rights = state.rights(container, credential)
         capabilities = container_capabilities(rights, self.access, owner=credential.user == container.owner)
         check_new_handle(state, self.opens)

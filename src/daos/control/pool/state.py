@@ -150,8 +150,8 @@ class Returning(msgspec.Struct, frozen=True, kw_only=True):
 class PoolState(State[AnyEffect], kw_only=True, dict=True):
     """The state of a pool's service.
 
-    What a command looks for is found without going through all containers or handles, so that a pool with many of them is
-    as fast as one with few.
+    What a command looks for is found without going through all containers or handles, so that a pool with many of
+    them is as fast as one with few.
 
     Attributes:
         uuid: The pool's; empty before it is created.
@@ -499,14 +499,7 @@ class PoolState(State[AnyEffect], kw_only=True, dict=True):
             AssertionError: They contradict each other.
         """
         super().check()
-        for handle in self.container_handles.values():
-            if handle.uuid not in self._of_container[handle.container] or handle.uuid not in self._of_pool[handle.handle]:
-                raise AssertionError(f"{handle} is not found")
-        for table in (self._of_container, self._of_pool):
-            if sum(map(len, table.values())) != len(self.container_handles) or not all(table.values()):
-                raise AssertionError(f"{table} has more than the open handles")
-        if list(self._making) != [each.uuid for each in self.containers.values() if each.deadline]:
-            raise AssertionError(f"{self._making} are not those that are being made")
+        self._check_found()
         labels = {each.label: each.uuid for each in self.containers.values() if each.label is not None}
         if labels != self.labels:
             raise AssertionError(f"labels {self.labels} of containers {labels}")
@@ -517,6 +510,18 @@ class PoolState(State[AnyEffect], kw_only=True, dict=True):
         for container in self.containers.values():
             if container.state is not ContainerState.READY and container.uuid not in subjects:
                 raise AssertionError(f"{container} waits for nothing")
+
+    def _check_found(self) -> None:
+        opened = self.container_handles.values()
+        by = {"container": self._of_container, "handle": self._of_pool}
+        for name, table in by.items():
+            wanted: dict[str, list[str]] = {}
+            for handle in opened:
+                wanted.setdefault(getattr(handle, name), []).append(handle.uuid)
+            if wanted != {key: list(uuids) for key, uuids in table.items()}:
+                raise AssertionError(f"{table} are not the open handles by {name}")
+        if list(self._making) != [each.uuid for each in self.containers.values() if each.deadline]:
+            raise AssertionError(f"{self._making} are not those that are being made")
 
 
 def _still(allowed: Callable[[], Permission], granted: Permission) -> bool:
