@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Pauses between two attempts.
@@ -26,6 +26,11 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// Handles that are closed by one request.
 const CLOSED_AT_ONCE: usize = 256;
+/// Connections of a process to one replica of the service. Who waits for a reply reads for all that wait at the same connection, and
+/// wakes them: among a few that is quick, among many all of them are woken for the reply of one.
+const LANES: usize = 4;
+/// So many wait at one before the next is used.
+const LANE_WAITING: usize = 4;
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
 /// Between the stamps of two requests: what a service does for one of them in several steps may need as many.
@@ -70,6 +75,8 @@ pub(super) struct Mine {
     forgotten: Mutex<Vec<Uuid>>,
     /// Somebody closes some of them: one request at a time, so that those that are forgotten meanwhile go with the next.
     closing: AtomicBool,
+    /// How many wait at each connection to the service.
+    lanes: [AtomicUsize; LANES],
     pub(super) sequences: Sequences,
 }
 
@@ -81,6 +88,7 @@ impl Mine {
             leader: AtomicU32::new(NOBODY),
             forgotten: Mutex::default(),
             closing: AtomicBool::new(false),
+            lanes: Default::default(),
             sequences: Sequences { session, next: AtomicU64::new(1) },
         }
     }
@@ -95,9 +103,33 @@ impl Mine {
         stamp.0
     }
 
+    /// A place among those that wait: at the first connection that has room, or at the emptiest. Several that come at once may find
+    /// the same one.
+    fn lane(&self) -> Lane<'_> {
+        let waiting = |lane: &AtomicUsize| lane.load(Ordering::Relaxed);
+        let lanes = || (0_u8..).zip(&self.lanes);
+        let some = lanes().find(|(_, lane)| waiting(lane) < LANE_WAITING);
+        let (number, lane) =
+            some.or_else(|| lanes().min_by_key(|(_, lane)| waiting(lane))).unwrap_or((0, &self.lanes[0]));
+        lane.fetch_add(1, Ordering::Relaxed);
+        Lane { waiting: lane, number }
+    }
+
     /// Takes note of the handle of a container that nobody has any more.
     pub(super) fn forget(&self, handle: Uuid) {
         self.forgotten.lock().push(handle);
+    }
+}
+
+/// A place among those that wait for a reply of the service.
+struct Lane<'m> {
+    waiting: &'m AtomicUsize,
+    number: u8,
+}
+
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -300,7 +332,8 @@ impl Service {
                 leader
             };
             turn += 1;
-            let failed = match self.endpoint(places, rank) {
+            let lane = mine.lane();
+            let failed = match self.endpoint(places, rank, lane.number) {
                 Ok(endpoint) => {
                     let left = patience.left();
                     let time =
@@ -326,6 +359,7 @@ impl Service {
                 Err(error) => error,
             };
             let lost = failed.is_uncertain();
+            drop(lane);
             let again = lost
                 || failed.der == Der::Notleader
                 || (failed.outcome == Outcome::Nothing && passes(failed.der));
@@ -343,12 +377,12 @@ impl Service {
         }
     }
 
-    fn endpoint(&self, places: &Places, rank: u32) -> daos_net::Result<Arc<Endpoint>> {
+    fn endpoint(&self, places: &Places, rank: u32, number: u8) -> daos_net::Result<Arc<Endpoint>> {
         let address =
             self.options.engines.get(&rank).ok_or_else(|| {
                 NetError::before(Der::Unreach, format!("nobody has told where rank {rank} is"))
             })?;
-        Ok(places.endpoint(rank, address))
+        Ok(places.beside(rank, address, number))
     }
 
     /// Has the engine of a target learn of a handle that it does not know.
@@ -362,7 +396,7 @@ impl Service {
         let present = OfService::HandlePresent { replicas: self.options.replicas.clone() };
         let served = self.served(mine, handle.uuid, Asked::Service(present), None)?;
         let body = encode_control(&served).map_err(|error| unsaid(&error))?;
-        let endpoint = self.endpoint(places, at.rank).map_err(|error| super::call::told(error, false))?;
+        let endpoint = self.endpoint(places, at.rank, 0).map_err(|error| super::call::told(error, false))?;
         let mut patience = Patience::new(asker.timeout);
         loop {
             match asker.service(&endpoint, SERVED, &body, patience.left()) {
@@ -383,7 +417,7 @@ impl Service {
         let mut patience = Patience::new(asker.timeout);
         let ask = Control::ChangeSettle { sequence: origin.sequence };
         loop {
-            let endpoint = self.endpoint(places, rank).map_err(|error| super::call::told(error, false))?;
+            let endpoint = self.endpoint(places, rank, 0).map_err(|error| super::call::told(error, false))?;
             match asker.control(&endpoint, 0, &ask) {
                 Err(failed) if failed.error.nothing_happened && patience.wait() => {}
                 result => return result.map_err(|failed| failed.error),
