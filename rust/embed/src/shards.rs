@@ -263,7 +263,7 @@ mod tests {
         let first = pool.container_shards_create(uuid(3), &PART).unwrap();
         let kv = first.kv(ObjectId::generate(ObjectType::KvHashed, 1, 1, 0, 1)).unwrap();
         kv.put(b"k", b"v", Cond::NONE).unwrap();
-        let parts: Vec<_> = (0..2 * TOGETHER_MAX + 1).map(|number| (uuid(number), PART)).collect();
+        let parts: Vec<_> = (0..=2 * TOGETHER_MAX).map(|number| (uuid(number), PART)).collect();
         for _ in 0..2 {
             pool.containers_shards_create(&parts).unwrap();
             let there: BTreeSet<ContainerId> =
