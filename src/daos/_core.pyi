@@ -260,7 +260,7 @@ class Engine:
     ) -> None:
         """Make a container's shards, as `Pool.container_create`; durable at return. Again it changes nothing."""
     def containers_create(self, pool: str, parts: list[tuple[str, bytes, tuple[int, int, bool], bool]]) -> None:
-        """Make the shards of several containers, of each uuid, properties, checksums and whether no scrubber looks at it.
+        """Make the shards of several containers: of each uuid, properties, checksums, whether it is not scrubbed.
 
         Durable at return, with one wait. Those that are there stay as they are; where it fails some may have been made.
         """

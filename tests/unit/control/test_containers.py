@@ -530,11 +530,10 @@ def test_handles_are_closed_together() -> None:
 
 def test_what_is_confirmed_together_is_as_if_it_was_one_by_one() -> None:
     pool, other = PoolService(), PoolService()
-    for each in (pool, other):
-        handle = each.connect()
+    for service in (pool, other):
+        handle = service.connect()
         for number in (100, 101, 102):
-            each.ask(ContainerCreate(handle=handle, uuid=uuid(number), opens=uuid(number + 50)))
-        each.stamp = T + 100
+            service.ask(ContainerCreate(handle=handle, uuid=uuid(number), opens=uuid(number + 50)))
     first, second, third, fourth = list(pool.state.outbox.works)
     everybody = (0, 1, 2, 3)
     confirmed = (
