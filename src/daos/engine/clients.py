@@ -16,7 +16,6 @@ import msgspec
 from daos import _packed
 from daos.control.outcomes import Outcome, RequestId
 from daos.control.pool import (
-    container_create,
     container_open,
     container_settings,
     handles,
@@ -24,6 +23,7 @@ from daos.control.pool import (
     settings,
     snapshots,
 )
+from daos.control.pool.container_create import ContainerCreate, ContainerDestroy
 from daos.control.pool.state import Container, ContainerCreated, Evicted, PoolState, SnapshotEntry
 from daos.engine import asks, peers
 from daos.engine.body import (
@@ -299,18 +299,13 @@ class _Request:
                 closed = tuple(str(_of(handle)) for handle in ask.handles)
                 await self._do(container_open.ContainerCloseAll(handles=closed))
                 return None
-            case asks.ContainerDestroy():
-                await self._do(container_create.ContainerDestroy(handle=self._handle, container=ask.container))
-                return None
-            case asks.ContainerRemove():
-                await self._do(
-                    container_create.ContainerDestroy(handle=self._handle, container=ask.container, force=ask.force)
-                )
+            case asks.ContainerDestroy() | asks.ContainerRemove():
+                force = isinstance(ask, asks.ContainerRemove) and ask.force
+                await self._do(ContainerDestroy(handle=self._handle, container=ask.container, force=force))
                 return None
             case asks.ContainerSetLabel():
-                await self._do(
-                    container_settings.ContainerSetProperties(handle=self._handle, properties={"label": ask.label})
-                )
+                changed = {"label": ask.label}
+                await self._do(container_settings.ContainerSetProperties(handle=self._handle, properties=changed))
                 return None
             case asks.ContainerAllocOids():
                 outcome = await self._do(snapshots.AllocateOids(handle=self._handle, count=ask.count))
@@ -387,7 +382,7 @@ class _Request:
             )
         opened = _of(self._served.opens)
         outcome = await self._do(
-            container_create.ContainerCreate(
+            ContainerCreate(
                 handle=self._handle,
                 uuid=str(made),
                 label=ask.label,
