@@ -241,6 +241,8 @@ class Engine:
         """Return the questions that came: a token to answer by, whether an engine asks, and what; waits for nothing."""
     def answer(self, token: int, body: bytes) -> None:
         """Answer a question; an answer to one that was answered before is dropped."""
+    def answer_all(self, answers: list[tuple[int, bytes]]) -> None:
+        """Answer several questions, each as `answer`."""
     def refuse(self, token: int, code: int, message: str, hint: str, *, nothing_happened: bool) -> None:
         """Refuse a question. With `nothing_happened` it may be asked again as if it had not been."""
     def pools(self) -> list[str]:
@@ -261,6 +263,11 @@ class Engine:
         scrub_disabled: bool,
     ) -> None:
         """Make a container's shards, as `Pool.container_create`; durable at return. Again it changes nothing."""
+    def containers_create(self, pool: str, parts: list[tuple[str, bytes, tuple[int, int, bool], bool]]) -> None:
+        """Make the shards of several containers: of each uuid, properties, checksums, whether it is not scrubbed.
+
+        Durable at return, with one wait. Those that are there stay as they are; where it fails some may have been made.
+        """
     def container_destroy(self, pool: str, container: str) -> None:
         """Delete a container's shards; durable at return. Again it changes nothing."""
     def snapshots_set(self, pool: str, container: str, epochs: list[int]) -> None:
@@ -276,6 +283,12 @@ class Engine:
         """Remove what nobody can see of a container's part; return how many entries went."""
     def admit(self, number: int, pool: str, container: str, *, read: bool, write: bool) -> None:
         """Admit requests for a container by the handle of this number, else `DER.NONEXIST`."""
+    def admit_all(self, pool: str, handles: list[tuple[int, str, bool, bool]]) -> list[bool]:
+        """Admit requests by several handles: number, container, whether it reads and writes.
+
+        Returns:
+            Of each whether its container is here; of one that is not, no handle is admitted.
+        """
     def revoke(self, numbers: list[int]) -> None:
         """Refuse requests by the handles of these numbers, and those of transactions that they began."""
     def space(self) -> tuple[int, int, int, int]:
@@ -593,6 +606,15 @@ class Rdb:
         Raises:
             BusyError: Too much waits already.
             ClosedError: The replica is closed, or stopped.
+        """
+    def propose_all(self, commands: list[tuple[bytes, float]]) -> list[int]:
+        """Have several commands agreed on, each with its time in seconds; all are taken, or none.
+
+        Returns:
+            The number of each, as `propose`.
+
+        Raises:
+            DaosError: As `propose`.
         """
     def read_barrier(self, *, timeout_s: float) -> int:
         """Ask from where on the state holds all that was acknowledged so far; `read` or `refused` follow."""

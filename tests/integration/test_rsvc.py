@@ -219,9 +219,9 @@ def test_a_slow_rank_holds_up_no_other(tmp_path: Path) -> None:
             outcome.check()
         assert not stuck.done()
         leader = await group.leader()
-        assert sum(rank == 2 for _, rank in leader._carries) <= 16
+        assert sum(rank == 2 for _, rank in leader._carriers._known) <= 16
         group.ranks.stuck.clear()
-        for task in list(leader._carries.values()):
+        for task in list(leader._carriers._tasks):
             task.cancel()  # as if its deadline had passed
         (await stuck).check()
         await agree(group)
@@ -232,7 +232,7 @@ def test_a_slow_rank_holds_up_no_other(tmp_path: Path) -> None:
 def test_an_effect_has_a_deadline_and_is_sent_again(tmp_path: Path) -> None:
     async def body(group: Group) -> None:
         for host in group.hosts.values():
-            host._carry_s_max = 0.05
+            host._carriers._seconds_max = 0.05
         await group.join(0)
         group.ranks.stuck.add(0)
         creating = asyncio.ensure_future(group.ask(lambda host: host.submit(pool_create(), timeout_s=20)))

@@ -13,7 +13,7 @@ use crate::ids::{Members, ReplicaId};
 use crate::limits;
 use crate::memlog::MemLog;
 use crate::message::Message;
-use asking::{Ask, to_raft};
+use asking::to_raft;
 use daos_net::Moment;
 use raft::eraftpb::MessageType;
 use raft::{Config, ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
@@ -168,30 +168,61 @@ impl Group {
     /// Effects must be carried out in the order in which they came. [`Event::Durable`] may be said of a [`Write`] only when a power
     /// cut cannot take it back.
     pub fn on(&mut self, now: Moment, event: Event) -> Effects {
+        self.on_all(now, [event])
+    }
+
+    /// Takes events that came together, in their order, as [`Group::on`] does one: what they lead to is stored and sent as one,
+    /// however many they are.
+    pub fn on_all(&mut self, now: Moment, events: impl IntoIterator<Item = Event>) -> Effects {
+        let mut events = events.into_iter();
         if self.stopped.is_none() {
             let done = catch_unwind(AssertUnwindSafe(|| {
-                self.take(now, event);
+                let mut commands = Vec::new();
+                while self.stopped.is_none()
+                    && let Some(event) = events.next()
+                {
+                    if let Event::Propose { token, command } = event {
+                        commands.push((token, command));
+                        continue;
+                    }
+                    let before = self.standing();
+                    self.propose_all(std::mem::take(&mut commands));
+                    self.take(now, event);
+                    if self.standing() != before {
+                        // What was asked of a leader that is none any more is answered before anything else is asked.
+                        self.settle();
+                    }
+                }
+                self.propose_all(commands);
                 self.settle();
             }));
             if done.is_err() {
                 // The library panics where it finds what cannot be: this replica must not go on, others may.
                 self.stop("its state contradicts what another replica says".to_owned());
             }
-        } else if let Event::Propose { token, .. } | Event::Change { token, .. } | Event::Read { token } =
-            event
-        {
-            let why = self.stopped.clone().unwrap_or_default();
-            self.out.answers.push((token, Answer::Refused(ConsensusError::Stopped(why))));
+        }
+        for event in events {
+            if let Event::Propose { token, .. } | Event::Change { token, .. } | Event::Read { token } = event
+            {
+                let why = self.stopped.clone().unwrap_or_default();
+                self.out.answers.push((token, Answer::Refused(ConsensusError::Stopped(why))));
+            }
         }
         std::mem::take(&mut self.out)
+    }
+
+    /// Who leads, in the library's words.
+    fn standing(&self) -> (u64, StateRole, u64) {
+        let raft = &self.raw.raft;
+        (raft.term, raft.state, raft.leader_id)
     }
 
     fn take(&mut self, now: Moment, event: Event) {
         match event {
             Event::Time => self.on_time(now),
             Event::Message(message) => self.on_message(message),
-            Event::Propose { token, command } => self.propose(token, Ask::Command(command)),
-            Event::Change { token, change } => self.propose(token, Ask::Change(change)),
+            Event::Propose { token, command } => self.propose_all(vec![(token, command)]),
+            Event::Change { token, change } => self.change(token, change),
             Event::Read { token } => self.read(token),
             Event::Durable(number) => self.on_durable(number),
             Event::Fail(why) => self.stop(why),

@@ -72,6 +72,28 @@ impl Shared {
         Ok(())
     }
 
+    /// Hands over several requests of a group, all or none: the thread is woken once, and finds them together.
+    pub(crate) fn ask_all(
+        &self,
+        group: GroupId,
+        events: Vec<(Event, (Token, Moment))>,
+        bytes: usize,
+    ) -> Result<()> {
+        let mut inbox = self.inbox.lock();
+        if inbox.stop {
+            return Err(ConsensusError::Stopped("the node was closed".to_owned()));
+        }
+        let too_many = inbox.inputs.len() + events.len() > limits::INBOX_MAX;
+        if too_many || inbox.bytes + bytes > limits::INBOX_BYTES_MAX {
+            return Err(ConsensusError::Busy);
+        }
+        inbox.bytes += bytes;
+        let asks = events.into_iter().map(|(event, until)| Input::Ask(group, Box::new(event), Some(until)));
+        inbox.inputs.extend(asks);
+        self.wake.notify_one();
+        Ok(())
+    }
+
     pub(crate) fn ask(
         &self,
         group: GroupId,
@@ -223,9 +245,7 @@ struct Driver {
 impl Driver {
     fn run(mut self) {
         while let Some(inputs) = self.next_inputs() {
-            for input in inputs {
-                self.take(input);
-            }
+            self.take_all(inputs);
             self.pass_time();
             self.sync();
             // Between other work, so that the store's memory stays small.
@@ -251,36 +271,44 @@ impl Driver {
         Some(std::mem::take(&mut inbox.inputs))
     }
 
-    fn take(&mut self, input: Input) {
-        match input {
-            Input::Add(id, group, line) => {
-                self.groups.insert(id, Running { group: *group, line, unsynced: None });
-            }
-            Input::Remove(id) => {
-                self.groups.remove(&id);
-                self.deadlines.retain(|(_, of, _)| *of != id);
-            }
-            Input::Message(id, message) => self.tell(id, Event::Message(*message)),
-            Input::Ask(id, event, until) => {
-                if let Some((token, at)) = until {
-                    self.deadlines.insert((at, id, token));
+    /// What came for a group together, it decides on together.
+    fn take_all(&mut self, inputs: Vec<Input>) {
+        let mut together: BTreeMap<GroupId, Vec<Event>> = BTreeMap::new();
+        for input in inputs {
+            match input {
+                Input::Add(id, group, line) => {
+                    self.groups.insert(id, Running { group: *group, line, unsynced: None });
                 }
-                self.tell(id, *event);
+                Input::Remove(id) => {
+                    self.tell(id, together.remove(&id).unwrap_or_default());
+                    self.groups.remove(&id);
+                    self.deadlines.retain(|(_, of, _)| *of != id);
+                }
+                Input::Message(id, message) => together.entry(id).or_default().push(Event::Message(*message)),
+                Input::Ask(id, event, until) => {
+                    if let Some((token, at)) = until {
+                        self.deadlines.insert((at, id, token));
+                    }
+                    together.entry(id).or_default().push(*event);
+                }
             }
+        }
+        for (id, events) in together {
+            self.tell(id, events);
         }
     }
 
-    fn tell(&mut self, id: GroupId, event: Event) {
+    fn tell(&mut self, id: GroupId, events: Vec<Event>) {
         let now = self.shared.now();
         let Some(running) = self.groups.get_mut(&id) else { return };
-        let effects = running.group.on(now, event);
+        let effects = running.group.on_all(now, events);
         if let Err(error) = self.carry_out(id, effects) {
             self.fail_all(&error);
         }
         let Some(running) = self.groups.get(&id) else { return };
         if running.line.is_full() && running.line.runs() {
             let why = "its application takes nothing of what was agreed on".to_owned();
-            self.tell(id, Event::Fail(why));
+            self.tell(id, vec![Event::Fail(why)]);
         }
     }
 
@@ -301,12 +329,9 @@ impl Driver {
         }
         // First, so that who is told something and then looks finds it so.
         running.line.note(&running.group);
-        for output in outputs {
-            running.line.tell(Told::Output(output));
-        }
-        for (token, answer) in answers {
-            running.line.tell(Told::Answer(token, answer));
-        }
+        let outputs = outputs.into_iter().map(Told::Output);
+        let answers = answers.into_iter().map(|(token, answer)| Told::Answer(token, answer));
+        running.line.tell_all(outputs.chain(answers));
         Ok(())
     }
 
@@ -315,7 +340,7 @@ impl Driver {
         let due =
             self.groups.iter().filter(|(_, running)| running.group.next_time() <= now).map(|(id, _)| *id);
         for id in due.collect::<Vec<_>>() {
-            self.tell(id, Event::Time);
+            self.tell(id, vec![Event::Time]);
         }
         while let Some((at, id, token)) = self.deadlines.first().copied()
             && at <= now
@@ -341,7 +366,7 @@ impl Driver {
                 return;
             }
             for (id, number, _) in waiting {
-                self.tell(id, Event::Durable(number));
+                self.tell(id, vec![Event::Durable(number)]);
             }
         }
     }

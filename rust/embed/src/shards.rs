@@ -12,6 +12,9 @@ use daos_vos::{Quota, ShardNum};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Containers that are made by one record of the log.
+const TOGETHER_MAX: usize = 64;
+
 /// How a container's part is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContainerPart<'a> {
@@ -113,26 +116,47 @@ impl System {
 impl Pool {
     /// Makes a container's part on each target; durable at return.
     pub fn container_shards_create(&self, uuid: ContainerId, part: &ContainerPart<'_>) -> Result<Container> {
-        let open = self.system.guard.enter()?;
+        self.containers_shards_create(&[(uuid, *part)])?;
+        self.container_open(&uuid.to_string())
+    }
+
+    /// Makes the parts of containers on each target, all that are not there; durable at return, with one wait for the log however
+    /// many they are. Where it fails some may have been made.
+    pub fn containers_shards_create(&self, parts: &[(ContainerId, ContainerPart<'_>)]) -> Result<()> {
+        let _open = self.system.guard.enter()?;
         self.row()?;
-        let tables = self.system.tables.lock();
-        let name = tables::cont_name(&self.uuid.0, &uuid.0);
-        if self.system.row(&name)?.is_none() {
-            let ContainerPart { props, checksums, scrub_disabled } = *part;
-            let row = nameless(checksums, scrub_disabled, props);
-            let store = &self.system.guard.store;
+        let _tables = self.system.tables.lock();
+        let store = &self.system.guard.store;
+        let mut durable_at = None;
+        for some in parts.chunks(TOGETHER_MAX) {
+            let mut new = Vec::new();
+            for (uuid, part) in some {
+                let name = tables::cont_name(&self.uuid.0, &uuid.0);
+                if self.system.row(&name)?.is_none() {
+                    new.push((
+                        *uuid,
+                        name,
+                        nameless(part.checksums, part.scrub_disabled, part.props).encode(),
+                    ));
+                }
+            }
+            if new.is_empty() {
+                continue;
+            }
             let commit = || {
                 let mut tx = store.begin()?;
-                for target in &self.route.targets {
-                    tx.cont_open(target.shard(), uuid)?;
+                for (uuid, name, row) in &new {
+                    for target in &self.route.targets {
+                        tx.cont_open(target.shard(), *uuid)?;
+                    }
+                    tx.set_service_row(name, Some(row))?;
                 }
-                tx.set_service_row(&name, Some(&row.encode()))?;
-                store.wait(tx.commit()?, Durability::Synced)
+                tx.commit()
             };
-            store.with_room(commit).map_err(told)?;
+            durable_at = Some(store.with_room(commit).map_err(told)?);
         }
-        drop((tables, open));
-        self.container_open(&uuid.to_string())
+        // Later positions of the log are durable with earlier ones before them.
+        durable_at.map_or(Ok(()), |last| store.wait(last, Durability::Synced).map_err(told))
     }
 
     /// Deletes what there is of a container here; durable at return. Nothing may be there.
@@ -229,6 +253,25 @@ mod tests {
         }
         assert!(system.pools().unwrap().is_empty());
         assert!(system.guard.store.shard_list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn many_parts_are_made_at_once_and_those_that_are_there_stay() {
+        let system = memory();
+        let pool = system.pool_shards_create(PoolId([7; 16])).unwrap();
+        let uuid = |number: usize| ContainerId((number as u128 + 1).to_be_bytes());
+        let first = pool.container_shards_create(uuid(3), &PART).unwrap();
+        let kv = first.kv(ObjectId::generate(ObjectType::KvHashed, 1, 1, 0, 1)).unwrap();
+        kv.put(b"k", b"v", Cond::NONE).unwrap();
+        let parts: Vec<_> = (0..=2 * TOGETHER_MAX).map(|number| (uuid(number), PART)).collect();
+        for _ in 0..2 {
+            pool.containers_shards_create(&parts).unwrap();
+            let there: BTreeSet<ContainerId> =
+                pool.containers().unwrap().into_iter().map(|(uuid, _)| uuid).collect();
+            assert_eq!(there, parts.iter().map(|(uuid, _)| *uuid).collect());
+        }
+        assert!(kv.get(b"k", Cond::NONE, &mut Vec::new()).unwrap(), "what was there was made anew");
+        pool.containers_shards_create(&[]).unwrap();
     }
 
     #[test]

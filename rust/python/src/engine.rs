@@ -14,6 +14,7 @@ use daos_net::shm::Shm;
 use daos_net::{Answer, Incoming, Limits, Peer, Replies, Role};
 use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -67,6 +68,9 @@ fn checksums_of((number, piece_size, server_verifies): (u8, u32, bool)) -> Resul
     }
     Ok(Checksums { kind, piece_size, server_verifies })
 }
+
+/// A container's UUID, its properties, how its data is summed, whether the scrubber passes it over.
+type NewPart = (String, Vec<u8>, (u8, u32, bool), bool);
 
 /// Bytes in all, free, used and kept back; what is there.
 type Volume = (u64, u64, u64, u64, u8);
@@ -203,6 +207,19 @@ impl Engine {
         py.detach(|| self.questions().map(|questions| questions.answer(token, answer))).or_raise(py)
     }
 
+    /// Answers several questions.
+    fn answer_all(&self, py: Python<'_>, answers: Vec<(u64, PyBackedBytes)>) -> PyResult<()> {
+        let send = || {
+            let questions = self.questions()?;
+            for (token, body) in &answers {
+                let answer = Answer::Reply { map_version: 1, body: body.to_vec(), payloads: Vec::new() };
+                questions.answer(*token, answer);
+            }
+            Ok(())
+        };
+        py.detach(send).or_raise(py)
+    }
+
     /// Refuses a question.
     #[pyo3(signature = (token, code, message, hint, *, nothing_happened))]
     fn refuse(
@@ -260,6 +277,21 @@ impl Engine {
         py.detach(make).or_raise(py)
     }
 
+    /// Makes the shards of several containers, durably with one wait.
+    fn containers_create(&self, py: Python<'_>, pool: &str, parts: Vec<NewPart>) -> PyResult<()> {
+        let make = || {
+            let parts = parts
+                .iter()
+                .map(|(uuid, props, checksums, scrub_disabled)| {
+                    let (checksums, scrub_disabled) = (checksums_of(*checksums)?, *scrub_disabled);
+                    Ok((ContainerId(parse_uuid(uuid)?), ContainerPart { props, checksums, scrub_disabled }))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            self.pool(pool)?.containers_shards_create(&parts)
+        };
+        py.detach(make).or_raise(py)
+    }
+
     /// Deletes a container's shards.
     fn container_destroy(&self, py: Python<'_>, pool: &str, container: &str) -> PyResult<()> {
         let delete = || match self.pool(pool) {
@@ -305,6 +337,32 @@ impl Engine {
         let admit = || {
             let opened: Arc<dyn ContainerService> = Arc::new(self.container(pool, container)?);
             self.with_host(|host| host.admit(number, opened, Rights { read, write }))
+        };
+        py.detach(admit).or_raise(py)
+    }
+
+    /// Admits requests by several handles, each as [`Engine::admit`]; tells of each whether its container is here.
+    fn admit_all(
+        &self,
+        py: Python<'_>,
+        pool: &str,
+        handles: Vec<(u64, String, bool, bool)>,
+    ) -> PyResult<Vec<bool>> {
+        let admit = || {
+            let pool = self.pool(pool)?;
+            let mut there = Vec::with_capacity(handles.len());
+            for (number, container, read, write) in &handles {
+                match pool.container_open(container) {
+                    Ok(opened) => {
+                        let rights = Rights { read: *read, write: *write };
+                        self.with_host(|host| host.admit(*number, Arc::new(opened), rights))?;
+                        there.push(true);
+                    }
+                    Err(error) if error.der == Der::Nonexist => there.push(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(there)
         };
         py.detach(admit).or_raise(py)
     }

@@ -10,6 +10,7 @@ use daos_consensus::{
 };
 use daos_types::{Der, Rank};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict};
 use std::collections::BTreeSet;
 use std::os::fd::AsRawFd;
@@ -203,6 +204,15 @@ impl Rdb {
     fn propose(&self, py: Python<'_>, command: &[u8], timeout_s: f64) -> PyResult<u64> {
         let timeout = time(py, timeout_s)?;
         self.ask(py, |replica| replica.propose(command, timeout))
+    }
+
+    /// Has several commands agreed on, each with its time.
+    fn propose_all(&self, py: Python<'_>, commands: Vec<(PyBackedBytes, f64)>) -> PyResult<Vec<u64>> {
+        let commands = commands.iter().map(|(command, timeout_s)| Ok((&**command, time(py, *timeout_s)?)));
+        let commands = commands.collect::<PyResult<Vec<(&[u8], Duration)>>>()?;
+        let asked = py.detach(|| self.0.replica().and_then(|replica| replica.propose_all(&commands)));
+        let tokens = asked.map_err(|error| exception(py, &error))?;
+        Ok(tokens.into_iter().map(|token| token.0).collect())
     }
 
     /// Asks for a point from which on reads see all that was acknowledged.

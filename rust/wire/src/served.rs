@@ -61,8 +61,11 @@ pub enum Service {
     },
     /// Closes the handle of the pool, and all that was opened through it: nothing.
     PoolDisconnect,
-    /// Closes the handle of a container: nothing.
-    ContainerClose,
+    /// Closes handles of containers of the pool, those that are open: nothing.
+    ContainerCloseAll {
+        /// Their UUIDs.
+        handles: Vec<Uuid>,
+    },
 }
 
 /// The reply to [`Served`].
@@ -93,6 +96,7 @@ mod tests {
             Asked::Control(Control::ContainerOpen { container: "c".to_owned() }),
             Asked::Control(Control::SystemTargets),
             Asked::Service(Service::HandlePresent { replicas: vec![0, 7] }),
+            Asked::Service(Service::ContainerCloseAll { handles: vec![id(5), id(6)] }),
         ] {
             let asked = Served {
                 pool: id(1),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias
+from heapq import heappop, heappush
+from typing import Generic, NamedTuple, TypeAlias
 
 from daos.control.outbox import E, Effect, Rank
 from daos.control.outcomes import SECOND
-from daos.control.replicated import AnyCommand, Confirm, State
+from daos.control.replicated import AnyCommand, Confirm, ConfirmAll, Confirmed, State
 from daos.errors import DER
 
 AGAIN_TICKS_MIN = SECOND // 5
@@ -28,7 +29,7 @@ TRANSIENT = frozenset(
 
 @dataclass(frozen=True)
 class Reported:
-    """Event: ranks told how an effect went.
+    """What ranks told of an effect; an event by itself, or with others in `ReportedAll`.
 
     Attributes:
         work: The effect's number.
@@ -39,6 +40,17 @@ class Reported:
     work: int
     done: tuple[Rank, ...] = ()
     failed: dict[Rank, DER] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportedAll:
+    """Event: ranks told how several effects went.
+
+    Attributes:
+        reports: One an effect.
+    """
+
+    reports: tuple[Reported, ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Revived:
     rank: Rank
 
 
-Event: TypeAlias = Reported | Died | Revived | None
+Event: TypeAlias = Reported | ReportedAll | Died | Revived | None
 """None: time has passed, or the state has changed."""
 
 
@@ -87,12 +99,12 @@ class Propose:
 Action: TypeAlias = Carry | Propose
 
 
-@dataclass
-class _Flight:
-    """An effect that was sent: how often, when again."""
+class _Flight(NamedTuple):
+    """When an effect is sent next, which, and how often it was; a heap has the earliest first."""
 
-    attempts: int
     at: int
+    number: int
+    attempts: int
 
 
 class Driver(Generic[E]):
@@ -104,7 +116,8 @@ class Driver(Generic[E]):
 
     def __init__(self, state: State[E]) -> None:
         self._state = state
-        self._flights: dict[int, _Flight] = {}
+        self._flights: list[_Flight] = []
+        self._known = 0  # the largest number of an effect that has a flight
         self._proposed: dict[str, int] = {}
         self._deaths: dict[Rank, tuple[int, int]] = {}
 
@@ -117,7 +130,9 @@ class Driver(Generic[E]):
         """
         actions: list[Action] = []
         if isinstance(event, Reported):
-            actions += self._reported(event)
+            actions += self._reported((event,))
+        elif isinstance(event, ReportedAll):
+            actions += self._reported(event.reports)
         elif isinstance(event, Died):
             known = self._deaths.get(event.rank)
             if known is None or known[0] < event.incarnation:
@@ -133,40 +148,55 @@ class Driver(Generic[E]):
 
         What only the state knows to be due is found by calling once a second besides.
         """
-        times = [flight.at for flight in self._flights.values()]
+        works, flights = self._state.outbox.works, self._flights
+        while flights and flights[0].number not in works:
+            heappop(flights)
+        times = [flights[0].at] if flights else []
         times += [at for _, at in self._deaths.values()]
         return min(times, default=None)
 
-    def _reported(self, event: Reported) -> list[Action]:
-        work = self._state.outbox.works.get(event.work)
-        if work is None:
+    def _reported(self, reports: tuple[Reported, ...]) -> list[Action]:
+        told = []
+        for report in reports:
+            work = self._state.outbox.works.get(report.work)
+            if work is None:
+                continue
+            passing = TRANSIENT - work.effect.final
+            final = {rank: int(code) for rank, code in report.failed.items() if code not in passing}
+            if work.effect.stubborn:
+                final = {}
+            if report.done or final:
+                told.append(Confirmed(report.work, report.done, final))
+        if not told:
             return []
-        passing = TRANSIENT - work.effect.final
-        final = {rank: int(code) for rank, code in event.failed.items() if code not in passing}
-        if work.effect.stubborn:
-            final = {}
-        return [Propose(Confirm(work=event.work, done=event.done, failed=final))] if event.done or final else []
+        if len(told) == 1:
+            return [Propose(Confirm(work=told[0].work, done=told[0].done, failed=told[0].failed))]
+        return [Propose(ConfirmAll(works=tuple(told)))]
 
     def _carry(self, now: int) -> list[Action]:
-        works = self._state.outbox.works
-        for number in [number for number in self._flights if number not in works]:
-            del self._flights[number]
-        actions: list[Action] = []
-        floors: dict[Rank, int] = {}
-        for number, work in works.items():
-            flight = self._flights.setdefault(number, _Flight(0, now))
-            if now < flight.at:
+        outbox, flights = self._state.outbox, self._flights
+        # Effects come with growing numbers: only those that are new are looked at, however many there are.
+        for number in outbox.since(self._known + 1):
+            heappush(flights, _Flight(now, number, 0))
+        self._known = outbox.next - 1
+        due = []
+        while flights and flights[0].at <= now:
+            flight = heappop(flights)
+            work = outbox.works.get(flight.number)
+            if work is None:
                 continue
             ranks = tuple(rank for rank in work.ranks if self._state.may_reach(work.effect, rank))
             if not ranks:
                 # Nobody to send to: when one is back, it is tried at once, not after the longest wait.
-                flight.attempts, flight.at = 0, now + AGAIN_TICKS_MIN
+                heappush(flights, _Flight(now + AGAIN_TICKS_MIN, flight.number, 0))
                 continue
-            flight.at = now + min(AGAIN_TICKS_MIN << min(flight.attempts, 8), AGAIN_TICKS_MAX)
-            flight.attempts += 1
-            floors = floors or self._state.outbox.floors()
-            actions.append(Carry(number, work.effect, ranks, {rank: floors[rank] for rank in ranks}))
-        return actions
+            again = now + min(AGAIN_TICKS_MIN << min(flight.attempts, 8), AGAIN_TICKS_MAX)
+            heappush(flights, _Flight(again, flight.number, flight.attempts + 1))
+            due.append((flight.number, work.effect, ranks))
+        floors = outbox.floors({rank for _, _, ranks in due for rank in ranks})
+        # In the order of their numbers, as they were decided.
+        due.sort(key=lambda each: each[0])
+        return [Carry(number, effect, ranks, {rank: floors[rank] for rank in ranks}) for number, effect, ranks in due]
 
     def _timed(self, now: int) -> list[Action]:
         due = dict(self._state.due(now))

@@ -72,6 +72,7 @@ class State(AnyState, Generic[E], kw_only=True):
         Raises:
             AssertionError: There are two.
         """
+        self.outbox.check()
         seen: set[tuple[str, Rank]] = set()
         for work in self.outbox.works.values():
             new = {(subject, rank) for subject in work.effect.subjects for rank in work.ranks}
@@ -117,6 +118,31 @@ class Confirm(Command[State[E]], Generic[E], frozen=True, kw_only=True, tag="con
         work = state.outbox.confirm(self.work, self.done, self.failed)
         if work is not None:
             state.progressed(work)
+
+
+class Confirmed(msgspec.Struct, frozen=True, array_like=True):
+    """What `Confirm` says of one effect: its number, who has done it, who cannot."""
+
+    work: int
+    done: tuple[Rank, ...] = ()
+    failed: dict[Rank, int] = {}
+
+
+class ConfirmAll(Command[State[E]], Generic[E], frozen=True, kw_only=True, tag="confirm_all"):
+    """`Confirm` of several effects: what ranks told in the same moment is one entry of the log.
+
+    Attributes:
+        works: The effects, by their numbers.
+    """
+
+    works: tuple[Confirmed, ...]
+
+    def run(self, state: State[E]) -> None:
+        """Take the ranks off, one effect after the other, as it is done alone."""
+        for each in self.works:
+            work = state.outbox.confirm(each.work, each.done, each.failed)
+            if work is not None:
+                state.progressed(work)
 
 
 @dataclass(frozen=True)
@@ -300,7 +326,7 @@ class Replica(Generic[S]):
                     state.outcomes.answers.append(Answer(request, known))
         answers, state.outcomes.answers = tuple(state.outcomes.answers), []
         self.index = index
-        return Applied(answers, tuple(number for number in outbox.works if number >= first))
+        return Applied(answers, tuple(outbox.since(first)))
 
     def _decode(self, entry: bytes) -> tuple[int, RequestId | None, Command[S], bytes]:
         what = f"entry of the {self._form.name} service"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -67,8 +67,10 @@ class ContainerOpen(Ask, frozen=True, tag="container_open"):
     container: str
 
 
-class ContainerClose(Ask, frozen=True, tag="container_close"):
-    """Close the container's handle."""
+class ContainerCloseAll(Ask, frozen=True, tag="container_close_all"):
+    """Close handles of containers of the pool, those that are open yet."""
+
+    handles: list[Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]]
 
 
 class ContainerDestroy(Ask, frozen=True, tag="container_destroy"):
@@ -229,7 +231,7 @@ AnyAsk: TypeAlias = (
     | ContainerList
     | ContainerCreate
     | ContainerOpen
-    | ContainerClose
+    | ContainerCloseAll
     | ContainerDestroy
     | ContainerRemove
     | ContainerSetLabel

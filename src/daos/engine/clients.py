@@ -16,7 +16,6 @@ import msgspec
 from daos import _packed
 from daos.control.outcomes import Outcome, RequestId
 from daos.control.pool import (
-    container_create,
     container_open,
     container_settings,
     handles,
@@ -24,7 +23,8 @@ from daos.control.pool import (
     settings,
     snapshots,
 )
-from daos.control.pool.state import Container, Evicted, PoolState, SnapshotEntry
+from daos.control.pool.container_create import ContainerCreate, ContainerDestroy
+from daos.control.pool.state import Container, ContainerCreated, Evicted, PoolState, SnapshotEntry
 from daos.engine import asks, peers
 from daos.engine.body import (
     ContainerReply,
@@ -266,9 +266,9 @@ class _Request:
         except ValueError:
             raise InvalidError(f"there is no access {self._served.access}", hint="1, 2 or 4") from None
 
-    async def _do(self, command: AnyCommand, *, step: int = 0) -> Outcome:
-        """Have a command agreed on: the first of the request, or a later step of it."""
-        request = RequestId(self._client, self._served.stamp + step)
+    async def _do(self, command: AnyCommand) -> Outcome:
+        """Have a command agreed on."""
+        request = RequestId(self._client, self._served.stamp)
         return _checked(await self._service.submit(command, request, timeout_s=CLIENT_S_MAX))
 
     async def _ask(self, query: Callable[[PoolState], T]) -> T:
@@ -297,21 +297,17 @@ class _Request:
                 return await self._create(ask)
             case asks.ContainerOpen():
                 return await self._open(ask.container)
-            case asks.ContainerClose():
-                await self._do(container_open.ContainerClose(handle=self._handle))
+            case asks.ContainerCloseAll():
+                closed = tuple(str(_of(handle)) for handle in ask.handles)
+                await self._do(container_open.ContainerCloseAll(handles=closed))
                 return None
-            case asks.ContainerDestroy():
-                await self._do(container_create.ContainerDestroy(handle=self._handle, container=ask.container))
-                return None
-            case asks.ContainerRemove():
-                await self._do(
-                    container_create.ContainerDestroy(handle=self._handle, container=ask.container, force=ask.force)
-                )
+            case asks.ContainerDestroy() | asks.ContainerRemove():
+                force = isinstance(ask, asks.ContainerRemove) and ask.force
+                await self._do(ContainerDestroy(handle=self._handle, container=ask.container, force=force))
                 return None
             case asks.ContainerSetLabel():
-                await self._do(
-                    container_settings.ContainerSetProperties(handle=self._handle, properties={"label": ask.label})
-                )
+                changed = {"label": ask.label}
+                await self._do(container_settings.ContainerSetProperties(handle=self._handle, properties=changed))
                 return None
             case asks.ContainerAllocOids():
                 outcome = await self._do(snapshots.AllocateOids(handle=self._handle, count=ask.count))
@@ -386,34 +382,41 @@ class _Request:
                 code=DER.NOTSUPPORTED,
                 hint="rd_fac 0",
             )
-        await self._do(
-            container_create.ContainerCreate(
+        opened = _of(self._served.opens)
+        outcome = await self._do(
+            ContainerCreate(
                 handle=self._handle,
                 uuid=str(made),
                 label=ask.label,
                 layout=properties.layout,
                 properties=properties.values,
+                opens=str(opened),
+                access=self._access,
             )
         )
-        return await self._open(str(made), step=1)
+        result = outcome.value(ContainerCreated)
+        if not result.opened:
+            raise DecidedError(ClosedError("the pool handle was evicted meanwhile", hint="connect again"))
+        return self._opened_as(opened, result.uuid, result.properties)
 
-    async def _open(self, reference: str, *, step: int = 0) -> ContainerReply:
+    async def _open(self, reference: str) -> ContainerReply:
         opened = _of(self._served.opens)
         outcome = await self._do(
             container_open.ContainerOpen(
                 handle=self._handle, container=reference, uuid=str(opened), access=self._access
-            ),
-            step=step,
+            )
         )
         result = outcome.value(container_open.Opened)
-        properties = ContainerProperties.decode(result.properties)
-        container = self._service.state.containers.get(result.uuid)
+        return self._opened_as(opened, result.uuid, result.properties)
+
+    def _opened_as(self, handle: uuid.UUID, container: str, stored: bytes) -> ContainerReply:
+        known = self._service.state.containers.get(container)
         return ContainerReply(
-            handle=handle_number(opened.bytes),
-            uuid=uuid.UUID(result.uuid).bytes,
-            label="" if container is None else container.label or "",
-            props=result.properties,
-            checksums=Summing(*properties.checksums),
+            handle=handle_number(handle.bytes),
+            uuid=uuid.UUID(container).bytes,
+            label="" if known is None else known.label or "",
+            props=stored,
+            checksums=Summing(*ContainerProperties.decode(stored).checksums),
         )
 
     async def _opened(self, need: Permission, what: str) -> Container:

@@ -33,18 +33,22 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pool: str
 
 
-class CarryEffect(Peer, frozen=True, tag="carry_effect"):
-    """Carry out an effect of the pool's service: nothing.
-
-    Attributes:
-        number: The effect's.
-        floor: What the rank's fence is told with it.
-        effect: What is to be done.
-    """
+class CarriedEffect(msgspec.Struct, frozen=True, array_like=True):
+    """An effect of a pool's service: its number, what the rank's fence is told with it, what is to be done."""
 
     number: int
     floor: int
     effect: AnyEffect
+
+
+class CarryEffects(Peer, frozen=True, tag="carry_effects"):
+    """Carry out effects of the pool's service: of each the number of a `DER`, 0 where it is done, a list of `int`.
+
+    Attributes:
+        effects: In the order of their numbers.
+    """
+
+    effects: tuple[CarriedEffect, ...]
 
 
 class FindHandle(Peer, frozen=True, tag="find_handle"):
@@ -137,7 +141,7 @@ class PartSpaceReply(msgspec.Struct, frozen=True, kw_only=True):
     free: tuple[int, int]
 
 
-AnyPeer: TypeAlias = CarryEffect | FindHandle | PassEpoch | HoldSnapshot | Rollback | Aggregate | PartSpace
+AnyPeer: TypeAlias = CarryEffects | FindHandle | PassEpoch | HoldSnapshot | Rollback | Aggregate | PartSpace
 QUESTIONS = FindHandle | PassEpoch | PartSpace
 """Requests after which nothing is uncertain: they change nothing, or what nobody sees."""
 _DECODER: msgspec.msgpack.Decoder[AnyPeer] = msgspec.msgpack.Decoder(AnyPeer)
@@ -210,9 +214,8 @@ async def here(parts: Parts, request: AnyPeer) -> object:
     """
     core = parts.core
     match request:
-        case CarryEffect():
-            await parts.carry(request.pool, request.number, request.floor, request.effect)
-            return None
+        case CarryEffects():
+            return await parts.carry(request.pool, request.effects)
         case PassEpoch():
             return await parts.run(core.epoch_pass, request.epoch)
         case HoldSnapshot():

@@ -15,12 +15,12 @@ from daos.control.pool.state import PoolState
 from daos.control.replicated import Replica
 from daos.engine import peers
 from daos.engine.peers import Ranks
-from daos.errors import DER, ClosedError, DaosError, NotFoundError, UnavailableError
+from daos.errors import DER, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
 from daos.model.acl import Permission
-from daos.rsvc import Clock, NotLeaderError, ServiceHost
+from daos.rsvc import Carried, Clock, NotLeaderError, ServiceHost, Together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from daos.control.outcomes import Outcome, RequestId
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from daos.engine.parts import Parts
     from daos.engine.system_map import SystemMap
 
+EFFECTS_MAX = 256
+"""Effects of one request to a rank."""
 START_S_MAX = 20.0
 """So long a new service may take until it has a leader that has created the pool; then it is asked for again."""
 POINT_AGAIN_S = 0.05
@@ -57,16 +59,20 @@ class PoolService:
         self.peers: dict[int, str] = {}
         self.snapshots: dict[str, asyncio.Lock] = {}
         self._ranks = ranks
-        self.host: ServiceHost[PoolState, AnyEffect] = ServiceHost(POOL, rdb, self._carry, clock=clock, name=pool)
+        together: Together[AnyEffect] = Together(self._carry, EFFECTS_MAX)
+        self.host: ServiceHost[PoolState, AnyEffect] = ServiceHost(POOL, rdb, together, clock=clock, name=pool)
 
     @property
     def state(self) -> PoolState:
         """The state as this replica knows it."""
         return self.host.state
 
-    async def _carry(self, number: int, effect: AnyEffect, rank: int, floor: int) -> None:
-        request = peers.CarryEffect(pool=self.pool, number=number, floor=floor, effect=effect)
-        await self._ranks.on(rank, request, type(None))
+    async def _carry(self, rank: int, effects: Sequence[Carried[AnyEffect]]) -> list[DER | None]:
+        told = tuple(peers.CarriedEffect(each.number, each.floor, each.effect) for each in effects)
+        codes = await self._ranks.on(rank, peers.CarryEffects(pool=self.pool, effects=told), list[int])
+        if len(codes) != len(told):
+            raise InvalidError(f"rank {rank} tells of {len(codes)} effects, not {len(told)}", code=DER.PROTO)
+        return [DER(code) if code else None for code in codes]
 
     async def submit(self, command: AnyCommand, request: RequestId | None = None, *, timeout_s: float) -> Outcome:
         """Have a command agreed on, as `ServiceHost.submit`."""
@@ -235,7 +241,7 @@ class PoolServices:
 
         def told(state: PoolState) -> peers.FoundHandle:
             number = state.outbox.next - 1
-            floor = state.outbox.floors().get(self._ranks.rank, 0)
+            floor = state.outbox.floor(self._ranks.rank)
             nested = state.container_handles.get(handle)
             if nested is not None:
                 return peers.FoundHandle(

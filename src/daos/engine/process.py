@@ -76,6 +76,7 @@ class EngineProcess:
         self._services: PoolServices | None = None
         self._clients: Clients | None = None
         self._administrators: Administrators | None = None
+        self._answers: list[tuple[int, bytes]] = []
 
     async def run(self) -> None:
         """Serve until the server is gone or asks it to end.
@@ -216,7 +217,16 @@ class EngineProcess:
                 token, DER.MISC.value, f"a defect of the engine: {type(error).__name__}", "", nothing_happened=False
             )
         else:
-            core.answer(token, reply)
+            # What is answered in one turn of the loop is handed over together.
+            if not self._answers:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            self._answers.append((token, reply))
+
+    def _hand_over(self) -> None:
+        answers, self._answers = self._answers, []
+        if self._core is not None:
+            with contextlib.suppress(DaosError):  # it is closed: whoever asked asks elsewhere
+                self._core.answer_all(answers)
 
     async def _client(self, body: bytes) -> bytes:
         if self._clients is None:

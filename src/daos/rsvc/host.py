@@ -6,28 +6,28 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
-from daos.control.driver import Carry, Died, Driver, Event, Propose, Reported, Revived
-from daos.control.outbox import E, Effect, Rank
+from daos.control.driver import Died, Driver, Event, Propose, Reported, ReportedAll, Revived
+from daos.control.outbox import E, Rank
 from daos.control.outcomes import SECOND, Outcome, RequestId
-from daos.control.replicated import AnyCommand, Form, Replica, S, State, encode_entry
+from daos.control.replicated import AnyCommand, Confirm, ConfirmAll, Form, Replica, S, State, encode_entry
 from daos.errors import DER, BusyError, DaosError, StaleError, TimedOutError, UnavailableError, UncertainError
+from daos.rsvc.carriers import Carried, Carriers, CarryOne, Together, one_by_one
 from daos.rsvc.clock import Clock
+from daos.rsvc.gathering import Gathering
 
 AGREE_S_MAX = 10.0
 """A command that is not agreed on by then is of unknown fate; a group with a majority takes milliseconds."""
 CARRY_S_MAX = 30.0
 """An effect that a rank has not answered by then is sent again."""
-CARRIES_PER_RANK_MAX = 16
-"""Effects on their way to one rank at once: a rank that is slow holds up its own only."""
-CARRIES_MAX = 4096
-"""Effects on their way at once: what a process has in tasks is bounded."""
 WAITING_MAX = 4096
 """Requests whose outcome is waited for."""
-GATHER_S = 0.002
+GATHER_S = 0.001
 """For so long reports of ranks are gathered, so that those of many ranks are one entry of the log."""
+PART_S_MAX = 0.05
+"""After so long what some of an effect's ranks have told is proposed without what the others will tell."""
 CHECK_S_MAX = 1.0
 """How often the driver is called if nothing happens: what only the state knows to be due is found so."""
 
@@ -45,8 +45,8 @@ class Log(Protocol):
     def drain(self) -> list[tuple[str, tuple[object, ...]]]:
         """Return what was told since the last call."""
 
-    def propose(self, command: bytes, *, timeout_s: float) -> int:
-        """Have a command agreed on."""
+    def propose_all(self, commands: list[tuple[bytes, float]]) -> list[int]:
+        """Have commands agreed on, each with its time in seconds."""
 
     def read_barrier(self, *, timeout_s: float) -> int:
         """Ask from where on the state holds all that was acknowledged."""
@@ -90,8 +90,7 @@ class ServiceHost(Generic[S, E]):
     Args:
         form: The service's; its state is a `State` with effects of type `E`.
         log: The replica of its group, not drained yet.
-        carry: Has a rank carry out an effect: number, effect, rank, floor. It returns when that is done, and raises a
-            `DaosError` when it is not.
+        carry: Has a rank carry out an effect, or several at once.
         clock: The process's.
         stopped: Is called, once, with the reason, when the replica takes part no more without having been closed.
         carry_s_max: How long an effect may take on a rank.
@@ -102,7 +101,7 @@ class ServiceHost(Generic[S, E]):
         self,
         form: Form[S],
         log: Log,
-        carry: Callable[[int, E, Rank, int], Awaitable[None]],
+        carry: CarryOne[E] | Together[E],
         *,
         clock: Clock | None = None,
         stopped: Callable[[DaosError], None] | None = None,
@@ -110,21 +109,28 @@ class ServiceHost(Generic[S, E]):
         name: str = "",
     ) -> None:
         self.replica: Replica[S] = Replica(form)
-        self._form, self._log, self._carry = form, log, carry
+        self._form, self._log = form, log
         self._name = f"{form.name} {name}".strip()
         self._clock = clock or Clock()
-        self._stopped, self._carry_s_max = stopped, carry_s_max
+        self._stopped = stopped
+        together = carry if isinstance(carry, Together) else one_by_one(carry)
+        self._carriers: Carriers[E] = Carriers(together, self._report, seconds_max=carry_s_max)
         self._client = str(uuid.uuid4())
         self._applied = 0
         self._leader: Rank | None = None
         self._term = 0
         self._driver: Driver[E] | None = None
         self._numbers: dict[int, asyncio.Future[None]] = {}
+        self._proposed: list[tuple[bytes, float, asyncio.Future[None]]] = []
+        self._handing: asyncio.Handle | None = None
+        self._gathering = Gathering()
         self._waiting: dict[RequestId, set[asyncio.Future[Outcome]]] = {}
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._carries: dict[tuple[int, Rank], asyncio.Task[None]] = {}
-        self._per_rank: dict[Rank, int] = {}
         self._reports: dict[int, tuple[set[Rank], dict[Rank, DER]]] = {}
+        self._whole: dict[int, None] = {}  # reports of all that were asked
+        self._confirming: asyncio.Future[None] | None = None  # the proposal that says the reports before
+        self._soon: asyncio.Handle | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failed: DaosError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -160,8 +166,7 @@ class ServiceHost(Generic[S, E]):
     async def close(self) -> None:
         """End it. What waits fails as uncertain; doing so twice changes nothing."""
         self._end(UnavailableError(f"the {self._name} service is closed here", code=DER.SHUTDOWN), told=False)
-        carries = list(self._carries.values())
-        await asyncio.gather(*carries, return_exceptions=True)
+        await self._carriers.close()
 
     async def submit(self, command: AnyCommand, request: RequestId | None = None, *, timeout_s: float) -> Outcome:
         """Have a command agreed on and return what it led to, also of an operation that takes several steps.
@@ -191,9 +196,10 @@ class ServiceHost(Generic[S, E]):
         entry = encode_entry(self._form, self._clock.now(), command, request)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request, set()).add(future)
+        self._gathering.came(asyncio.get_running_loop().time(), len(self._waiting))
         try:
             async with asyncio.timeout(timeout_s):
-                await self._agree(self._log.propose(entry, timeout_s=min(timeout_s, AGREE_S_MAX)))
+                await self._put(entry, min(timeout_s, AGREE_S_MAX), waits=True)
                 return await future
         except TimeoutError:
             hint = "look at what is there" if own else "repeat the request with its id"
@@ -284,6 +290,43 @@ class ServiceHost(Generic[S, E]):
         if self._failed is not None:
             raise self._failed
 
+    def _put(self, entry: bytes, timeout_s: float, *, waits: bool = False) -> asyncio.Future[None]:
+        """Propose an entry; the future is done when it is agreed on.
+
+        Args:
+            entry: The entry.
+            timeout_s: When it is given up.
+            waits: Whether it may wait for others; one that does not takes those that wait along.
+        """
+        loop = asyncio.get_running_loop()
+        agreed: asyncio.Future[None] = loop.create_future()
+        self._proposed.append((entry, timeout_s, agreed))
+        if not waits or self._gathering.enough(len(self._proposed)):
+            if not isinstance(self._handing, asyncio.TimerHandle) and self._handing is not None:
+                return agreed  # at the end of this turn of the loop
+            if self._handing is not None:
+                self._handing.cancel()
+            self._handing = loop.call_soon(self._hand_over)
+        elif self._handing is None:
+            self._handing = loop.call_later(self._gathering.wait_s(), self._hand_over)
+        return agreed
+
+    def _hand_over(self) -> None:
+        proposed, self._proposed = self._proposed, []
+        self._handing = None
+        try:
+            if self._failed is not None:
+                raise UncertainError(self._failed.message, hint=self._failed.hint)
+            numbers = self._log.propose_all([(entry, timeout_s) for entry, timeout_s, _ in proposed])
+        except DaosError as error:
+            for _, _, agreed in proposed:
+                _fail(agreed, error)
+            return
+        for number, (_, _, agreed) in zip(numbers, proposed, strict=True):
+            self._numbers[number] = agreed
+            # Also where nobody waits for it any more.
+            agreed.add_done_callback(lambda _, number=number: self._numbers.pop(number, None))  # type: ignore[misc]
+
     async def _agree(self, number: int) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._numbers[number] = future
@@ -357,13 +400,13 @@ class ServiceHost(Generic[S, E]):
         if leads:
             if self._driver is None or changed:
                 self._driver = Driver(cast("State[E]", self.replica.state))
+                self._forget_reports()
             return
         if self._driver is None:
             return
         self._driver = None
-        self._reports.clear()
-        for task in self._carries.values():
-            task.cancel()
+        self._forget_reports()
+        self._carriers.cancel()
         # What is under way goes on at the next leader, which answers whoever repeats the request there.
         self._fail_waiting(UncertainError(f"this replica of the {self._name} service does not lead any more"))
 
@@ -385,8 +428,7 @@ class ServiceHost(Generic[S, E]):
         self._driver = None
         self._silence()
         self._log.close()
-        for task in self._carries.values():
-            task.cancel()
+        self._carriers.cancel()
         unknown = UncertainError(why.message, hint=why.hint)
         self._fail_waiting(unknown)
         for future in self._numbers.values():
@@ -401,6 +443,7 @@ class ServiceHost(Generic[S, E]):
     def _silence(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._forget_reports()
         if self._loop is not None:
             with contextlib.suppress(DaosError):
                 self._loop.remove_reader(self._log.fileno())
@@ -418,8 +461,10 @@ class ServiceHost(Generic[S, E]):
         for action in self._driver.on(now, event):
             if isinstance(action, Propose):
                 self._propose(action)
-            else:
-                self._begin(action)
+                continue
+            for rank in action.ranks:
+                self._carriers.add(rank, Carried(action.work, cast("E", action.effect), action.floors[rank]))
+        self._carriers.go()
         wake = self._driver.wake_at()
         wait = CHECK_S_MAX if wake is None else min(max((wake - now) / SECOND, 0.001), CHECK_S_MAX)
         self._timer = self._loop.call_later(wait, self._drive)
@@ -427,68 +472,76 @@ class ServiceHost(Generic[S, E]):
     def _propose(self, action: Propose) -> None:
         try:
             entry = encode_entry(self._form, self._clock.now(), action.command)
-            self._log.propose(entry, timeout_s=AGREE_S_MAX)
-        except BusyError as error:
-            _log.warning("the %s service is held up: %s", self._name, error.message)  # it is proposed again
         except DaosError as error:
             _log.error("a command of the %s service's own is no entry: %s", self._name, error.message)
+            return
+        agreed = self._put(entry, AGREE_S_MAX)
+        if isinstance(action.command, Confirm | ConfirmAll):
+            self._confirming = agreed
+        agreed.add_done_callback(self._answered)
 
-    def _begin(self, action: Carry) -> None:
-        for rank in action.ranks:
-            key = (action.work, rank)
-            if (
-                key in self._carries
-                or self._per_rank.get(rank, 0) >= CARRIES_PER_RANK_MAX
-                or len(self._carries) >= CARRIES_MAX
-            ):
-                continue  # the driver asks again
-            self._per_rank[rank] = self._per_rank.get(rank, 0) + 1
-            work = self._carried(action.work, action.effect, rank, action.floors[rank])
-            task = asyncio.get_running_loop().create_task(work, name=f"carry {action.work} to rank {rank}")
-            self._carries[key] = task
-            task.add_done_callback(lambda _, key=key: self._finished(key))  # type: ignore[misc]
+    # What ranks tell
 
-    def _finished(self, key: tuple[int, Rank]) -> None:
-        del self._carries[key]
-        left = self._per_rank[key[1]] - 1
-        if left:
-            self._per_rank[key[1]] = left
-        else:
-            del self._per_rank[key[1]]
+    def _report(self, rank: Rank, told: list[tuple[int, DER | None]]) -> None:
+        """Gather what ranks tell: of effects that all their ranks have told of, all that is there at once is one entry.
 
-    async def _carried(self, number: int, effect: Effect, rank: Rank, floor: int) -> None:
-        failed: DER | None = None
-        try:
-            async with asyncio.timeout(self._carry_s_max):
-                await self._carry(number, cast("E", effect), rank, floor)
-        except TimeoutError:
-            failed = DER.TIMEDOUT
-        except UncertainError:
-            failed = DER.NOREPLY  # it is carried out again, which changes nothing if it was done
-        except DaosError as error:
-            failed = error.code
-            _log.debug("effect %s on rank %s: %s", number, rank, error)
-        except Exception:  # noqa: BLE001 -- logged; the effect is not lost by it
-            # A defect here says nothing of the rank.
-            _log.exception("effect %s could not be brought to rank %s", number, rank)
-            failed = DER.AGAIN
-        self._report(number, rank, failed)
-
-    def _report(self, number: int, rank: Rank, failed: DER | None) -> None:
+        While such an entry is not agreed on, the next one waits for it, and so is larger where there is much to do.
+        """
         if self._driver is None or self._loop is None:
             return
-        if not self._reports:
-            self._loop.call_later(GATHER_S, self._reported)
-        done, wrong = self._reports.setdefault(number, (set(), {}))
-        if failed is None:
-            done.add(rank)
-        else:
-            wrong[rank] = failed
+        works = cast("State[E]", self.replica.state).outbox.works
+        for number, failed in told:
+            work = works.get(number)
+            if work is None:
+                continue
+            done, wrong = self._reports.setdefault(number, (set(), {}))
+            if failed is None:
+                done.add(rank)
+                wrong.pop(rank, None)
+            else:
+                wrong[rank] = failed
+            if all(each in done or each in wrong for each in work.ranks) or (work.anyone and done):
+                self._whole[number] = None
+        if self._whole and self._soon is None and self._confirming is None:
+            self._soon = self._loop.call_later(GATHER_S, self._reported)
+        if self._reports and self._late is None:
+            self._late = self._loop.call_later(PART_S_MAX, self._reported_late)
 
     def _reported(self) -> None:
+        self._soon = None
+        whole, self._whole = self._whole, {}
+        self._tell({number: self._reports.pop(number) for number in whole if number in self._reports})
+
+    def _reported_late(self) -> None:
+        self._late = None
+        self._whole.clear()
         reports, self._reports = self._reports, {}
-        for number, (done, failed) in reports.items():
-            self._drive(Reported(number, tuple(sorted(done)), failed))
+        self._tell(reports)
+
+    def _tell(self, reports: dict[int, tuple[set[Rank], dict[Rank, DER]]]) -> None:
+        if reports:
+            each = (Reported(number, tuple(sorted(done)), failed) for number, (done, failed) in reports.items())
+            self._drive(ReportedAll(tuple(each)))
+
+    def _answered(self, agreed: asyncio.Future[None]) -> None:
+        """What the driver proposed has its answer: reports that came meanwhile are next."""
+        error = None if agreed.cancelled() else agreed.exception()
+        if isinstance(error, BusyError):
+            _log.warning("the %s service is held up: %s", self._name, error.message)
+        if agreed is not self._confirming:
+            return
+        self._confirming = None
+        if self._whole and self._soon is None and self._loop is not None:
+            self._soon = self._loop.call_soon(self._reported)
+
+    def _forget_reports(self) -> None:
+        self._reports.clear()
+        self._whole.clear()
+        self._confirming = None
+        for timer in (self._soon, self._late):
+            if timer is not None:
+                timer.cancel()
+        self._soon = self._late = None
 
 
 def _settle(future: asyncio.Future[T] | None, result: T) -> None:

@@ -15,7 +15,7 @@ from typing import Generic, Protocol
 
 import msgspec
 
-from daos.control.driver import Carry, Died, Driver, Event, Propose, Reported, Revived
+from daos.control.driver import Carry, Died, Driver, Event, Propose, Reported, ReportedAll, Revived
 from daos.control.fence import Fence
 from daos.control.outbox import E, Effect
 from daos.control.outcomes import SECOND, Answer, Outcome, RequestId
@@ -83,6 +83,7 @@ class Simulator(Generic[E]):
         self.first: dict[RequestId, Outcome] = {}
         self.steps = 0
         self.driven = START
+        self.reports: list[Reported] = []
         self.kill_at: frozenset[int] = frozenset()
         self.leader = 0
         self.driver = Driver(self.replicas[0].state)
@@ -213,7 +214,14 @@ class Simulator(Generic[E]):
             failed = self.world.carry(rank, action.effect)
         done = (rank,) if failed is None else ()
         report = Reported(action.work, done, {} if failed is None else {rank: failed})
-        self.send(lambda: self.drive(report))
+        self.send(lambda: self._reported(report))
+
+    def _reported(self, report: Reported) -> None:
+        """Tell the driver, or keep it until more ranks have told."""
+        self.reports.append(report)
+        if self.random.random() < 0.5 or self.driven < self.now - SECOND // 10:
+            reports, self.reports = self.reports, []
+            self.drive(reports[0] if len(reports) == 1 else ReportedAll(tuple(reports)))
 
     # Faults
 
@@ -230,6 +238,7 @@ class Simulator(Generic[E]):
         self.leader = (dead + self.random.randrange(1, REPLICAS)) % REPLICAS
         self.catch_up(self.leader, self.replicas[self.leader])
         self.driver = Driver(self.replicas[self.leader].state)
+        self.reports.clear()
         self.drive()
 
     def kill_rank(self, rank: int) -> None:

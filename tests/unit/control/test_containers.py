@@ -7,7 +7,7 @@ import pytest
 from daos.control.pool import container_settings as settings
 from daos.control.pool import queries
 from daos.control.pool.container_create import ContainerCreate, ContainerDestroy
-from daos.control.pool.container_open import ContainerClose, ContainerEvict, ContainerOpen, Opened
+from daos.control.pool.container_open import ContainerClose, ContainerCloseAll, ContainerEvict, ContainerOpen, Opened
 from daos.control.pool.effects import (
     CreateContainerShards,
     DestroyContainerShards,
@@ -15,11 +15,12 @@ from daos.control.pool.effects import (
     InstallSnapshots,
     RevokeHandles,
 )
+from daos.control.pool.handles import Evict
 from daos.control.pool.service import POOL
 from daos.control.pool.snapshots import AllocateOids, OidRange, SnapshotCreate, SnapshotDestroy
 from daos.control.pool.state import OPERATION_TICKS_MAX, ContainerCreated, Evicted, SnapshotEntry
 from daos.control.pool.targets import ExcludeTargets, TargetsMoved
-from daos.control.replicated import AnyCommand, Replica
+from daos.control.replicated import AnyCommand, ConfirmAll, Confirmed, Replica
 from daos.errors import DER, AccessError, ClosedError, InvalidError
 from daos.model.acl import Access, Permission
 from tests.unit.control.pool_service import ALICE, BOB, PoolService, T, uuid
@@ -432,3 +433,120 @@ def test_a_snapshot_of_the_service_keeps_all() -> None:
     pool.ok(ExcludeTargets(ranks={1: (0,)}))
     other = Replica.restore(POOL, pool.replica.snapshot())
     assert (other.state, other.digest()) == (pool.state, pool.replica.digest())
+
+
+# Made and opened by one command
+
+
+def test_a_container_is_made_and_opened() -> None:
+    pool = PoolService()
+    handle = pool.connect()
+    pool.settle()
+    asked = pool.ask(ContainerCreate(handle=handle, uuid=uuid(100), label="run", opens=uuid(50), access=RO))
+    ((_, effect),) = pool.works(CreateContainerShards)
+    assert isinstance(effect, CreateContainerShards)
+    assert (effect.handle, effect.subjects) == (uuid(50), (uuid(100), uuid(50)))
+    assert Permission(effect.capabilities) & Permission.r
+    assert not Permission(effect.capabilities) & Permission.w
+    busy = ContainerCreate(handle=handle, uuid=uuid(101), opens=uuid(50))
+    assert pool.refused(busy).code is DER.BUSY, "one that is being opened is nobody else's"
+    assert uuid(50) not in pool.state.container_handles
+    pool.settle(CreateContainerShards)
+    made = pool.outcomes[asked].value(ContainerCreated)
+    assert (made.uuid, made.opened) == (uuid(100), True)
+    container = queries.container(pool.state, container="run")
+    assert made.properties == container.properties.encode()
+    assert (container.opening, container.opened) == (None, T)
+    assert pool.works(InstallHandles) == [], "the engines know it"
+    opened = pool.state.container_handles[uuid(50)]
+    assert (opened.handle, opened.container, opened.capabilities) == (handle, uuid(100), effect.capabilities)
+    again = Replica.restore(POOL, pool.replica.snapshot())
+    again.state.check()
+    assert pool.refused(busy).code is DER.EXIST
+    pool.ok(ContainerClose(handle=uuid(50)))
+    assert [effect for _, effect in pool.works(RevokeHandles)] == [
+        RevokeHandles(subject=f"revoke {pool.state.outbox.next - 1}", handles=(uuid(50),))
+    ]
+
+
+def test_who_is_evicted_while_a_container_is_made_has_it_not_open() -> None:
+    pool = PoolService()
+    handle = pool.connect()
+    asked = pool.ask(ContainerCreate(handle=handle, uuid=uuid(100), opens=uuid(50)))
+    pool.ask(Evict(handles=(handle,)))
+    pool.settle(CreateContainerShards)
+    made = pool.outcomes[asked].value(ContainerCreated)
+    assert (made.opened, made.properties) == (False, b"")
+    assert uuid(50) not in pool.state.container_handles
+    assert uuid(100) in pool.state.containers
+    revoked = [effect.handles for _, effect in pool.works(RevokeHandles) if isinstance(effect, RevokeHandles)]
+    assert (uuid(50),) in revoked, "what the engines were told is taken back"
+
+
+def test_a_container_that_is_taken_back_takes_its_handle_along() -> None:
+    pool = PoolService()
+    handle = pool.connect()
+    asked = pool.ask(ContainerCreate(handle=handle, uuid=uuid(100), label="run", opens=uuid(50)))
+    pool.settle(CreateContainerShards, {1: DER.NOSPACE.value})
+    assert pool.outcomes[asked].code == DER.NOSPACE.value
+    ((_, effect),) = pool.works(DestroyContainerShards)
+    assert effect == DestroyContainerShards(subject=uuid(100), handles=(uuid(50),))
+    assert pool.state.container_handles == {}
+    pool.settle()
+    assert pool.container(pool.connect(), 100, opens=uuid(50)) == uuid(100)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"opens": "x"}, DER.INVAL),
+        ({"handle": ""}, DER.NO_HDL),
+        ({"label": "taken"}, DER.EXIST),
+    ],
+)
+def test_what_may_not_be_opened_is_not_made(changes: dict[str, object], code: DER) -> None:
+    pool = PoolService()
+    handle = pool.connect()
+    pool.container(handle, 99, label="taken")
+    create = {"handle": handle, "uuid": uuid(100), "opens": uuid(50), "owner": "", "group": ""}
+    if changes.get("handle") == "":
+        create |= {"owner": "alice@", "group": "users@"}
+    assert pool.refused(ContainerCreate(**(create | changes))).code is code  # type: ignore[arg-type]
+
+
+def test_handles_are_closed_together() -> None:
+    pool = PoolService()
+    handle = pool.connect()
+    opened = [pool.open(handle, pool.container(handle, number)) for number in (100, 101, 102)]
+    pool.settle()
+    pool.ok(ContainerCloseAll(handles=(opened[0], uuid(77), opened[2], opened[0])))
+    ((_, effect),) = pool.works(RevokeHandles)
+    assert isinstance(effect, RevokeHandles)
+    assert effect.handles == (opened[0], opened[2])
+    assert list(pool.state.container_handles) == [opened[1]]
+    pool.ok(ContainerCloseAll(handles=(opened[0], opened[2])))
+    assert len(pool.works(RevokeHandles)) == 1, "those that are closed already are nobody's to revoke"
+
+
+def test_what_is_confirmed_together_is_as_if_it_was_one_by_one() -> None:
+    pool, other = PoolService(), PoolService()
+    for service in (pool, other):
+        handle = service.connect()
+        for number in (100, 101, 102):
+            service.ask(ContainerCreate(handle=handle, uuid=uuid(number), opens=uuid(number + 50)))
+    first, second, third, fourth = list(pool.state.outbox.works)
+    everybody = (0, 1, 2, 3)
+    confirmed = (
+        Confirmed(first, everybody),
+        Confirmed(second, everybody),
+        Confirmed(999, everybody),
+        Confirmed(third, (0, 1), {2: DER.NOSPACE.value}),
+        Confirmed(fourth, (1,)),
+    )
+    pool.apply(ConfirmAll(works=confirmed))
+    for each in confirmed:
+        other.apply(ConfirmAll(works=(each,)))
+    assert pool.stable() == other.stable()
+    assert pool.outcomes == other.outcomes
+    assert len(pool.state.container_handles) == 1
+    assert pool.state.outbox.works[fourth].ranks == [0, 2, 3]

@@ -9,7 +9,7 @@ import pytest
 from daos.control.outbox import Effect
 from daos.control.outcomes import SECOND, RequestId
 from daos.control.pool.container_create import ContainerCreate, ContainerDestroy
-from daos.control.pool.container_open import ContainerOpen
+from daos.control.pool.container_open import ContainerCloseAll, ContainerOpen
 from daos.control.pool.create import CreatePool
 from daos.control.pool.effects import (
     BroadcastPoolMap,
@@ -84,6 +84,8 @@ class Engines:
         subject = (rank, effect.subject)
         if isinstance(effect, CreateContainerShards):
             self.shards.add(subject)
+            if effect.handle is not None:
+                self.handles.add((rank, effect.handle))
         elif isinstance(effect, DestroyContainerShards):
             self.shards.discard(subject)
             self.snapshots.pop((rank, f"{effect.subject}/snapshots"), None)
@@ -179,13 +181,16 @@ def test_faults(seed: int) -> None:
                 (
                     ContainerCreate(handle=uuid(10), uuid=uuid(number), label=f"label{number % 5}"),
                     ContainerCreate(handle=uuid(10), uuid=uuid(number)),
+                    ContainerCreate(handle=uuid(10), uuid=uuid(number), opens=uuid(200 + number)),
+                    ContainerCreate(handle=uuid(11), uuid=uuid(number), opens=uuid(200 + number)),
+                    ContainerCloseAll(handles=tuple(uuid(200 + other) for other in range(20, number))),
                     ContainerDestroy(container=some, force=True),
                     ContainerOpen(handle=uuid(10), container=some, uuid=uuid(100 + number), access=Access.READ_ONLY),
                     SnapshotCreate(container=some, epoch=number),
                     SnapshotDestroy(container=some, epoch=number - sim.random.randrange(1, 6)),
                     UpdateAcl(entries=(f"A::user{number}@:r",)),
                     Evict(handles=(uuid(11),)),
-                    Connect(handle=uuid(11), credential=ALICE, access=Access.READ_ONLY),
+                    Connect(handle=uuid(11), credential=ALICE, access=Access.READ_WRITE),
                 )
             )
         )

@@ -9,11 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daos.control.driver import AGAIN_TICKS_MAX, AGAIN_TICKS_MIN, Carry, Died, Driver, Propose, Reported, Revived
+from daos.control.driver import (
+    AGAIN_TICKS_MAX,
+    AGAIN_TICKS_MIN,
+    Carry,
+    Died,
+    Driver,
+    Propose,
+    Reported,
+    ReportedAll,
+    Revived,
+)
 from daos.control.fence import Fence
 from daos.control.outbox import Outbox
 from daos.control.outcomes import AHEAD_TICKS_MAX, KEPT_MAX, KEPT_TICKS_MAX, SECOND, RequestId
-from daos.control.replicated import AnyCommand, Applied, Confirm, Replica, encode_entry
+from daos.control.replicated import AnyCommand, Applied, Confirm, ConfirmAll, Confirmed, Replica, encode_entry
 from daos.control.system.effects import CreateShards, PushMembers
 from daos.control.system.members import Join, Joined, MarkDead
 from daos.control.system.service import SYSTEM
@@ -172,15 +182,15 @@ def test_a_snapshot_is_the_state() -> None:
 
 def test_a_newer_version_stops_the_replica() -> None:
     log = Log()
-    entry = msgspec.msgpack.encode([2, "what", "a newer", "release", "writes"])
+    entry = msgspec.msgpack.encode([3, "what", "a newer", "release", "writes"])
     for _ in range(2):
-        with pytest.raises(InvalidError, match="version 2") as caught:
+        with pytest.raises(InvalidError, match="version 3") as caught:
             log.replica.apply(1, entry)
         assert caught.value.code is DER.DF_INCOMPT
-    with pytest.raises(InvalidError, match="version 2"):
+    with pytest.raises(InvalidError, match="version 3"):
         log.ask(attribute("x"))
-    with pytest.raises(InvalidError, match="version 2"):
-        Replica.restore(SYSTEM, msgspec.msgpack.encode([2, {}]))
+    with pytest.raises(InvalidError, match="version 3"):
+        Replica.restore(SYSTEM, msgspec.msgpack.encode([3, {}]))
 
 
 @given(st.binary(max_size=40))
@@ -235,7 +245,8 @@ def serving(ranks: int) -> SystemState:
     log = Log()
     for rank in range(ranks):
         log.ask(join(rank=rank, uuid=f"{UUID[:-1]}{rank}"))
-    log.state.outbox.works.clear()
+    for number in list(log.state.outbox.works):
+        log.state.outbox.remove(number)
     return log.state
 
 
@@ -271,8 +282,40 @@ def test_failures_for_now_are_not_proposed() -> None:
     driver.on(T)
     assert driver.on(T, Reported(number, (), {0: DER.BUSY, 1: DER.UNREACH})) == []
     (action,) = driver.on(T, Reported(number, (0,), {1: DER.NOSPACE}))
-    assert action == Propose(Confirm(work=number, done=(0,), failed={1: DER.NOSPACE}))
+    assert action == Propose(Confirm(work=number, done=(0,), failed={1: DER.NOSPACE.value}))
     assert driver.on(T, Reported(number + 1, (0,))) == []
+
+
+def test_what_is_reported_together_is_proposed_together() -> None:
+    state = serving(3)
+    driver = Driver(state)
+    numbers = [state.outbox.put(shards(nth), (0, 1)) for nth in range(3)]
+    driver.on(T)
+    reports = (
+        Reported(numbers[0], (0, 1)),
+        Reported(numbers[1], (), {0: DER.BUSY}),
+        Reported(numbers[2], (1,), {0: DER.NOSPACE}),
+        Reported(numbers[2] + 1, (0,)),
+    )
+    confirmed = (Confirmed(numbers[0], (0, 1)), Confirmed(numbers[2], (1,), {0: DER.NOSPACE.value}))
+    assert driver.on(T, ReportedAll(reports)) == [Propose(ConfirmAll(works=confirmed))]
+    (alone,) = driver.on(T, ReportedAll(reports[:2]))
+    assert alone == Propose(Confirm(work=numbers[0], done=(0, 1)))
+    assert driver.on(T, ReportedAll(reports[1:2])) == []
+
+
+def test_a_driver_looks_at_what_is_new_and_at_what_is_due() -> None:
+    state = serving(3)
+    driver = Driver(state)
+    first = state.outbox.put(shards(0), (0,))
+    driver.on(T)
+    later = state.outbox.put(shards(1), (1,))
+    assert [action.work for action in driver.on(T + 1) if isinstance(action, Carry)] == [later]
+    again = driver.on(T + AGAIN_TICKS_MIN + 1)
+    assert [action.work for action in again if isinstance(action, Carry)] == [first, later]
+    state.outbox.remove(first)
+    # A new leader's begins with all of them.
+    assert [action.work for action in Driver(state).on(T) if isinstance(action, Carry)] == [later]
 
 
 def test_stubborn_effects_do_not_fail() -> None:
@@ -365,7 +408,7 @@ def test_a_fence_lets_no_late_effect_through(data: st.DataObject) -> None:
             effect = shards(data.draw(st.integers(0, 2)))
             box.cancel(effect.subject)
             number = box.put(effect, (0,))
-            sent.append((effect.subject, number, box.floors()[0]))
+            sent.append((effect.subject, number, box.floor(0)))
         elif sent and step == "deliver":
             subject, number, floor = data.draw(st.sampled_from(sent))
             if fence.admit((subject,), number, floor):

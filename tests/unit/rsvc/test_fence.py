@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 import pytest
 
 from daos import errors
-from daos.rsvc import RankFence
+from daos.rsvc import Asked, RankFence
 from daos.rsvc import fence as module
-from daos.rsvc.files import write_durably
+from daos.rsvc.journal import MARK, Journal
 
 POOL = "6b0ac2f5-7a4f-4e3c-8a76-1a3d5b9c0001"
 T = TypeVar("T")
+Write: TypeAlias = Callable[[Journal, bytes], None]
 
 
 def run(work: Coroutine[object, object, T]) -> T:
@@ -43,15 +45,19 @@ def test_what_cannot_be_written_is_not_admitted(tmp_path: Path, monkeypatch: pyt
     fence = RankFence(tmp_path)
     assert run(fence.admit("system", [POOL], 1, 0))
 
-    def fail(path: Path, data: bytes) -> None:
+    def fail(descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_durably", fail)
+        patched.setattr(os, "fdatasync", fail)
         with pytest.raises(errors.UnavailableError, match="Input/output"):
             run(fence.admit("system", [POOL], 9, 5))
         assert run(fence.admit("system", [POOL], 1, 0))  # it is known, and needs no writing
+    # What the write that failed has left is not built upon: it begins anew.
     assert run(fence.admit("system", [POOL], 2, 0))
+    again = RankFence(tmp_path)
+    assert run(again.admit("system", [POOL], 2, 0))
+    assert not run(again.admit("system", [POOL], 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,8 @@ def test_what_cannot_be_written_is_not_admitted(tmp_path: Path, monkeypatch: pyt
         (b"", errors.CorruptionError),
         (b"\xc1", errors.CorruptionError),
         (msgspec.msgpack.encode([1, "other", {"floor": 0, "last": {}}]), errors.CorruptionError),
-        (msgspec.msgpack.encode([2, "system", {"floor": 0, "last": {}}]), errors.InvalidError),
+        (msgspec.msgpack.encode([3, "system", {"floor": 0, "last": {}}]), errors.InvalidError),
+        (MARK, errors.CorruptionError),
     ],
 )
 def test_a_damaged_file_is_refused_and_kept(tmp_path: Path, data: bytes, error: type[errors.DaosError]) -> None:
@@ -108,13 +115,15 @@ def test_effects_on_a_subject_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_what_is_asked_together_is_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = list[Path]()
+    written = list[str]()
+    for name in ("begin", "append"):
+        write = getattr(Journal, name)
 
-    def counted(path: Path, data: bytes) -> None:
-        written.append(path)
-        write_durably(path, data)
+        def counted(journal: Journal, data: bytes, name: str = name, write: Write = write) -> None:
+            written.append(name)
+            write(journal, data)
 
-    monkeypatch.setattr(module, "write_durably", counted)
+        monkeypatch.setattr(Journal, name, counted)
     fence = RankFence(tmp_path)
 
     async def main() -> list[bool]:
@@ -131,11 +140,13 @@ def test_what_is_asked_together_is_written_together(tmp_path: Path, monkeypatch:
 def test_who_gives_up_leaves_the_others_their_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
 
-    def held(path: Path, data: bytes) -> None:
-        assert go.wait(20)
-        write_durably(path, data)
+    begin = Journal.begin
 
-    monkeypatch.setattr(module, "write_durably", held)
+    def held(journal: Journal, data: bytes) -> None:
+        assert go.wait(20)
+        begin(journal, data)
+
+    monkeypatch.setattr(Journal, "begin", held)
     fence = RankFence(tmp_path)
 
     async def main() -> None:
@@ -155,3 +166,60 @@ def test_who_gives_up_leaves_the_others_their_answers(tmp_path: Path, monkeypatc
 
     run(main())
     assert not run(RankFence(tmp_path).admit("system", ["a"], 5, 0))
+
+
+def test_a_file_of_an_earlier_release_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "fence.system").write_bytes(msgspec.msgpack.encode([1, "system", {"floor": 3, "last": {"a": 7}}]))
+    fence = RankFence(tmp_path)
+    assert not run(fence.admit("system", ["a"], 6, 0))
+    assert not run(fence.admit("system", ["b"], 2, 0))
+    assert run(fence.admit("system", ["a"], 8, 0))
+    again = RankFence(tmp_path)
+    assert not run(again.admit("system", ["a"], 7, 0))
+    assert not run(again.admit("system", ["b"], 2, 0))
+
+
+def test_a_long_file_begins_anew_and_forgets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "JOURNAL_BYTES_MAX", 1000)
+    fence = RankFence(tmp_path)
+
+    async def main() -> None:
+        for number in range(1, 300):
+            assert await fence.admit("system", [f"s{number % 7}"], number, 0)
+            assert (tmp_path / "fence.system").stat().st_size < 1200
+
+    run(main())
+    again = RankFence(tmp_path)
+    for number in range(293, 300):
+        assert not run(again.admit("system", [f"s{number % 7}"], number - 1, 0))
+        assert run(again.admit("system", [f"s{number % 7}"], number, 0))
+
+
+def test_work_is_done_when_its_effects_are_durable_and_alone_on_its_subjects(tmp_path: Path) -> None:
+    fence, seen = RankFence(tmp_path), list[tuple[list[bool], bool]]()
+
+    def look(admitted: list[bool]) -> str:
+        # Another process would find what was admitted, by now.
+        seen.append((admitted, asyncio.run(RankFence(tmp_path).admit("system", ["a"], 4, 0))))
+        return "done"
+
+    def fail(admitted: list[bool]) -> None:
+        raise errors.NoSpaceError(f"full {admitted}")
+
+    async def main() -> None:
+        work = [Asked(("a",), 5, 0), Asked(("b", "c"), 6, 0)]
+        assert await fence.carry("system", work, look) == "done"
+        assert seen == [([True, True], False)]
+        with pytest.raises(errors.NoSpaceError, match="full"):
+            await fence.carry("system", [Asked(("a",), 3, 0), Asked(("a",), 7, 0)], fail)
+        # One that failed is not another's affair.
+        good, bad = await asyncio.gather(
+            fence.carry("system", [Asked(("d",), 8, 0)], look),
+            fence.carry("system", [Asked(("e",), 9, 0)], fail),
+            return_exceptions=True,
+        )
+        assert good == "done"
+        assert isinstance(bad, errors.NoSpaceError)
+        assert fence._entered == {}
+
+    run(main())

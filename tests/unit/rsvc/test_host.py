@@ -19,7 +19,7 @@ from daos.control.system.service import SYSTEM
 from daos.control.system.settings import SetAttributes
 from daos.control.system.state import SystemState
 from daos.errors import DER
-from daos.rsvc import Clock, NotLeaderError, ServiceHost
+from daos.rsvc import Clock, NotLeaderError, ServiceHost, carriers
 from daos.rsvc import host as module
 
 Host = ServiceHost[SystemState, effects.AnyEffect]
@@ -74,10 +74,10 @@ class FakeLog:
         self.numbers += 1
         return self.numbers
 
-    def propose(self, command: bytes, *, timeout_s: float) -> int:
-        number = self.number()
-        self.proposed.append((number, command))
-        return number
+    def propose_all(self, commands: list[tuple[bytes, float]]) -> list[int]:
+        numbers = [self.number() for _ in commands]
+        self.proposed += zip(numbers, (command for command, _ in commands), strict=True)
+        return numbers
 
     def read_barrier(self, *, timeout_s: float) -> int:
         number = self.number()
@@ -291,8 +291,8 @@ def test_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_effects_on_their_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CARRIES_PER_RANK_MAX", 3)
-    monkeypatch.setattr(module, "CARRIES_MAX", 5)
+    monkeypatch.setattr(carriers, "CARRIES_PER_RANK_MAX", 3)
+    monkeypatch.setattr(carriers, "CARRIES_MAX", 5)
 
     async def body(bench: Bench) -> None:
         for rank in range(4):
@@ -305,7 +305,7 @@ def test_effects_on_their_way_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         await bench.until(lambda: len(bench.host.state.pools) == 9)
         await bench.until(lambda: bench.ranks.under_way == 5)
         for rank in range(4):
-            assert sum(key[1] == rank for key in bench.host._carries) <= 3
+            assert sum(key[1] == rank for key in bench.host._carriers._known) <= 3
         assert bench.ranks.most == 5
 
     run(body)

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Pauses between two attempts.
@@ -24,11 +24,16 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Of each attempt, at first: a replica that does not answer is not waited for when others may.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// Handles that are closed beside one request.
-const CLOSED_AT_ONCE: usize = 4;
+/// Handles that are closed by one request.
+const CLOSED_AT_ONCE: usize = 256;
+/// Connections of a process to one replica of the service. Who waits for a reply reads for all that wait at the same connection, and
+/// wakes them: among a few that is quick, among many all of them are woken for the reply of one.
+const LANES: usize = 4;
+/// So many wait at one before the next is used.
+const LANE_WAITING: usize = 4;
 /// Nobody is known to lead.
 const NOBODY: u32 = u32::MAX;
-/// Between the stamps of two requests: what one of them has done in two steps needs two.
+/// Between the stamps of two requests: what a service does for one of them in several steps may need as many.
 const STAMPS: u64 = 16;
 /// For a connection to a replica, at first.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -77,6 +82,10 @@ pub(super) struct Mine {
     leader: AtomicU32,
     /// Handles of containers that nobody has any more. They are closed beside later requests: who lets go of one does not wait.
     forgotten: Mutex<Vec<Uuid>>,
+    /// Somebody closes some of them: one request at a time, so that those that are forgotten meanwhile go with the next.
+    closing: AtomicBool,
+    /// How many wait at each connection to the service.
+    lanes: [AtomicUsize; LANES],
     pub(super) sequences: Sequences,
 }
 
@@ -87,6 +96,8 @@ impl Mine {
             clock: Mutex::new(Hlc::new(Epoch::ZERO)),
             leader: AtomicU32::new(NOBODY),
             forgotten: Mutex::default(),
+            closing: AtomicBool::new(false),
+            lanes: Default::default(),
             sequences: Sequences { session, next: AtomicU64::new(1) },
         }
     }
@@ -101,9 +112,33 @@ impl Mine {
         stamp.0
     }
 
+    /// A place among those that wait: at the first connection that has room, or at the emptiest. Several that come at once may find
+    /// the same one.
+    fn lane(&self) -> Lane<'_> {
+        let waiting = |lane: &AtomicUsize| lane.load(Ordering::Relaxed);
+        let lanes = || (0_u8..).zip(&self.lanes);
+        let some = lanes().find(|(_, lane)| waiting(lane) < LANE_WAITING);
+        let (number, lane) =
+            some.or_else(|| lanes().min_by_key(|(_, lane)| waiting(lane))).unwrap_or((0, &self.lanes[0]));
+        lane.fetch_add(1, Ordering::Relaxed);
+        Lane { waiting: lane, number }
+    }
+
     /// Takes note of the handle of a container that nobody has any more.
     pub(super) fn forget(&self, handle: Uuid) {
         self.forgotten.lock().push(handle);
+    }
+}
+
+/// A place among those that wait for a reply of the service.
+struct Lane<'m> {
+    waiting: &'m AtomicUsize,
+    number: u8,
+}
+
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -249,19 +284,24 @@ impl Service {
         Ok(told)
     }
 
-    /// Closes some of the handles that nobody has any more.
+    /// Closes handles that nobody has any more, unless another thread is about it.
     fn close_forgotten(&self, here: &Here, asker: &Asker) {
-        let some: Vec<Uuid> = {
-            let mut forgotten = here.mine.forgotten.lock();
+        let mine = &here.mine;
+        if mine.forgotten.lock().is_empty() || mine.closing.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let handles: Vec<Uuid> = {
+            let mut forgotten = mine.forgotten.lock();
             let kept = forgotten.len().saturating_sub(CLOSED_AT_ONCE);
             forgotten.split_off(kept)
         };
-        for handle in some {
-            let asked = (Asked::Service(OfService::ContainerClose), None, true);
+        if !handles.is_empty() {
+            let asked = (Asked::Service(OfService::ContainerCloseAll { handles }), None, true);
             // Whether it works or not: what is left goes with the pool's handle.
             let _: std::result::Result<(), Failed> =
-                self.ask(here, asker, Some(handle), asked, ATTEMPT.min(asker.timeout));
+                self.ask(here, asker, self.pool_handle().uuid, asked, ATTEMPT.min(asker.time()));
         }
+        mine.closing.store(false, Ordering::Release);
     }
 
     fn ask<T: DeserializeOwned>(
@@ -317,7 +357,8 @@ impl Service {
                 rank = at(turn);
             }
             turn += 1;
-            let failed = match self.endpoint(places, rank) {
+            let lane = mine.lane();
+            let failed = match self.endpoint(places, rank, lane.number) {
                 Ok(endpoint) => {
                     let is_long = time > asker.timeout;
                     let reached =
@@ -347,6 +388,7 @@ impl Service {
                 Err(error) => error,
             };
             let lost = failed.is_uncertain();
+            drop(lane);
             let again = lost
                 || failed.der == Der::Notleader
                 || (failed.outcome == Outcome::Nothing && passes(failed.der));
@@ -365,12 +407,12 @@ impl Service {
         }
     }
 
-    fn endpoint(&self, places: &Places, rank: u32) -> daos_net::Result<Arc<Endpoint>> {
+    fn endpoint(&self, places: &Places, rank: u32, number: u8) -> daos_net::Result<Arc<Endpoint>> {
         let address =
             self.options.engines.get(&rank).ok_or_else(|| {
                 NetError::before(Der::Unreach, format!("nobody has told where rank {rank} is"))
             })?;
-        Ok(places.endpoint(rank, address))
+        Ok(places.beside(rank, address, number))
     }
 
     /// Has the engine of a target learn of a handle that it does not know.
@@ -384,7 +426,7 @@ impl Service {
         let present = OfService::HandlePresent { replicas: self.options.replicas.clone() };
         let served = self.served(mine, handle.uuid, Asked::Service(present), None)?;
         let body = encode_control(&served).map_err(|error| unsaid(&error))?;
-        let endpoint = self.endpoint(places, at.rank).map_err(|error| super::call::told(error, false))?;
+        let endpoint = self.endpoint(places, at.rank, 0).map_err(|error| super::call::told(error, false))?;
         let mut patience = Patience::new(asker.time());
         loop {
             match asker.service(&endpoint, SERVED, &body, patience.left()) {
@@ -405,7 +447,7 @@ impl Service {
         let mut patience = Patience::new(asker.time());
         let ask = Control::ChangeSettle { sequence: origin.sequence };
         loop {
-            let endpoint = self.endpoint(places, rank).map_err(|error| super::call::told(error, false))?;
+            let endpoint = self.endpoint(places, rank, 0).map_err(|error| super::call::told(error, false))?;
             match asker.control(&endpoint, 0, &ask) {
                 Err(failed) if failed.error.nothing_happened && patience.wait() => {}
                 result => return result.map_err(|failed| failed.error),

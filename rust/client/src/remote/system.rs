@@ -24,8 +24,8 @@ pub struct Places {
     transport: Arc<dyn Transport>,
     limits: Limits,
     hello: Hello,
-    /// Opened, by rank and address.
-    known: Mutex<HashMap<(u32, String), Arc<Endpoint>>>,
+    /// Opened, by rank, address and, of those beside the first of an address, a number.
+    known: Mutex<HashMap<(u32, String, u8), Arc<Endpoint>>>,
     /// By which targets on this machine are reached, too.
     near: Option<Arc<dyn Transport>>,
     process: ProcessNumber,
@@ -86,15 +86,19 @@ impl Places {
     pub(super) fn target(&self, rank: u32, address: &str, target: u32) -> Arc<Endpoint> {
         let Some(near) = &self.near else { return self.endpoint(rank, address) };
         let open = || Arc::new(self.make(Some(rank), address).or_near(Arc::clone(near), target));
-        Arc::clone(self.known.lock().entry((rank, address.to_owned())).or_insert_with(open))
+        Arc::clone(self.known.lock().entry((rank, address.to_owned(), 0)).or_insert_with(open))
     }
 
     /// The endpoint at an address of an engine, opened when it is used; the same for all that ask for it.
     pub(super) fn endpoint(&self, rank: u32, address: &str) -> Arc<Endpoint> {
+        self.beside(rank, address, 0)
+    }
+
+    /// A further one at that address, with a connection of its own; that of number 0 is the first.
+    pub(super) fn beside(&self, rank: u32, address: &str, number: u8) -> Arc<Endpoint> {
         let mut known = self.known.lock();
-        let endpoint =
-            known.entry((rank, address.to_owned())).or_insert_with(|| self.open(Some(rank), address));
-        Arc::clone(endpoint)
+        let open = || self.open(Some(rank), address);
+        Arc::clone(known.entry((rank, address.to_owned(), number)).or_insert_with(open))
     }
 
     fn open(&self, rank: Option<u32>, address: &str) -> Arc<Endpoint> {

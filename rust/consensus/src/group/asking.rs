@@ -6,12 +6,7 @@ use crate::error::{ConsensusError, Result};
 use crate::ids::{Change, ReplicaId};
 use crate::limits;
 use raft::StateRole;
-use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
-
-pub(super) enum Ask {
-    Command(Vec<u8>),
-    Change(Change),
-}
+use raft::eraftpb::{self, ConfChangeSingle, ConfChangeType, ConfChangeV2, MessageType};
 
 impl Group {
     /// A learner that has all that is committed becomes a voter.
@@ -29,29 +24,67 @@ impl Group {
         let _ = self.step_change(Change::Promote(id));
     }
 
-    pub(super) fn propose(&mut self, token: Token, ask: Ask) {
-        let result = self.try_propose(ask);
-        match result {
+    /// Has commands agreed on. What is proposed together is one record of the log and one message to each follower.
+    pub(super) fn propose_all(&mut self, commands: Vec<(Token, Vec<u8>)>) {
+        let (mut tokens, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (token, command) in commands {
+            if let Err(error) = self.check_command(&command, tokens.len()) {
+                self.out.answers.push((token, Answer::Refused(error)));
+                continue;
+            }
+            if bytes + command.len() > limits::APPEND_BYTES_MAX {
+                self.step_commands(std::mem::take(&mut tokens), std::mem::take(&mut entries));
+                bytes = 0;
+            }
+            bytes += command.len();
+            tokens.push(token);
+            entries.push(eraftpb::Entry { data: command.into(), ..eraftpb::Entry::default() });
+        }
+        self.step_commands(tokens, entries);
+    }
+
+    fn check_command(&self, command: &[u8], before: usize) -> Result<()> {
+        self.check_leads()?;
+        if self.waiting() + before >= limits::WAITING_MAX {
+            return Err(ConsensusError::Busy);
+        }
+        check_command(command)
+    }
+
+    fn step_commands(&mut self, tokens: Vec<Token>, entries: Vec<eraftpb::Entry>) {
+        if tokens.is_empty() {
+            return;
+        }
+        let mut proposal = eraftpb::Message { from: self.me.number(), ..eraftpb::Message::default() };
+        proposal.set_msg_type(MessageType::MsgPropose);
+        proposal.set_entries(entries.into());
+        let taken = self.raw.step(proposal);
+        let raft = &self.raw.raft;
+        let (term, last) = (raft.term, raft.raft_log.last_index());
+        let first = last + 1 - tokens.len() as u64;
+        for (index, token) in (first..).zip(tokens) {
+            match taken {
+                Ok(()) => self.proposals.push_back((index, term, token)),
+                // Too much of what was taken before is not committed yet.
+                Err(_) => self.out.answers.push((token, Answer::Refused(ConsensusError::Busy))),
+            }
+        }
+    }
+
+    pub(super) fn change(&mut self, token: Token, change: Change) {
+        match self.try_change(change) {
             Ok((index, term)) => self.proposals.push_back((index, term, token)),
             Err(error) => self.out.answers.push((token, Answer::Refused(error))),
         }
     }
 
-    fn try_propose(&mut self, ask: Ask) -> Result<(u64, u64)> {
+    fn try_change(&mut self, change: Change) -> Result<(u64, u64)> {
         self.check_leads()?;
         if self.waiting() >= limits::WAITING_MAX {
             return Err(ConsensusError::Busy);
         }
-        match ask {
-            Ask::Command(command) => {
-                check_command(&command)?;
-                self.raw.propose(Vec::new(), command).map_err(|_| ConsensusError::Busy)?;
-            }
-            Ask::Change(change) => {
-                self.check_change(change)?;
-                self.step_change(change)?;
-            }
-        }
+        self.check_change(change)?;
+        self.step_change(change)?;
         let raft = &self.raw.raft;
         Ok((raft.raft_log.last_index(), raft.term))
     }

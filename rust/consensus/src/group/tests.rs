@@ -123,3 +123,38 @@ fn how_far_the_log_is_committed_needs_no_sync_of_its_own() {
     let again = Group::new(Moment(now), Seed(2), &saved).unwrap();
     assert!(again.log_range().1 >= 21);
 }
+
+#[test]
+fn what_is_proposed_together_is_one_write_and_each_command_has_its_answer() {
+    let saved = Saved::first(id(0), Members::of([id(0)]), Vec::new());
+    let mut group = Group::new(Moment(0), Seed(1), &saved).unwrap();
+    let mut now = 0;
+    while !group.role().leads {
+        now += 100_000;
+        let last = group.on(Moment(now), Event::Time).writes.iter().map(|write| write.number).max();
+        if let Some(last) = last {
+            group.on(Moment(now), Event::Durable(last));
+        }
+    }
+    let too_long = vec![0; limits::COMMAND_BYTES_MAX + 1];
+    let commands = [vec![1], vec![2], Vec::new(), vec![3], too_long, vec![4]];
+    let events: Vec<Event> =
+        (0..).zip(commands).map(|(token, command)| Event::Propose { token: Token(token), command }).collect();
+    let mut effects = group.on_all(Moment(now), events);
+    let written: Vec<usize> = effects.writes.iter().map(|write| write.entries.len()).collect();
+    assert_eq!(written, [4], "{effects:?}");
+    let refused = |answer: &Answer| matches!(answer, Answer::Refused(ConsensusError::Invalid(_)));
+    let tokens = |effects: &Effects| effects.answers.iter().map(|(token, _)| token.0).collect::<Vec<_>>();
+    assert!(tokens(&effects) == [2, 4] && effects.answers.iter().all(|(_, answer)| refused(answer)));
+    effects = group.on(Moment(now), Event::Durable(effects.writes[0].number));
+    assert_eq!(tokens(&effects), [0, 1, 3, 5]);
+    let given: Vec<_> = effects
+        .outputs
+        .iter()
+        .map(|output| match output {
+            Output::Command { data, .. } => data.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(given, [[1], [2], [3], [4]]);
+}

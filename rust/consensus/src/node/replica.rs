@@ -87,19 +87,27 @@ impl Line {
     }
 
     pub(crate) fn tell(&self, told: Told) {
+        self.tell_all([told]);
+    }
+
+    /// Tells what came together, so that an application that was woken finds all of it.
+    pub(crate) fn tell_all(&self, all: impl IntoIterator<Item = Told>) {
         let mut state = self.state.lock();
-        if let Told::Answer(token, _) = &told
-            && !state.waiting.remove(token)
-        {
-            // Nobody waits for it any more.
-            return;
+        let nothing = state.told.is_empty();
+        for told in all {
+            if let Told::Answer(token, _) = &told
+                && !state.waiting.remove(token)
+            {
+                // Nobody waits for it any more.
+                continue;
+            }
+            if let Told::Output(Output::Stopped(why)) = &told {
+                state.status.stopped.get_or_insert_with(|| why.clone());
+            }
+            state.bytes += told.len();
+            state.told.push_back(told);
         }
-        if let Told::Output(Output::Stopped(why)) = &told {
-            state.status.stopped.get_or_insert_with(|| why.clone());
-        }
-        let first = state.told.is_empty();
-        state.bytes += told.len();
-        state.told.push_back(told);
+        let first = nothing && !state.told.is_empty();
         drop(state);
         if first {
             (self.wake)();
@@ -158,6 +166,29 @@ impl Replica {
     pub fn propose(&self, command: &[u8], timeout: Duration) -> Result<Token> {
         let bytes = command.len();
         self.ask(bytes, timeout, |token| Event::Propose { token, command: command.to_vec() })
+    }
+
+    /// Has several commands agreed on, each with its own time; all are taken, or none.
+    pub fn propose_all(&self, commands: &[(&[u8], Duration)]) -> Result<Vec<Token>> {
+        self.check_runs()?;
+        let now = self.shared.now();
+        let first = self.tokens.fetch_add(commands.len() as u64, Ordering::Relaxed);
+        let tokens: Vec<Token> = (first..).take(commands.len()).map(Token).collect();
+        self.line.state.lock().waiting.extend(&tokens);
+        let bytes = commands.iter().map(|(command, _)| command.len()).sum();
+        let ask = |(token, (command, timeout)): (&Token, &(&[u8], Duration))| {
+            let event = Event::Propose { token: *token, command: command.to_vec() };
+            (event, (*token, now.after(*timeout)))
+        };
+        let events = tokens.iter().zip(commands).map(ask).collect();
+        if let Err(error) = self.shared.ask_all(self.group, events, bytes) {
+            let waiting = &mut self.line.state.lock().waiting;
+            for token in &tokens {
+                waiting.remove(token);
+            }
+            return Err(error);
+        }
+        Ok(tokens)
     }
 
     /// Has a member come or go.

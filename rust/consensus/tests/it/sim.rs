@@ -61,7 +61,8 @@ fn stir(world: &mut World, generations: &mut [u32; 5]) {
             let lost = world.random.below(150);
             let doubled = world.random.below(200);
             let delay_us = 1_000 << world.random.below(8);
-            world.faults = Faults { lost, doubled, delay_us };
+            let busy = world.random.below(600);
+            world.faults = Faults { lost, doubled, delay_us, busy };
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Replica {
     pub asked_for_snapshot: bool,
     /// Its storage is gone for good.
     pub dead: bool,
+    /// What came while it was busy, and is told it together with what comes next.
+    came: Vec<Event>,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -52,6 +54,8 @@ pub struct Faults {
     pub lost: u64,
     pub doubled: u64,
     pub delay_us: u64,
+    /// How often a replica does not look at what came before more has come.
+    pub busy: u64,
 }
 
 enum Asked {
@@ -126,6 +130,7 @@ impl World {
             applied: 0,
             asked_for_snapshot: false,
             dead: false,
+            came: Vec::new(),
         };
         assert!(self.replicas.insert(me, replica).is_none());
         self.start(me);
@@ -137,6 +142,7 @@ impl World {
         let replica = self.replicas.get_mut(&me).unwrap();
         assert!(!replica.dead && replica.group.is_none());
         replica.pending.clear();
+        replica.came.clear();
         (replica.state, replica.applied, replica.asked_for_snapshot) = (Vec::new(), 0, false);
         replica.group = Some(Group::new(now, seed, &replica.disk).unwrap());
         self.tell(me, Event::Time);
@@ -172,7 +178,12 @@ impl World {
         let now = self.now;
         let Some(replica) = self.replicas.get_mut(&me) else { return };
         let Some(group) = &mut replica.group else { return };
-        let effects = group.on(now, event);
+        let may_wait = !matches!(event, Event::Time | Event::Durable(_));
+        replica.came.push(event);
+        if may_wait && self.random.happens(self.faults.busy) {
+            return;
+        }
+        let effects = group.on_all(now, std::mem::take(&mut replica.came));
         self.carry_out(me, effects);
     }
 

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from daos.control.outcomes import Pending
+from daos.control.pool.handles import check_new_handle
 from daos.control.pool.state import (
     OPERATION_TICKS_MAX,
     Container,
     ContainerState,
+    Opening,
     PoolState,
     no_container,
     shards_of,
 )
 from daos.control.replicated import Command
 from daos.errors import DER, AccessError, BusyError, ExistsError, InvalidError, UnavailableError
-from daos.model.acl import DEFAULT_CONTAINER_ACL, Acl, Permission, check_principal
+from daos.model.acl import DEFAULT_CONTAINER_ACL, Access, Acl, Permission, check_principal, container_capabilities
 from daos.model.labels import check_label, is_uuid
-from daos.model.properties import ALIASES, container_properties
+from daos.model.properties import ALIASES, ContainerProperties, container_properties
 
 CONTAINERS_MAX = 65_536
 """Containers of a pool: a snapshot of its service stays some tens of megabytes."""
+_DEFAULT_ACL = DEFAULT_CONTAINER_ACL.lines()
 LAYOUTS = ("unknown", "POSIX", "HDF5", "PYTHON", "SPARK", "DATABASE", "ROOT", "SEISMIC", "METEO")
+
+
+@lru_cache(maxsize=256)
+def _checked(given: tuple[tuple[str, str | int], ...], domains: int) -> bytes:
+    """Return the stored form of properties, which most containers have the same of.
+
+    Raises:
+        InvalidError: As `container_properties`.
+    """
+    return container_properties(dict(given), domains=domains).encode()
 
 
 class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="container_create"):
@@ -36,6 +51,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
         acl: Its access list, an entry a line; None for the default.
         owner: `user@`; empty for the caller, and nobody else unless an administrator asks.
         group: `group@`; empty for the caller's, or another that he is in.
+        opens: Uuid of a handle, drawn by the client, that it is opened by as soon as it is made; empty for none.
+        access: How that is asked for.
     """
 
     handle: str = ""
@@ -46,9 +63,11 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
     acl: tuple[str, ...] | None = None
     owner: str = ""
     group: str = ""
+    opens: str = ""
+    access: Access = Access.READ_WRITE
 
     def run(self, state: PoolState) -> Pending:
-        """Have its shards made."""
+        """Have its shards made, and its engines told of the handle at once."""
         state.check_created()
         state.require(self.handle, Permission.c, "create containers")
         owner, group = self._owner(state)
@@ -64,8 +83,8 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
             raise InvalidError(f"a pool has at most {CONTAINERS_MAX} containers", code=DER.OVERFLOW)
         given = {ALIASES.get(name, name) for name in self.properties}
         inherited = {name: state.properties[name] for name in ("rd_fac", "ec_cell_sz") if name not in given}
-        properties = container_properties({**self.properties, **inherited}, domains=state.map.domains())
-        acl = DEFAULT_CONTAINER_ACL if self.acl is None else Acl.parse(self.acl)
+        properties = _checked(tuple({**self.properties, **inherited}.items()), state.map.domains())
+        acl = _DEFAULT_ACL if self.acl is None else Acl.parse(self.acl).lines()
         state.outbox.check_room()
         ranks = state.map.in_use()
         if not ranks:
@@ -74,18 +93,26 @@ class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="contai
             uuid=self.uuid,
             label=self.label,
             state=ContainerState.CREATING,
-            properties=msgspec.structs.replace(properties, layout=self.layout),
-            acl=acl.lines(),
+            properties=msgspec.structs.replace(ContainerProperties.decode(properties), layout=self.layout),
+            acl=acl,
             owner=owner,
             group=group,
             created=state.time,
             deadline=state.time + OPERATION_TICKS_MAX,
         )
-        state.containers[self.uuid] = container
-        if self.label is not None:
-            state.labels[self.label] = self.uuid
+        if self.opens:
+            container.opening = self._opening(state, container)
+        state.add_container(container)
         state.outbox.put(shards_of(container), ranks)
         return Pending(f"create {self.uuid}")
+
+    def _opening(self, state: PoolState, container: Container) -> Opening:
+        """Return the handle that it is opened by: decided as by `ContainerOpen`, with the pool handle's credential."""
+        credential = state.handle_of(self.handle).credential
+        rights = state.rights(container, credential)
+        capabilities = container_capabilities(rights, self.access, owner=credential.user == container.owner)
+        check_new_handle(state, self.opens)
+        return Opening(uuid=self.opens, handle=self.handle, capabilities=capabilities, access=self.access)
 
     def _owner(self, state: PoolState) -> tuple[str, str]:
         """Return whose it is to be."""
@@ -127,7 +154,7 @@ class ContainerDestroy(Command[PoolState], frozen=True, kw_only=True, tag="conta
             rights = state.rights(container, handle.credential)
             if not (rights | handle.capabilities) & Permission.d or not handle.capabilities & Permission.w:
                 raise AccessError(f'no permission to destroy the container "{self.container}"')
-        handles = [each for each in state.container_handles.values() if each.container == container.uuid]
+        handles = state.handles_of(container.uuid)
         # Who asks with a pool's handle knows what he has open through it: that is closed.
         others = [each for each in handles if not self.handle or each.handle != self.handle]
         if others and not self.force:

@@ -55,7 +55,7 @@ class ContainerOpen(Command[PoolState], frozen=True, kw_only=True, tag="containe
             raise no_container(self.container)
         rights = state.rights(container, credential)
         capabilities = container_capabilities(rights, self.access, owner=credential.user == container.owner)
-        others = [each.access for each in state.container_handles.values() if each.container == container.uuid]
+        others = [each.access for each in state.handles_of(container.uuid)]
         check_exclusive(self.access, others)
         if state.unclean(container) and not self.force:
             raise UnavailableError(
@@ -65,12 +65,14 @@ class ContainerOpen(Command[PoolState], frozen=True, kw_only=True, tag="containe
             )
         check_new_handle(state, self.uuid)
         container.opened = state.time
-        state.container_handles[self.uuid] = ContainerHandle(
-            uuid=self.uuid,
-            container=container.uuid,
-            handle=self.handle,
-            capabilities=capabilities,
-            access=self.access,
+        state.add_handle(
+            ContainerHandle(
+                uuid=self.uuid,
+                container=container.uuid,
+                handle=self.handle,
+                capabilities=capabilities,
+                access=self.access,
+            )
         )
         effect = InstallHandles(subject=self.uuid, container=container.uuid, capabilities=int(capabilities))
         state.outbox.put(effect, state.map.in_use())
@@ -96,6 +98,22 @@ class ContainerClose(Command[PoolState], frozen=True, kw_only=True, tag="contain
         if self.handle not in state.container_handles:
             raise ClosedError("the container handle is closed or was evicted")
         state.revoke((), (self.handle,))
+
+
+class ContainerCloseAll(Command[PoolState], frozen=True, kw_only=True, tag="container_close_all"):
+    """Close handles of containers, those that are open yet: a client lets go of many, and tells of them together.
+
+    Attributes:
+        handles: Which; who has them drew their uuids.
+    """
+
+    handles: tuple[str, ...]
+
+    def run(self, state: PoolState) -> None:
+        """Close them."""
+        there = [handle for handle in dict.fromkeys(self.handles) if handle in state.container_handles]
+        if there:
+            state.revoke((), there)
 
 
 class ContainerEvict(Command[PoolState], frozen=True, kw_only=True, tag="container_evict"):
@@ -125,8 +143,8 @@ class ContainerEvict(Command[PoolState], frozen=True, kw_only=True, tag="contain
             mine = None if self.everybody else credential.user
         chosen = [
             each.uuid
-            for each in state.container_handles.values()
-            if each.container == container.uuid and mine in (None, state.handles[each.handle].credential.user)
+            for each in state.handles_of(container.uuid)
+            if mine in (None, state.handles[each.handle].credential.user)
         ]
         if not chosen:
             return Evicted(count=0)

@@ -88,14 +88,23 @@ class RevokeHandles(PoolEffect, frozen=True, kw_only=True, tag="revoke_handles")
 
 
 class CreateContainerShards(PoolEffect, frozen=True, kw_only=True, tag="create_container_shards"):
-    """Make a container's shard on each target.
+    """Make a container's shard on each target, and admit the handle that it is opened by in the same request.
 
     Attributes:
         subject: The container.
         properties: Its properties, in their stored form.
+        handle: Of the container; None for one that is opened by other requests only.
+        capabilities: What the handle allows, as bits of `daos.model.acl.Permission`.
     """
 
     properties: bytes
+    handle: str | None = None
+    capabilities: int = 0
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The container and its handle."""
+        return (self.subject,) if self.handle is None else (self.subject, self.handle)
 
     def progressed(self, state: PoolState, work: Work[AnyEffect]) -> None:
         """The container is ready, or is taken back."""

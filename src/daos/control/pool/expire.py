@@ -23,7 +23,7 @@ class Expire(Command[PoolState], frozen=True, kw_only=True, tag="expire"):
         """Take it back."""
         container = state.containers.get(self.operation)
         if container is not None and container.deadline == self.deadline:
-            late = next(work.ranks for work in state.outbox.works.values() if work.effect.subject == container.uuid)
+            late = state.outbox.of(container.uuid)[0].ranks
             state.fail_container(container.uuid, min(late), DER.TIMEDOUT.value)
         returning = state.returning.get(self.operation)
         if returning is not None and returning.deadline == self.deadline:

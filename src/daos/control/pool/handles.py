@@ -77,7 +77,7 @@ class Disconnect(Command[PoolState], frozen=True, kw_only=True, tag="disconnect"
     def run(self, state: PoolState) -> None:
         """Close it, if none of its containers is open."""
         state.handle_of(self.handle)
-        if any(handle.handle == self.handle for handle in state.container_handles.values()):
+        if state.handles_by(self.handle):
             raise BusyError("containers are open through this pool handle", hint="close them first")
         state.revoke((self.handle,), ())
 
@@ -135,7 +135,7 @@ def check_new_handle(state: PoolState, uuid: str) -> None:
         raise InvalidError(f'"{uuid}" is no uuid of a handle')
     if uuid in state.handles or uuid in state.container_handles:
         raise ExistsError("a handle with this uuid is open", hint="draw another")
-    if any(uuid in work.effect.subjects for work in state.outbox.works.values()):
+    if state.outbox.touches(uuid):
         raise BusyError("a handle with this uuid is being revoked", hint="draw another")
     state.outbox.check_room()
     if len(state.handles) + len(state.container_handles) >= HANDLES_MAX:

@@ -99,4 +99,4 @@ def snapshots(state: PoolState, handle: str = "", container: str = "") -> list[S
 
 def open_handles(state: PoolState, container: Container) -> int:
     """Return how often a container is open."""
-    return sum(handle.container == container.uuid for handle in state.container_handles.values())
+    return len(state.handles_of(container.uuid))

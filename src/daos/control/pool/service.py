@@ -6,13 +6,13 @@ from typing import TypeAlias
 
 from daos.control.pool import container_settings, settings, snapshots, targets
 from daos.control.pool.container_create import ContainerCreate, ContainerDestroy
-from daos.control.pool.container_open import ContainerClose, ContainerEvict, ContainerOpen
+from daos.control.pool.container_open import ContainerClose, ContainerCloseAll, ContainerEvict, ContainerOpen
 from daos.control.pool.create import CreatePool, PrepareDestroy, ResumePool
 from daos.control.pool.effects import AnyEffect
 from daos.control.pool.expire import Expire
 from daos.control.pool.handles import Connect, Disconnect, Evict
 from daos.control.pool.state import PoolState
-from daos.control.replicated import Confirm, Form
+from daos.control.replicated import Confirm, ConfirmAll, Form
 
 AnyCommand: TypeAlias = (
     CreatePool
@@ -38,6 +38,7 @@ AnyCommand: TypeAlias = (
     | ContainerDestroy
     | ContainerOpen
     | ContainerClose
+    | ContainerCloseAll
     | ContainerEvict
     | container_settings.ContainerSetProperties
     | container_settings.ContainerSetAttributes
@@ -51,6 +52,7 @@ AnyCommand: TypeAlias = (
     | snapshots.AllocateOids
     | Expire
     | Confirm[AnyEffect]
+    | ConfirmAll[AnyEffect]
 )
 
-POOL = Form(name="pool", version=1, state=PoolState, commands=AnyCommand)
+POOL = Form(name="pool", version=2, state=PoolState, commands=AnyCommand)

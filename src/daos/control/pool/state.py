@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -80,6 +81,22 @@ class SnapshotEntry(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A handle that a container is opened by as soon as it is made.
+
+    Attributes:
+        uuid: The new handle's, drawn by the client.
+        handle: Of the pool.
+        capabilities: What it will allow.
+        access: How it was asked for.
+    """
+
+    uuid: str
+    handle: str
+    capabilities: Permission
+    access: Access
+
+
 class Container(msgspec.Struct, kw_only=True):
     """A container.
 
@@ -98,6 +115,7 @@ class Container(msgspec.Struct, kw_only=True):
         created: When it was made.
         opened: When it was opened last; 0 for never.
         deadline: When its making is given up; 0 afterwards.
+        opening: The handle that it is opened by when it is made; None for none, and afterwards.
     """
 
     uuid: str
@@ -114,6 +132,7 @@ class Container(msgspec.Struct, kw_only=True):
     created: int = 0
     opened: int = 0
     deadline: int = 0
+    opening: Opening | None = None
 
 
 class Returning(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,8 +147,11 @@ class Returning(msgspec.Struct, frozen=True, kw_only=True):
     deadline: int
 
 
-class PoolState(State[AnyEffect], kw_only=True):
+class PoolState(State[AnyEffect], kw_only=True, dict=True):
     """The state of a pool's service.
+
+    What a command looks for is found without going through all containers or handles, so that a pool with many of
+    them is as fast as one with few.
 
     Attributes:
         uuid: The pool's; empty before it is created.
@@ -146,9 +168,9 @@ class PoolState(State[AnyEffect], kw_only=True):
         alive: Ranks to the newest incarnations that have joined.
         gone: Ranks that are dead and were not excluded, with their incarnations.
         handles: Open handles.
-        containers: By uuid.
+        containers: By uuid; `add_container` adds one.
         labels: Label to the uuid of a container.
-        container_handles: Open handles of containers.
+        container_handles: Open handles of containers; `add_handle` and `revoke` change them.
         returning: Ranks that are being brought back, by the name of the operation.
     """
 
@@ -171,6 +193,48 @@ class PoolState(State[AnyEffect], kw_only=True):
     container_handles: dict[str, ContainerHandle] = msgspec.field(default_factory=dict)
     returning: dict[str, Returning] = msgspec.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Find again what is stored elsewhere in the state."""
+        self._of_container: dict[str, dict[str, None]] = {}
+        self._of_pool: dict[str, dict[str, None]] = {}
+        for handle in self.container_handles.values():
+            self._index(handle)
+        self._making = {each.uuid: None for each in self.containers.values() if each.deadline}
+
+    def _index(self, handle: ContainerHandle) -> None:
+        self._of_container.setdefault(handle.container, {})[handle.uuid] = None
+        self._of_pool.setdefault(handle.handle, {})[handle.uuid] = None
+
+    def add_handle(self, handle: ContainerHandle) -> None:
+        """Open a container."""
+        self.container_handles[handle.uuid] = handle
+        self._index(handle)
+
+    def _drop_handle(self, uuid: str) -> None:
+        handle = self.container_handles.pop(uuid, None)
+        if handle is None:
+            return
+        for table, key in ((self._of_container, handle.container), (self._of_pool, handle.handle)):
+            uuids = table[key]
+            del uuids[uuid]
+            if not uuids:
+                del table[key]
+
+    def handles_of(self, container: str) -> list[ContainerHandle]:
+        """Return the open handles of a container, in the order in which they were opened."""
+        return [self.container_handles[uuid] for uuid in self._of_container.get(container, ())]
+
+    def handles_by(self, handle: str) -> list[ContainerHandle]:
+        """Return the handles of containers that were opened by a handle of the pool, in that order."""
+        return [self.container_handles[uuid] for uuid in self._of_pool.get(handle, ())]
+
+    def add_container(self, container: Container) -> None:
+        """Begin to make a container."""
+        self.containers[container.uuid] = container
+        if container.label is not None:
+            self.labels[container.label] = container.uuid
+        self._making[container.uuid] = None
+
     def progressed(self, work: Work[AnyEffect]) -> None:
         """Let the effect say what follows."""
         work.effect.progressed(self, work)
@@ -183,8 +247,9 @@ class PoolState(State[AnyEffect], kw_only=True):
         """Yield the end of operations whose time is over."""
         from daos.control.pool.expire import Expire
 
-        for container in self.containers.values():
-            if container.deadline and now >= container.deadline:
+        for uuid in self._making:
+            container = self.containers[uuid]
+            if now >= container.deadline:
                 yield container.uuid, Expire(operation=container.uuid, deadline=container.deadline)
         for name, returning in self.returning.items():
             if now >= returning.deadline:
@@ -276,7 +341,7 @@ class PoolState(State[AnyEffect], kw_only=True):
 
     def rights(self, container: Container, credential: Credential) -> Permission:
         """Return what a caller is allowed by the access list of a container."""
-        acl = Acl.parse(container.acl)
+        acl = acl_of(container.acl)
         return acl.permissions(credential, owner=container.owner, group=container.group)
 
     def visible(self, container: Container, credential: Credential) -> bool:
@@ -309,11 +374,11 @@ class PoolState(State[AnyEffect], kw_only=True):
     def revoke(self, handles: Iterable[str], container_handles: Iterable[str]) -> str:
         """Close handles, and have the engines refuse them; return the name of the operation."""
         pools = list(handles)
-        nested = [handle.uuid for handle in self.container_handles.values() if handle.handle in pools]
+        nested = [each.uuid for handle in pools for each in self.handles_by(handle)]
         named = list(dict.fromkeys([*pools, *nested, *container_handles]))
         for uuid in named:
             self.handles.pop(uuid, None)
-            self.container_handles.pop(uuid, None)
+            self._drop_handle(uuid)
             self.outbox.cancel(uuid)
         name = f"revoke {self.outbox.next}"
         self.outbox.put(effects.RevokeHandles(subject=name, handles=tuple(named)), self.map.in_use())
@@ -333,9 +398,7 @@ class PoolState(State[AnyEffect], kw_only=True):
     def recheck_container(self, container: Container) -> None:
         """Revoke handles of a container that allow more than its access list does by now."""
         lost = []
-        for handle in self.container_handles.values():
-            if handle.container != container.uuid:
-                continue
+        for handle in self.handles_of(container.uuid):
             caller = self.handles[handle.handle].credential
             rights, owns = self.rights(container, caller), caller.user == container.owner
             if not _still(lambda: container_capabilities(rights, handle.access, owner=owns), handle.capabilities):  # noqa: B023 -- called at once
@@ -350,10 +413,35 @@ class PoolState(State[AnyEffect], kw_only=True):
     def finish_container(self, uuid: str) -> None:
         """Shards of a container are there; when all are, it is ready."""
         container = self.containers[uuid]
-        waiting = any(work.effect.subject == uuid for work in self.outbox.works.values())
+        waiting = bool(self.outbox.of(uuid))
         if container.state is ContainerState.CREATING and not waiting:
             container.state, container.deadline = ContainerState.READY, 0
-            self.outcomes.finish(f"create {uuid}", Outcome.done(ContainerCreated(uuid=uuid)))
+            del self._making[uuid]
+            made = ContainerCreated(uuid=uuid)
+            if self._open_made(container):
+                made = ContainerCreated(uuid=uuid, opened=True, properties=container.properties.encode())
+            self.outcomes.finish(f"create {uuid}", Outcome.done(made))
+
+    def _open_made(self, container: Container) -> bool:
+        """Open a container that is made by the handle that was asked for; its engines know it already."""
+        opening, container.opening = container.opening, None
+        if opening is None:
+            return False
+        if opening.handle not in self.handles:
+            # Whoever made it was evicted meanwhile: what the engines were told is taken back.
+            self.revoke((), (opening.uuid,))
+            return False
+        container.opened = self.time
+        self.add_handle(
+            ContainerHandle(
+                uuid=opening.uuid,
+                container=container.uuid,
+                handle=opening.handle,
+                capabilities=opening.capabilities,
+                access=opening.access,
+            )
+        )
+        return True
 
     def fail_container(self, uuid: str, rank: Rank, code: int) -> None:
         """A rank cannot make its shards: take all back, or leave the rank out of a container that was ready before."""
@@ -369,13 +457,16 @@ class PoolState(State[AnyEffect], kw_only=True):
 
     def destroy_container(self, container: Container) -> None:
         """From here on a container goes: close its handles, free its label, delete its shards."""
-        handles = tuple(handle.uuid for handle in self.container_handles.values() if handle.container == container.uuid)
+        handles = tuple(handle.uuid for handle in self.handles_of(container.uuid))
+        if container.opening is not None:
+            handles, container.opening = (*handles, container.opening.uuid), None
         for subject in (container.uuid, f"{container.uuid}/snapshots", *handles):
             self.outbox.cancel(subject)
         for uuid in handles:
-            del self.container_handles[uuid]
+            self._drop_handle(uuid)
         if container.label is not None:
             del self.labels[container.label]
+        self._making.pop(container.uuid, None)
         container.label, container.state, container.deadline = None, ContainerState.DESTROYING, 0
         effect = effects.DestroyContainerShards(subject=container.uuid, handles=handles)
         ranks = self.map.in_use()
@@ -408,6 +499,7 @@ class PoolState(State[AnyEffect], kw_only=True):
             AssertionError: They contradict each other.
         """
         super().check()
+        self._check_found()
         labels = {each.label: each.uuid for each in self.containers.values() if each.label is not None}
         if labels != self.labels:
             raise AssertionError(f"labels {self.labels} of containers {labels}")
@@ -418,6 +510,18 @@ class PoolState(State[AnyEffect], kw_only=True):
         for container in self.containers.values():
             if container.state is not ContainerState.READY and container.uuid not in subjects:
                 raise AssertionError(f"{container} waits for nothing")
+
+    def _check_found(self) -> None:
+        opened = self.container_handles.values()
+        by = {"container": self._of_container, "handle": self._of_pool}
+        for name, table in by.items():
+            wanted: dict[str, list[str]] = {}
+            for handle in opened:
+                wanted.setdefault(getattr(handle, name), []).append(handle.uuid)
+            if wanted != {key: list(uuids) for key, uuids in table.items()}:
+                raise AssertionError(f"{table} are not the open handles by {name}")
+        if list(self._making) != [each.uuid for each in self.containers.values() if each.deadline]:
+            raise AssertionError(f"{self._making} are not those that are being made")
 
 
 def _still(allowed: Callable[[], Permission], granted: Permission) -> bool:
@@ -433,9 +537,13 @@ class ContainerCreated(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         uuid: Its uuid.
+        opened: Whether it is open by the handle that the request gave.
+        properties: In their stored form, where it is.
     """
 
     uuid: str
+    opened: bool = False
+    properties: bytes = b""
 
 
 class Evicted(msgspec.Struct, frozen=True, kw_only=True):
@@ -460,7 +568,19 @@ class MapChanged(msgspec.Struct, frozen=True, kw_only=True):
 
 def shards_of(container: Container) -> effects.CreateContainerShards:
     """Return what makes the shards of a container."""
-    return effects.CreateContainerShards(subject=container.uuid, properties=container.properties.encode())
+    opening = container.opening
+    return effects.CreateContainerShards(
+        subject=container.uuid,
+        properties=container.properties.encode(),
+        handle=None if opening is None else opening.uuid,
+        capabilities=0 if opening is None else int(opening.capabilities),
+    )
+
+
+@lru_cache(maxsize=256)
+def acl_of(lines: tuple[str, ...]) -> Acl:
+    """Return an access list, which most containers have the same of."""
+    return Acl.parse(lines)
 
 
 def snapshots_of(container: Container) -> effects.InstallSnapshots:

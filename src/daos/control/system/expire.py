@@ -30,7 +30,7 @@ class Expire(Command[SystemState], frozen=True, kw_only=True, tag="expire"):
             return
         for number, work in list(state.outbox.works.items()):
             if work.effect.subject == ENGINE and getattr(work.effect, "operation", "") == self.operation:
-                del state.outbox.works[number]
+                state.outbox.remove(number)
         for rank, code in engines.results.items():
             if code is None and not engines.erase:
                 state.set_state(state.members[rank], MemberState.ERRORED, "its server did not answer in time")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from daos.control.replicated import Confirm, Form
+from daos.control.replicated import Confirm, ConfirmAll, Form
 from daos.control.system.effects import AnyEffect
 from daos.control.system.engines import EraseSystem, StartRanks, StopRanks
 from daos.control.system.expire import Expire
@@ -32,6 +32,7 @@ AnyCommand: TypeAlias = (
     | SetProperties
     | Expire
     | Confirm[AnyEffect]
+    | ConfirmAll[AnyEffect]
 )
 
-SYSTEM = Form(name="system", version=1, state=SystemState, commands=AnyCommand)
+SYSTEM = Form(name="system", version=2, state=SystemState, commands=AnyCommand)
