@@ -44,7 +44,6 @@ from daos.engine.queries import Administrators
 from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UnavailableError
 from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
-from daos.model.labels import is_uuid
 from daos.model.properties import ContainerProperties
 from daos.model.scrub import MODES
 from daos.model.targets import TargetState
@@ -589,14 +588,3 @@ def _checked(outcome: Outcome) -> Outcome:
 def _find(listed: list[SnapshotEntry], epoch: int) -> None:
     if all(each.epoch != epoch for each in listed):
         raise NotFoundError(f"epoch {epoch:#x} is no snapshot of the container", hint="list the snapshots")
-
-
-def check_pool(text: str) -> str:
-    """Return the uuid of a pool.
-
-    Raises:
-        InvalidError: `DER.INVAL`: it is none.
-    """
-    if not is_uuid(text):
-        raise InvalidError(f'"{text}" is no uuid of a pool')
-    return text.lower()
