@@ -212,24 +212,36 @@ impl<R: Route + ?Sized> Array<R> {
         fill.map_or(Ok(()), |fill| self.check_fill(fill))?;
         let mut plan = Plan::new(extents, self.cell_size, self.chunk_size);
         while let Some(batch) = plan.next_batch() {
-            let far = if self.object.is_far() { batch.runs.len() } else { 1 };
-            for runs in batch.runs.chunks(far.max(1)) {
-                let holes = self.fetch(runs, &batch.recxs, data)?;
-                let holes = runs.iter().zip(holes).flat_map(|(run, holes)| {
-                    holes.into_iter().map(|hole| run.bytes.start + hole.start..run.bytes.start + hole.end)
-                });
-                for hole in holes {
-                    if let (Some(fill), Some(hole)) = (fill, data.get_mut(hole)) {
-                        repeat(fill, hole);
-                    }
+            let holes: Vec<Vec<Range<usize>>> = if self.object.is_far() {
+                self.fetch_all(&batch.runs, &batch.recxs, data)?
+            } else {
+                let one = |run| self.fetch(run, &batch.recxs, data);
+                batch.runs.iter().map(one).collect::<Result<_>>()?
+            };
+            let holes = batch.runs.iter().zip(holes).flat_map(|(run, holes)| {
+                holes.into_iter().map(|hole| run.bytes.start + hole.start..run.bytes.start + hole.end)
+            });
+            for hole in holes {
+                if let (Some(fill), Some(hole)) = (fill, data.get_mut(hole)) {
+                    repeat(fill, hole);
                 }
             }
         }
         Ok(())
     }
 
-    /// Reads records of chunks, one after the other in `data`; where each has holes.
-    fn fetch(&self, runs: &[Run], recxs: &[Extent], data: &mut [u8]) -> Result<Vec<Vec<Range<usize>>>> {
+    /// Reads records of one chunk; where they are holes.
+    fn fetch(&self, run: &Run, recxs: &[Extent], data: &mut [u8]) -> Result<Vec<Range<usize>>> {
+        let recxs = recxs.get(run.recxs.clone()).unwrap_or_default();
+        let part = data.get_mut(run.bytes.clone()).unwrap_or_default();
+        let mut iods = [FetchIod::new(AKEY, FetchValue::Array(ArrayFetch::new(recxs, part, self.cell_size)))];
+        self.object.fetch(&dkey_of(run.chunk), &mut iods, Cond::NONE)?;
+        let [iod] = iods;
+        self.holes(iod)
+    }
+
+    /// The same of several chunks together, one after the other in `data`.
+    fn fetch_all(&self, runs: &[Run], recxs: &[Extent], data: &mut [u8]) -> Result<Vec<Vec<Range<usize>>>> {
         let dkeys: Vec<[u8; 8]> = runs.iter().map(|run| dkey_of(run.chunk)).collect();
         let (mut rest, mut at) = (data, 0);
         let wanted = dkeys.iter().zip(runs).map(|(dkey, run)| {
@@ -241,21 +253,22 @@ impl<R: Route + ?Sized> Array<R> {
             let value = FetchValue::Array(ArrayFetch::new(recxs, part, self.cell_size));
             (&dkey[..], FetchIod::new(AKEY, value))
         });
-        let answered = self.object.fetch_all(wanted)?;
-        let holes = answered.into_iter().map(|iod| {
-            let FetchValue::Array(answered) = iod.value else { return Ok(Vec::new()) };
-            let whole = 0..answered.data.len();
-            match answered.rec_size {
-                0 => Ok(vec![whole]),
-                stored if stored == self.cell_size => Ok(answered.holes),
-                stored => Err(Error::new(
-                    Der::RecSize,
-                    format!("array {} has cells of {stored} bytes, not of {}", self.oid(), self.cell_size),
-                )
-                .hint("open it with the cell size it was written with")),
-            }
-        });
-        holes.collect()
+        self.object.fetch_all(wanted)?.into_iter().map(|iod| self.holes(iod)).collect()
+    }
+
+    /// Where what was read is holes; an error where it has cells of another size.
+    fn holes(&self, iod: FetchIod<'_>) -> Result<Vec<Range<usize>>> {
+        let FetchValue::Array(answered) = iod.value else { return Ok(Vec::new()) };
+        let whole = 0..answered.data.len();
+        match answered.rec_size {
+            0 => Ok(vec![whole]),
+            stored if stored == self.cell_size => Ok(answered.holes),
+            stored => Err(Error::new(
+                Der::RecSize,
+                format!("array {} has cells of {stored} bytes, not of {}", self.oid(), self.cell_size),
+            )
+            .hint("open it with the cell size it was written with")),
+        }
     }
 
     /// How many cells up to the last one that was written and not punched.
