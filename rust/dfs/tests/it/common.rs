@@ -2,9 +2,12 @@
 
 use daos_client::{AttributeService, ContainerService, Error, Result, Route, Survey, Transaction};
 use daos_dfs::access::Credentials;
-use daos_dfs::{Dfs, Errno, FormatOptions, Handle, MountOptions, New, Open, OpenFlags, Paths};
+use daos_dfs::{
+    At, Attr, Dfs, Errno, FormatOptions, Handle, Kind, MountOptions, New, Open, OpenFlags, Paths,
+};
 use daos_embed::{Options, System};
 use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Durability, Epoch, Snapshot};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) struct Random(pub(crate) u64);
@@ -83,6 +86,33 @@ pub(crate) fn write(paths: &Paths, path: &[u8], data: &[u8]) {
     let Handle::File(file) = paths.open(path, &open(flags)).unwrap() else { panic!("a directory") };
     assert_eq!(file.write(0, data).unwrap(), data.len());
     file.close().unwrap();
+}
+
+/// What can be seen, by paths.
+pub(crate) type Tree = BTreeMap<Vec<u8>, String>;
+
+/// All entries, as `tell` shows each of them by what it is, its attributes and its content.
+pub(crate) fn tree(paths: &Paths, tell: impl Fn(At<'_>, &Attr, &[u8]) -> String) -> Tree {
+    let dfs = paths.dfs();
+    let mut tree = Tree::new();
+    let mut left = vec![(Vec::new(), dfs.root())];
+    while let Some((above, dir)) = left.pop() {
+        for name in dfs.names(&dir).unwrap() {
+            let path = if above.is_empty() { name.clone() } else { [&above[..], b"/", &name].concat() };
+            let at = At::Entry(&dir, &name);
+            let attr = dfs.stat(at).unwrap();
+            let content = match attr.kind {
+                Kind::Directory => {
+                    left.push((path.clone(), dfs.open_dir(&dir, &name).unwrap()));
+                    Vec::new()
+                }
+                Kind::Symlink => dfs.readlink(&dir, &name).unwrap(),
+                Kind::File => read(paths, &path),
+            };
+            tree.insert(path, tell(at, &attr, &content));
+        }
+    }
+    tree
 }
 
 pub(crate) fn read(paths: &Paths, path: &[u8]) -> Vec<u8> {

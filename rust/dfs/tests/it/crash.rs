@@ -3,11 +3,9 @@
 //! What opens after a cut must be the tree after some number of the operations, each whole; at least all that were followed by a sync;
 //! and a check finds nothing but files that had lost their names while they were open.
 
-use crate::common::{CREATE, Random, Untransacted, errno, mount, new, open, root};
+use crate::common::{self, CREATE, Random, Tree, Untransacted, errno, mount, new, open, root};
 use daos_client::ContainerService;
-use daos_dfs::{
-    At, CheckMode, Dfs, Errno, File, Finding, FormatOptions, Kind, Paths, Rename, SetAttr, XattrSet,
-};
+use daos_dfs::{At, CheckMode, Dfs, Errno, File, Finding, FormatOptions, Paths, Rename, SetAttr, XattrSet};
 use daos_embed::{Options, System};
 use daos_types::Durability;
 use daos_vos::media::recorded::{Crash, History, Recorded};
@@ -21,8 +19,6 @@ const STATES: usize = 240;
 const IDENTITY: [u8; 16] = [7; 16];
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-type Tree = BTreeMap<Vec<u8>, String>;
-
 fn options() -> Options {
     // Small, so that merges happen in between.
     Options {
@@ -35,26 +31,10 @@ fn options() -> Options {
 
 /// All that can be seen but times.
 fn tree(paths: &Paths) -> Tree {
-    let dfs = paths.dfs();
-    let mut tree = Tree::new();
-    let mut left = vec![(Vec::new(), dfs.root())];
-    while let Some((above, dir)) = left.pop() {
-        for name in dfs.names(&dir).unwrap() {
-            let path = [&above[..], b"/", &name].concat();
-            let attr = dfs.stat(At::Entry(&dir, &name)).unwrap();
-            let xattr = dfs.xattr(At::Entry(&dir, &name), b"user.a").ok();
-            let content = match attr.kind {
-                Kind::Directory => {
-                    left.push((path.clone(), dfs.open_dir(&dir, &name).unwrap()));
-                    Vec::new()
-                }
-                Kind::Symlink => dfs.readlink(&dir, &name).unwrap(),
-                Kind::File => crate::common::read(paths, &path),
-            };
-            tree.insert(path, format!("{:o} {} {xattr:?} {content:?}", attr.mode, attr.links));
-        }
-    }
-    tree
+    common::tree(paths, |at, attr, content| {
+        let xattr = paths.dfs().xattr(at, b"user.a").ok();
+        format!("{:o} {} {xattr:?} {content:?}", attr.mode, attr.links)
+    })
 }
 
 /// What was known at a point of the recording.

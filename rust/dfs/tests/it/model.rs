@@ -3,7 +3,7 @@
 //! Names are few, so that operations meet; files stay open while their names change, and the file system is mounted anew in between.
 //! Both are used by whoever runs the tests.
 
-use crate::common::{InMemory, Random, Untransacted, mount};
+use crate::common::{self, InMemory, Random, Tree, Untransacted, mount};
 use daos_client::ContainerService;
 use daos_dfs::access::Credentials;
 use daos_dfs::{
@@ -13,7 +13,6 @@ use daos_dfs::{
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags, XattrFlags};
 use rustix::io::Errno as OsErrno;
 use rustix::process;
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
@@ -375,8 +374,6 @@ fn real_names(fd: &OwnedFd) -> Vec<Vec<u8>> {
     names
 }
 
-type Tree = BTreeMap<Vec<u8>, String>;
-
 fn real_tree(top: &Path) -> Tree {
     let mut tree = Tree::new();
     let mut left = vec![top.to_owned()];
@@ -410,33 +407,14 @@ fn real_tree(top: &Path) -> Tree {
 }
 
 fn our_tree(paths: &Paths) -> Tree {
-    let dfs = paths.dfs();
-    let mut tree = Tree::new();
-    let mut left = vec![(Vec::new(), dfs.root())];
-    while let Some((above, dir)) = left.pop() {
-        for name in dfs.names(&dir).unwrap() {
-            let path = if above.is_empty() { name.clone() } else { [&above[..], b"/", &name].concat() };
-            let at = At::Entry(&dir, &name);
-            let attr = dfs.stat(at).unwrap();
-            let mut attributes = Vec::new();
-            for key in ["user.a", "user.b"] {
-                if let Ok(value) = dfs.xattr(at, key.as_bytes()) {
-                    attributes.push((key, value));
-                }
-            }
-            let content = match attr.kind {
-                Kind::Directory => {
-                    left.push((path.clone(), dfs.open_dir(&dir, &name).unwrap()));
-                    Vec::new()
-                }
-                Kind::Symlink => dfs.readlink(&dir, &name).unwrap(),
-                Kind::File => crate::common::read(paths, &path),
-            };
-            let told = (format!("{:o}", attr.mode), attr.uid, attr.gid, attr.links, attributes, content);
-            tree.insert(path, format!("{told:?}"));
-        }
-    }
-    tree
+    common::tree(paths, |at, attr, content| {
+        let attributes: Vec<_> = ["user.a", "user.b"]
+            .into_iter()
+            .filter_map(|key| Some((key, paths.dfs().xattr(at, key.as_bytes()).ok()?)))
+            .collect();
+        let told = (format!("{:o}", attr.mode), attr.uid, attr.gid, attr.links, attributes, content);
+        format!("{told:?}")
+    })
 }
 
 /// The file system, as who runs the tests may use it.
