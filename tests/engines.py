@@ -241,6 +241,7 @@ class Engines:
         tiers: tuple[int, int] = (SIZE // 2, 0),
     ) -> str:
         """Make a pool on all ranks, with so many bytes on each; return its uuid."""
+        self.wait_ready()  # one that was started again is asked over the channel of its last life until it is
         pool = str(uuid.uuid4())
         self._number += 1
         number = self._number
