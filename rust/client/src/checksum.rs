@@ -1,14 +1,16 @@
 //! End-to-end checksums, the client's half: sums of what the caller hands over, and the comparison of what came into his buffer.
 
 use crate::error::{Error, Result};
-use daos_codec::{sum, sums, verify, verify_value};
+use daos_codec::{join_units, sum, sums, unit_sums, verify, verify_value};
 use daos_types::checksum::SUM_LEN_MAX;
 use daos_types::part::parts;
+use daos_types::unit::{UNIT_MIN, unit_of};
 use daos_types::{
     ArrayFetch, ChecksumKind, Checksums, ContainerId, Der, Extent, FetchIod, FetchValue, Iod, IodSums,
     IodValue, ObjectId, Packed, Sums,
 };
 use daos_wire::GotValues;
+use std::ops::Range;
 
 /// A container as its objects know it: its id, and how its data is summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl OneSum {
 
     pub(crate) fn lend(&self) -> IodSums<'_> {
         let len = self.by.kind.map_or(0, ChecksumKind::sum_len);
-        IodSums { by: self.by, bytes: self.sum.get(..len).unwrap_or_default() }
+        IodSums::new(self.by, self.sum.get(..len).unwrap_or_default())
     }
 }
 
@@ -48,8 +50,9 @@ impl OneSum {
 #[derive(Debug, Default)]
 pub(crate) struct ManySums {
     bytes: Vec<u8>,
+    units: Vec<u32>,
     /// Where those of each iod end.
-    ends: Vec<usize>,
+    ends: Vec<(usize, usize)>,
 }
 
 impl ManySums {
@@ -58,26 +61,54 @@ impl ManySums {
         let Some(kind) = by.kind else { return };
         for iod in iods {
             match iod.value {
-                IodValue::Single(value) => sums(kind, value.len().max(1), value, &mut self.bytes),
+                IodValue::Single(value) => self.sum_all(kind, value.len().max(1), value),
                 IodValue::Array { rec_size, recxs, data } if is_whole(rec_size, recxs, data) => {
-                    for part in parts(rec_size, recxs) {
+                    let parts = parts(rec_size, recxs);
+                    for part in &parts {
                         let bytes = part.bytes(rec_size, data);
-                        sums(kind, by.piece(rec_size, bytes.len()), bytes, &mut self.bytes);
+                        let piece = by.piece(rec_size, bytes.len());
+                        if let [_] = parts[..] {
+                            self.sum_all(kind, piece, bytes);
+                        } else {
+                            sums(kind, piece, bytes, &mut self.bytes);
+                        }
                     }
                 }
                 // The target refuses what is malformed, with the reason.
                 IodValue::Array { .. } | IodValue::NoSingle | IodValue::Holes(_) => {}
             }
-            self.ends.push(self.bytes.len());
+            self.ends.push((self.bytes.len(), self.units.len()));
+        }
+    }
+
+    /// Adds those of an iod's data that is one extent. Where the pieces are of whole units, and the sums such as the store and the
+    /// network have their own of, its bytes are gone through for all of them at once.
+    fn sum_all(&mut self, kind: ChecksumKind, piece: usize, data: &[u8]) {
+        let unit = unit_of(data.len());
+        let divides = piece.is_multiple_of(unit) || piece >= data.len();
+        if kind != ChecksumKind::Crc32 || data.len() <= UNIT_MIN || !divides {
+            return sums(kind, piece, data, &mut self.bytes);
+        }
+        let from = self.units.len();
+        self.units.extend(unit_sums(data));
+        let mut left = data.len();
+        for units in self.units.get(from..).unwrap_or_default().chunks(piece.div_ceil(unit)) {
+            let len = left.min(piece);
+            self.bytes.extend_from_slice(&join_units(unit, len, units).to_le_bytes());
+            left -= len;
         }
     }
 
     /// The `nth` iod of all that were added, with its sums.
     pub(crate) fn lend<'a>(&'a self, by: Checksums, nth: usize, iod: &Iod<'a>) -> Iod<'a> {
-        let from = nth.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
-        let range = from.zip(self.ends.get(nth).copied());
-        let bytes = range.and_then(|(from, end)| self.bytes.get(from..end)).unwrap_or_default();
-        Iod { sums: if bytes.is_empty() { IodSums::default() } else { IodSums { by, bytes } }, ..*iod }
+        let from = nth.checked_sub(1).map_or(Some((0, 0)), |before| self.ends.get(before).copied());
+        let Some((from, end)) = from.zip(self.ends.get(nth).copied()) else {
+            return Iod { sums: IodSums::default(), ..*iod };
+        };
+        let bytes = self.bytes.get(from.0..end.0).unwrap_or_default();
+        let units = self.units.get(from.1..end.1).unwrap_or_default();
+        let by = if bytes.is_empty() { Checksums::default() } else { by };
+        Iod { sums: IodSums { by, bytes, units }, ..*iod }
     }
 }
 
@@ -122,6 +153,9 @@ pub(crate) fn verify_fetched(oid: ObjectId, dkey: &[u8], iods: &[FetchIod<'_>]) 
             FetchValue::Single(_) => verify_single(oid, dkey, iod)?,
             FetchValue::Array(fetch) => {
                 for (sums, stretches) in fetch.sums.iter() {
+                    if fit_units(&sums, stretches, fetch) {
+                        continue;
+                    }
                     verify(&sums, stretches, fetch.data)
                         .map_err(|found| mismatch(oid, dkey, iod.akey, &place(fetch, found.at, &sums)))?;
                 }
@@ -129,6 +163,26 @@ pub(crate) fn verify_fetched(oid: ObjectId, dkey: &[u8], iods: &[FetchIod<'_>]) 
         }
     }
     Ok(())
+}
+
+/// Whether the sums are those of the buffer as its units tell, which were summed when they came: then it need not be gone through again.
+/// Where not, or where it is not told, all of it is.
+fn fit_units(sums: &Sums<'_>, stretches: &[Range<usize>], fetch: &ArrayFetch<'_>) -> bool {
+    let len = fetch.data.len();
+    let (unit, piece) = (unit_of(len), sums.piece.max(1));
+    let per_piece = piece.div_ceil(unit);
+    if sums.kind != ChecksumKind::Crc32
+        || fetch.units.len() != len.div_ceil(unit)
+        || stretches.len() != 1
+        || stretches.first() != Some(&(0..len))
+        || !(piece.is_multiple_of(unit) || piece >= len)
+    {
+        return false;
+    }
+    let found = fetch.units.chunks(per_piece).enumerate().map(|(nth, units)| {
+        join_units(unit, piece.min(len - (nth * per_piece * unit).min(len)), units).to_le_bytes()
+    });
+    found.flatten().eq(sums.bytes.iter().copied())
 }
 
 /// Which records a piece at a place of the buffer begins with.
@@ -170,4 +224,93 @@ fn verify_each<'a>(
             .is_some_and(|kind| sum(kind, value).get(..kind.sum_len()) == Some(wanted));
         if fits { Ok(()) } else { Err(mismatch(oid, key, akey, "")) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daos_types::ObjectType;
+    use proptest::prelude::*;
+
+    fn data(len: usize) -> Vec<u8> {
+        (0..len).map(|at| ((at * 37) >> 2) as u8).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn sums_by_units_are_those_of_the_bytes(
+            len in prop_oneof![1..20_000_usize, 200_000..300_000_usize, Just(1 << 20)],
+            piece_size in prop_oneof![Just(32_u32 << 10), Just(4096), Just(1000), Just(1 << 22)],
+            single in any::<bool>(),
+            kind in prop_oneof![Just(ChecksumKind::Crc32), Just(ChecksumKind::Crc64)],
+        ) {
+            let (data, by) = (data(len), Checksums { kind: Some(kind), piece_size, server_verifies: false });
+            let recxs = [Extent { index: 7, count: len as u64 }];
+            let array = IodValue::Array { rec_size: 1, recxs: &recxs, data: &data };
+            let iods = [Iod::new(b"a", IodValue::Single(b"first")), Iod::new(b"b", if single { IodValue::Single(&data) } else { array })];
+            let mut sums = ManySums::default();
+            sums.add(by, &iods);
+            let lent = sums.lend(by, 1, &iods[1]).sums;
+            let mut wanted = Vec::new();
+            if single {
+                daos_codec::sums(kind, len, &data, &mut wanted);
+            } else {
+                // The extent ends where a chunk does.
+                for part in parts(1, &recxs) {
+                    let bytes = part.bytes(1, &data);
+                    daos_codec::sums(kind, by.piece(1, bytes.len()), bytes, &mut wanted);
+                }
+            }
+            prop_assert_eq!(lent.bytes, &wanted[..]);
+            if !lent.units.is_empty() {
+                prop_assert_eq!(lent.units, unit_sums(&data).collect::<Vec<_>>());
+            }
+            let piece = by.piece(1, len);
+            let divides = piece.is_multiple_of(unit_of(len)) || piece >= len;
+            let divides = single || divides && recxs[0].end() <= 1 << 20;
+            prop_assert_eq!(!lent.units.is_empty(), kind == ChecksumKind::Crc32 && len > UNIT_MIN && divides);
+        }
+
+        #[test]
+        fn what_is_compared_by_its_units_is_as_if_it_was_gone_through(
+            len in 1..300_000_usize,
+            piece in prop_oneof![Just(32_usize << 10), Just(4096), Just(5000), Just(1 << 20)],
+            changed in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut data = data(len);
+            let (mut sums, units) = (Vec::new(), unit_sums(&data).collect());
+            daos_codec::sums(ChecksumKind::Crc32, piece, &data, &mut sums);
+            if let Some(changed) = changed {
+                let at = changed.index(sums.len());
+                sums[at] ^= 1;
+            }
+            let recxs = [Extent { index: 0, count: len as u64 }];
+            let mut fetch = ArrayFetch::new(&recxs, &mut data, 1);
+            fetch.sums.push(Sums { kind: ChecksumKind::Crc32, piece, bytes: &sums }, std::iter::once(0..len));
+            fetch.units = units;
+            let (told, stretches) = fetch.sums.iter().next().unwrap();
+            let fits = fit_units(&told, stretches, &fetch);
+            prop_assert_eq!(fits, changed.is_none() && (piece.is_multiple_of(unit_of(len)) || piece >= len));
+            let oid = ObjectId::generate(ObjectType::Array, 1, 1, 0, 1);
+            let iod = FetchIod::new(b"a", FetchValue::Array(fetch));
+            prop_assert_eq!(verify_fetched(oid, b"d", &[iod]).is_err(), changed.is_some());
+        }
+    }
+
+    #[test]
+    fn units_of_other_bytes_do_not_make_damage_right() {
+        let mut bytes = data(100_000);
+        let mut sums = Vec::new();
+        daos_codec::sums(ChecksumKind::Crc32, 32 << 10, &bytes, &mut sums);
+        let recxs = [Extent { index: 0, count: 100_000 }];
+        let units: Vec<u32> = unit_sums(&bytes).collect();
+        // As many as there would be of the whole, but of a part, or with a hole: they are not of all of it.
+        for stretches in [vec![0..10, 10..99_000], vec![0..50_000, 50_001..100_000]] {
+            let mut fetch = ArrayFetch::new(&recxs, &mut bytes, 1);
+            fetch.units.clone_from(&units);
+            fetch.sums.push(Sums { kind: ChecksumKind::Crc32, piece: 32 << 10, bytes: &sums }, stretches);
+            let (told, stretches) = fetch.sums.iter().next().unwrap();
+            assert!(!fit_units(&told, stretches, &fetch));
+        }
+    }
 }

@@ -23,6 +23,47 @@ pub fn crc32c_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     digest.finalize() as u32
 }
 
+/// The polynomial, the coefficient of x^31 in the lowest bit: as sums are numbers.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
+/// x^0 and x^8 as such numbers.
+const ONE: u32 = 1 << 31;
+const BYTE: u32 = 1 << 23;
+
+/// The product of two polynomials, modulo that of the sum.
+fn product(mut one: u32, mut other: u32) -> u32 {
+    let mut product = 0;
+    for _ in 0..32 {
+        product ^= one & 0_u32.wrapping_sub(other >> 31);
+        other <<= 1;
+        one = (one >> 1) ^ (POLYNOMIAL & 0_u32.wrapping_sub(one & 1));
+    }
+    product
+}
+
+/// What it does to a sum that so many bytes follow: sums of parts become the sum of all, without their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Follow(u32);
+
+impl Follow {
+    /// By a part of so many bytes.
+    pub fn by(mut len: usize) -> Self {
+        let (mut power, mut all) = (BYTE, ONE);
+        while len > 0 {
+            if len & 1 == 1 {
+                all = product(all, power);
+            }
+            power = product(power, power);
+            len >>= 1;
+        }
+        Self(all)
+    }
+
+    /// The sum of what has the sum `before`, followed by a part with the sum `part`, which has as many bytes as were said.
+    pub fn join(self, before: u32, part: u32) -> u32 {
+        product(before, self.0) ^ part
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +92,7 @@ mod tests {
             prop_assert_eq!(crc32c(&data), whole);
             prop_assert_eq!(crc32c_append(crc32c(head), tail), whole);
             prop_assert_eq!(crc32c_parts([head, tail]), whole);
+            prop_assert_eq!(Follow::by(tail.len()).join(crc32c(head), crc32c(tail)), whole);
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod checksum;
 mod crc;
+mod units;
 
 pub use checksum::{Mismatch, Verifier, sum, sums, verify, verify_all, verify_value};
-pub use crc::{crc32c, crc32c_append, crc32c_parts};
+pub use crc::{Follow, crc32c, crc32c_append, crc32c_parts};
+pub use units::{UnitSums, join_units, unit_sums};

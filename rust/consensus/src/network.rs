@@ -175,7 +175,7 @@ fn receive(request: &Incoming, replies: &Replies, deliver: impl Fn(GroupId, Mess
         for (group, message) in messages {
             deliver(group, message);
         }
-        Answer::Reply { map_version: *map_version, body: Vec::new(), payloads: Vec::new() }
+        Answer::of_body(*map_version, Vec::new())
     } else {
         refuse(Der::Proto, "this is no message between replicas of a version that is known here")
     };

@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// The payloads, in their order.
     pub payloads: &'a [&'a [u8]],
+    /// The sums of the units of each, if whoever took them in has made them.
+    pub units: &'a [&'a [u32]],
 }
 
 /// The answer to a request.
@@ -32,6 +34,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The payloads, in their order.
     pub payloads: Vec<Vec<u8>>,
+    /// The body has sums of all their bytes.
+    pub body_has_sums: bool,
 }
 
 /// Why a request is not answered with what it asks for.
@@ -98,8 +102,8 @@ impl Refused {
 
 impl Answer {
     pub(crate) fn of(encoded: Encoded<'_>) -> Self {
-        let payloads = encoded.payloads.into_iter().map(<[u8]>::to_vec).collect();
-        Self { body: encoded.body, payloads }
+        let payloads = encoded.payloads.into_iter().map(|beside| beside.bytes.to_vec()).collect();
+        Self { body: encoded.body, payloads, body_has_sums: false }
     }
 
     /// Bytes of body and payloads.
@@ -133,12 +137,12 @@ fn try_serve(
     opcode: Opcode,
     request: &Request<'_>,
 ) -> Result<Result<Answer, Refused>, WireError> {
-    let Request { durability, origin, body, payloads, answer_len_max } = *request;
+    let Request { durability, origin, body, payloads, units, answer_len_max } = *request;
     let route = &granted.route;
     let done = |()| Ok(Answer::of(encode_done()));
     Ok(match opcode {
         Opcode::Update => {
-            let update = ReadUpdate::decode(durability, body, payloads)?;
+            let update = ReadUpdate::decode(durability, body, payloads)?.summed(units);
             update.with(|update| {
                 granted.may_change(update.of.cont)?;
                 answered(route.update(target, &Update { origin, ..*update }), done)
@@ -169,8 +173,9 @@ fn try_serve(
             });
             match read {
                 Ok(read) => read.and_then(|reply| {
+                    let body_has_sums = reply.has_sums();
                     let message = reply.into_message().map_err(told);
-                    message.map(|(body, payloads)| Answer { body, payloads })
+                    message.map(|(body, payloads)| Answer { body, payloads, body_has_sums })
                 }),
                 Err(error @ WireError::TooLong { .. }) => Err(told(error)),
                 Err(error) => return Err(error),

@@ -10,7 +10,7 @@ use daos_embed::{Debt, collect};
 use daos_locks::Mutex;
 use daos_net::frame::Refusal;
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
-use daos_types::{Der, Origin, ShardIdx, TargetIdx};
+use daos_types::{Der, Origin, TargetIdx};
 use daos_wire::{CONTROL, Control, Opcode, decode_control, decode_done, encode_done, encode_handle};
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,12 +80,14 @@ impl HostService {
         }
         let open = self.shared.handles.get(request.handle).ok_or(NO_HANDLE)?;
         let payloads: Vec<&[u8]> = request.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
+        let units: Vec<&[u32]> = request.payloads.iter().map(|bulk| bulk.units.as_slice()).collect();
         let asked = Request {
             durability: request.durability,
             origin: origin(request),
             answer_len_max: request.reply_max as usize,
             body: &request.body,
             payloads: &payloads,
+            units: &units,
         };
         let done = || decode_done(asked.body, asked.payloads).map_err(Refused::Message);
         let target = TargetIdx(request.target);
@@ -132,7 +134,7 @@ impl HostService {
                 if len > max {
                     Err(Refused::TooLong { len, max })
                 } else {
-                    Ok(Answer { body, payloads: Vec::new() })
+                    Ok(Answer { body, payloads: Vec::new(), body_has_sums: false })
                 }
             });
             pending.answer(answer);
@@ -212,10 +214,9 @@ impl Drop for Pending {
 
 fn to_frame(answer: Result<Answer, Refused>) -> daos_net::Answer {
     match answer {
-        Ok(Answer { body, payloads }) => {
-            let bulk = |bytes| Bulk { shard: ShardIdx(0), bytes };
-            let payloads = payloads.into_iter().map(bulk).collect();
-            daos_net::Answer::Reply { map_version: 1, body, payloads }
+        Ok(Answer { body, payloads, body_has_sums }) => {
+            let payloads = payloads.into_iter().map(Bulk::new).collect();
+            daos_net::Answer::Reply { map_version: 1, body, payloads, body_has_sums }
         }
         Err(refused) => {
             let room = match &refused {

@@ -52,11 +52,15 @@ impl<'a> Call<'a> {
 
 /// Where a reply goes.
 pub trait Receive {
-    /// The reply's body, and the list of the payloads that follow it. An error gives the reply up.
+    /// The reply's body, and the list of the payloads that follow it: of those without a sum the body has to have some, and whoever
+    /// receives them compares those. An error gives the reply up.
     fn head(&mut self, map_version: u32, body: &[u8], places: &[Place]) -> Result<()>;
 
     /// The memory that a payload goes to, in parts: together as long as its place in the list says. What they hold counts only where the call succeeds.
     fn rooms(&mut self, payload: usize) -> Result<Vec<&mut [u8]>>;
+
+    /// A payload is there: the sums of its [units](daos_types::unit), made while it came.
+    fn came(&mut self, _payload: usize, _units: Vec<u32>) {}
 }
 
 /// A reply that keeps all that came.
@@ -72,9 +76,13 @@ pub struct Reply {
 
 impl Receive for Reply {
     fn head(&mut self, map_version: u32, body: &[u8], places: &[Place]) -> Result<()> {
-        let payloads =
-            places.iter().map(|place| Bulk { shard: place.shard, bytes: vec![0; place.len as usize] });
-        *self = Self { map_version, body: body.to_vec(), payloads: payloads.collect() };
+        if places.iter().any(|place| place.sum.is_none()) {
+            return Err(NetError::before(
+                Der::Proto,
+                "a reply with sums in its body where none were asked for",
+            ));
+        }
+        self.keep(map_version, body, places);
         Ok(())
     }
 
@@ -84,6 +92,11 @@ impl Receive for Reply {
 }
 
 impl Reply {
+    fn keep(&mut self, map_version: u32, body: &[u8], places: &[Place]) {
+        let bulk = |place: &Place| Bulk { shard: place.shard, ..Bulk::new(vec![0; place.len as usize]) };
+        *self = Self { map_version, body: body.to_vec(), payloads: places.iter().map(bulk).collect() };
+    }
+
     /// Hands on what was kept.
     pub(crate) fn hand_on(&self, places: &[Place], into: &mut dyn Receive) -> Result<()> {
         into.head(self.map_version, &self.body, places)?;
@@ -96,8 +109,30 @@ impl Reply {
                 room.copy_from_slice(part);
                 rest = behind;
             }
+            into.came(nth, bulk.units.clone());
         }
         Ok(())
+    }
+}
+
+/// A reply that is kept for somebody else, as it came.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(pub(crate) Reply);
+
+impl Receive for Kept {
+    fn head(&mut self, map_version: u32, body: &[u8], places: &[Place]) -> Result<()> {
+        self.0.keep(map_version, body, places);
+        Ok(())
+    }
+
+    fn rooms(&mut self, payload: usize) -> Result<Vec<&mut [u8]>> {
+        self.0.rooms(payload)
+    }
+
+    fn came(&mut self, payload: usize, units: Vec<u32>) {
+        if let Some(bulk) = self.0.payloads.get_mut(payload) {
+            bulk.units = units;
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! A client's connection. Whoever waits for an answer reads for all; there is no thread of its own.
 
 use crate::Moment;
-use crate::call::{Call, Receive, Reply, check_rooms};
+use crate::call::{Call, Kept, Receive, Reply, check_rooms};
 use crate::caller::{Admission, Caller, Cost, Heard};
 use crate::error::{NetError, Result};
 use crate::frame::{
     BODY_IS_PAYLOAD, FrameError, Head, Header, Hello, Kind, Place, Refusal, Welcome, control, frame,
-    payload_sum,
 };
 use crate::intake::Intake;
 use crate::limits::{INLINE_LEN_MAX, Limits, PIECE_LEN};
 use crate::link::Link;
+use daos_codec::UnitSums;
 use daos_locks::{Condvar, Mutex, MutexGuard};
 use daos_types::Der;
 use std::collections::{BTreeMap, BTreeSet};
@@ -328,13 +328,13 @@ impl Channel {
     /// Reads the payloads that are next into memory of their own: who sent several requests may ask for the replies in any order.
     fn read_for_another<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         let Some((request, head)) = state.next.take() else { return state };
-        let mut reply = Reply::default();
-        let (mut state, result) = self.read_payloads(state, request, &head, &mut reply);
+        let mut kept = Kept::default();
+        let (mut state, result) = self.read_payloads(state, request, &head, &mut kept);
         // Its sender may have dropped it meanwhile.
         if let Some(result) = result {
             let body_is_payload = head.header.flags & BODY_IS_PAYLOAD != 0;
             let places = head.places.into_iter().skip(usize::from(body_is_payload)).collect();
-            let came = result.map_or_else(Came::Failed, |()| Came::Whole(reply, places));
+            let came = result.map_or_else(Came::Failed, |()| Came::Whole(kept.0, places));
             state.came.insert(request, came);
         }
         state
@@ -486,7 +486,8 @@ impl Channel {
         for (nth, place) in places.enumerate() {
             let rooms = into.rooms(nth).map_err(Stop::Caller)?;
             check_rooms(&rooms, place.len as usize).map_err(Stop::Caller)?;
-            self.fill(request, place, rooms, intake, left)?;
+            let units = self.fill(request, place, rooms, intake, left)?;
+            into.came(nth, units);
         }
         Ok(())
     }
@@ -498,8 +499,8 @@ impl Channel {
         rooms: Vec<&mut [u8]>,
         intake: &mut Intake,
         left: &mut u64,
-    ) -> std::result::Result<(), Stop> {
-        let mut sum = 0;
+    ) -> std::result::Result<Vec<u32>, Stop> {
+        let mut sums = UnitSums::new(place.len as usize);
         for room in rooms {
             let mut filled = 0;
             // Piece by piece, so that what is summed is still in the cache of the core, and more comes meanwhile.
@@ -510,12 +511,13 @@ impl Channel {
                     0 => self.read_into(request, piece)?,
                     len => len,
                 };
-                sum = payload_sum(sum, piece.get(..len).unwrap_or_default());
+                sums.update(piece.get(..len).unwrap_or_default());
                 filled += len;
                 *left -= len as u64;
             }
         }
-        place.check_sum(sum).map_err(Stop::Frame)
+        place.check_sum(sums.whole()).map_err(Stop::Frame)?;
+        Ok(sums.into_sums())
     }
 
     /// Reads some bytes of a payload, no longer than its request's time; the times of others are looked at meanwhile.

@@ -1,7 +1,8 @@
 //! Fuzzers of the frames.
 
 use crate::frame::{
-    FrameError, HEADER_LEN, Head, Header, Hello, Kind, Payload, Refusal, Welcome, Window, frame,
+    BODY_HAS_SUMS, FrameError, HEADER_LEN, Head, Header, Hello, Kind, Payload, Refusal, Welcome, Window,
+    frame,
 };
 use crate::intake::Intake;
 use daos_codec::crc32c;
@@ -14,7 +15,7 @@ static METER: Meter = Meter;
 fn encoded(head: &Head) -> Vec<u8> {
     let mut bytes = head.header.encode().to_vec();
     for place in &head.places {
-        for number in [place.shard.0, place.len, place.sum] {
+        for number in [place.shard.0, place.len, place.sum.unwrap_or_default()] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -35,10 +36,13 @@ fn seal(bytes: &mut [u8]) {
 #[test]
 fn heads() {
     let header = Header { opcode: 1, timeout_us: 9, request: 3, handle: 4, ..Header::new(Kind::Request) };
-    let payloads = [Payload { shard: ShardIdx(1), bytes: b"bulk" }, Payload::new(b"more")];
+    let payloads = [Payload { shard: ShardIdx(1), ..Payload::new(b"bulk") }, Payload::new(b"more")];
     let corpus = [
         frame(header, b"a body", &payloads).unwrap().0,
         frame(Header::new(Kind::Reply).of(3), b"", &payloads).unwrap().0,
+        frame(Header { flags: BODY_HAS_SUMS, ..Header::new(Kind::Reply).of(3) }, b"sums", &payloads)
+            .unwrap()
+            .0,
         frame(Header::new(Kind::Ping).of(3), b"", &[]).unwrap().0,
     ];
     fuzz("frame head", &corpus, &seal, |bytes| {

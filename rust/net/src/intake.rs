@@ -109,7 +109,8 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Kind, Payload, frame, payload_sum};
+    use crate::frame::{Kind, Payload, frame};
+    use daos_codec::crc32c;
 
     fn request(id: u64) -> Header {
         Header { opcode: 1, timeout_us: 5, request: id, ..Header::new(Kind::Request) }
@@ -158,7 +159,7 @@ mod tests {
                         head.places
                             .iter()
                             .zip(&payloads)
-                            .for_each(|(place, bytes)| place.check_sum(payload_sum(0, bytes)).unwrap());
+                            .for_each(|(place, bytes)| place.check_sum(crc32c(bytes)).unwrap());
                         frames.push((head.header.request, head.body, payloads));
                     }
                     let Some(head) = intake.next_head().unwrap() else { break };

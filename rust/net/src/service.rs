@@ -16,13 +16,22 @@ pub struct Ticket {
     pub(crate) request: u64,
 }
 
-/// A payload that came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A payload that came, or goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bulk {
     /// Whose part it is; 0 where nothing is divided.
     pub shard: ShardIdx,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// Of one that came: the sums of its [units](daos_types::unit), made meanwhile; they are not always kept.
+    pub units: Vec<u32>,
+}
+
+impl Bulk {
+    /// One that is not divided.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
 }
 
 /// A request that is there as a whole, its sums right.
@@ -67,12 +76,19 @@ pub enum Answer {
         body: Vec<u8>,
         /// The payloads, each with at least one byte.
         payloads: Vec<Bulk>,
+        /// The body has sums of all their bytes, by which the client compares them: the frame has none.
+        body_has_sums: bool,
     },
     /// Why not.
     Refused(Refusal),
 }
 
 impl Answer {
+    /// A reply without payloads.
+    pub fn of_body(map_version: u32, body: Vec<u8>) -> Self {
+        Self::Reply { map_version, body, payloads: Vec::new(), body_has_sums: false }
+    }
+
     fn payload_bytes(&self) -> usize {
         match self {
             Self::Reply { payloads, .. } => payloads.iter().map(|bulk| bulk.bytes.len()).sum(),

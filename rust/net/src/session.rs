@@ -2,7 +2,7 @@
 
 use crate::Moment;
 use crate::frame::{
-    BODY_IS_PAYLOAD, FrameError, Head, Header, Kind, Payload, Refusal, control, frame, payload_sum,
+    BODY_HAS_SUMS, BODY_IS_PAYLOAD, FrameError, Head, Header, Kind, Payload, Refusal, control, frame,
 };
 use crate::intake::Intake;
 use crate::limits::{Limits, PIECE_LEN};
@@ -10,6 +10,7 @@ use crate::link::Link;
 use crate::peer::Peer;
 use crate::service::{Answer, Bulk, Incoming, Ticket};
 use crate::serving::{Asked, Identity, Parting, Serving};
+use daos_codec::UnitSums;
 use daos_types::Der;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -44,10 +45,10 @@ struct Coming {
     bytes: u64,
     /// Room was found for it; before, nothing of it is read.
     reserved: bool,
-    payloads: Vec<Vec<u8>>,
-    /// Bytes of the last one that are there, and their sum.
+    payloads: Vec<Bulk>,
+    /// Bytes of the last one that are there, and their sums.
     filled: usize,
-    sum: u32,
+    sums: UnitSums,
 }
 
 /// Frames without a request that wait to be written: a peer that keeps to the rules has two.
@@ -237,8 +238,15 @@ impl Session {
             Asked::Cancel(request) => Some(Read::Cancel(Ticket { connection: self.number, request })),
             Asked::Request { deadline, bytes } => {
                 let payloads = Vec::with_capacity(head.places.len());
-                self.coming =
-                    Some(Coming { head, deadline, bytes, reserved: false, payloads, filled: 0, sum: 0 });
+                self.coming = Some(Coming {
+                    head,
+                    deadline,
+                    bytes,
+                    reserved: false,
+                    payloads,
+                    filled: 0,
+                    sums: UnitSums::new(0),
+                });
                 Some(Read::Needs(bytes))
             }
         })
@@ -255,9 +263,8 @@ impl Session {
         let Some(Coming { head, deadline, payloads, .. }) = self.coming.take() else {
             return Read::Nothing;
         };
-        let Head { header, places, mut body } = head;
-        let bulk = |(place, bytes): (&crate::frame::Place, _)| Bulk { shard: place.shard, bytes };
-        let mut payloads: VecDeque<Bulk> = places.iter().zip(payloads).map(bulk).collect();
+        let Head { header, mut body, .. } = head;
+        let mut payloads = VecDeque::from(payloads);
         if header.flags & BODY_IS_PAYLOAD != 0
             && let Some(first) = payloads.pop_front()
         {
@@ -283,9 +290,11 @@ impl Session {
     /// Queues an answer; one that nobody waits for is dropped.
     pub(crate) fn answer(&mut self, now: Moment, request: u64, answer: Answer) {
         let Some(reply_max) = self.serving.answer(request) else { return };
-        let (map_version, body, payloads) = match answer {
+        let (map_version, body, payloads, body_has_sums) = match answer {
             Answer::Refused(refusal) => return self.push_error(now, request, &refusal),
-            Answer::Reply { map_version, body, payloads } => (map_version, body, payloads),
+            Answer::Reply { map_version, body, payloads, body_has_sums } => {
+                (map_version, body, payloads, body_has_sums)
+            }
         };
         let room = (payloads.iter().map(|bulk| bulk.bytes.len()).sum::<usize>() + body.len()) as u64;
         if room > reply_max {
@@ -295,8 +304,9 @@ impl Session {
             return self.push_error(now, request, &refusal);
         }
         let parts: Vec<_> =
-            payloads.iter().map(|bulk| Payload { shard: bulk.shard, bytes: &bulk.bytes }).collect();
-        let header = Header { map_version, ..Header::new(Kind::Reply).of(request) };
+            payloads.iter().map(|bulk| Payload { shard: bulk.shard, ..Payload::new(&bulk.bytes) }).collect();
+        let flags = if body_has_sums { BODY_HAS_SUMS } else { 0 };
+        let header = Header { flags, map_version, ..Header::new(Kind::Reply).of(request) };
         let (head, sent) = match frame(header, &body, &parts) {
             Ok(frame) => frame,
             Err(error) => {
@@ -398,16 +408,22 @@ impl Session {
 impl Coming {
     /// Room for the next piece of the payload that is coming; `None` when all are there, and their sums right.
     fn room(&mut self) -> Result<Option<&mut [u8]>, FrameError> {
-        if self.payloads.last().is_none_or(|last| self.filled == last.len()) {
-            if let Some(place) = self.payloads.len().checked_sub(1).and_then(|nth| self.head.places.get(nth))
+        if self.payloads.last().is_none_or(|last| self.filled == last.bytes.len()) {
+            let nth = self.payloads.len();
+            let next = self.head.places.get(nth);
+            let sums = UnitSums::new(next.map_or(0, |next| next.len as usize));
+            let sums = std::mem::replace(&mut self.sums, sums);
+            if let (Some(place), Some(last)) =
+                (nth.checked_sub(1).and_then(|nth| self.head.places.get(nth)), self.payloads.last_mut())
             {
-                place.check_sum(self.sum)?;
+                place.check_sum(sums.whole())?;
+                last.units = sums.into_sums();
             }
-            let Some(next) = self.head.places.get(self.payloads.len()) else { return Ok(None) };
-            self.payloads.push(vec![0; next.len as usize]);
-            (self.filled, self.sum) = (0, 0);
+            let Some(next) = next else { return Ok(None) };
+            self.payloads.push(Bulk { shard: next.shard, ..Bulk::new(vec![0; next.len as usize]) });
+            self.filled = 0;
         }
-        let rest = self.payloads.last_mut().and_then(|last| last.get_mut(self.filled..));
+        let rest = self.payloads.last_mut().and_then(|last| last.bytes.get_mut(self.filled..));
         Ok(rest.map(|rest| {
             let piece = rest.len().min(PIECE_LEN);
             rest.get_mut(..piece).unwrap_or_default()
@@ -416,8 +432,8 @@ impl Coming {
 
     /// So many bytes came into the room. They are summed at once, while they are in the core's cache and more is on its way.
     fn came(&mut self, len: usize) {
-        let piece = self.payloads.last().and_then(|last| last.get(self.filled..self.filled + len));
-        self.sum = payload_sum(self.sum, piece.unwrap_or_default());
+        let piece = self.payloads.last().and_then(|last| last.bytes.get(self.filled..self.filled + len));
+        self.sums.update(piece.unwrap_or_default());
         self.filled += len;
     }
 }

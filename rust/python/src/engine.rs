@@ -203,7 +203,7 @@ impl Engine {
 
     /// Answers a question.
     fn answer(&self, py: Python<'_>, token: u64, body: &[u8]) -> PyResult<()> {
-        let answer = Answer::Reply { map_version: 1, body: body.to_vec(), payloads: Vec::new() };
+        let answer = Answer::of_body(1, body.to_vec());
         py.detach(|| self.questions().map(|questions| questions.answer(token, answer))).or_raise(py)
     }
 
@@ -212,7 +212,7 @@ impl Engine {
         let send = || {
             let questions = self.questions()?;
             for (token, body) in &answers {
-                let answer = Answer::Reply { map_version: 1, body: body.to_vec(), payloads: Vec::new() };
+                let answer = Answer::of_body(1, body.to_vec());
                 questions.answer(*token, answer);
             }
             Ok(())

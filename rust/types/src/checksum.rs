@@ -124,9 +124,16 @@ pub struct IodSums<'a> {
     pub by: Checksums,
     /// The sums; none where nothing is summed.
     pub bytes: &'a [u8],
+    /// The CRC-32C of each [unit](crate::unit) of the data, if this process has made them of these very bytes: they do not travel.
+    pub units: &'a [u32],
 }
 
 impl<'a> IodSums<'a> {
+    /// Sums without those of units.
+    pub fn new(by: Checksums, bytes: &'a [u8]) -> Self {
+        Self { by, bytes, units: &[] }
+    }
+
     /// Takes off the front those of the next extent of `len` bytes, in records of `rec_size`; `None` where nothing is summed.
     pub fn take(&mut self, rec_size: u64, len: usize) -> Result<Option<Sums<'a>>, WrongSums> {
         let Some(kind) = self.by.kind else { return self.none() };
@@ -288,7 +295,7 @@ mod tests {
     fn sums_of_an_update_are_taken_extent_by_extent() {
         let by = Checksums { kind: Some(ChecksumKind::Crc16), piece_size: 10, server_verifies: false };
         let bytes: Vec<u8> = (0..8).collect();
-        let mut sums = IodSums { by, bytes: &bytes };
+        let mut sums = IodSums::new(by, &bytes);
         assert_eq!(sums.take(3, 20).unwrap().unwrap().bytes, [0, 1, 2, 3, 4, 5]);
         assert_eq!(sums.take(3, 12), Err(WrongSums));
         assert_eq!(sums.take_single(0).unwrap().unwrap().bytes, [6, 7]);

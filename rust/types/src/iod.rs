@@ -97,12 +97,14 @@ pub struct ArrayFetch<'a> {
     /// Answered: sums of what was read into `data`. What has them counts only once it was compared with them: nobody below
     /// may have.
     pub sums: FetchedSums,
+    /// Answered: the CRC-32C of each [unit](crate::unit) of `data`, where that was made while all of it came; else none.
+    pub units: Vec<u32>,
 }
 
 impl<'a> ArrayFetch<'a> {
     /// Nothing answered yet.
     pub fn new(recxs: &'a [Extent], data: &'a mut [u8], rec_size: u64) -> Self {
-        Self { recxs, data, rec_size, holes: Vec::new(), sums: FetchedSums::default() }
+        Self { recxs, data, rec_size, holes: Vec::new(), sums: FetchedSums::default(), units: Vec::new() }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod query;
 pub mod scrub;
 pub mod snapshot;
 mod tally;
+pub mod unit;
 
 pub use checksum::{ChecksumKind, Checksums, FetchedSums, IodSums, Sums, ValueSum};
 pub use cond::Cond;
@@ -41,3 +42,4 @@ pub use query::{AkeyQuery, KeyFound, KeyQuery};
 pub use scrub::{ScrubChange, ScrubMode, ScrubSettings, ScrubStatus};
 pub use snapshot::Snapshot;
 pub use tally::Tally;
+pub use unit::unit_of;

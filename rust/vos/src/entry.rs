@@ -328,7 +328,7 @@ mod tests {
             summed in proptest::option::of((0..7usize, 1..6000usize)),
         ) {
             let mut reference = Vec::new();
-            crate::data::reference(&[1; 16], 7, &[9; 5000], &mut reference);
+            crate::data::reference(&[1; 16], 7, &[9; 5000], &[], &mut reference);
             let stored = Stored::parse(&reference).unwrap();
             let sum_bytes = vec![7; 64 * 5000];
             let summed = |content| {

@@ -18,7 +18,7 @@ fn references() -> Vec<Vec<u8>> {
         .into_iter()
         .map(|len| {
             let mut out = Vec::new();
-            reference(&[1; 16], 7, &vec![9; len], &mut out);
+            reference(&[1; 16], 7, &vec![9; len], &[], &mut out);
             out
         })
         .collect()

@@ -82,7 +82,7 @@ impl<'a> MergeBatch<'a> {
             let mut reference = Vec::new();
             // Room for it was kept when it was admitted.
             let mut room = u64::MAX;
-            self.taken.push(self.shard.store_value(bytes, &mut reference, &mut room)?);
+            self.taken.push(self.shard.store_value(bytes, &[], &mut reference, &mut room)?);
             self.deferred.push_back(Some(reference.into_boxed_slice()));
         }
         Ok(())

@@ -30,10 +30,17 @@ pub(crate) struct CensusWalk {
 }
 
 impl Shard {
-    /// Writes a value to the data file; the reference goes to `out`. The file may grow by `room` bytes for it.
-    pub(crate) fn store_value(&self, bytes: &[u8], out: &mut Vec<u8>, room: &mut u64) -> Result<Run> {
+    /// Writes a value to the data file; the reference goes to `out`. The sums of its units may be known. The file may grow by `room`
+    /// bytes for it.
+    pub(crate) fn store_value(
+        &self,
+        bytes: &[u8],
+        units: &[u32],
+        out: &mut Vec<u8>,
+        room: &mut u64,
+    ) -> Result<Run> {
         self.count_blocks()?;
-        self.data.store(bytes, out, room)
+        self.data.store(bytes, units, out, room)
     }
 
     /// Bytes that are free as soon as merges have moved on.

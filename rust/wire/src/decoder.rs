@@ -68,6 +68,11 @@ impl<'a, 'p, P: PayloadLen> Decoder<'a, 'p, P> {
         }
     }
 
+    /// How many payloads the body has named so far.
+    pub(crate) fn payloads_used(&self) -> usize {
+        self.used
+    }
+
     /// What has not been read.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.body.get(self.at..).unwrap_or_default()
@@ -248,7 +253,7 @@ impl<'a, 'p, P: PayloadLen> Decoder<'a, 'p, P> {
     pub(crate) fn iod_sums(&mut self) -> Result<IodSums<'a>> {
         let by =
             Checksums { kind: self.checksum_kind()?, piece_size: self.u32()?, server_verifies: self.bool()? };
-        let sums = IodSums { by, bytes: self.bytes()? };
+        let sums = IodSums::new(by, self.bytes()?);
         if by.piece_size > PIECE_SIZE_MAX || (by.kind.is_some() && by.piece_size == 0) {
             return Err(self.wrong("a sum for no bytes, or for more than 1 GiB"));
         }

@@ -13,7 +13,16 @@ pub struct Encoded<'a> {
     /// The body.
     pub body: Vec<u8>,
     /// The payloads, in the order in which the body names them.
-    pub payloads: Vec<&'a [u8]>,
+    pub payloads: Vec<Beside<'a>>,
+}
+
+/// A long value beside a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beside<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// The sums of its [units](daos_types::unit), if they are known: they are not sent.
+    pub units: &'a [u32],
 }
 
 /// Whether a value travels beside the body.
@@ -25,7 +34,7 @@ pub(crate) fn is_payload(data: &[u8]) -> bool {
 #[derive(Debug)]
 pub(crate) struct Encoder<'a> {
     body: Vec<u8>,
-    payloads: Vec<&'a [u8]>,
+    payloads: Vec<Beside<'a>>,
     failed: Option<WireError>,
 }
 
@@ -118,9 +127,14 @@ impl<'a> Encoder<'a> {
 
     /// A value: in the body if it is short, else as the next payload.
     pub(crate) fn data(&mut self, data: &'a [u8]) {
+        self.summed(data, &[]);
+    }
+
+    /// As [`Encoder::data`], of which the sums of its units may be known.
+    pub(crate) fn summed(&mut self, data: &'a [u8], units: &'a [u32]) {
         self.len("bytes of a value", data.len());
         if is_payload(data) {
-            self.payloads.push(data);
+            self.payloads.push(Beside { bytes: data, units });
         } else {
             self.bytes_of(data);
         }

@@ -251,6 +251,15 @@ impl Got {
     }
 }
 
+impl Got {
+    fn is_payload(&self) -> bool {
+        match self {
+            Self::Single(value) => value.as_ref().is_some_and(|(_, value)| is_payload(value)),
+            Self::Records { data, .. } => is_payload(data),
+        }
+    }
+}
+
 /// Moves together what lies between the holes of a buffer, which are ascending.
 fn close_gaps(data: &mut Vec<u8>, holes: &[Range<usize>]) {
     let mut end = holes.first().map_or(data.len(), |hole| hole.start.min(data.len()));
@@ -271,7 +280,42 @@ fn between(holes: &[Range<usize>], len: usize) -> impl Iterator<Item = Range<usi
     starts.zip(ends).map(|(start, end)| start..end).filter(|range| !range.is_empty())
 }
 
+/// Whether sums as good as the network's stand for each byte of a buffer that is no hole.
+fn are_summed<'s>(
+    holes: &[Range<usize>],
+    len: usize,
+    sums: impl Iterator<Item = (ChecksumKind, &'s [Range<usize>])>,
+) -> bool {
+    let strong = sums.filter(|(kind, _)| kind.is_strong());
+    let mut stretches: Vec<&Range<usize>> = strong.flat_map(|(_, stretches)| stretches).collect();
+    stretches.sort_unstable_by_key(|stretch| stretch.start);
+    let (mut stretches, mut end) = (stretches.into_iter().peekable(), 0);
+    between(holes, len).all(|part| {
+        end = part.start.max(end);
+        while end < part.end
+            && let Some(stretch) = stretches.next_if(|stretch| stretch.start <= end)
+        {
+            end = stretch.end.max(end);
+        }
+        end >= part.end
+    })
+}
+
 impl FetchReply {
+    /// Whether there are payloads, and it has sums of all their bytes for the client to compare.
+    pub fn has_sums(&self) -> bool {
+        let mut payloads = self.got.iter().filter(|got| got.is_payload()).peekable();
+        payloads.peek().is_some()
+            && payloads.all(|got| match got {
+                // The client appends these to what is there, and cannot ask for them once more.
+                Got::Single(_) => false,
+                Got::Records { holes, sums, data, .. } => {
+                    let len = data.len() + holes.iter().map(Range::len).sum::<usize>();
+                    are_summed(holes, len, sums.iter().map(|(sums, stretches)| (sums.kind, stretches)))
+                }
+            })
+    }
+
     /// Its message. Values longer than a page stay where they lie.
     pub fn encode(&self) -> Result<Encoded<'_>, WireError> {
         let mut to = Encoder::new();
@@ -342,6 +386,20 @@ impl<'a> ReadFetchReply<'a> {
         Ok(Self { got })
     }
 
+    /// Whether it has sums of all bytes of its payloads that go to these iods, as [`FetchReply::has_sums`] says.
+    pub fn has_sums(&self, iods: &[FetchIod<'_>]) -> bool {
+        self.got.iter().zip(iods).all(|(got, iod)| match (got, &iod.value) {
+            (ReadGot::Records { holes, runs, data: Data::Payload { .. }, .. }, FetchValue::Array(fetch)) => {
+                are_summed(
+                    holes,
+                    fetch.data.len(),
+                    runs.iter().map(|run| (run.sums.kind, &run.stretches[..])),
+                )
+            }
+            (got, _) => matches!(got.data(), Data::Inline(_)),
+        })
+    }
+
     /// The parts of the caller's memory that a payload goes to, in their order.
     ///
     /// `None` where a sink has no room for its value.
@@ -355,8 +413,8 @@ impl<'a> ReadFetchReply<'a> {
         }
     }
 
-    /// Tells the caller all but the payloads, which are where they belong by now.
-    pub fn finish(&self, iods: &mut [FetchIod<'_>]) {
+    /// Tells the caller all but the payloads, which are where they belong by now, and of each of them the sums of its units.
+    pub fn finish(&self, iods: &mut [FetchIod<'_>], units: &mut [Vec<u32>]) {
         for (got, iod) in self.got.iter().zip(iods) {
             match (got, &mut iod.value) {
                 (ReadGot::Single(Some((sum, data))), FetchValue::Single(sink)) => {
@@ -378,6 +436,13 @@ impl<'a> ReadFetchReply<'a> {
                     }
                     fetch.rec_size = *rec_size;
                     fetch.holes.clone_from(holes);
+                    fetch.units.clear();
+                    if let Data::Payload { nth, .. } = data
+                        && holes.is_empty()
+                        && let Some(units) = units.get_mut(*nth)
+                    {
+                        fetch.units = std::mem::take(units);
+                    }
                     fetch.sums.clear();
                     for run in runs {
                         fetch.sums.push(run.sums, run.stretches.iter().cloned());

@@ -101,7 +101,7 @@ fn fetched() {
                     read.rooms(iods, nth).map(|rooms| rooms.iter().map(|room| room.len()).sum::<usize>());
                 assert_eq!(rooms, Some(payload.len()), "a payload fills its rooms");
             }
-            read.finish(iods);
+            read.finish(iods, &mut []);
             true
         })
     });

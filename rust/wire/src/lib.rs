@@ -18,7 +18,7 @@ mod survey;
 mod update;
 
 pub use control::{CONTROL, Control, decode_control, encode_control};
-pub use encoder::Encoded;
+pub use encoder::{Beside, Encoded};
 pub use error::WireError;
 pub use fetch::{Fetch, FetchReply, ReadFetch, ReadFetchReply};
 pub use list::{List, ListedKeys, ListedPairs};

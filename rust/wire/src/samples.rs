@@ -19,7 +19,7 @@ pub(crate) struct Owned {
 impl Owned {
     pub(crate) fn of(encoded: Result<Encoded<'_>, WireError>) -> Self {
         let Encoded { body, payloads } = encoded.unwrap();
-        Self { body, payloads: payloads.into_iter().map(<[u8]>::to_vec).collect() }
+        Self { body, payloads: payloads.into_iter().map(|beside| beside.bytes.to_vec()).collect() }
     }
 
     pub(crate) fn payloads(&self) -> Vec<&[u8]> {
@@ -44,7 +44,7 @@ const RECXS: [Extent; 2] = [Extent { index: 5, count: 10 }, Extent { index: 100,
 pub(crate) fn update(long: usize) -> Owned {
     let (value, records) = (vec![7; long], vec![8; long * 8]);
     let iods = [
-        Iod { sums: IodSums { by: BY, bytes: &[1, 2, 3, 4] }, ..Iod::new(b"a", IodValue::Single(&value)) },
+        Iod { sums: IodSums::new(BY, &[1, 2, 3, 4]), ..Iod::new(b"a", IodValue::Single(&value)) },
         Iod::new(b"", IodValue::NoSingle),
         Iod::new(b"c", IodValue::Array { rec_size: 8, recxs: &RECXS, data: &records }),
         Iod { cond: Cond::AKEY_INSERT, ..Iod::new(b"d", IodValue::Holes(&RECXS)) },
@@ -106,7 +106,7 @@ pub(crate) fn pairs() -> ListedPairs {
 /// Pairs with and without sums, `long` bytes in one of them.
 pub(crate) fn put_pairs(long: usize) -> Owned {
     let value = vec![7; long];
-    let sums = IodSums { by: BY, bytes: &[1, 2, 3, 4] };
+    let sums = IodSums::new(BY, &[1, 2, 3, 4]);
     let pairs = [Pair { sums, ..Pair::new(b"a", &value) }, Pair::new(b"", b""), Pair::new(b"c", b"three")];
     let (of, durability) = (shard(), Durability::Interval);
     Owned::of(PutPairs { of, pairs: &pairs, durability, origin: None }.encode())

@@ -1,12 +1,13 @@
 use crate::samples::{self, Owned};
 use crate::*;
 use daos_types::{
-    Checksums, Cond, Der, Durability, Epoch, Extent, FetchValue, Iod, IodSums, IodValue, KeyFound, ObjectId,
-    Pair, ShardIdx, UnitOid,
+    ArrayFetch, ChecksumKind, Checksums, Cond, Der, Durability, Epoch, Extent, FetchIod, FetchValue, Iod,
+    IodSums, IodValue, KeyFound, ObjectId, Pair, ShardIdx, Sums, UnitOid,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use std::ops::Range;
 
 fn said(value: &dyn std::fmt::Debug) -> String {
     format!("{value:?}")
@@ -112,7 +113,7 @@ fn fetched(long: usize, by_messages: bool) -> (Vec<u8>, [Vec<u8>; 2], String) {
                 assert!(rest.is_empty());
             }
             assert!(read.rooms(iods, reply.payloads.len()).is_none());
-            read.finish(iods);
+            read.finish(iods, &mut []);
         } else {
             samples::answer(iods, long);
         }
@@ -154,7 +155,8 @@ fn a_reply_without_room_tells_how_long_it_is() {
     let reply = serve(samples::BUFFER + 5000).unwrap().unwrap();
     let encoded = reply.encode().unwrap();
     assert!(!encoded.payloads.is_empty());
-    let borrowed = (encoded.body.clone(), encoded.payloads.iter().map(|bytes| bytes.to_vec()).collect());
+    let borrowed =
+        (encoded.body.clone(), encoded.payloads.iter().map(|beside| beside.bytes.to_vec()).collect());
     assert_eq!(reply.into_message().unwrap(), borrowed);
     assert_eq!(read.serve(1 << 20, |_, _| Err(7)).unwrap().unwrap_err(), 7);
 }
@@ -215,8 +217,8 @@ fn more_pairs_than_go_into_one_change_are_refused() {
             .map(|read| read.request().pairs.len())
     };
     let one = Pair::new(b"k", b"v");
-    assert_eq!(decoded(&[one; limits::PAIRS_MAX]), Ok(limits::PAIRS_MAX));
-    assert!(matches!(decoded(&[one; limits::PAIRS_MAX + 1]), Err(WireError::Malformed { .. })));
+    assert_eq!(decoded(&vec![one; limits::PAIRS_MAX]), Ok(limits::PAIRS_MAX));
+    assert!(matches!(decoded(&vec![one; limits::PAIRS_MAX + 1]), Err(WireError::Malformed { .. })));
     let long = vec![0; limits::PAIRS_BYTES_MAX - 1];
     assert_eq!(decoded(&[Pair::new(b"k", &long)]), Ok(1));
     assert!(matches!(decoded(&[Pair::new(b"kk", &long)]), Err(WireError::Malformed { .. })));
@@ -282,7 +284,7 @@ proptest! {
                 Value::Array(rec_size, recxs, data) => IodValue::Array { rec_size: *rec_size, recxs, data },
                 Value::Holes(recxs) => IodValue::Holes(recxs),
             };
-            Iod { akey, cond: Cond(*cond), value, sums: IodSums { by: *by, bytes: sums } }
+            Iod { akey, cond: Cond(*cond), value, sums: IodSums::new(*by, sums) }
         }).collect();
         let mut of = samples::shard();
         of.oid = UnitOid { oid: ObjectId { hi: oid[0], lo: oid[1] }, shard: ShardIdx(cond as u32) };
@@ -361,4 +363,53 @@ fn what_changes_nothing_may_be_asked_again() {
     let changing = samples::controls().into_iter().filter(Control::changes).count();
     assert_eq!(changing, 13, "opening and looking are no changes");
     assert!(Control::ContainerAggregate.is_long() && !Control::PoolList.is_long());
+}
+
+/// A reply to a fetch of one array, with such sums over such stretches, and holes: whether it says that it has all, at both ends.
+fn says_that_all_is_summed(
+    kind: ChecksumKind,
+    stretches: &[Range<usize>],
+    holes: &[Range<usize>],
+) -> [bool; 2] {
+    const LEN: usize = 10_000;
+    let of = samples::shard();
+    let recxs = [Extent { index: 0, count: LEN as u64 }];
+    let (cond, durability) = (Cond::NONE, Durability::Buffered);
+    let mut buffer = vec![0; LEN];
+    let mut iods = [FetchIod::new(b"a", FetchValue::Array(ArrayFetch::new(&recxs, &mut buffer, 1)))];
+    let request = Fetch { of, dkey: b"d", epoch: Epoch(8), cond, durability };
+    let asked = Owned::of(request.encode(&iods));
+    let payloads = asked.payloads();
+    let read = ReadFetch::decode(durability, &asked.body, &payloads).unwrap();
+    let served = read.serve(1 << 20, |_, iods| {
+        let FetchValue::Array(array) = &mut iods[0].value else { panic!("an array") };
+        array.holes = holes.to_vec();
+        let sums = vec![1; kind.sum_len()];
+        array.sums.push(Sums { kind, piece: LEN, bytes: &sums }, stretches.iter().cloned());
+        Ok::<(), ()>(())
+    });
+    let reply = served.unwrap().unwrap();
+    let said = reply.has_sums();
+    let reply = Owned::of(reply.encode());
+    let heard = ReadFetchReply::decode(&reply.body, &reply.lens(), &iods).unwrap().has_sums(&iods);
+    // A payload at this end, whatever there is of it, has its place in the buffer.
+    assert!(reply.payloads.len() < 2);
+    ReadFetchReply::decode(&reply.body, &reply.lens(), &iods).unwrap().finish(&mut iods, &mut []);
+    [said, heard]
+}
+
+#[test]
+fn a_reply_has_the_sums_of_all_its_bytes_or_does_not_say_so() {
+    let crc = ChecksumKind::Crc32;
+    let all = |kind, stretches: &[Range<usize>]| says_that_all_is_summed(kind, stretches, &[]);
+    assert_eq!(all(crc, &[0..10_000]), [true; 2]);
+    assert_eq!(all(crc, &[5000..10_000, 0..5000]), [true; 2], "in any order");
+    assert_eq!(all(crc, &[0..4999, 5000..10_000]), [false; 2], "one byte has none");
+    assert_eq!(all(crc, &[0..9999]), [false; 2]);
+    assert_eq!(all(crc, &[1..10_000]), [false; 2]);
+    assert_eq!(all(ChecksumKind::Crc16, &[0..10_000]), [false; 2], "too weak");
+    assert_eq!(says_that_all_is_summed(crc, &[0..10, 20..10_000], &[10..20]), [true; 2], "a hole needs none");
+    assert_eq!(says_that_all_is_summed(crc, &[0..10, 21..10_000], &[10..20]), [false; 2]);
+    // Nothing beside the body: one end has nothing to say, the other nothing to doubt.
+    assert_eq!(says_that_all_is_summed(crc, &[0..10], &[10..10_000]), [false, true]);
 }

@@ -45,14 +45,14 @@ impl<'a> Update<'a> {
             match iod.value {
                 IodValue::Single(data) => {
                     to.u8(SINGLE);
-                    to.data(data);
+                    to.summed(data, iod.sums.units);
                 }
                 IodValue::NoSingle => to.u8(NO_SINGLE),
                 IodValue::Array { rec_size, recxs, data } => {
                     to.u8(RECORDS);
                     to.u64(rec_size);
                     to.extents(recxs);
-                    to.data(data);
+                    to.summed(data, iod.sums.units);
                 }
                 IodValue::Holes(recxs) => {
                     to.u8(HOLES);
@@ -81,6 +81,8 @@ struct ReadIod<'a> {
     cond: Cond,
     sums: IodSums<'a>,
     value: ReadValue<'a>,
+    /// Which payload the value is, if it is one.
+    payload: Option<usize>,
 }
 
 /// As [`IodValue`], with places in the list of all extents.
@@ -105,6 +107,7 @@ impl<'a> ReadUpdate<'a> {
         let iods = from.list(IOD_LEN_MIN, |from| {
             let (akey, cond) = (from.key()?, Cond(from.u64()?));
             let sums = from.iod_sums()?;
+            let before = from.payloads_used();
             let value = match from.u8()? {
                 SINGLE => ReadValue::Single(from.value()?),
                 NO_SINGLE => ReadValue::NoSingle,
@@ -116,10 +119,20 @@ impl<'a> ReadUpdate<'a> {
                 HOLES => ReadValue::Holes(from.extents(&mut recxs)?),
                 _ => return Err(from.wrong("an unknown kind of value")),
             };
-            Ok(ReadIod { akey, cond, sums, value })
+            let payload = (from.payloads_used() > before).then_some(before);
+            Ok(ReadIod { akey, cond, sums, value, payload })
         })?;
         from.end()?;
         Ok(Self { of, dkey, cond, durability, iods, recxs })
+    }
+
+    /// With the sums of the units of its payloads, which whoever took them in has made.
+    #[must_use]
+    pub fn summed(mut self, units: &[&'a [u32]]) -> Self {
+        for iod in &mut self.iods {
+            iod.sums.units = iod.payload.and_then(|nth| units.get(nth).copied()).unwrap_or_default();
+        }
+        self
     }
 
     /// Hands the request over, as it was made.

@@ -323,7 +323,7 @@ fn how_a_container_sums_is_kept_and_what_is_impossible_refused() {
     };
     let by = checksums(ChecksumKind::Adler32, 512);
     for sums in [&[0; 3][..], &[0; 5], &[]] {
-        let sums = daos_types::IodSums { by, bytes: sums };
+        let sums = daos_types::IodSums::new(by, sums);
         let iods = [Iod { sums, ..Iod::new(b"0", IodValue::Single(b"value")) }];
         let request = Update {
             of,

@@ -1,6 +1,7 @@
 //! Systems that others reach, over each provider.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod bent;
 mod messages;
 mod remote;
 

@@ -8,8 +8,8 @@ use daos_types::{
     IodValue, KeyQuery, ObjectId, ObjectType, Punched, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_wire::{
-    Check, Checked, Count, Counted, Encoded, Fetch, List, ListedKeys, ListedObjects, ListedPairs, Objects,
-    Opcode, Punch, Query, ReadFetchReply, ShardRef, Update, decode_done, decode_found,
+    Beside, Check, Checked, Count, Counted, Encoded, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
+    Objects, Opcode, Punch, Query, ReadFetchReply, ShardRef, Update, decode_done, decode_found,
 };
 use std::sync::Arc;
 
@@ -56,8 +56,11 @@ fn send_with(
     message: &Encoded<'_>,
     answer_len_max: usize,
 ) -> Result<Answer, Refused> {
-    let Encoded { body, payloads } = message;
-    let request = Request { durability: Durability::Synced, origin: None, answer_len_max, body, payloads };
+    let payloads: Vec<&[u8]> = message.payloads.iter().map(|beside| beside.bytes).collect();
+    let units: Vec<&[u32]> = message.payloads.iter().map(|beside| beside.units).collect();
+    let (durability, body) = (Durability::Synced, &message.body);
+    let request =
+        Request { durability, origin: None, answer_len_max, body, payloads: &payloads, units: &units };
     serve(&world.granted, TARGET, opcode, &request)
 }
 
@@ -94,7 +97,7 @@ fn fetch(
         }
         assert!(rest.is_empty());
     }
-    reply.finish(iods);
+    reply.finish(iods, &mut []);
     Ok(())
 }
 
@@ -232,9 +235,8 @@ fn what_cannot_be_answered_is_refused_and_changes_nothing() {
     assert_eq!((refused.der(), refused.is_before()), (Der::NoPerm, true), "another container");
     let count =
         Count { cont: of.cont, from: None, budget: 1, durability: Durability::Synced }.encode().unwrap();
-    let Encoded { body, payloads } = &count;
-    let request =
-        Request { durability: Durability::Synced, origin: None, answer_len_max: ROOM, body, payloads };
+    let (durability, body) = (Durability::Synced, &count.body);
+    let request = Request { durability, origin: None, answer_len_max: ROOM, body, payloads: &[], units: &[] };
     let inside = Granted { survey: None, ..world.granted.clone() };
     let refused = serve(&inside, TARGET, Opcode::Count, &request).unwrap_err();
     assert_eq!(refused.der(), Der::Notsupported, "not a part of transactions");
@@ -244,7 +246,8 @@ fn what_cannot_be_answered_is_refused_and_changes_nothing() {
         assert!(refused.is_before() && refused.der() == Der::Proto, "{cut} bytes: {refused:?}");
     }
     for opcode in Opcode::ALL {
-        let message = Encoded { body: whole.body.clone(), payloads: vec![&long] };
+        let message =
+            Encoded { body: whole.body.clone(), payloads: vec![Beside { bytes: &long, units: &[] }] };
         assert!(
             send(&world, opcode, &message).unwrap_err().is_before(),
             "{opcode:?} with a payload left over"

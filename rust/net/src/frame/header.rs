@@ -15,6 +15,8 @@ const SUM_AT: usize = 60;
 const DURABILITY: u16 = 0b11;
 /// The flag of a frame whose body is its first payload.
 pub const BODY_IS_PAYLOAD: u16 = 1 << 2;
+/// The flag of a reply whose body has sums of all bytes of its payloads: the list has none, and who reads it compares those.
+pub const BODY_HAS_SUMS: u16 = 1 << 3;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +71,7 @@ pub struct Header {
     pub kind: Kind,
     /// What is asked.
     pub opcode: u16,
-    /// Durability, and whether the body is a payload.
+    /// Durability, whether the body is a payload, and whether it has the payloads' sums.
     pub flags: u16,
     /// How many payloads there are.
     pub payloads: u16,
@@ -231,8 +233,12 @@ impl Header {
         if body_is_payload && (self.payloads == 0 || self.inline_len != 0) {
             return wrong("a body that is nowhere, or twice");
         }
+        let body_has_sums = self.flags & BODY_HAS_SUMS != 0;
+        if body_has_sums && (self.kind != Kind::Reply || self.payloads == 0 || body_is_payload) {
+            return wrong("sums in a body that has none");
+        }
         let durability = self.flags & DURABILITY;
-        let unknown = self.flags & !(DURABILITY | BODY_IS_PAYLOAD);
+        let unknown = self.flags & !(DURABILITY | BODY_IS_PAYLOAD | BODY_HAS_SUMS);
         if unknown != 0
             || durability != 0 && !request
             || durability == DURABILITY

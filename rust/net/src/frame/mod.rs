@@ -9,12 +9,12 @@ mod refusal;
 
 pub use control::{Window, control};
 pub use error::FrameError;
-pub use header::{BODY_IS_PAYLOAD, HEADER_LEN, Header, Kind};
+pub use header::{BODY_HAS_SUMS, BODY_IS_PAYLOAD, HEADER_LEN, Header, Kind};
 pub use hello::{ANY_INCARNATION, ANY_RANK, Hello, SessionId, Welcome, check_system_name};
 pub use refusal::Refusal;
 
 use crate::limits::{INLINE_LEN_MAX, PAYLOADS_MAX};
-use daos_codec::{crc32c, crc32c_append};
+use daos_codec::crc32c;
 use daos_types::ShardIdx;
 
 /// The version of the format that this release speaks.
@@ -31,14 +31,18 @@ pub struct Place {
     pub shard: ShardIdx,
     /// Its bytes, at least 1.
     pub len: u32,
-    /// Their sum.
-    pub sum: u32,
+    /// Their sum; `None` where the body tells it.
+    pub sum: Option<u32>,
 }
 
 impl Place {
     /// Checks the sum of the bytes that came for it.
     pub fn check_sum(&self, sum: u32) -> Result<(), FrameError> {
-        if self.sum == sum { Ok(()) } else { Err(FrameError::Sum { of: "a payload" }) }
+        if self.sum.is_none_or(|wanted| wanted == sum) {
+            Ok(())
+        } else {
+            Err(FrameError::Sum { of: "a payload" })
+        }
     }
 }
 
@@ -49,12 +53,14 @@ pub struct Payload<'a> {
     pub shard: ShardIdx,
     /// Its bytes; one without any is not sent.
     pub bytes: &'a [u8],
+    /// Their sum, if it is known.
+    pub sum: Option<u32>,
 }
 
 impl<'a> Payload<'a> {
     /// One that is not divided.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { shard: ShardIdx(0), bytes }
+        Self { shard: ShardIdx(0), bytes, sum: None }
     }
 }
 
@@ -81,18 +87,22 @@ impl Head {
         if body.len() != header.inline_len as usize || !left.is_empty() {
             return Err(FrameError::Malformed { what: "a head of another length" });
         }
-        let places: Vec<Place> = places.iter().map(Self::place).collect();
+        let summed = header.flags & BODY_HAS_SUMS != 0;
+        let places: Vec<Place> = places.iter().map(|place| Self::place(place, summed)).collect();
+        if summed && list.as_chunks::<PLACE_LEN>().0.iter().any(|place| !place.ends_with(&[0; 4])) {
+            return Err(FrameError::Malformed { what: "a sum of a payload that the body has the sums of" });
+        }
         if places.iter().any(|place| place.len == 0) {
             return Err(FrameError::Malformed { what: "a payload without bytes" });
         }
         Ok(Self { header, places, body: body.to_vec() })
     }
 
-    fn place(bytes: &[u8; PLACE_LEN]) -> Place {
+    fn place(bytes: &[u8; PLACE_LEN], summed: bool) -> Place {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = *bytes;
         let (shard, len, sum) = ([a, b, c, d], [e, f, g, h], [i, j, k, l]);
         let shard = ShardIdx(u32::from_le_bytes(shard));
-        Place { shard, len: u32::from_le_bytes(len), sum: u32::from_le_bytes(sum) }
+        Place { shard, len: u32::from_le_bytes(len), sum: (!summed).then(|| u32::from_le_bytes(sum)) }
     }
 
     /// Bytes of all payloads.
@@ -107,13 +117,18 @@ impl Head {
 }
 
 /// The head of a frame of a body and payloads, as it is sent, and the payloads that follow it. A body that is too long to stand in the
-/// frame becomes the first of them.
+/// frame becomes the first of them. Under the flag [`BODY_HAS_SUMS`] the payloads have none in the list, and the body stands in the frame.
 pub fn frame<'a>(
     header: Header,
     body: &'a [u8],
     payloads: &[Payload<'a>],
 ) -> Result<(Vec<u8>, Vec<&'a [u8]>), FrameError> {
+    let summed = header.flags & BODY_HAS_SUMS != 0;
     let long = body.len() > INLINE_LEN_MAX;
+    if summed && long {
+        // Nobody would have the sums of the body itself.
+        return frame(Header { flags: header.flags & !BODY_HAS_SUMS, ..header }, body, payloads);
+    }
     let body_payload = long.then_some(Payload::new(body));
     let inline = if long { &[][..] } else { body };
     let payloads = || body_payload.iter().chain(payloads).filter(|payload| !payload.bytes.is_empty());
@@ -132,13 +147,15 @@ pub fn frame<'a>(
         let too_large =
             |_| FrameError::TooLarge { what: "bytes of a payload", len: payload.bytes.len() as u64, max };
         let len = u32::try_from(payload.bytes.len()).map_err(too_large)?;
-        for number in [payload.shard.0, len, crc32c(payload.bytes)] {
+        let sum = if summed { 0 } else { payload.sum.unwrap_or_else(|| crc32c(payload.bytes)) };
+        for number in [payload.shard.0, len, sum] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
     }
     bytes.extend_from_slice(inline);
+    let no_sums = if count == 0 { BODY_HAS_SUMS } else { 0 };
     let header = Header {
-        flags: header.flags | if long { BODY_IS_PAYLOAD } else { 0 },
+        flags: header.flags & !no_sums | if long { BODY_IS_PAYLOAD } else { 0 },
         payloads: count as u16,
         inline_len: inline.len() as u32,
         rest_sum: crc32c(bytes.get(HEADER_LEN..).unwrap_or_default()),
@@ -148,11 +165,6 @@ pub fn frame<'a>(
         *place = byte;
     }
     Ok((bytes, payloads().map(|payload| payload.bytes).collect()))
-}
-
-/// The sum of a payload that comes in pieces.
-pub fn payload_sum(before: u32, piece: &[u8]) -> u32 {
-    crc32c_append(before, piece)
 }
 
 #[cfg(test)]

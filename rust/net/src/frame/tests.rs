@@ -1,4 +1,5 @@
 use super::*;
+use daos_codec::crc32c;
 use daos_types::{Der, Durability, Rank};
 
 fn request() -> Header {
@@ -41,7 +42,7 @@ pub(super) fn welcome() -> Welcome {
 
 #[test]
 fn a_frame_is_drawn_as_on_its_page() {
-    let payloads = [Payload { shard: daos_types::ShardIdx(2), bytes: b"bulk" }, Payload::new(b"")];
+    let payloads = [Payload { shard: daos_types::ShardIdx(2), ..Payload::new(b"bulk") }, Payload::new(b"")];
     let (bytes, sent) = frame(request(), b"body", &payloads).unwrap();
     assert_eq!(sent, [b"bulk"], "what is empty is not sent");
     assert_eq!(bytes.len(), HEADER_LEN + PLACE_LEN + 4);
@@ -53,9 +54,39 @@ fn a_frame_is_drawn_as_on_its_page() {
     let head = head_of(&bytes).unwrap();
     assert_eq!(head.header.durability(), Durability::Synced);
     assert_eq!((head.payload_bytes(), head.bytes()), (4, 8));
-    assert_eq!(head.places[0].check_sum(payload_sum(0, b"bulk")), Ok(()));
-    assert_eq!(head.places[0].check_sum(payload_sum(0, b"bulx")).unwrap_err().der(), Der::Csum);
-    assert_eq!(head.places[0].check_sum(payload_sum(payload_sum(0, b"bu"), b"lk")), Ok(()));
+    assert_eq!(head.places[0].check_sum(crc32c(b"bulk")), Ok(()));
+    assert_eq!(head.places[0].check_sum(crc32c(b"bulx")).unwrap_err().der(), Der::Csum);
+}
+
+#[test]
+fn a_sum_that_is_known_is_not_made() {
+    let known = Payload { sum: Some(7), ..Payload::new(b"bulk") };
+    let head = head_of(&frame(request(), b"body", &[known]).unwrap().0).unwrap();
+    assert_eq!(head.places[0].sum, Some(7));
+}
+
+#[test]
+fn payloads_whose_sums_are_in_the_body_have_none_in_the_list() {
+    let reply = |flags| Header { flags, ..Header::new(Kind::Reply).of(1) };
+    let (mut bytes, sent) = frame(reply(BODY_HAS_SUMS), b"sums", &[Payload::new(b"bulk")]).unwrap();
+    assert_eq!(sent, [b"bulk"]);
+    let head = head_of(&bytes).unwrap();
+    assert_eq!(head.places[0].sum, None);
+    assert_eq!(head.places[0].check_sum(crc32c(b"others")), Ok(()), "that is for who has the sums");
+    bytes[HEADER_LEN + 8] = 1;
+    let sum = crc32c(&bytes[HEADER_LEN..]).to_le_bytes();
+    bytes[56..60].copy_from_slice(&sum);
+    let sum = crc32c(&bytes[..60]).to_le_bytes();
+    bytes[60..64].copy_from_slice(&sum);
+    assert!(matches!(head_of(&bytes), Err(FrameError::Malformed { .. })), "a sum that nobody looks at");
+    // Where there are no payloads, or the body is one, nothing is said.
+    let (bytes, _) = frame(reply(BODY_HAS_SUMS), b"sums", &[Payload::new(b"")]).unwrap();
+    assert_eq!(head_of(&bytes).unwrap().header.flags, 0);
+    let long = vec![1; crate::limits::INLINE_LEN_MAX + 1];
+    let (bytes, _) = frame(reply(BODY_HAS_SUMS), &long, &[Payload::new(b"bulk")]).unwrap();
+    let head = head_of(&bytes).unwrap();
+    assert_eq!(head.header.flags, BODY_IS_PAYLOAD);
+    assert!(head.places.iter().all(|place| place.sum.is_some()));
 }
 
 #[test]
@@ -93,11 +124,17 @@ fn fields_that_mean_nothing_are_refused() {
     assert_eq!(refused(Header { payloads: 1, ..new(Kind::Error).of(1) }), body);
     assert_eq!(refused(Header { inline_len: 65_537, ..request }), "an inline body of more than 64 KiB");
     assert_eq!(refused(Header { payloads: 4097, ..request }), "more than 4096 payloads");
-    for flags in [3, 8, 1 << 15] {
+    for flags in [3, 16, 1 << 15] {
         assert_eq!(refused(Header { flags, ..request }), "unknown flags");
     }
     assert_eq!(refused(Header { flags: 1, ..new(Kind::Reply).of(1) }), "unknown flags");
     assert_eq!(refused(Header { flags: BODY_IS_PAYLOAD, ..request }), "a body that is nowhere, or twice");
+    let reply = Header { flags: BODY_HAS_SUMS, payloads: 1, ..new(Kind::Reply).of(1) };
+    assert_eq!(Header::decode(&reply.encode()), Ok(reply));
+    let none = "sums in a body that has none";
+    assert_eq!(refused(Header { flags: BODY_HAS_SUMS, payloads: 1, ..request }), none);
+    assert_eq!(refused(Header { payloads: 0, ..reply }), none);
+    assert_eq!(refused(Header { flags: BODY_HAS_SUMS | BODY_IS_PAYLOAD, ..reply }), none);
     for kind in Kind::ALL {
         let id = matches!(kind, Kind::Reply | Kind::Error | Kind::Cancel | Kind::Ping | Kind::Pong);
         let header = if kind == Kind::Request { request } else { new(kind).of(u64::from(id)) };

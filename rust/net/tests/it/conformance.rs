@@ -59,10 +59,13 @@ fn what_is_asked_is_answered() {
         assert_eq!((welcome.rank, welcome.incarnation, welcome.window.requests), (Rank(3), 7, 16));
         for len in [0, 1, 5000, 65_536, 65_537, 200_000] {
             let (body, bulk) = (pattern(len), pattern(len / 2 + 1));
-            let payloads =
-                [Payload { shard: ShardIdx(4), bytes: &bulk }, Payload::new(b""), Payload::new(b"x")];
+            let payloads = [
+                Payload { shard: ShardIdx(4), ..Payload::new(&bulk) },
+                Payload::new(b""),
+                Payload::new(b"x"),
+            ];
             let reply = ask(&channel, &Call { map_version: 8, ..call(ECHO, &body, &payloads) }).unwrap();
-            let one = |shard, bytes: &[u8]| Bulk { shard: ShardIdx(shard), bytes: bytes.to_vec() };
+            let one = |shard, bytes: &[u8]| Bulk { shard: ShardIdx(shard), ..Bulk::new(bytes.to_vec()) };
             assert_eq!(reply, Reply { map_version: 9, body, payloads: vec![one(4, &bulk), one(0, b"x")] });
         }
     });
@@ -146,8 +149,13 @@ impl Service for Backwards {
             return;
         }
         while let Some(request) = self.0.pop() {
-            let bulk = Bulk { shard: ShardIdx(0), bytes: pattern(1000 + usize::from(request.body[0])) };
-            let answer = Answer::Reply { map_version: 0, body: request.body, payloads: vec![bulk] };
+            let bulk = Bulk::new(pattern(1000 + usize::from(request.body[0])));
+            let answer = Answer::Reply {
+                map_version: 0,
+                body: request.body,
+                payloads: vec![bulk],
+                body_has_sums: false,
+            };
             replies.send(request.ticket, answer.clone());
             // A second answer is dropped.
             replies.send(request.ticket, answer);
@@ -297,8 +305,11 @@ impl Service for Cancelled {
 
     fn cancel(&mut self, ticket: daos_net::Ticket, replies: &Replies) {
         self.0.fetch_add(1, Ordering::Relaxed);
-        let bulk = Bulk { shard: ShardIdx(0), bytes: vec![1; 5000] };
-        replies.send(ticket, Answer::Reply { map_version: 0, body: vec![], payloads: vec![bulk] });
+        let bulk = Bulk::new(vec![1; 5000]);
+        replies.send(
+            ticket,
+            Answer::Reply { map_version: 0, body: vec![], payloads: vec![bulk], body_has_sums: false },
+        );
     }
 }
 

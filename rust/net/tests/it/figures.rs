@@ -7,7 +7,6 @@ use daos_net::shm::Shm;
 use daos_net::tcp::Tcp;
 use daos_net::unix::Unix;
 use daos_net::{Answer, Bulk, Call, Channel, Incoming, Limits, Moment, Receive, Replies, Reply, Transport};
-use daos_types::ShardIdx;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,8 +29,11 @@ fn service(bulk: Vec<u8>) -> impl FnMut(Moment, Incoming, &Replies) + Send {
         if request.opcode != GIVE {
             return echo(now, Incoming { payloads: vec![], ..request }, replies);
         }
-        let payloads = vec![Bulk { shard: ShardIdx(0), bytes: bulk.clone() }];
-        replies.send(request.ticket, Answer::Reply { map_version: 0, body: vec![], payloads });
+        let payloads = vec![Bulk::new(bulk.clone())];
+        replies.send(
+            request.ticket,
+            Answer::Reply { map_version: 0, body: vec![], payloads, body_has_sums: false },
+        );
     }
 }
 

@@ -56,11 +56,12 @@ pub(crate) fn echo(_: Moment, request: Incoming, replies: &Replies) {
         KEEP => return,
         GIVE => {
             let len = body.first_chunk().map_or(0, |len| u32::from_le_bytes(*len) as usize);
-            vec![Bulk { shard: ShardIdx(1), bytes: pattern(len) }]
+            vec![Bulk { shard: ShardIdx(1), ..Bulk::new(pattern(len)) }]
         }
         _ => payloads,
     };
-    replies.send(ticket, Answer::Reply { map_version: map_version + 1, body, payloads });
+    replies
+        .send(ticket, Answer::Reply { map_version: map_version + 1, body, payloads, body_has_sums: false });
 }
 
 /// Bytes that no two places have alike.

@@ -67,7 +67,7 @@ fn who(_: Moment, request: Incoming, replies: &Replies) {
         Peer::Plain => b"plain".to_vec(),
         other => format!("{other:?}").into_bytes(),
     };
-    replies.send(request.ticket, Answer::Reply { map_version: 1, body, payloads: Vec::new() });
+    replies.send(request.ticket, Answer::of_body(1, body));
 }
 
 fn far(incarnation: u64) -> Box<dyn Listening> {

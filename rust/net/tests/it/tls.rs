@@ -54,7 +54,7 @@ fn a_service_is_told_who_asks() {
     let tell = seen.clone();
     let service = move |_: Moment, request: Incoming, replies: &Replies| {
         tell.lock().unwrap().push(request.peer);
-        replies.send(request.ticket, Answer::Reply { map_version: 0, body: vec![], payloads: vec![] });
+        replies.send(request.ticket, Answer::of_body(0, vec![]));
     };
     let tls = Tls::server(ca.sign("server", Odd::No), ClientAuth::Optional).unwrap();
     let tcp = client(tls);
@@ -75,7 +75,7 @@ fn a_service_is_told_who_asks() {
     let peers = seen.clone();
     let service = move |_: Moment, request: Incoming, replies: &Replies| {
         peers.lock().unwrap().push(request.peer);
-        replies.send(request.ticket, Answer::Reply { map_version: 0, body: vec![], payloads: vec![] });
+        replies.send(request.ticket, Answer::of_body(0, vec![]));
     };
     let server = plain.listen("127.0.0.1:0", me(), small(), Box::new(service)).unwrap();
     ask(&open(&plain, &server.address()).unwrap(), b"").unwrap();

@@ -152,7 +152,7 @@ mod tests {
 
     fn store(file: &DataFile, len: usize) -> Result<(Run, Vec<u8>)> {
         let mut reference = Vec::new();
-        let run = file.store(&vec![0xA5; len], &mut reference, &mut u64::MAX.clone())?;
+        let run = file.store(&vec![0xA5; len], &[], &mut reference, &mut u64::MAX.clone())?;
         Ok((run, reference))
     }
 

@@ -174,9 +174,15 @@ impl DataFile {
         place.size.saturating_sub(place.space.end())
     }
 
-    /// Writes a value to free blocks and appends the reference to `out`. Durable after [`DataFile::sync`]. The file may grow by
-    /// `room` bytes for it; what of them it took is taken off.
-    pub(crate) fn store(&self, bytes: &[u8], out: &mut Vec<u8>, room: &mut u64) -> Result<Run> {
+    /// Writes a value to free blocks and appends the reference to `out`. Durable after [`DataFile::sync`]. The sums of its units may be
+    /// known. The file may grow by `room` bytes for it; what of them it took is taken off.
+    pub(crate) fn store(
+        &self,
+        bytes: &[u8],
+        units: &[u32],
+        out: &mut Vec<u8>,
+        room: &mut u64,
+    ) -> Result<Run> {
         const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
         let (file, run) = self.take(blocks_of(bytes.len()), room)?;
         // Whole blocks: the kernel need not read what is overwritten.
@@ -188,7 +194,7 @@ impl DataFile {
             return Err(error.into());
         }
         let written = self.written.fetch_add(run.count * BLOCK, Ordering::AcqRel);
-        stored::encode(&self.identity, run.block, bytes, out);
+        stored::encode(&self.identity, run.block, bytes, units, out);
         // Whoever writes much syncs some of it himself, so that a small change need not wait for all of it.
         let passes = |bytes: u64| written / bytes != (written + run.count * BLOCK) / bytes;
         if passes(UNSYNCED_MAX) {

@@ -2,17 +2,16 @@
 //! `docs/formats/data.md` draws the bytes.
 
 use crate::error::{Result, VosError};
-use daos_codec::crc32c_parts;
+use daos_codec::{Follow, crc32c_parts, unit_sums};
+use daos_types::unit::{UNIT_MIN, unit_of};
 
 /// Bytes of a block.
-pub(crate) const BLOCK: u64 = 4096;
+pub(crate) const BLOCK: u64 = UNIT_MIN as u64;
 /// Values this long do not stay in the index.
 pub(crate) const STORED_MIN: usize = BLOCK as usize;
 /// Bytes of the longest value or extent.
 pub const VALUE_LEN_MAX: usize = 1 << 30;
 
-/// Sums of one value at most: an entry has to fit into a leaf.
-const UNITS_MAX: u64 = 64;
 /// Bytes in front of the sums.
 const HEAD: usize = 11;
 const SUM: usize = 4;
@@ -47,13 +46,9 @@ pub(crate) const fn blocks_of(len: usize) -> u64 {
     (len as u64).div_ceil(BLOCK)
 }
 
-/// The least shift with few enough sums.
-fn shift_of(len: u64) -> u8 {
-    let mut shift = 0;
-    while len.div_ceil(BLOCK << shift) > UNITS_MAX {
-        shift += 1;
-    }
-    shift
+/// How many times a block is doubled to be a unit.
+const fn shift_of(len: usize) -> u8 {
+    (unit_of(len) / UNIT_MIN).ilog2() as u8
 }
 
 /// The sum of a unit, bound to its place.
@@ -61,15 +56,25 @@ fn sum(identity: &[u8; 16], block: u64, bytes: &[u8]) -> u32 {
     crc32c_parts([&identity[..], &block.to_le_bytes(), bytes])
 }
 
-/// Appends the reference to `bytes`, which lie in the data file of this identity from `block` on.
-pub(crate) fn encode(identity: &[u8; 16], block: u64, bytes: &[u8], out: &mut Vec<u8>) {
-    let shift = shift_of(bytes.len() as u64);
+/// Appends the reference to `bytes`, which lie in the data file of this identity from `block` on. What the units of the bytes add up to
+/// may be known; of as many as they have not, they are summed.
+pub(crate) fn encode(identity: &[u8; 16], block: u64, bytes: &[u8], units: &[u32], out: &mut Vec<u8>) {
+    let (len, unit, shift) = (bytes.len(), unit_of(bytes.len()), shift_of(bytes.len()));
     out.extend_from_slice(&block.to_le_bytes()[..6]);
     out.push(shift);
-    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    for (at, unit) in bytes.chunks((BLOCK as usize) << shift).enumerate() {
+    out.extend_from_slice(&(len as u32).to_le_bytes());
+    let follow = Follow::by(unit);
+    let mut seal = |at: usize, unit_sum: u32| {
         let place = block + ((at as u64) << shift);
-        out.extend_from_slice(&sum(identity, place, unit).to_le_bytes());
+        let before = crc32c_parts([&identity[..], &place.to_le_bytes()]);
+        let is_whole = (at + 1) * unit <= len;
+        let follow = if is_whole { follow } else { Follow::by(len - at * unit) };
+        out.extend_from_slice(&follow.join(before, unit_sum).to_le_bytes());
+    };
+    if units.len() == len.div_ceil(unit) {
+        units.iter().enumerate().for_each(|(at, sum)| seal(at, *sum));
+    } else {
+        unit_sums(bytes).enumerate().for_each(|(at, sum)| seal(at, sum));
     }
 }
 
@@ -88,7 +93,7 @@ impl<'a> Stored<'a> {
             sums,
         };
         let sound = (1..=VALUE_LEN_MAX).contains(&stored.len())
-            && stored.shift == shift_of(stored.len() as u64)
+            && stored.shift == shift_of(stored.len())
             && stored.run().end() < 1 << 48
             && sums.len() == stored.len().div_ceil(stored.unit()) * SUM;
         sound.then_some(stored)
@@ -142,7 +147,10 @@ mod tests {
         fn references_come_back_and_know_their_bytes(len in 1..40_000usize, block in 0..1u64 << 40, flip in any::<usize>()) {
             let mut bytes: Vec<u8> = (0..len).map(|at| at as u8).collect();
             let mut out = Vec::new();
-            encode(&[3; 16], block, &bytes, &mut out);
+            encode(&[3; 16], block, &bytes, &[], &mut out);
+            let mut told = Vec::new();
+            encode(&[3; 16], block, &bytes, &unit_sums(&bytes).collect::<Vec<_>>(), &mut told);
+            prop_assert_eq!(&told, &out);
             let stored = Stored::parse(&out).unwrap();
             prop_assert_eq!((stored.len(), stored.run()), (len, Run { block, count: blocks_of(len) }));
             let mut again = Vec::new();
@@ -170,10 +178,12 @@ mod tests {
     #[test]
     fn a_reference_stays_small_however_long_the_value() {
         for (len, sums) in
-            [(1_u64, 1), (4096, 1), (4097, 2), (256 << 10, 64), ((256 << 10) + 1, 33), (1 << 30, 64)]
+            [(1, 1), (4096, 1), (4097, 2), (256 << 10, 64), ((256 << 10) + 1, 33), (1 << 30, 64)]
         {
-            assert_eq!(len.div_ceil(BLOCK << shift_of(len)), sums, "{len}");
+            let mut out = Vec::new();
+            encode(&[3; 16], 1, &vec![0; len], &[], &mut out);
+            assert_eq!(out.len(), HEAD + sums * SUM, "{len}");
         }
-        assert_eq!(shift_of(VALUE_LEN_MAX as u64), 12);
+        assert_eq!(shift_of(VALUE_LEN_MAX), 12);
     }
 }

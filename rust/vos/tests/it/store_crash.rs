@@ -216,7 +216,7 @@ impl Workload<'_> {
             .iter()
             .filter_map(|(key, value)| Some((key.clone(), sums_of(by, None, value.as_ref()?))))
             .collect();
-        let summed = |key: &Key| IodSums { by, bytes: &value_sums[key] };
+        let summed = |key: &Key| IodSums::new(by, &value_sums[key]);
         let bytes: usize = changes.values().flatten().map(Vec::len).sum();
         let in_one =
             changes.values().all(Option::is_some) && bytes < BATCH_BYTES && self.random.below(2) == 0;
@@ -238,7 +238,7 @@ impl Workload<'_> {
             sums_of(by, Some(RECORD as u64), &data)
         };
         let array_by = if array_sums.is_empty() { Checksums::default() } else { by };
-        let written = [Iod { sums: IodSums { by: array_by, bytes: &array_sums }, ..Iod::new(b"a", value) }];
+        let written = [Iod { sums: IodSums::new(array_by, &array_sums), ..Iod::new(b"a", value) }];
         let extents = store.stage(shard, &written).unwrap();
         let mut tx = store.begin().unwrap();
         if in_one {

@@ -105,7 +105,7 @@ impl OwnedIod {
             }
             OwnedValue::Holes(recxs) => IodValue::Holes(recxs),
         };
-        let sums = IodSums { by: self.summed_by, bytes: &self.sums };
+        let sums = IodSums::new(self.summed_by, &self.sums);
         Iod { akey: &self.akey, cond: self.cond, value, sums }
     }
 }
