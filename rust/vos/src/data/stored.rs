@@ -2,7 +2,7 @@
 //! `docs/formats/data.md` draws the bytes.
 
 use crate::error::{Result, VosError};
-use daos_codec::{Follow, crc32c_parts, unit_sums};
+use daos_codec::{Follow, crc32c_append, crc32c_parts, unit_sums};
 use daos_types::unit::{UNIT_MIN, unit_of};
 
 /// Bytes of a block.
@@ -51,9 +51,9 @@ const fn shift_of(len: usize) -> u8 {
     (unit_of(len) / UNIT_MIN).ilog2() as u8
 }
 
-/// The sum of a unit, bound to its place.
-fn sum(identity: &[u8; 16], block: u64, bytes: &[u8]) -> u32 {
-    crc32c_parts([&identity[..], &block.to_le_bytes(), bytes])
+/// What a seal begins with, before the unit's bytes: the sum of its place.
+fn place_sum(identity: &[u8; 16], block: u64) -> u32 {
+    crc32c_parts([&identity[..], &block.to_le_bytes()])
 }
 
 /// Appends the reference to `bytes`, which lie in the data file of this identity from `block` on. What the units of the bytes add up to
@@ -66,7 +66,7 @@ pub(crate) fn encode(identity: &[u8; 16], block: u64, bytes: &[u8], units: &[u32
     let follow = Follow::by(unit);
     let mut seal = |at: usize, unit_sum: u32| {
         let place = block + ((at as u64) << shift);
-        let before = crc32c_parts([&identity[..], &place.to_le_bytes()]);
+        let before = place_sum(identity, place);
         let is_whole = (at + 1) * unit <= len;
         let follow = if is_whole { follow } else { Follow::by(len - at * unit) };
         out.extend_from_slice(&follow.join(before, unit_sum).to_le_bytes());
@@ -133,7 +133,8 @@ impl<'a> Stored<'a> {
     pub(crate) fn fits(&self, identity: &[u8; 16], at: usize, bytes: &[u8]) -> bool {
         let wanted = self.sums.get(at * SUM..).and_then(|sums| sums.first_chunk());
         let place = self.block + ((at as u64) << self.shift);
-        wanted.is_some_and(|wanted| u32::from_le_bytes(*wanted) == sum(identity, place, bytes))
+        let found = || crc32c_append(place_sum(identity, place), bytes);
+        wanted.is_some_and(|wanted| u32::from_le_bytes(*wanted) == found())
     }
 }
 
