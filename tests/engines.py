@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +19,7 @@ import msgspec
 from daos import _core
 from daos.client.system import System
 from daos.control.system import effects
+from daos.errors import DaosError, UnavailableError
 from daos.local import (
     Carry,
     Channel,
@@ -38,6 +37,7 @@ from daos.model.acl import DEFAULT_POOL_ACL, Acl
 from daos.model.members import MemberState
 from daos.model.pool_properties import pool_properties
 from daos.security.credentials import Token, without_signature
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -48,20 +48,6 @@ T = TypeVar("T")
 WAIT_S_MAX = 30.0
 SIZE = 256 << 20
 DEVICE_SIZE = 128 << 20
-
-
-def free_ports(count: int) -> int:
-    """Return the first of some ports that follow each other and are free."""
-    for first in range(20_000 + os.getpid() % 8_000, 60_000, count):
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(first, first + count):
-                    probe = stack.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no free ports")
 
 
 class Engines:
@@ -86,7 +72,6 @@ class Engines:
     ) -> None:
         self.directory, self.count, self.targets, self.roles = directory, count, targets, roles
         self._paths = paths
-        self.ports = [free_ports(targets + 1) + index * (targets + 1) for index in range(count)]
         first = free_ports(count * (targets + 1))
         self.ports = [first + index * (targets + 1) for index in range(count)]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -100,35 +85,51 @@ class Engines:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        for rank in range(self.count):
-            self._do(self._listen(rank))
-            self.start(rank)
-        self.wait_ready()
+        try:
+            for rank in range(self.count):
+                self._do(self._listen(rank))
+                self.start(rank)
+            self.wait_ready()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """End all, and leave nothing; fail if one did not end of its own accord."""
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
-            process.wait(WAIT_S_MAX)
+        late = []
+        for rank, process in self.processes.items():
+            try:
+                process.wait(WAIT_S_MAX)
+            except subprocess.TimeoutExpired:
+                late.append(rank)
+                process.kill()
+                process.wait(WAIT_S_MAX)
         for each in self._cleanup:
             self._do(each)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT_S_MAX)
         self._loop.close()
+        assert not late, f"engines that do not end: {late}"
 
     def _do(self, work: Coroutine[object, object, T]) -> T:
         future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result(WAIT_S_MAX)
+        return future.result(2 * WAIT_S_MAX)  # what is awaited ends by itself before
 
     def _socket(self, rank: int) -> Path:
         return self.directory / f"s{rank}.sock"
 
     async def _listen(self, rank: int) -> None:
         async def ready(channel: Channel, told: Ready) -> Placed:
-            self._channels[rank], self._ready[rank] = channel, told
+            if told.pid == self.processes[rank].pid:  # not what the engine of before has sent last
+                self._channels[rank], self._ready[rank] = channel, told
             await self._tell()
             return Placed(rank=rank, system="test")
 
@@ -150,7 +151,8 @@ class Engines:
         )
         members = Members(version=self._version, members=entries)
         for channel in list(self._channels.values()):
-            if not channel.ended.is_set():
+            # One that ends meanwhile is told when it has been started again.
+            with contextlib.suppress(DaosError):
                 await channel.call("members", members, timeout_s=10)
 
     def devices(self, rank: int) -> tuple[str, ...]:
@@ -201,12 +203,24 @@ class Engines:
             log_file=str(home / "log"),
             log_mask="INFO",
         )
-        self._ready.pop(rank, None)
+        self._do(self._forget(rank))
         process = subprocess.Popen([sys.executable, "-m", "daos.engine"], stdin=subprocess.PIPE)
+        self.processes[rank] = process
         assert process.stdin is not None
         process.stdin.write(msgspec.json.encode(options))
         process.stdin.close()
-        self.processes[rank] = process
+
+    async def _forget(self, rank: int) -> None:
+        """Ask an engine that has ended no more: what it was asked over its last channel would be refused."""
+        self._channels.pop(rank, None)
+        self._ready.pop(rank, None)
+
+    def whole(self) -> None:
+        """Start again what a test has left dead, and wait until all are ready."""
+        for rank, process in self.processes.items():
+            if process.poll() is not None:
+                self.start(rank)
+        self.wait_ready()
 
     def wait_ready(self) -> None:
         """Wait until all engines are ready."""
@@ -223,6 +237,7 @@ class Engines:
         """Kill an engine and wait until it is gone."""
         self.processes[rank].send_signal(signal.SIGKILL)
         self.processes[rank].wait(WAIT_S_MAX)
+        self._do(self._forget(rank))
 
     def carry(self, rank: int, effect: effects.SystemEffect) -> None:
         """Have an engine carry out an effect of the system service."""
@@ -231,7 +246,7 @@ class Engines:
 
     async def _carry(self, rank: int, number: int, effect: effects.SystemEffect) -> None:
         carry = Carry(number=number, floor=1, effect=msgspec.msgpack.encode(effect))
-        await self._channels[rank].call("carry", carry, timeout_s=30)
+        await self._channel(rank).call("carry", carry, timeout_s=WAIT_S_MAX)
 
     def pool_create(
         self,
@@ -269,8 +284,6 @@ class Engines:
         return pool
 
     async def _again(self, rank: int, number: int, effect: effects.SystemEffect) -> None:
-        from daos.errors import DaosError
-
         last: DaosError | None = None
         for _ in range(100):
             try:
@@ -284,7 +297,21 @@ class Engines:
 
     def pool_request(self, rank: int, request: PoolRequest) -> bytes:
         """Ask a pool's service as an administrator."""
-        return self._do(self._channels[rank].call("pool_request", request, bytes, timeout_s=30))
+        return self._do(self._ask(rank, request))
+
+    async def _ask(self, rank: int, request: PoolRequest) -> bytes:
+        return await self._channel(rank).call("pool_request", request, bytes, timeout_s=WAIT_S_MAX)
+
+    def _channel(self, rank: int) -> Channel:
+        """Return the channel of an engine that is ready.
+
+        Raises:
+            UnavailableError: It is not, as one that was killed.
+        """
+        try:
+            return self._channels[rank]
+        except KeyError:
+            raise UnavailableError(f"rank {rank} is not ready") from None
 
     @property
     def addresses(self) -> dict[int, str]:

@@ -1,8 +1,8 @@
 """An engine that keeps its shards in a JSON file: it speaks the local channel as `daos_engine` does.
 
 It is started as `python tests/fake_engine.py`, with the options on standard input. Files in its metadata's directory
-make it fail: `fail.json` maps an effect's tag to the code that it fails with; `slow.json` to seconds that it takes;
-`refuse_start` makes it end before it is ready.
+make it fail: `fail.json` maps an effect's tag to the code that it fails with; an effect of which `slow.json` has the
+tag takes until it has it no more; `refuse_start` makes it end before it is ready.
 """
 
 from __future__ import annotations
@@ -50,6 +50,17 @@ from daos.rsvc import Clock, RankFence
 EFFECTS = msgspec.msgpack.Decoder(effects.AnyEffect)
 
 
+SLOW_S_MAX = 50.0
+"""No test wants an effect to take longer."""
+
+
+def tell(path: Path, content: str) -> None:
+    """Write a file that others may read at any time: all of it is there, or none."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(content)
+    new.replace(path)
+
+
 class FakeEngine:
     """Shards by pool, and for each pool whose service it leads a replica of one."""
 
@@ -75,16 +86,16 @@ class FakeEngine:
 
     def write(self) -> None:
         for name, table in (("shards.json", self.pools), ("services.json", self.services)):
-            temporary = self.metadata / f"{name}.new"
-            temporary.write_text(json.dumps(table))
-            temporary.replace(self.metadata / name)
+            tell(self.metadata / name, json.dumps(table))
 
     async def carry(self, channel: Channel, body: Carry) -> None:
         effect = EFFECTS.decode(body.effect)
         tag = str(type(effect).__struct_config__.tag)
         async with self.fence.entered("system", effect.subjects, body.number, body.floor):
-            (self.metadata / "begun").write_text(tag)
-            await asyncio.sleep(self.read("slow.json").get(tag, 0))
+            tell(self.metadata / "begun", tag)
+            end = time.monotonic() + SLOW_S_MAX
+            while tag in self.read("slow.json") and time.monotonic() < end:
+                await asyncio.sleep(0.02)
             code = self.read("fail.json").get(tag)
             if code is not None:
                 raise error_from_der(code, f"told to fail: {tag}")
@@ -164,7 +175,7 @@ class FakeEngine:
         )
 
     async def members(self, channel: Channel, body: Members) -> None:
-        (self.metadata / "members.json").write_bytes(msgspec.json.encode(body))
+        tell(self.metadata / "members.json", msgspec.json.encode(body).decode())
 
     async def space(self, channel: Channel, body: None) -> Space:
         each = tuple(self.options.capacity[0] // self.options.targets for _ in range(self.options.targets))
@@ -221,7 +232,7 @@ class FakeEngine:
 
 async def main() -> int:
     options = EngineOptions.parse(sys.stdin.buffer.read())
-    (Path(options.metadata) / "pid").write_text(f"{os.getpid()} {time.time()}")
+    tell(Path(options.metadata) / "pid", f"{os.getpid()} {time.time()}")
     return await FakeEngine(options).run()
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,31 +20,16 @@ from daos.errors import DaosError
 from daos.mgmt import methods
 from daos.mgmt.client import ManagementClient
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
+from tests.fake_engine import tell
+from tests.ports import free_ports
 
 SCRIPT = Path(__file__).with_name("server_process.py")
 DEADLINE_S = 30.0
 TIERS = (1 << 30, 0)
+PORTS = 20
+"""Of a server and its engine."""
+JOINED = "joined as rank"
 T = TypeVar("T")
-
-
-def free_ports(count: int, span: int) -> list[int]:
-    """Return so many ports behind each of which `span` are free, as far as can be told."""
-    found: list[int] = []
-    port = 20_000 + os.getpid() * 37 % 30_000
-    while len(found) < count:
-        port = port + span if port + 2 * span < 60_000 else 20_000
-        if all(_free(port + offset) for offset in range(span)):
-            found.append(port)
-    return found
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 class Servers:
@@ -61,9 +45,10 @@ class Servers:
     def __init__(self, path: Path, count: int = 3, *, real: bool = False, **changes: object) -> None:
         self.path, self.count = path, count
         self._program = ["-m", "daos.server.main"] if real else [str(SCRIPT)]
-        self.ports = free_ports(count, 20)
+        self.ports = [free_ports(PORTS) for _ in range(count)]
         self.addresses = [f"127.0.0.1:{port}" for port in self.ports]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._joins: dict[int, int] = {}
         for number, port in enumerate(self.ports):
             folder = self.folder(number)
             folder.mkdir(parents=True)
@@ -106,8 +91,14 @@ class Servers:
     def start(self, number: int, *arguments: str) -> None:
         command = [sys.executable, *self._program, "start", "-o", str(self.config(number)), *arguments]
         environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
+        self._joins[number] = self._joined(number)
         with (self.folder(number) / "output").open("ab") as output:
             self.processes[number] = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+
+    def _joined(self, number: int) -> int:
+        """Return how often an engine of a server has joined."""
+        path = self.folder(number) / "server.log"
+        return path.read_text().count(JOINED) if path.exists() else 0
 
     def start_all(self, *arguments: str) -> None:
         for number in range(self.count):
@@ -164,7 +155,16 @@ class Servers:
 
     def tell_engine(self, number: int, file: str, content: object) -> None:
         """Have an engine be slow, or fail: `slow.json`, `fail.json`."""
-        (self.storage(number) / file).write_text(json.dumps(content))
+        tell(self.storage(number) / file, json.dumps(content))
+
+    def revive(self) -> None:
+        """Have all run, with engines that do as they should, whatever a test has left."""
+        for number in range(self.count):
+            for file in ("slow.json", "fail.json", "refuse_start", "begun"):
+                (self.storage(number) / file).unlink(missing_ok=True)
+            process = self.processes.get(number)
+            if process is None or process.poll() is not None:
+                self.start(number)
 
     async def begun(self, effect: str) -> None:
         """Wait until an engine carries out an effect, which `slow.json` makes long."""
@@ -198,12 +198,16 @@ class Servers:
         }
 
     async def joined(self, client: ManagementClient, count: int | None = None) -> None:
-        """Wait until all ranks have joined."""
+        """Wait until all ranks have joined, and those of servers that were started have since then.
+
+        Of one that was killed and started again nobody may have noticed that it was gone.
+        """
         wanted = self.count if count is None else count
 
         async def all_there() -> bool:
             states = await self.states(client)
-            return len(states) == wanted and set(states.values()) == {"JOINED"}
+            here = all(self._joined(number) > self._joins[number] for number in self.processes)
+            return here and len(states) == wanted and set(states.values()) == {"JOINED"}
 
         await self.until("all ranks have joined", all_there)
 

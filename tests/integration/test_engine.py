@@ -27,9 +27,16 @@ CALL_S_MAX = 30.0
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     with Engines(tmp_path_factory.mktemp("engines"), 3) as made:
         yield made
+
+
+@pytest.fixture
+def engines(started: Engines) -> Engines:
+    """Return engines that all run, whatever the test before has left."""
+    started.whole()
+    return started
 
 
 @pytest.fixture

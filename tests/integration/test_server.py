@@ -49,6 +49,7 @@ def running(system: Servers) -> Servers:
     """Return the servers without pools."""
 
     async def empty(servers: Servers, client: ManagementClient) -> None:
+        servers.revive()
         await servers.joined(client)
         for pool in await pools_of(client):
             await client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool=pool, force=True, recursive=True))
@@ -211,14 +212,14 @@ def test_the_leader_dies_while_a_pool_is_made(running: Servers, slow: str) -> No
     async def body(servers: Servers, client: ManagementClient) -> None:
         leader = await servers.leader(client)
         for number in range(3):
-            servers.tell_engine(number, "slow.json", {slow: 1.0})
+            servers.tell_engine(number, "slow.json", [slow])
         request = pool_request(svc_rf=1)
         creating = asyncio.ensure_future(client.ask(methods.POOL_CREATE, request))
 
         await servers.begun(slow)
         servers.kill(leader)
         for number in range(3):
-            servers.tell_engine(number, "slow.json", {})
+            servers.tell_engine(number, "slow.json", [])
         servers.start(leader)
         done = True
         try:
@@ -239,12 +240,12 @@ def test_the_leader_dies_while_a_pool_is_destroyed(running: Servers, slow: str) 
         await client.ask(methods.POOL_CREATE, request)
         leader = await servers.leader(client)
         for number in range(3):
-            servers.tell_engine(number, "slow.json", {slow: 1.0})
+            servers.tell_engine(number, "slow.json", [slow])
         destroying = asyncio.ensure_future(client.ask(methods.POOL_DESTROY, pb.PoolDestroyRequest(pool="pool")))
         await servers.begun(slow)
         servers.kill(leader)
         for number in range(3):
-            servers.tell_engine(number, "slow.json", {})
+            servers.tell_engine(number, "slow.json", [])
         servers.start(leader)
         done = True
         try:

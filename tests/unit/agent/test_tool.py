@@ -20,6 +20,7 @@ from daos.agent.interfaces import Interface, interfaces
 from daos.agent.main import run, versions_told
 from daos.agent.topology import numbers_of, topology
 from daos.errors import UnavailableError
+from tests.ports import free_port
 
 
 @dataclass
@@ -98,8 +99,7 @@ def test_versions_that_differ_are_told_with_their_hosts() -> None:
 
 
 def test_servers_that_are_away_are_told(capfd: pytest.CaptureFixture[str], agent_yml: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    nobody = f"127.0.0.1:{free_port()}"
     agent_yml.write_text(f"transport_config: {{allow_insecure: true}}\naccess_points: ['{nobody}']\n")
     done = tool(capfd, "-o", str(agent_yml), "-j", "server-version")
     assert done.status == 1
@@ -263,8 +263,7 @@ def test_certificates_are_asked_for(capfd: pytest.CaptureFixture[str], agent_yml
 def test_proxies_are_for_who_allows_them(
     capfd: pytest.CaptureFixture[str], agent_yml: Path, monkeypatch: pytest.MonkeyPatch, *, allowed: bool
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    nobody = f"127.0.0.1:{free_port()}"
     agent_yml.write_text(f"transport_config: {{allow_insecure: true}}\naccess_points: ['{nobody}']\n")
     monkeypatch.setenv("HTTPS_PROXY", nobody)
     done = tool(capfd, *(["--allow-proxy"] if allowed else []), "-o", str(agent_yml), "dump-attachinfo")

@@ -15,9 +15,9 @@ from daos.control.outcomes import Outcome, RequestId
 from daos.control.pool.handles import Evict
 from daos.control.pool.state import Evicted
 from daos.engine import clients as module
+from daos.engine import closing
 from daos.engine.body import ServedReply, encode, payload
 from daos.engine.clients import Clients
-from daos.engine.closing import CONFIRMED_S
 from daos.errors import DaosError, TimedOutError, UncertainError
 from daos.rsvc import NotLeaderError
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 POOL, HANDLE, CLIENT = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 STAMP = 5
+LONG_S = 20.0
+"""As no machine, however busy, takes for what waits for nothing."""
 Submit = Callable[["Service"], Awaitable[Outcome]]
 
 
@@ -96,15 +98,17 @@ async def hang() -> Outcome:
     raise AssertionError
 
 
-def test_ranks_that_are_there_are_waited_for() -> None:
+def test_ranks_that_are_there_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "CONFIRMED_S", LONG_S)
+
     async def confirm(service: Service) -> Outcome:
         service.agree()
-        await asyncio.sleep(CONFIRMED_S / 5)
+        await asyncio.sleep(0.05)
         return Outcome.done(Evicted(count=1))
 
     reply, took, service = disconnect(confirm)
     assert payload(reply.result or b"") == b"\xc0"
-    assert CONFIRMED_S / 5 <= took < CONFIRMED_S
+    assert 0.05 <= took < LONG_S
     assert service.seen == [(Evict(handles=(str(HANDLE),)), RequestId(str(CLIENT), STAMP))]
 
 
@@ -115,16 +119,18 @@ def test_one_that_is_away_is_not() -> None:
 
     reply, took, _ = disconnect(agree)
     assert payload(reply.result or b"") == b"\xc0"
-    assert CONFIRMED_S <= took < CONFIRMED_S + 2
+    assert closing.CONFIRMED_S <= took < LONG_S
 
 
-def test_another_that_leads_is_told() -> None:
+def test_another_that_leads_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "CONFIRMED_S", LONG_S)
+
     async def refuse(_: Service) -> Outcome:
         raise NotLeaderError("elsewhere", context={"leader": 1})
 
     reply, took, _ = disconnect(refuse)
     assert (reply.result, reply.leader) == (None, 1)
-    assert took < CONFIRMED_S
+    assert took < LONG_S
 
 
 def test_what_was_not_agreed_on_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:

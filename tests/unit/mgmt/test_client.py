@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.race import STAGGER_S
 from daos.mgmt.roles import Role
 from daos.model.acl import Acl
+from tests.ports import free_port
 from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakePool
 from tests.unit.mgmt.test_server import ADMIN, SERVER, Served, run, served
@@ -32,12 +32,6 @@ async def three() -> AsyncIterator[list[Served]]:
         servers[0].management.not_leading = ""
         servers[1].management.not_leading = servers[2].address
         yield servers
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def names(served: Served) -> list[str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from daos.errors import AccessError, InvalidError, NotFoundError
 from daos.mgmt.identity import IdentityFiles
 from daos.mgmt.proto import daos_mgmt_pb2 as pb
 from daos.mgmt.roles import Role
+from tests.ports import free_port
 from tests.unit.cli.dmg.conftest import Dmg, Host
 from tests.unit.mgmt.certificates import Authority
 from tests.unit.mgmt.fake_management import FakePool
@@ -410,8 +410,7 @@ def test_flags_stand_anywhere(dmg: Dmg) -> None:
 
 
 def test_proxies_are_for_who_allows_them(dmg: Dmg, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    nobody = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("https_proxy", nobody)
     assert dmg("system", "query").status == 0
     for words in (("--allow-proxy", "system", "query"), ("system", "query", "--allow-proxy")):
@@ -427,8 +426,7 @@ def test_proxies_are_for_who_allows_them(dmg: Dmg, monkeypatch: pytest.MonkeyPat
 
 
 def test_metrics_come_by_a_proxy_only_if_that_is_allowed(dmg: Dmg, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+    nobody = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("http_proxy", f"http://{nobody}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
