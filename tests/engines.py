@@ -338,7 +338,14 @@ def credential(pool: str, user: str = "me@", system: str = "test") -> bytes:
     return without_signature(token)
 
 
-def connect(engines: Engines, pool: str, user: str = "me@", access: int = 2, shown: bytes | None = None) -> System:
+def connect(
+    engines: Engines,
+    pool: str,
+    user: str = "me@",
+    access: int = 2,
+    shown: bytes | None = None,
+    timeout_s: float = WAIT_S_MAX,
+) -> System:
     """Connect to a pool, by a credential of a user, or the one that is shown."""
     core = _core.Embedded.connect_service(
         pool,
@@ -349,6 +356,6 @@ def connect(engines: Engines, pool: str, user: str = "me@", access: int = 2, sho
         handle=str(uuid.uuid4()),
         access=access,
         durability=2,
-        timeout_s=WAIT_S_MAX,
+        timeout_s=timeout_s,
     )
     return System(core, "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
@@ -17,7 +18,7 @@ from daos import _core
 from daos.control.pool.handles import Evict
 from daos.control.pool.state import Evicted
 from daos.control.system import effects
-from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError
+from daos.errors import DER, AccessError, ClosedError, DaosError, InvalidError, NotFoundError, UncertainError
 from daos.local import PoolInfo, PoolRequest
 from daos.model.acl import Acl
 from tests.engines import Engines, connect, credential
@@ -142,6 +143,37 @@ def test_the_leader_of_a_service_is_killed_and_control_goes_on(engines: Engines,
     container = made.container("after", create=True)
     assert [each.label for each in made.containers()] == ["after"]
     assert container.kv("k", create=True).get("x") is None
+
+
+def test_a_container_that_waits_for_a_rank_that_is_away(engines: Engines) -> None:
+    """Who asks is told which rank that is, how long he has waited, and what to do; it is done when that is back."""
+    made = engines.pool_create("waiting")
+    with connect(engines, made) as before:
+        away = next(rank for rank in range(engines.count) if rank != leader_of(engines, made))
+        before.pool(made).container("there", create=True)
+    with connect(engines, made, timeout_s=2.5) as system:
+        pool = system.pool(made)
+        engines.kill(away)
+        began = time.monotonic()
+        with pytest.raises(UncertainError) as caught:
+            pool.container("late", create=True)
+        took = time.monotonic() - began
+        with pytest.raises(UncertainError) as destroyed:
+            pool.destroy_container("there")
+    for told in (caught.value, destroyed.value):
+        said = re.fullmatch(
+            r"the outcome is unknown: rank (\d) has not done what it takes; waited (\d\.\d) s", told.message
+        )
+        assert said is not None, told.message
+        assert int(said[1]) == away
+        assert 2.4 <= float(said[2]) < CALL_S_MAX
+        assert told.hint == "dmg system query tells which ranks run; look whether it was done before you ask again"
+    assert 2.4 <= took < CALL_S_MAX
+    engines.start(away)
+    engines.wait_ready()
+    with connect(engines, made) as system:
+        pool = system.pool(made)
+        until(lambda: [each.label for each in pool.containers()] == ["late"], "what was begun is done")
 
 
 def test_transactions_are_of_one_engine(engines: Engines, pool: daos.Pool) -> None:

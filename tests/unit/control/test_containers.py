@@ -56,7 +56,11 @@ def test_a_container_is_taken_back(*, late: bool) -> None:
             pool.apply(command)
     else:
         pool.settle(CreateContainerShards, {2: DER.NOSPACE.value})
-    assert pool.outcomes[asked].code == (DER.TIMEDOUT if late else DER.NOSPACE)
+    told = pool.outcomes[asked]
+    assert told.code == (DER.TIMEDOUT if late else DER.NOSPACE)
+    if late:
+        assert told.message == "the container was not made: ranks 0, 1, 2 and 3 did not answer within 60 s"
+        assert "dmg system query" in (told.hint or "")
     assert pool.works(CreateContainerShards) == []
     assert pool.works(DestroyContainerShards) == [([0, 1, 2, 3], DestroyContainerShards(subject=uuid(100)))]
     pool.container(handle, 101, label="run")

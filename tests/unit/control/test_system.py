@@ -298,7 +298,12 @@ def test_time_takes_the_pool_back() -> None:
     for _, command in system.state.due(T + OPERATION_TICKS_MAX):
         system.apply(command, None)
         system.apply(command, None)
-    assert system.outcomes[asked].code == DER.TIMEDOUT
+    told = system.outcomes[asked]
+    assert told.code == DER.TIMEDOUT
+    assert told.message == "the pool was not made: ranks 0, 1 and 2 did not answer within 60 s"
+    assert told.hint is not None
+    assert "dmg system query" in told.hint
+    assert "dmg system exclude" in told.hint
     assert system.works(DestroyShards)
 
 

@@ -195,6 +195,19 @@ impl Patience {
     }
 }
 
+/// Whether the service has begun what was asked, and tells what it waits for.
+fn is_under_way(failed: &NetError) -> bool {
+    failed.outcome == Outcome::Told && failed.der == Der::Noreply
+}
+
+/// What is told of it when the time is over.
+fn under_way(failed: &NetError, waited: Duration) -> Error {
+    let NetError { message, hint, .. } = failed;
+    let waited = waited.as_secs_f64();
+    Error::new(Der::TxUncertain, format!("the outcome is unknown: {message}; waited {waited:.1} s"))
+        .hint(hint.clone())
+}
+
 /// Whether another attempt may fare better: nobody was there, and nothing happened.
 pub(super) fn passes(der: Der) -> bool {
     matches!(der, Der::Unreach | Der::Timedout | Der::Again | Der::Shutdown | Der::Stale | Der::Busy)
@@ -389,20 +402,30 @@ impl Service {
             };
             let lost = failed.is_uncertain();
             drop(lane);
-            let again = lost
+            // It has waited there already; who asks again finds the same request under way, or done.
+            let waits = is_under_way(&failed);
+            let again = waits
+                || lost
                 || failed.der == Der::Notleader
                 || (failed.outcome == Outcome::Nothing && passes(failed.der));
             if !again {
                 return Err(Failed::of(failed, changes));
             }
-            mine.leader.compare_exchange(rank, NOBODY, Ordering::Relaxed, Ordering::Relaxed).ok();
+            if waits {
+                patience.pause = PAUSE_MIN;
+                uncertain = Some(failed.clone());
+            } else {
+                mine.leader.compare_exchange(rank, NOBODY, Ordering::Relaxed, Ordering::Relaxed).ok();
+            }
             let told = uncertain.clone().unwrap_or_else(|| failed.clone());
             if lost {
                 away = (rank, Instant::now() + UNANSWERED);
                 uncertain.get_or_insert(failed);
             }
             if !patience.wait() {
-                return Err(Failed::of(told, changes));
+                let waited = patience.begun.elapsed();
+                let under_way = is_under_way(&told).then(|| Failed::sure(under_way(&told, waited)));
+                return Err(under_way.unwrap_or_else(|| Failed::of(told, changes)));
             }
         }
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from daos.control.outcomes import Outcome
 from daos.control.pool.state import PoolState
 from daos.control.replicated import Command
-from daos.errors import DER, TimedOutError
+from daos.errors import TimedOutError
 
 
 class Expire(Command[PoolState], frozen=True, kw_only=True, tag="expire"):
@@ -24,7 +24,7 @@ class Expire(Command[PoolState], frozen=True, kw_only=True, tag="expire"):
         container = state.containers.get(self.operation)
         if container is not None and container.deadline == self.deadline:
             late = state.outbox.of(container.uuid)[0].ranks
-            state.fail_container(container.uuid, min(late), DER.TIMEDOUT.value)
+            state.expire_container(container, late)
         returning = state.returning.get(self.operation)
         if returning is not None and returning.deadline == self.deadline:
             del state.returning[self.operation]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from daos.control.replicated import Command
 from daos.control.system.effects import ENGINE
 from daos.control.system.state import Pool, PoolState, SystemState
-from daos.errors import DER, TimedOutError
+from daos.errors import TimedOutError
 from daos.model.members import MemberState
 
 
@@ -40,7 +40,7 @@ class Expire(Command[SystemState], frozen=True, kw_only=True, tag="expire"):
 def _expire_pool(state: SystemState, pool: Pool) -> None:
     late = next((work.ranks for work in state.outbox.works.values() if work.effect.subject == pool.uuid), [])
     if pool.state is PoolState.CREATING:
-        state.fail_create(pool.uuid, min(late, default=0), DER.TIMEDOUT.value)
+        state.expire_create(pool.uuid, late)
     elif pool.force:
         state.begin_destroy(pool.uuid)
     else:

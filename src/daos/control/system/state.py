@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from daos.control.late import too_late
 from daos.control.outbox import Rank, Work
 from daos.control.outcomes import SECOND, Outcome
 from daos.control.replicated import AnyCommand, State
@@ -267,6 +268,17 @@ class SystemState(State[AnyEffect], kw_only=True):
     def fail_create(self, uuid: str, rank: Rank, code: int) -> None:
         """A rank cannot do its part: take all back."""
         error = error_from_der(code, f"rank {rank} could not make its part of the pool", context={"rank": rank})
+        self.outcomes.finish(f"pool {uuid}", Outcome.refused(error))
+        self.begin_destroy(uuid)
+
+    def expire_create(self, uuid: str, late: Sequence[Rank]) -> None:
+        """Ranks did not do their part in time: take all back."""
+        error = too_late(
+            "the pool was not made",
+            late,
+            OPERATION_TICKS_MAX // SECOND,
+            "dmg system query tells which ranks run; dmg system exclude keeps those out that do not come back",
+        )
         self.outcomes.finish(f"pool {uuid}", Outcome.refused(error))
         self.begin_destroy(uuid)
 
