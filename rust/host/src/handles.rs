@@ -14,6 +14,8 @@ pub(crate) const HANDLES_MAX: usize = 65_536;
 pub(crate) const TRANSACTIONS_MAX: usize = 4_096;
 /// How long a transaction is kept. What it reads is kept no longer either.
 const TRANSACTION_LIFE: Duration = Duration::from_secs(limits::TX_LIFE_S_MAX);
+/// Between two looks for those whose time is over, while others are begun.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What requests with a handle may reach.
 #[derive(Debug, Clone)]
@@ -60,6 +62,8 @@ pub struct Handles {
 
 #[derive(Debug, Default)]
 struct Table {
+    /// When transactions were last looked through for those whose time is over.
+    looked: Option<Instant>,
     /// Counts up with each use and each new one.
     turn: u64,
     open: HashMap<u64, (Open, u64)>,
@@ -71,14 +75,18 @@ impl Handles {
     /// Keeps what was opened; its number.
     pub(crate) fn insert(&self, open: Open) -> u64 {
         let mut table = self.table.lock();
+        let mut gone = None;
         if table.open.len() >= HANDLES_MAX {
             // Who still needs it opens it again.
             let oldest = table.open.iter().min_by_key(|(_, (_, used))| *used).map(|(number, _)| *number);
-            oldest.and_then(|number| table.open.remove(&number));
+            gone = oldest.and_then(|number| table.open.remove(&number));
         }
         let number = self.fresh(&mut table);
         let turn = table.turn;
         table.open.insert(number, (open, turn));
+        drop(table);
+        // What it holds goes outside of the lock.
+        drop(gone);
         number
     }
 
@@ -111,15 +119,24 @@ impl Handles {
     /// Keeps a transaction, begun by a handle; its number. `None` where there are too many.
     pub(crate) fn insert_transaction(&self, open: Open, now: Instant, by: u64) -> Option<u64> {
         let mut table = self.table.lock();
-        if table.transactions.len() >= TRANSACTIONS_MAX {
-            table.transactions.retain(|_, (_, begun, _)| now.duration_since(*begun) <= TRANSACTION_LIFE);
+        let is_full = table.transactions.len() >= TRANSACTIONS_MAX;
+        let mut gone = Vec::new();
+        if is_full || table.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK) {
+            table.looked = Some(now);
+            let over = |_: &u64, (_, begun, _): &mut (Open, Instant, u64)| {
+                now.duration_since(*begun) > TRANSACTION_LIFE
+            };
+            gone.extend(table.transactions.extract_if(over));
         }
-        if table.transactions.len() >= TRANSACTIONS_MAX {
-            return None;
-        }
-        let number = self.fresh(&mut table);
-        table.transactions.insert(number, (open, now, by));
-        Some(number)
+        let number = (table.transactions.len() < TRANSACTIONS_MAX).then(|| {
+            let number = self.fresh(&mut table);
+            table.transactions.insert(number, (open, now, by));
+            number
+        });
+        drop(table);
+        // Their drafts go outside of the lock: each may hold megabytes.
+        drop(gone);
+        number
     }
 
     /// A number that is not in use.
@@ -160,5 +177,64 @@ impl Handles {
         let gone = self.table.lock().transactions.remove(&number);
         // Its draft goes outside of the lock.
         drop(gone);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Handles, LOOK, Open, TRANSACTION_LIFE, TRANSACTIONS_MAX};
+    use daos_embed::{Options, System};
+    use daos_types::Durability;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    /// A transaction of a system in memory.
+    fn begun(system: &Arc<System>) -> Open {
+        let label = format!("p{}", system.pools().unwrap().len());
+        let pool = daos_client::SystemService::pool_create(Arc::clone(system), &label, b"\x80").unwrap();
+        let container = pool.container_create(&daos_client::NewContainer {
+            label: "c",
+            props: b"\x80",
+            checksums: daos_types::Checksums { kind: None, piece_size: 0, server_verifies: false },
+            scrub_disabled: false,
+        });
+        let container = container.unwrap();
+        let tx = container.transaction(Durability::Synced).unwrap();
+        let granted = super::Granted {
+            cont: container.uuid(),
+            route: tx.container.route(),
+            survey: None,
+            rights: super::Rights::ALL,
+        };
+        Open::Transaction { granted, end: tx.end }
+    }
+
+    #[test]
+    fn transactions_whose_time_is_over_are_let_go_though_there_is_room() {
+        let system = System::in_memory(&Options::default()).unwrap();
+        let (handles, begin) = (Handles::default(), Instant::now());
+        let open = begun(&system);
+        let first = handles.insert_transaction(open.clone(), begin, 1).unwrap();
+        let at = |more: Duration| begin + TRANSACTION_LIFE + more;
+        let second = handles.insert_transaction(open.clone(), at(Duration::ZERO), 1).unwrap();
+        assert!(handles.get(first).is_some(), "its time is not over yet");
+        let third = handles.insert_transaction(open.clone(), at(LOOK / 2), 1).unwrap();
+        assert!(handles.get(first).is_some(), "it is not looked each time");
+        let fourth = handles.insert_transaction(open, at(LOOK), 1).unwrap();
+        assert!(handles.get(first).is_none());
+        assert!([second, third, fourth].iter().all(|number| handles.get(*number).is_some()));
+    }
+
+    #[test]
+    fn of_transactions_there_are_so_many_and_no_more_until_some_are_over() {
+        let system = System::in_memory(&Options::default()).unwrap();
+        let (handles, begin) = (Handles::default(), Instant::now());
+        let open = begun(&system);
+        for _ in 0..TRANSACTIONS_MAX {
+            handles.insert_transaction(open.clone(), begin, 1).unwrap();
+        }
+        assert!(handles.insert_transaction(open.clone(), begin, 1).is_none());
+        let later = begin + TRANSACTION_LIFE + Duration::from_millis(1);
+        assert!(handles.insert_transaction(open, later, 1).is_some());
     }
 }

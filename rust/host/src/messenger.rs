@@ -25,7 +25,8 @@ const BYTES_MAX: usize = 64 << 20;
 pub struct Messenger {
     transport: Arc<dyn Transport>,
     hello: Hello,
-    known: Mutex<HashMap<(u32, String), Arc<Endpoint>>>,
+    /// By rank: where each is, as it was told last. An engine that was started again may be elsewhere.
+    known: Mutex<HashMap<u32, (String, Arc<Endpoint>)>>,
 }
 
 impl Messenger {
@@ -35,16 +36,27 @@ impl Messenger {
         Self { transport, hello, known: Mutex::default() }
     }
 
+    fn open(&self, rank: u32, address: &str) -> Arc<Endpoint> {
+        let hello = Hello { rank: Some(Rank(rank)), ..self.hello.clone() };
+        let transport = Arc::clone(&self.transport);
+        Arc::new(Endpoint::new(transport, address, Limits::default(), hello, u64::from(rank)))
+    }
+
     /// What the engine of a rank at an address answers.
     pub fn ask(&self, rank: u32, address: &str, body: &[u8], timeout: Duration) -> Result<Vec<u8>> {
         let endpoint = {
             let mut known = self.known.lock();
-            let open = || {
-                let hello = Hello { rank: Some(Rank(rank)), ..self.hello.clone() };
-                let limits = Limits::default();
-                Arc::new(Endpoint::new(Arc::clone(&self.transport), address, limits, hello, u64::from(rank)))
-            };
-            Arc::clone(known.entry((rank, address.to_owned())).or_insert_with(open))
+            match known.get(&rank).filter(|(at, _)| at == address) {
+                Some((_, endpoint)) => Arc::clone(endpoint),
+                None => {
+                    let endpoint = self.open(rank, address);
+                    // Who is under way at the old place has that until he is done.
+                    let old = known.insert(rank, (address.to_owned(), Arc::clone(&endpoint)));
+                    drop(known);
+                    drop(old);
+                    endpoint
+                }
+            }
         };
         let reply_max = u32::try_from(BODY_LEN_MAX).unwrap_or(u32::MAX);
         let mut reply = Reply::default();

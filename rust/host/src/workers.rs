@@ -4,12 +4,15 @@ use daos_locks::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Threads at once: one that takes minutes does not keep the others waiting.
 const WORKERS_MAX: usize = 4;
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(2);
+/// How long the end waits for what is worked on: most of it takes milliseconds, and what takes minutes is cut off by the end of
+/// its system.
+const END: Duration = Duration::from_secs(5);
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -21,6 +24,7 @@ pub(crate) struct Workers(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     came: Condvar,
+    left: Condvar,
 }
 
 impl std::fmt::Debug for Shared {
@@ -64,7 +68,7 @@ impl Workers {
         true
     }
 
-    /// Drops what has not begun, and takes no more.
+    /// Drops what has not begun, and takes no more. Waits for the threads, though not for ever.
     pub(crate) fn end(&self) {
         let mut state = self.0.state.lock();
         state.ended = true;
@@ -72,6 +76,11 @@ impl Workers {
         self.0.came.notify_all();
         drop(state);
         drop(dropped);
+        let end = Instant::now() + END;
+        let mut state = self.0.state.lock();
+        while state.threads > 0 && Instant::now() < end {
+            state = self.0.left.wait_until(state, end).0;
+        }
     }
 }
 
@@ -80,7 +89,7 @@ fn work_off(shared: &Shared) {
     loop {
         if let Some(work) = state.waiting.pop_front() {
             drop(state);
-            // What panics was reported where it happened; its caller gets no answer, and its time ends.
+            // What panics was reported where it happened; what answers its caller is told so by being dropped.
             let _ = catch_unwind(AssertUnwindSafe(work));
             state = shared.state.lock();
             continue;
@@ -97,6 +106,7 @@ fn work_off(shared: &Shared) {
         }
     }
     state.threads -= 1;
+    shared.left.notify_all();
 }
 
 #[cfg(test)]
@@ -120,8 +130,45 @@ mod tests {
         let mut all: Vec<i32> = (0..20).map(|_| was_done.recv().unwrap()).collect();
         all.sort_unstable();
         assert_eq!(all, (0..20).collect::<Vec<_>>());
+        drop(release);
         workers.end();
         assert!(!workers.run(|| ()));
-        drop(release);
+        assert_eq!(workers.0.state.lock().threads, 0);
+    }
+
+    #[test]
+    fn the_end_drops_what_has_not_begun_and_waits_for_what_has() {
+        let workers = Workers::default();
+        let (release, released) = channel::<()>();
+        let (done, was_done) = channel();
+        let (begun, has_begun) = channel();
+        // As many as there may be, so that none is left for what comes behind them.
+        let released = Arc::new(Mutex::new(released));
+        for number in 0..WORKERS_MAX {
+            let (released, done, begun) = (released.clone(), done.clone(), begun.clone());
+            assert!(workers.run(move || {
+                begun.send(()).unwrap();
+                let _ = released.lock().recv();
+                done.send(number).unwrap();
+            }));
+            has_begun.recv().unwrap();
+        }
+        let late = done.clone();
+        assert!(workers.run(move || late.send(WORKERS_MAX).unwrap()));
+        drop(done);
+        let others = workers.clone();
+        let releasing = std::thread::spawn(move || {
+            // Once the end has begun.
+            while !others.0.state.lock().ended {
+                std::thread::yield_now();
+            }
+            drop(release);
+        });
+        workers.end();
+        releasing.join().unwrap();
+        let mut all: Vec<usize> = was_done.iter().collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..WORKERS_MAX).collect::<Vec<_>>());
+        assert_eq!(workers.0.state.lock().threads, 0);
     }
 }

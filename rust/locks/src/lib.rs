@@ -55,6 +55,12 @@ impl<T: ?Sized> Mutex<T> {
             Err(TryLockError::WouldBlock) => None,
         }
     }
+
+    /// What it guards, of who has it for himself: no lock is taken, so that it is had also in a child that was forked while
+    /// another thread held it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<T> RwLock<T> {

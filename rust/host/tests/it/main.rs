@@ -4,6 +4,7 @@
 mod bent;
 mod messages;
 mod remote;
+mod together;
 
 use daos_client::{Places, RemoteSystem, SystemService};
 use daos_embed::{Options, System};
