@@ -12,7 +12,8 @@ import os
 import socket
 from contextlib import ExitStack
 
-FIRST, LAST = 10_000, 32_000
+FIRST, LAST = 10_100, 20_000
+"""Below those of systems for development, which look for free ones themselves."""
 BLOCK = 8
 """Ports are had in blocks: a name each."""
 KEPT: list[socket.socket] = []

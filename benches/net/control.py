@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from benches.net.system import Running
 
 THREADS = (1, 16)
+THREE = "3 ranks "
+"""What rows of a system of three ranks have in their names, where a row of one rank has nothing."""
 POOLS, POOL_BYTES = 3, 128 << 20
 CLIENTS, PROCESSES = 1000, 4
 CONNECT_S_MAX = 120.0
@@ -61,8 +63,20 @@ def pools(system: Running) -> Sample:
     return Sample("net pool_create 3 ranks", len(took), sum(took), 0.0, {"slowest_s": max(took)})
 
 
-def containers(system: Running, repetition: int, seconds: float) -> list[Sample]:
-    """Create containers (which opens them), and open one again and again, by one thread and by several."""
+def container_rows(ranks: str = "") -> list[str]:
+    """Return the names of the rows of `containers`."""
+    return [f"net container_{what} {ranks}t{threads}" for what in ("create", "open") for threads in THREADS]
+
+
+def containers(system: Running, repetition: int, seconds: float, ranks: str = "") -> list[Sample]:
+    """Create containers (which opens them), and open one again and again, by one thread and by several.
+
+    Args:
+        system: The system.
+        repetition: Which of several.
+        seconds: Of each row.
+        ranks: What the rows' names say of its ranks.
+    """
     samples = []
     with daos.connect(f"daos://{POOL}", agent=str(system.agent)) as pool:
         numbers, made = count(), list[str]()
@@ -74,10 +88,10 @@ def containers(system: Running, repetition: int, seconds: float) -> list[Sample]
             made.append(label)
 
         for threads in THREADS:
-            row = f"net container_create t{threads}"
+            row = f"net container_create {ranks}t{threads}"
             samples.append(_together(row, create, threads, seconds, system.engine))
         for threads in THREADS:
-            row = f"net container_open t{threads}"
+            row = f"net container_open {ranks}t{threads}"
             samples.append(_together(row, lambda: pool.container("opened"), threads, seconds, system.engine))
         with ThreadPoolExecutor(max(THREADS)) as workers:
             list(workers.map(lambda label: pool.destroy_container(label, force=True), made))

@@ -42,8 +42,8 @@ FILES_MIN = 4096
 def rows() -> list[str]:
     """Return the names of all rows."""
     points = [point.row for group in groups() for point in group.points]
-    threads = [f"net container_{what} t{count}" for what in ("create", "open") for count in control.THREADS]
-    others = ["net pool_create 3 ranks", *threads, "net idle_engine", f"net connect {control.CLIENTS} clients"]
+    one, three = control.container_rows(), control.container_rows(control.THREE)
+    others = ["net pool_create 3 ranks", *one, *three, "net idle_engine", f"net connect {control.CLIENTS} clients"]
     return points + others
 
 
@@ -79,7 +79,8 @@ class NetRunner:
 
     def _values(self) -> None:
         asked = [group for group in map(self._asked, groups()) if group.points]
-        alone = [row for row in rows() if row.startswith(("net container", "net idle", "net connect"))]
+        others = [row for row in rows() if row.startswith(("net idle", "net connect"))]
+        alone = [*control.container_rows(), *others]
         if not asked and not any(map(self._wanted, alone)):
             return
         if not redis_server.available():
@@ -97,7 +98,7 @@ class NetRunner:
                 for group in asked:
                     for name in _turned(group.systems, repetition):
                         self._group(group, name, repetition, ours[group.secure], servers.get(group.durability))
-                if any(self._wanted(row) for row in rows() if row.startswith("net container")):
+                if any(map(self._wanted, control.container_rows())):
                     work = lambda: control.containers(ours[False], repetition, self._seconds)  # noqa: E731, B023 -- called at once
                     self._told("net container", OURS, repetition, work)
                 print(f"repetition {repetition + 1} of {REPETITIONS}: {time.monotonic() - started:.0f} s", flush=True)
@@ -116,11 +117,17 @@ class NetRunner:
         }
 
     def _three_ranks(self) -> None:
-        if not self._wanted("net pool_create 3 ranks"):
+        pools = self._wanted("net pool_create 3 ranks")
+        containers = any(map(self._wanted, control.container_rows(control.THREE)))
+        if not (pools or containers):
             return
         with system.Running(self._stores / "three", servers=3, secure=True) as three:
             for repetition in range(REPETITIONS):
-                self._told("net pool_create", OURS, repetition, lambda: [control.pools(three)])
+                if pools:
+                    self._told("net pool_create", OURS, repetition, lambda: [control.pools(three)])
+                if containers:
+                    work = lambda: control.containers(three, repetition, self._seconds, control.THREE)  # noqa: E731, B023 -- called at once
+                    self._told("net container 3 ranks", OURS, repetition, work)
 
     def _group(self, group: Group, name: str, repetition: int, ours: Running, server: Server | None) -> None:
         if name in (REDIS, NATIVE) and server is None:

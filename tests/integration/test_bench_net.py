@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benches.net import control, job
+from benches.net import control, job, run
 from benches.net.plan import INTERVAL, OURS, SYNCED, Point
 from benches.net.system import Running
 from daos import _bench_net
@@ -63,9 +63,18 @@ def test_what_is_no_data_is_measured(running: Running) -> None:
     assert (pools.operations, pools.seconds > 0) == (control.POOLS, True)
     assert idle.facts["resident_bytes"] > 1 << 20
     found = control.containers(running, 0, 0.05)
-    assert [sample.row for sample in found] == [
+    assert [sample.row for sample in found] == control.container_rows()
+    assert all(sample.operations > 0 for sample in found)
+    assert control.container_rows() == [
         f"net container_{what} t{threads}" for what in ("create", "open") for threads in control.THREADS
     ]
+
+
+def test_rows_of_three_ranks_are_told_apart(running: Running) -> None:
+    found = control.containers(running, 1, 0.05, control.THREE)
+    assert [sample.row for sample in found] == control.container_rows(control.THREE)
+    assert not set(control.container_rows(control.THREE)) & set(control.container_rows())
+    assert {*control.container_rows(control.THREE), *control.container_rows()} <= set(run.rows())
 
 
 def test_clients_that_connect_at_once_are_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

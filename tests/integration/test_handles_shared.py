@@ -240,6 +240,36 @@ def test_a_handle_that_was_guessed_is_none(agent: Path, pool: daos.Pool) -> None
 # Pickles
 
 
+def test_attributes_and_access_lists_that_are_pickled_are_of_the_same_handle(agent: Path, pool: daos.Pool) -> None:
+    cont = pool.container("parts", create=True)
+    opens = cont.info().handles
+    pool.attributes["of pool"], cont.attributes["of container"] = b"1", b"2"
+    program = """
+    pool, cont, acl = pickle.loads(given[0])
+    cont["more"] = b"3"
+    acl.update(["A::bob@:r"])
+    print(pool["of pool"], cont["of container"], "A::bob@:r" in acl.get().entries)
+    """
+    told = elsewhere(agent, program, pickle.dumps((pool.attributes, cont.attributes, cont.acl)))
+    assert told == "b'1' b'2' True"
+    assert cont.attributes["more"] == b"3"
+    assert "A::bob@:r" in cont.acl.get().entries
+    assert cont.info().handles == opens
+    pool.attributes.clear()
+
+
+def test_awaitable_ones_too(agent: Path) -> None:
+    async def main() -> None:
+        async with daos.aio.connect(TANK, agent=agent) as pool:
+            cont = await pool.container("parts", create=True)
+            await cont.attributes.update({"a": b"1"})
+            attributes, acl = pickle.loads(pickle.dumps((cont.attributes, cont.acl)))
+            assert await attributes.get("a") == b"1"
+            assert (await acl.get()).owner == (await cont.acl.get()).owner
+
+    asyncio.run(main())
+
+
 def test_what_is_pickled_is_open_in_another_process(agent: Path, pool: daos.Pool) -> None:
     cont = pool.container("pickles", create=True)
     kv, ints = cont.kv("k", create=True), cont.kv("i", create=True, keys="int")

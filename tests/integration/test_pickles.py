@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -56,6 +57,35 @@ def test_all_of_it_comes_back_in_the_same_process_too(tmp_path: Path, monkeypatc
         store[b"b"] = b"3"
         again.close()
         assert kv[b"b"] == b"3", "what was unpickled is closed by itself"
+
+
+def test_attributes_and_the_access_list_come_with_whose_they_are(tmp_path: Path) -> None:
+    with daos.open(tmp_path / "s") as pool:
+        cont = pool.container("c", create=True)
+        pool.attributes["a"], cont.attributes["b"] = b"1", b"2"
+        of_pool, of_cont, acl = pickle.loads(pickle.dumps((pool.attributes, cont.attributes, cont.acl)))
+        assert (dict(of_pool), dict(of_cont)) == ({"a": b"1"}, {"b": b"2"})
+        of_cont["c"] = b"3"
+        assert dict(cont.attributes) == {"b": b"2", "c": b"3"}
+        assert (repr(of_pool), repr(of_cont)) == (repr(pool.attributes), repr(cont.attributes))
+        assert repr(acl) == repr(cont.acl)
+        with pytest.raises(KeyError, match="no attribute 'x' of container c"):
+            of_cont["x"]
+        # An embedded system has no access lists, in a pickle neither.
+        with pytest.raises(InvalidError) as caught:
+            acl.get()
+        assert caught.value.code is DER.NOTSUPPORTED
+    with daos.open(":memory:") as pool:
+        for part in (pool.attributes, pool.container("c", create=True).attributes):
+            with pytest.raises(InvalidError, match="in memory cannot be pickled"):
+                pickle.dumps(part)
+
+
+def test_attributes_keep_the_system_open_that_they_are_of(tmp_path: Path) -> None:
+    attributes = daos.open(tmp_path / "s").container("c", create=True).attributes
+    gc.collect()
+    attributes["a"] = b"1"
+    assert attributes["a"] == b"1"
 
 
 def test_what_no_other_process_can_have_is_refused(tmp_path: Path) -> None:

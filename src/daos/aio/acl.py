@@ -22,6 +22,9 @@ class ContainerAcl:
         self._sync = sync
         self._home = home
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return ContainerAcl, (self._sync, self._home)
+
     async def get(self) -> client.AccessList:
         """Return the list, with owner and group."""
         return await self._home.call(self._sync.get)

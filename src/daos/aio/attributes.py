@@ -25,6 +25,9 @@ class Attributes:
         self._sync = sync
         self._home = home
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return Attributes, (self._sync, self._home)
+
     async def get(self, name: str) -> bytes | None:
         """Return a value, None for a name that is absent."""
         return await self._home.call(lambda: self._sync.get(name))

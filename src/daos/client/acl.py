@@ -10,7 +10,7 @@ from daos.model.acl import Acl, Principal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from daos.client._seam import ContainerCore
+    from daos.client.container import Container
 
 __all__ = ["AccessList", "ContainerAcl"]
 
@@ -25,10 +25,15 @@ class ContainerAcl:
     and `AccessError` (`DER.NO_PERM`) where the list does not let the caller (its owner may always).
     """
 
-    __slots__ = ("_core",)
+    __slots__ = ("_container", "_core")
 
-    def __init__(self, core: ContainerCore) -> None:
-        self._core = core
+    def __init__(self, container: Container) -> None:
+        self._core = container._core  # noqa: SLF001 -- one thing in two classes
+        # Held, so that a system that only this list still uses is not closed by collection.
+        self._container = container
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ContainerAcl, (self._container,)
 
     def get(self) -> AccessList:
         """Return the list, with owner and group."""

@@ -9,7 +9,8 @@ from daos.errors import KeyNotFoundError
 from daos.model.attributes import check_attribute_name, check_attribute_value
 
 if TYPE_CHECKING:
-    from daos.client._seam import AttributesCore
+    from daos.client.container import Container
+    from daos.client.pool import Pool
 
 __all__ = ["Attributes"]
 
@@ -26,11 +27,16 @@ class Attributes(MutableMapping[str, bytes]):
     value.
     """
 
-    __slots__ = ("_core", "_of")
+    __slots__ = ("_core", "_of", "_owner")
 
-    def __init__(self, core: AttributesCore, of: str) -> None:
-        self._core = core
+    def __init__(self, owner: Pool | Container, of: str) -> None:
+        self._core = owner._core.attributes()  # noqa: SLF001 -- what its owner reaches, it does
         self._of = of
+        # Held, so that a system that only these attributes still use is not closed by collection.
+        self._owner = owner
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Attributes, (self._owner, self._of)
 
     def __getitem__(self, name: str) -> bytes:
         return self.get_many([name])[name]

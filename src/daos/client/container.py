@@ -109,12 +109,12 @@ class Container(History):
         Raises:
             InvalidError: `DER.NOTSUPPORTED`: this is a snapshot, and attributes have no history.
         """
-        return Attributes(self._core.attributes(), f"container {self.label}")
+        return Attributes(self, f"container {self.label}")
 
     @property
     def acl(self) -> ContainerAcl:
         """Who may do what with it."""
-        return ContainerAcl(self._core)
+        return ContainerAcl(self)
 
     def info(self) -> ContainerInfo:
         """Return what the service of its pool tells of it: who owns it, how often it is open.

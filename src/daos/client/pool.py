@@ -62,7 +62,7 @@ class Pool:
     @property
     def attributes(self) -> Attributes:
         """Names and values that users keep with it."""
-        return Attributes(self._core.attributes(), f"pool {self.label}")
+        return Attributes(self, f"pool {self.label}")
 
     def set_properties(self, properties: Mapping[str, object]) -> None:
         """Change properties, all or none; durable at return.
