@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Generic, NamedTuple, TypeAlias
 
 from daos.control.outbox import E, Effect, Rank
@@ -68,7 +68,18 @@ class Revived:
     rank: Rank
 
 
-Event: TypeAlias = Reported | ReportedAll | Died | Revived | None
+@dataclass(frozen=True)
+class Back:
+    """Event: a rank was started again: what waits for it need not wait until it would be tried next.
+
+    Attributes:
+        rank: Which.
+    """
+
+    rank: Rank
+
+
+Event: TypeAlias = Reported | ReportedAll | Died | Revived | Back | None
 """None: time has passed, or the state has changed."""
 
 
@@ -139,6 +150,8 @@ class Driver(Generic[E]):
                 self._deaths[event.rank] = (event.incarnation, now + DEATH_TICKS)
         elif isinstance(event, Revived):
             self._deaths.pop(event.rank, None)
+        elif isinstance(event, Back):
+            self._hurry(now, event.rank)
         actions += self._timed(now)
         actions += self._carry(now)
         return actions
@@ -172,6 +185,17 @@ class Driver(Generic[E]):
         if len(told) == 1:
             return [Propose(Confirm(work=told[0].work, done=told[0].done, failed=told[0].failed))]
         return [Propose(ConfirmAll(works=tuple(told)))]
+
+    def _hurry(self, now: int, rank: Rank) -> None:
+        """Have all that waits for a rank carried out at once, and again as soon as if it were new."""
+        works = self._state.outbox.works
+
+        def waits(flight: _Flight) -> bool:
+            work = works.get(flight.number)
+            return work is not None and rank in work.ranks
+
+        self._flights = [_Flight(now, each.number, 0) if waits(each) else each for each in self._flights]
+        heapify(self._flights)
 
     def _carry(self, now: int) -> list[Action]:
         outbox, flights = self._state.outbox, self._flights

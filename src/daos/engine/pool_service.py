@@ -114,6 +114,12 @@ class PoolServices:
         self._parts, self._ranks, self._members, self._clock = parts, ranks, members, clock
         self._services: dict[str, PoolService] = {}
         members.when_changed(self._point)
+        members.when_back(self._back)
+
+    def _back(self, rank: int) -> None:
+        """Carry out what waits for a rank that was started again."""
+        for service in self._services.values():
+            service.host.back(rank)
 
     def __iter__(self) -> Iterator[PoolService]:
         return iter(list(self._services.values()))

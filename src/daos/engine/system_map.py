@@ -17,21 +17,30 @@ class SystemMap:
         self._members: dict[int, MemberEntry] = {}
         self._changed = asyncio.Event()
         self._told: list[Callable[[], None]] = []
+        self._told_back: list[Callable[[int], None]] = []
 
     def put(self, members: Members) -> None:
         """Take a map over, if it is newer."""
         if members.version < self._version:
             return
         self._version = members.version
-        self._members = {member.rank: member for member in members.members}
+        before, self._members = self._members, {member.rank: member for member in members.members}
         self._changed.set()
         self._changed = asyncio.Event()
         for tell in self._told:
             tell()
+        for rank, member in self._members.items():
+            if rank in before and before[rank].incarnation < member.incarnation:
+                for tell_back in self._told_back:
+                    tell_back(rank)
 
     def when_changed(self, tell: Callable[[], None]) -> None:
         """Have a function called when the map changes."""
         self._told.append(tell)
+
+    def when_back(self, tell: Callable[[int], None]) -> None:
+        """Have a function called with each rank that was started again."""
+        self._told_back.append(tell)
 
     @property
     def ranks(self) -> dict[int, MemberEntry]:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
-from daos.control.driver import Died, Driver, Event, Propose, Reported, ReportedAll, Revived
+from daos.control.driver import Back, Died, Driver, Event, Propose, Reported, ReportedAll, Revived
 from daos.control.outbox import E, Rank
 from daos.control.outcomes import SECOND, Outcome, RequestId
 from daos.control.replicated import AnyCommand, Confirm, ConfirmAll, Form, Replica, S, State, encode_entry
@@ -283,6 +283,10 @@ class ServiceHost(Generic[S, E]):
     def revived(self, rank: Rank) -> None:
         """Tell the driver that membership has heard of a rank again."""
         self._drive(Revived(rank))
+
+    def back(self, rank: Rank) -> None:
+        """Tell the driver that a rank was started again."""
+        self._drive(Back(rank))
 
     # From the log
 

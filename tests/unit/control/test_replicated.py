@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from daos.control.driver import (
     AGAIN_TICKS_MAX,
     AGAIN_TICKS_MIN,
+    Back,
     Carry,
     Died,
     Driver,
@@ -273,6 +274,28 @@ def test_an_effect_is_carried_out_until_it_is_confirmed() -> None:
     state.outbox.confirm(number, (2,), {})
     assert driver.on(now + AGAIN_TICKS_MAX) == []
     assert driver.wake_at() is None
+
+
+def test_what_waits_for_a_rank_that_was_started_again_is_carried_out_at_once() -> None:
+    state = serving(3)
+    driver = Driver(state)
+    waits, other = state.outbox.put(shards(0), (0, 1, 2)), state.outbox.put(shards(1), (0,))
+    now = T
+    for _ in range(6):
+        driver.on(now)
+        now = driver.wake_at() or 0
+    driver.on(now)
+    state.outbox.confirm(waits, (0, 2), {})
+    now += 1
+    assert driver.on(now) == []
+    assert driver.on(now, Back(2)) == [], "nothing waits for it"
+    assert driver.on(now, Back(1)) == [Carry(waits, shards(0), (1,), {1: waits})]
+    # Once more soon, as it may just be starting; the other has its time.
+    assert driver.wake_at() == now + AGAIN_TICKS_MIN
+    state.outbox.confirm(waits, (1,), {})
+    assert driver.wake_at() is not None
+    assert [action.work for action in driver.on(now + AGAIN_TICKS_MAX) if isinstance(action, Carry)] == [other]
+    assert driver.on(now + AGAIN_TICKS_MAX, Back(1)) == []
 
 
 def test_failures_for_now_are_not_proposed() -> None:
