@@ -8,6 +8,7 @@ process is not root they are in a user namespace.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from select import select
 from types import TracebackType
 from typing import Self
 
@@ -52,6 +54,19 @@ echo ready
 while :; do sleep 3600; done
 """
 """What the first process of a host does; at the end it reaps what has lost its parent."""
+ADMINISTRATOR = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from daos.cli.dmg._base import Admin
+from daos.cli.dmg._main import run
+
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = run(json.loads(line), Admin())
+    print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
+"""
+"""Runs one `dmg` after the other: most of the time of a command goes to the start of Python."""
 
 
 class NotPermittedError(Exception):
@@ -119,6 +134,7 @@ class Host:
     pid: int | None = None
     daemons: dict[str, Daemon] = field(default_factory=dict)
     _boot: subprocess.Popen[bytes] | None = None
+    _administrator: subprocess.Popen[str] | None = None
 
     @property
     def etc(self) -> Path:
@@ -158,7 +174,14 @@ class Host:
         self._boot.wait(COMMAND_S_MAX)
         for daemon in self.daemons.values():
             daemon.end()
+        self.release()
         self.daemons, self.pid = {}, None
+
+    def release(self) -> None:
+        """Take note of the end of what asks for an administrator, behind that of the host."""
+        if self._administrator is not None:
+            self._administrator.communicate(timeout=COMMAND_S_MAX)
+            self._administrator = None
 
     def pull_plug(self) -> None:
         """Take it from the network: all goes on on it, and nothing comes or goes."""
@@ -174,6 +197,22 @@ class Host:
         done = subprocess.run(entered, capture_output=True, text=True, timeout=timeout, check=False)
         assert not (check and done.returncode), f"{self.name}: {' '.join(words)}: {done.stdout}{done.stderr}"
         return done
+
+    def dmg(self, *words: str) -> tuple[int, str]:
+        """Run `dmg` on it, in a process that stays; return its status, and what it said."""
+        if self._administrator is None:
+            self._administrator = self.begin(sys.executable, "-c", ADMINISTRATOR)
+        asked, told = self._administrator.stdin, self._administrator.stdout
+        assert asked is not None
+        assert told is not None
+        asked.write(f"{json.dumps(words)}\n")
+        asked.flush()
+        assert select([told], [], [], COMMAND_S_MAX)[0], f"dmg {' '.join(words)} does not end"
+        line = told.readline()
+        if not line:
+            raise AssertionError(f"dmg {' '.join(words)}: {self._administrator.communicate()[1]}")
+        status, out, err = json.loads(line)
+        return int(status), f"{out}{err}"
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start a command on it, and do not wait for it."""
@@ -286,6 +325,7 @@ class Network:
         for host in self.hosts:
             for daemon in host.daemons.values():
                 daemon.end()
+            host.release()
             if host._boot is not None:
                 host._boot.wait(COMMAND_S_MAX)
 

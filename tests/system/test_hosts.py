@@ -293,17 +293,19 @@ def together(*works: Callable[[], T]) -> list[T]:
 
 def ask(host: Host, *words: str) -> dict[str, object]:
     """Run `dmg` on a host, which has to succeed, and return its answer."""
-    answer = json.loads(host.run("dmg", "-j", *words).stdout)["response"]
+    status, said = host.dmg("-j", *words)
+    assert status == 0, f"dmg {' '.join(words)}: {said}"
+    answer = json.loads(said)["response"]
     assert isinstance(answer, dict)
     return answer
 
 
 def members(net: Network) -> dict[str, tuple[int, str]]:
     """Return the rank and the state of each server, as the administrator sees them."""
-    done = net[ADMIN].run("dmg", "-j", "system", "query", check=False)
-    if done.returncode:
+    status, said = net[ADMIN].dmg("-j", "system", "query")
+    if status:
         return {}
-    found = json.loads(done.stdout)["response"]["members"]
+    found = json.loads(said)["response"]["members"]
     return {str(each["addr"]).partition(":")[0]: (int(each["rank"]), str(each["state"])) for each in found}
 
 
