@@ -19,6 +19,10 @@ from daos.rsvc.files import write_durably
 HOST = "127.0.0.1"
 PORTS_FIRST, PORTS_LAST = 20_000, 32_000
 """Below those that the kernel gives to clients."""
+PORTS_OF_CLAIM = 32
+"""Ports that one claim is for."""
+_CLAIMED: dict[int, int] = {}
+"""What this process has claimed, and the descriptors that hold it."""
 CONTROL_PORTS = 4
 """Of a server: its own, that of its replica, and some to grow."""
 SERVERS_MAX, TARGETS_MAX = 16, 16
@@ -193,7 +197,7 @@ def _replicas(servers: int) -> int:
 
 
 def choose_ports(plan: Plan) -> Plan:
-    """Return a plan whose ports are free now.
+    """Return a plan whose ports are free now, and which no other process chooses as long as this one lives.
 
     Raises:
         UnavailableError: There are not so many.
@@ -201,14 +205,35 @@ def choose_ports(plan: Plan) -> Plan:
     span = CONTROL_PORTS + 1 + plan.targets
     found: list[int] = []
     firsts = range(PORTS_FIRST, PORTS_LAST - span, span)
-    # Two that are made at once would find the same ports free: each process begins elsewhere.
+    # Those that are made at once need not try each other's.
     begin = os.getpid() * plan.servers % len(firsts)
     for first in (*firsts[begin:], *firsts[:begin]):
-        if all(_is_free(port) for port in range(first, first + span)):
+        ports = range(first, first + span)
+        if all(_claim(port) for port in ports) and all(_is_free(port) for port in ports):
             found.append(first)
         if len(found) == plan.servers:
             return msgspec.structs.replace(plan, ports=tuple(found))
     raise UnavailableError(f"no {plan.servers * span} ports are free below {PORTS_LAST}", code=DER.BUSY)
+
+
+def _claim(port: int) -> bool:
+    """Make sure that no other process chooses a port, nor those around it; tell whether none has.
+
+    Between the choice of a port and the start of who listens there it looks free to all. So a name stands for it, that
+    the kernel gives to one process, in the network that the ports are of.
+    """
+    block = port // PORTS_OF_CLAIM
+    if block in _CLAIMED:
+        return True
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0daos-dev-ports-{block}")
+    except OSError:
+        name.close()
+        return False
+    # Until the end of the process: a system that is stopped for a while finds its ports again.
+    _CLAIMED[block] = name.detach()
+    return True
 
 
 def _is_free(port: int) -> bool:
