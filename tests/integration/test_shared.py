@@ -220,6 +220,56 @@ def test_many_puts_in_one_call_happen_once_though_their_holder_dies(tmp_path: Pa
     assert {f"b{number}-{nth}" for number in range(told + 1) for nth in range(100)} <= keys
 
 
+CLOSER = """
+import sys, threading, daos
+pool = daos.open(sys.argv[1])
+pool.container("c", create=True).kv("k", create=True)
+print("up", flush=True)
+sys.stdin.readline()
+together = threading.Barrier(8)
+def close():
+    together.wait()
+    pool.system.close()
+closers = [threading.Thread(target=close) for _ in range(8)]
+for closer in closers: closer.start()
+for closer in closers: closer.join()
+# Whoever has closed it may open it at once.
+daos.open(sys.argv[1]).close()
+print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_holder_that_is_closed_by_several_threads_at_once_lets_others_go_on(tmp_path: Path, turn: int) -> None:
+    path = str(tmp_path / "s")
+    failed: list[BaseException] = []
+    done = [0, 0]
+    with running(CLOSER, path) as holder, daos.open(path) as pool:
+        kv = pool.container("c").kv("k")
+        stop = threading.Event()
+
+        def write(nth: int) -> None:
+            try:
+                while not stop.is_set():
+                    kv[f"{nth}-{done[nth]}"] = b"v"
+                    done[nth] += 1
+            except BaseException as error:  # noqa: BLE001 -- shown below
+                failed.append(error)
+
+        writers = [threading.Thread(target=write, args=(nth,)) for nth in range(2)]
+        for writer in writers:
+            writer.start()
+        try:
+            said, _ = holder.communicate("\n", timeout=TIMEOUT_S)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join(TIMEOUT_S)
+        assert said == "closed\n"
+        assert not failed, failed
+        assert set(kv) == {f"{nth}-{number}" for nth in range(2) for number in range(done[nth])}
+
+
 def test_a_transaction_under_way_ends_with_its_holder_and_is_run_again(tmp_path: Path) -> None:
     with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
         cont = pool.container("c")
@@ -239,6 +289,19 @@ def test_a_transaction_under_way_ends_with_its_holder_and_is_run_again(tmp_path:
 
         cont.run(change)
         assert cont.kv("k")["a"] == b"2"
+
+
+def test_a_commit_that_finds_its_holder_gone_is_to_be_run_again(tmp_path: Path) -> None:
+    with running(HOLDER, str(tmp_path / "s")) as holder, daos.open(tmp_path / "s") as pool:
+        cont = pool.container("c")
+        tx = cont.transaction()
+        tx.kv("k")["a"] = b"1"
+        holder.kill()
+        holder.wait()
+        # Nothing was sent: whoever gets this knows that nothing of it happened.
+        with pytest.raises(daos.ConflictError):
+            tx.commit()
+        assert "a" not in cont.kv("k")
 
 
 COUNTER = """

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const WORKERS_MAX: usize = 4;
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long the end waits for what is worked on: most of it takes milliseconds, and what takes minutes is cut off by the end of
-/// its system.
+/// How long the end waits for what is worked on: most of it takes milliseconds, and for what takes minutes the end of its system
+/// waits, where that ends as well.
 const END: Duration = Duration::from_secs(5);
 
 type Work = Box<dyn FnOnce() + Send>;

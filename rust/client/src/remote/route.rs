@@ -199,8 +199,9 @@ impl RemoteRoute {
             return Err(over_engines());
         }
         ask(begun.handle).map_err(|failed| match failed.error.der {
-            Der::NoHdl | Der::Unreach | Der::Timedout
-                if opcode != Opcode::TxCommit || failed.handle_is_gone =>
+            // A commit that did not begin is no different: what it would have committed is not there any more.
+            Der::NoHdl | Der::Unreach | Der::Timedout | Der::Shutdown
+                if opcode != Opcode::TxCommit || failed.handle_is_gone || failed.error.nothing_happened =>
             {
                 gone(&failed.error)
             }
@@ -256,7 +257,7 @@ impl RemoteRoute {
         let asked = Asked::new(Opcode::TxBegin, draft.durability, REPLY_ROOM);
         let handle = self.get(None, target, asked, Ok(encode_done()), decode_handle).map_err(|error| {
             match error.der {
-                Der::Unreach => gone(&error),
+                Der::Unreach | Der::Shutdown => gone(&error),
                 _ => error,
             }
         })?;

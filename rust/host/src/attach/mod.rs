@@ -111,7 +111,7 @@ fn attach(
     let address = socket.display().to_string();
     let places = Places::new(Arc::new(Unix::default()), limits, hello);
     RemoteSystem::connect(places, &address, CALL, options.durability).map_err(|error| match error.der {
-        Der::Unreach | Der::NoHdl => {
+        Der::Unreach | Der::Shutdown | Der::NoHdl => {
             if socket.exists() {
                 Attach::Silent
             } else {

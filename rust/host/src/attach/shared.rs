@@ -191,9 +191,9 @@ fn closed() -> Error {
     Error::new(Der::NoHdl, "the system is closed").hint("open it again")
 }
 
-/// Whether nobody answered.
+/// Whether nobody answered, or only that he goes.
 pub(super) fn is_lost(error: &Error) -> bool {
-    matches!(error.der, Der::Unreach | Der::TxUncertain)
+    matches!(error.der, Der::Unreach | Der::Shutdown | Der::TxUncertain)
 }
 
 impl SystemService for SharedSystem {
