@@ -14,9 +14,12 @@ from tools.kill_rounds import WRITERS, LossError, one_round, verify
 def test_what_was_told_is_there_and_a_loss_would_be_seen(tmp_path: Path) -> None:
     path = str(tmp_path / "x.daos")
     told = dict.fromkeys(WRITERS, -1)
-    for seconds in (0.3, 0.1):
-        counted = one_round(path, told, seconds)
-        assert sum(counted.values()) > len(WRITERS)
+    rounds = 0
+    # Two, and more where the machine is so busy that some writers have told nothing yet.
+    while rounds < 2 or (min(told.values()) < 0 and rounds < 20):
+        one_round(path, told, (0.3, 0.1)[rounds % 2])
+        rounds += 1
+    assert min(told.values()) >= 0, told
     verify(path, dict(told), told)
     # The checks can fail: of each kind a change that is not there, and one that is torn.
     for name in WRITERS:
