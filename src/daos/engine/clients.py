@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from daos import _packed
-from daos.control.late import have_not
 from daos.control.outcomes import Outcome, RequestId
 from daos.control.pool import (
     container_open,
@@ -42,6 +41,7 @@ from daos.engine.body import (
 )
 from daos.engine.closing import close_handle
 from daos.engine.queries import Administrators
+from daos.engine.waiting import done_by_all
 from daos.errors import (
     DER,
     AccessError,
@@ -50,7 +50,6 @@ from daos.errors import (
     InvalidError,
     NotFoundError,
     UnavailableError,
-    UncertainError,
 )
 from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
@@ -69,8 +68,6 @@ if TYPE_CHECKING:
 
 CLIENT_S_MAX = 30.0
 """So long a request is worked at; a client that waits longer sends it again."""
-TOLD_S = 1.5
-"""After that a client is told which ranks are waited for. Less than it waits for an answer at first."""
 AGGREGATE_S_MAX = 3600.0
 VERIFIED_MAX = 1024
 """Requests to connect that are known for their repetitions."""
@@ -278,28 +275,9 @@ class _Request:
             raise InvalidError(f"there is no access {self._served.access}", hint="1, 2 or 4") from None
 
     async def _do(self, command: AnyCommand) -> Outcome:
-        """Have a command agreed on, and done by all that have to do something for it.
-
-        Raises:
-            UncertainError: `DER.NOREPLY`: some ranks have not done so yet. It goes on, and who asks again learns more.
-        """
+        """Have a command agreed on, and done by all that have to do something for it."""
         request = RequestId(self._client, self._served.stamp)
-        soon = asyncio.timeout(TOLD_S)
-        try:
-            async with soon:
-                return _checked(await self._service.submit(command, request, timeout_s=CLIENT_S_MAX))
-        except TimeoutError:
-            if not soon.expired():
-                raise
-        late = _late(self._service.state, request)
-        if late:
-            raise UncertainError(
-                f"{have_not(late)} done what it takes",
-                code=DER.NOREPLY,
-                hint="dmg system query tells which ranks run; look whether it was done before you ask again",
-                context={"ranks": ", ".join(map(str, late))},
-            )
-        return _checked(await self._service.submit(command, request, timeout_s=CLIENT_S_MAX - TOLD_S))
+        return _checked(await done_by_all(self._service, command, request, timeout_s=CLIENT_S_MAX))
 
     async def _ask(self, query: Callable[[PoolState], T]) -> T:
         return await self._service.host.query(query, timeout_s=CLIENT_S_MAX)
@@ -586,15 +564,6 @@ class _Request:
         _find(container.snapshots, epoch)
         request = peers.Rollback(pool=self._service.pool, container=container.uuid, epoch=epoch)
         await self._clients.everywhere(self._service.state, request, type(None), timeout_s=AGGREGATE_S_MAX)
-
-
-def _late(state: PoolState, request: RequestId) -> list[int]:
-    """Return the ranks that the operation of a request waits for; none where it waits for nothing else."""
-    operations = [name for name, whose in state.outcomes.pending.items() if whose == request]
-    # An operation is named by what is done and the subject of its effects, or as that subject is.
-    subjects = {subject for name in operations for subject in (name, name.rpartition(" ")[2])}
-    works = [work for subject in subjects for work in state.outbox.of(subject)]
-    return sorted({rank for work in works for rank in work.ranks})
 
 
 def _targets(state: PoolState) -> list[tuple[int, int]]:

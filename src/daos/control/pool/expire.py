@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from daos.control.outcomes import Outcome
-from daos.control.pool.state import PoolState
+from daos.control.late import too_late
+from daos.control.outcomes import SECOND, Outcome
+from daos.control.pool.state import OPERATION_TICKS_MAX, PoolState
 from daos.control.replicated import Command
 from daos.errors import TimedOutError
 
@@ -23,8 +24,14 @@ class Expire(Command[PoolState], frozen=True, kw_only=True, tag="expire"):
         """Take it back."""
         container = state.containers.get(self.operation)
         if container is not None and container.deadline == self.deadline:
-            late = state.outbox.of(container.uuid)[0].ranks
-            state.expire_container(container, late)
+            error = too_late(
+                "the container was not made",
+                state.outbox.of(container.uuid)[0].ranks,
+                OPERATION_TICKS_MAX // SECOND,
+                "dmg system query tells which ranks run; ask again when those of the pool do",
+            )
+            state.outcomes.finish(f"create {container.uuid}", Outcome.refused(error))
+            state.destroy_container(container)
         returning = state.returning.get(self.operation)
         if returning is not None and returning.deadline == self.deadline:
             del state.returning[self.operation]

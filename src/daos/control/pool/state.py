@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
 
-from daos.control.late import too_late
 from daos.control.outbox import Rank, Work
 from daos.control.outcomes import SECOND, Outcome
 from daos.control.pool import effects
@@ -455,17 +454,6 @@ class PoolState(State[AnyEffect], kw_only=True, dict=True):
             self.destroy_container(container)
         elif container.state is ContainerState.READY:
             self.outbox.put(shards_of(container), (rank,))
-
-    def expire_container(self, container: Container, late: Sequence[Rank]) -> None:
-        """Ranks did not make their shards in time: take all back."""
-        error = too_late(
-            "the container was not made",
-            late,
-            OPERATION_TICKS_MAX // SECOND,
-            "dmg system query tells which ranks run; ask again when those of the pool do",
-        )
-        self.outcomes.finish(f"create {container.uuid}", Outcome.refused(error))
-        self.destroy_container(container)
 
     def destroy_container(self, container: Container) -> None:
         """From here on a container goes: close its handles, free its label, delete its shards."""
