@@ -77,6 +77,11 @@ async def until(engine: Engine, state: EngineState) -> None:
         await asyncio.sleep(0.01)
 
 
+async def reported(owner: Owner) -> None:
+    while not owner.reports:
+        await asyncio.sleep(0.01)
+
+
 SLEEP = "import time; open('{path}/up', 'w').close(); time.sleep(100)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
 
@@ -241,7 +246,7 @@ def test_it_joins_gets_its_rank_and_dies_as_told(tmp_path: Path) -> None:
         assert owner.joins[1].rank == 5
         os.kill(engine.pid, signal.SIGKILL)
         await until(engine, EngineState.ERRORED)
-        await asyncio.sleep(0)
+        await reported(owner)
         assert owner.reports == [(5, MemberState.ERRORED, "killed by SIGKILL")]
         with pytest.raises(errors.UnavailableError) as absent:
             await engine.call("space", b"\xc0", timeout_s=1)
@@ -308,7 +313,7 @@ def test_one_that_left_its_channel_and_lives_on_is_killed(tmp_path: Path, monkey
         await placing.listen()
         await engine.start()
         await until(engine, EngineState.ERRORED)
-        await asyncio.sleep(0)
+        await reported(owner)
         assert owner.reports == [(5, MemberState.ERRORED, "killed by SIGKILL")]
         await engine.stop()
         await placing.listener.close()
