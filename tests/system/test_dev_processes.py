@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daos.dev import system
+from daos.dev import DevSystem, Plan, system
 
 
 def test_a_process_that_just_begins_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +23,21 @@ def test_a_process_that_just_begins_is_alive(tmp_path: Path, monkeypatch: pytest
         process.kill()
         process.wait()
         assert system._alive(pid_file, "mark") is None
+
+
+def test_up_waits_for_ranks_that_join_anew(tmp_path: Path) -> None:
+    """The end of a server that is killed with its engine is noticed by nobody: its rank is still told as joined."""
+    made = DevSystem(tmp_path / "s")
+    try:
+        made.up(Plan(servers=1))
+        (before,) = made.members()
+        engine = made.engine_pid(0)
+        assert engine is not None
+        made.stop("server0", kill=True)
+        made.up()
+        (after,) = made.members()
+        assert after.state == before.state
+        assert after.incarnation > before.incarnation
+        assert made.engine_pid(0) not in {None, engine}
+    finally:
+        made.down(destroy=True)

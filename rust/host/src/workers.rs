@@ -162,13 +162,15 @@ mod tests {
             while !others.0.state.lock().ended {
                 std::thread::yield_now();
             }
+            // Who does not wait is done long before.
+            std::thread::sleep(Duration::from_millis(50));
             drop(release);
         });
         workers.end();
+        assert_eq!(workers.0.state.lock().threads, 0);
         releasing.join().unwrap();
         let mut all: Vec<usize> = was_done.iter().collect();
         all.sort_unstable();
         assert_eq!(all, (0..WORKERS_MAX).collect::<Vec<_>>());
-        assert_eq!(workers.0.state.lock().threads, 0);
     }
 }

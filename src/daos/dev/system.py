@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from daos.dev.layout import HOST, Layout, Plan, choose_ports
 from daos.errors import DER, DaosError, InvalidError, NotFoundError, TimedOutError, UnavailableError
+from daos.rsvc.clock import stamp_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 START_S_MAX = 90.0
 STOP_S_MAX = 40.0
 POLL_S = 0.05
+CLOCK_S_MAX = 0.5
+"""Of a clock that is set back between the start of a server and that of its engine, which takes longer."""
 AGENT = "agent"
 TAIL_LINES = 20
 
@@ -240,7 +243,7 @@ class DevSystem:
         return asyncio.run(ask())
 
     def wait_joined(self, plan: Plan) -> None:
-        """Wait until all ranks have joined, and the service of the pools may be asked.
+        """Wait until all ranks have joined since their servers run, and the service of the pools may be asked.
 
         Raises:
             TimedOutError: They have not in time.
@@ -259,7 +262,8 @@ class DevSystem:
                 members = self.members()
             except DaosError:
                 return False
-            return sum(member.state == daos_mgmt_pb2.MEMBER_STATE_JOINED for member in members) == plan.servers
+            there = [member for member in members if member.state == daos_mgmt_pb2.MEMBER_STATE_JOINED]
+            return sum(self._is_new(plan, member) for member in there) == plan.servers
 
         self._wait(joined, f"{plan.servers} ranks that have joined", START_S_MAX)
 
@@ -271,6 +275,12 @@ class DevSystem:
         }
 
     # Helpers
+
+    def _is_new(self, plan: Plan, member: pb.Member) -> bool:
+        """Tell whether a rank has joined since its server was started; that of before may not have been missed."""
+        server = self.layout.server(plan.ports.index(int(member.address.rpartition(":")[2])))
+        started = (server / f"{server.name}.pid").stat().st_mtime
+        return stamp_ns(member.incarnation) / 1e9 > started - CLOCK_S_MAX
 
     def _agent_listens(self) -> bool:
         """Tell whether the agent takes connections; one that was killed has left its socket behind."""
