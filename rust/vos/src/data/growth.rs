@@ -141,8 +141,12 @@ mod tests {
     use crate::data::Stored;
     use crate::media::faulty::{Call, Fault, Faulty};
     use crate::media::{Media, MemoryMedia};
+    use daos_locks::Mutex;
+    use std::io::IoSlice;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
 
     fn opened(media: &Arc<dyn Media>) -> DataFile {
         let file = DataFile::open(media, "shard.dat".to_owned(), [7; 16]).unwrap();
@@ -220,6 +224,77 @@ mod tests {
                 let stored = Stored::decode(reference).unwrap();
                 file.read_whole(&stored, &mut bytes).unwrap();
             }
+        });
+    }
+
+    /// A file of which nothing is filled before somebody lets it go on; who does so is told when it begins.
+    #[derive(Debug)]
+    struct Gated {
+        file: Arc<dyn MediaFile>,
+        begun: Mutex<Sender<()>>,
+        go_on: Mutex<Receiver<()>>,
+    }
+
+    impl MediaFile for Gated {
+        fn name(&self) -> &str {
+            self.file.name()
+        }
+        fn size(&self) -> media::Result<u64> {
+            self.file.size()
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> media::Result<()> {
+            self.file.read_at(offset, buffer)
+        }
+        fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> media::Result<()> {
+            self.file.write_at(offset, parts)
+        }
+        fn write_at_durable(&self, offset: u64, parts: &[IoSlice<'_>]) -> media::Result<()> {
+            self.file.write_at_durable(offset, parts)
+        }
+        fn sync(&self) -> media::Result<()> {
+            self.file.sync()
+        }
+        fn set_size(&self, size: u64) -> media::Result<()> {
+            self.file.set_size(size)
+        }
+        fn allocate(&self, offset: u64, len: u64) -> media::Result<()> {
+            self.file.allocate(offset, len)
+        }
+        fn fill(&self, offset: u64, len: u64) -> media::Result<()> {
+            self.begun.lock().send(()).ok();
+            self.go_on.lock().recv().ok();
+            self.file.fill(offset, len)
+        }
+        fn discard(&self, offset: u64, len: u64) -> media::Result<()> {
+            self.file.discard(offset, len)
+        }
+    }
+
+    #[test]
+    fn who_has_no_room_waits_while_zeros_are_being_written() {
+        let media: Arc<dyn Media> = Arc::new(MemoryMedia::new());
+        let file = opened(&media);
+        store(&file, 1 << 20).unwrap();
+        file.sync().unwrap();
+        let (begun, has_begun) = channel();
+        let (go_on, may_go_on) = channel();
+        let inner = file.place.lock().file.clone().unwrap();
+        let gated = Gated { file: inner, begun: Mutex::new(begun), go_on: Mutex::new(may_go_on) };
+        file.place.lock().file = Some(Arc::new(gated));
+        std::thread::scope(|scope| {
+            let longer = scope.spawn(|| file.lengthen().unwrap());
+            has_begun.recv().unwrap();
+            assert!(file.place.lock().lengthening, "others have to know");
+            // More than there is, so that it would be put where the zeros go.
+            let (stored, is_stored) = channel();
+            let file = &file;
+            scope.spawn(move || stored.send(store(file, 4 << 20).unwrap().1).unwrap());
+            assert!(is_stored.recv_timeout(Duration::from_millis(100)).is_err());
+            drop(go_on);
+            assert!(longer.join().unwrap());
+            let reference = is_stored.recv().unwrap();
+            let mut bytes = vec![0; 4 << 20];
+            file.read_whole(&Stored::decode(&reference).unwrap(), &mut bytes).unwrap();
         });
     }
 
