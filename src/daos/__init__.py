@@ -181,8 +181,8 @@ _HOME = {
 if not TYPE_CHECKING:  # a type checker that saw this function would accept any name
 
     def __getattr__(name: str) -> object:
-        if name == "aio":
-            return import_module("daos.aio")
+        if name in {"aio", "dfs"}:
+            return import_module(f"daos.{name}")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_HOME.get(name, "daos.errors")), name)

@@ -4,7 +4,7 @@ Errors are the classes of `daos.errors`. What the classes promise is told by the
 """
 
 from collections.abc import Callable
-from typing import final
+from typing import TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -17,6 +17,9 @@ __all__ = [
     "AsyncTransaction",
     "Attributes",
     "Container",
+    "Dfs",
+    "DfsFile",
+    "DfsListing",
     "Embedded",
     "Engine",
     "EventQueue",
@@ -74,6 +77,182 @@ def device_inspect(path: str) -> tuple[str, str, int, int, list[str], int] | Non
 
 def der_table() -> list[tuple[int, str, str]]:
     """Return every error code as (number, name, text), in the order of the numbers."""
+
+# Mode, object id, names, owner, group, bytes, blocks, times of access, of content and of the record in nanoseconds
+# since 1970, bytes of a chunk, class.
+_Told: TypeAlias = tuple[int, tuple[int, int], int, int, int, int, int, int, int, int, int, str | None]
+
+@final
+class Dfs:
+    """A file system that is mounted, as a user uses it. Failures are those of `daos.dfs.errors`.
+
+    Paths and names are as `os.fsdecode` makes them. In a forked child all calls are refused.
+    """
+
+    @staticmethod
+    def root_oids(
+        targets: int,
+        *,
+        chunk_size: int | None,
+        oclass: str | None,
+        dir_oclass: str | None,
+        file_oclass: str | None,
+        hints: str,
+    ) -> list[tuple[int, int]]:
+        """Return the object ids of superblock and root of a file system that is made so; `EINVAL` if none can be."""
+    @staticmethod
+    def format(
+        container: Container,
+        *,
+        chunk_size: int | None,
+        oclass: str | None,
+        dir_oclass: str | None,
+        file_oclass: str | None,
+        balanced: bool,
+        hints: str,
+        uid: int,
+        gid: int,
+        mode: int | None,
+    ) -> None:
+        """Make a file system in a container that has none, else `EEXIST`; all or nothing, durable at return."""
+    @staticmethod
+    def mount(
+        container: Container,
+        *,
+        system: Embedded,
+        read_only: bool,
+        durability: int,
+        uid: int,
+        gid: int,
+        groups: list[int],
+    ) -> Dfs:
+        """Mount the file system of a container for a user; `system` tells the room there is.
+
+        `EINVAL` if there is none, `EOPNOTSUPP` for a layout that is not known, or a balanced one where none can be.
+        """
+    def umount(self) -> None:
+        """End the mount; all that was done is durable at return."""
+    def sync(self) -> None:
+        """Make durable all that was done."""
+    def sync_dir(self, path: str) -> None:
+        """Make durable the entries of a directory."""
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be changed."""
+    @property
+    def layout_version(self) -> int:
+        """The version of the layout, as far as it is known."""
+    def made_as(self) -> tuple[int, str | None, str | None, str | None, bool, str]:
+        """Return bytes of a chunk; class, that of directories, that of files; whether it is balanced; hints."""
+    def statfs(self) -> tuple[int, int, int, int]:
+        """Return bytes of a block, blocks, free blocks, bytes of a name."""
+    def stat(self, path: str, follow: bool) -> _Told:
+        """Return what is known of something."""
+    def access(self, path: str, asked: int) -> None:
+        """Refuse what is not there, or may not be used so: 4 read, 2 written, 1 run or walked through."""
+    def open(
+        self, path: str, flags: int, mode: int, chunk_size: int | None = None, oclass: str | None = None
+    ) -> DfsFile:
+        """Open a file by the flags of `open(2)`, or make it."""
+    def read_file(self, path: str) -> bytes:
+        """Return all of a file."""
+    def mkdir(self, path: str, mode: int) -> None:
+        """Make a directory."""
+    def mkdir_all(self, path: str, mode: int) -> None:
+        """Make a directory and those above it; all may be there."""
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+    def unlink(self, path: str) -> None:
+        """Remove the name of a file or symbolic link."""
+    def remove_all(self, path: str) -> None:
+        """Remove something with all below it; not one step."""
+    def rename(self, from_: str, to: str, how: int, /) -> None:
+        """Give something another name in one step: 0 whatever has that, 1 only if it is free, 2 in exchange."""
+    def link(self, from_: str, to: str, follow: bool, /) -> None:
+        """Give a file a further name."""
+    def symlink(self, value: str, path: str) -> None:
+        """Make a symbolic link."""
+    def readlink(self, path: str) -> str:
+        """Return where a symbolic link leads."""
+    def names(self, path: str) -> list[str]:
+        """Return all names in a directory."""
+    def listing(self, path: str) -> DfsListing:
+        """Begin a listing of a directory."""
+    def chmod(self, path: str, mode: int) -> None:
+        """Set permissions."""
+    def chown(self, path: str, uid: int | None, gid: int | None, follow: bool) -> None:
+        """Give it to another owner or group."""
+    def set_mtime(self, path: str, mtime: int | None, follow: bool) -> None:
+        """Set when it changed, in nanoseconds since 1970; None is now."""
+    def truncate(self, path: str, size: int) -> None:
+        """Make a file so long."""
+    def set_defaults(self, path: str, chunk_size: int | None, oclass: str | None) -> None:
+        """Set what is given to what is made in a directory; None: what the file system has."""
+    def get_xattr(self, path: str, name: str, follow: bool) -> bytes:
+        """Return an extended attribute, else `ENODATA`."""
+    def list_xattrs(self, path: str, follow: bool) -> list[str]:
+        """Return the names of extended attributes."""
+    def set_xattr(self, path: str, name: str, value: bytes, how: int, follow: bool) -> None:
+        """Set an extended attribute: 0 in any case, 1 only if it is not there, 2 only if it is."""
+    def remove_xattr(self, path: str, name: str, follow: bool) -> None:
+        """Remove an extended attribute, else `ENODATA`."""
+    def check(
+        self, how: int, name: str | None
+    ) -> tuple[
+        int, int, int, int, list[tuple[str, tuple[int, int] | None, list[str], tuple[int, int] | None, str | None]]
+    ]:
+        """Look for what is wrong: 0 tells, 1 removes, 2 gives names, in a directory of that name.
+
+        Returns directories, files, symbolic links, how much was repaired, and of each finding: what it is, the object,
+        the paths, how many names are stored and were counted, and why.
+        """
+
+@final
+class DfsListing:
+    """A directory that is being listed."""
+
+    def page(self, count: int, with_attr: bool) -> list[tuple[str, _Told | None]]:
+        """Return the next entries, at most so many, with what is known of each if that is wanted; none at the end."""
+
+@final
+class DfsFile:
+    """A file that is open. Collected, it is closed, but not by a forked child."""
+
+    @property
+    def oid(self) -> tuple[int, int]:
+        """Its object id."""
+    @property
+    def pid(self) -> int:
+        """The process that opened it."""
+    @property
+    def chunk_size(self) -> int:
+        """Bytes of a chunk."""
+    def stat(self) -> _Told:
+        """Return what is known of it."""
+    def size(self) -> int:
+        """Return how long it is."""
+    def read_into(self, at: int, data: Buffer) -> int:
+        """Read from a place on straight into a buffer, until it is full or the file ends; return how many bytes."""
+    def read(self, at: int, count: int) -> bytes:
+        """Return at most so many bytes from a place on, less at the end."""
+    def write(self, at: int, data: Buffer) -> int:
+        """Write at a place, or at the end of a file that is open to append; return how many bytes."""
+    def append(self, data: Buffer) -> tuple[int, int]:
+        """Write at the end; return where that was, and how many bytes."""
+    def truncate(self, size: int) -> None:
+        """Make it so long."""
+    def allocate(self, how: int, at: int, length: int) -> None:
+        """Make it: 0 at least so long; 1 as it is; 2 with a hole; 3 with zeros; 4 the same without a new length."""
+    def seek_data(self, at: int) -> int:
+        """Return where the first data from a place on begins, else `ENXIO`."""
+    def seek_hole(self, at: int) -> int:
+        """Return where the first hole from a place on begins; the end is one."""
+    def flush(self) -> None:
+        """Store when it was written to."""
+    def sync(self) -> None:
+        """Make it durable."""
+    def close(self) -> None:
+        """Close it, else `EBADF`."""
 
 @final
 class Embedded:

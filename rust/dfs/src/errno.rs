@@ -83,6 +83,8 @@ pub struct Error {
     pub hint: Option<Cow<'static, str>>,
     /// What the store said, where it was asked.
     pub der: Option<Der>,
+    /// A child process used what its parent opened.
+    pub forked: bool,
 }
 
 /// The result of every call.
@@ -91,7 +93,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure with its number.
     pub fn new(errno: Errno, message: impl Into<String>) -> Self {
-        Self { errno, message: message.into(), hint: None, der: None }
+        Self { errno, message: message.into(), hint: None, der: None, forked: false }
     }
 
     /// The same with an advice.
@@ -139,7 +141,8 @@ pub(crate) const fn errno_of(der: Der) -> Errno {
 
 impl From<daos_client::Error> for Error {
     fn from(error: daos_client::Error) -> Self {
-        Self { errno: errno_of(error.der), message: error.message, hint: error.hint, der: Some(error.der) }
+        let daos_client::Error { der, message, hint, forked, .. } = error;
+        Self { errno: errno_of(der), message, hint, der: Some(der), forked }
     }
 }
 

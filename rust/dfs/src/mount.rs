@@ -188,15 +188,9 @@ fn read_superblock(work: &Work<'_>) -> Result<Superblock> {
 impl Dfs {
     /// Makes a file system in a container that has none; durable at return. `EEXIST` if there is one.
     pub fn format(container: &Arc<dyn ContainerService>, options: &FormatOptions) -> Result<()> {
-        let hints = Hints::parse(&options.hints)?;
         let chunk_size = options.chunk_size.unwrap_or(superblock::CHUNK_SIZE);
-        superblock::check_chunk_size(chunk_size)?;
         let targets = container.route().targets();
-        for class in [options.class, options.directory_class, options.file_class].into_iter().flatten() {
-            classes::resolve(class, targets)?;
-        }
-        let given = [options.directory_class, options.class];
-        let class = classes::resolve(classes::choose(Kind::Directory, given, hints), targets)?;
+        let [_, root] = Self::root_oids(options, targets)?;
         let superblock = Superblock {
             layout: LAYOUT,
             chunk_size,
@@ -211,7 +205,7 @@ impl Dfs {
             AKEYS.iter().zip(&values).map(|(akey, value)| Iod::new(akey, IodValue::Single(value))).collect();
         let owner = (options.uid, options.gid);
         let mode = options.mode.unwrap_or(0o755);
-        let record = Record::new(Kind::Directory, mode, ids::root(class), owner, Time::now());
+        let record = Record::new(Kind::Directory, mode, root, owner, Time::now());
         atomically(&**container, Durability::Synced, false, |work| {
             let superblock = work.object(ids::SUPERBLOCK)?;
             let slot = Slot::root();
@@ -223,6 +217,18 @@ impl Dfs {
                 })
             })
         })
+    }
+
+    /// The ids that the superblock and the root directory have in a file system that is made so, in a pool of so many targets.
+    /// `EINVAL` if none can be.
+    pub fn root_oids(options: &FormatOptions, targets: u32) -> Result<[ObjectId; 2]> {
+        let hints = Hints::parse(&options.hints)?;
+        superblock::check_chunk_size(options.chunk_size.unwrap_or(superblock::CHUNK_SIZE))?;
+        for class in [options.class, options.directory_class, options.file_class].into_iter().flatten() {
+            classes::resolve(class, targets)?;
+        }
+        let chosen = classes::choose(Kind::Directory, [options.directory_class, options.class], hints);
+        Ok([ids::SUPERBLOCK, ids::root(classes::resolve(chosen, targets)?)])
     }
 
     /// Mounts the file system of a container.
@@ -315,6 +321,22 @@ impl Dfs {
     /// How operations of several mounts meet.
     pub fn consistency(&self) -> Consistency {
         self.shared.superblock.consistency
+    }
+
+    /// How it was made; of whose root directory is, nothing is told.
+    pub fn made_as(&self) -> FormatOptions {
+        let Superblock { chunk_size, class, directory_class, file_class, consistency, hints, .. } =
+            self.shared.superblock.clone();
+        let chunk_size = Some(chunk_size);
+        FormatOptions {
+            chunk_size,
+            class,
+            directory_class,
+            file_class,
+            consistency,
+            hints,
+            ..FormatOptions::default()
+        }
     }
 
     /// The version of the layout, as far as this mount knows it: 3, or 4 from the first hard link on.

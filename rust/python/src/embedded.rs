@@ -20,7 +20,7 @@ type Shared = (Vec<u8>, BTreeMap<u32, Vec<String>>);
 /// One system, opened by this process alone.
 #[pyclass(frozen, module = "daos._core")]
 pub(crate) struct Embedded {
-    system: Arc<dyn SystemService>,
+    pub(crate) system: Arc<dyn SystemService>,
 }
 
 #[pymethods]

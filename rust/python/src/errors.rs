@@ -3,6 +3,7 @@
 use daos_client::Error;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::ffi::OsStr;
 
 /// The exception of an error; where that fails, the failure.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
@@ -25,6 +26,24 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
                 context,
             ))?
         };
+        Ok(PyErr::from_value(exception))
+    };
+    make().unwrap_or_else(|failure| failure)
+}
+
+/// The exception of an error of a file system, about one path or two.
+pub(crate) fn file_raised(py: Python<'_>, error: &daos_dfs::Error, paths: &[&OsStr]) -> PyErr {
+    let make = || -> PyResult<PyErr> {
+        let (path, other) = (paths.first(), paths.get(1));
+        let exception = py.import("daos.dfs.errors")?.getattr("error_from_core")?.call1((
+            error.errno.number(),
+            error.der.map(|der| der.number()),
+            &error.message,
+            error.hint.as_deref(),
+            error.forked,
+            path,
+            other,
+        ))?;
         Ok(PyErr::from_value(exception))
     };
     make().unwrap_or_else(|failure| failure)

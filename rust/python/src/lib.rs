@@ -9,6 +9,8 @@ mod attributes;
 mod buffer;
 mod container;
 mod devices;
+mod dfs;
+mod dfs_file;
 mod embedded;
 mod engine;
 mod errors;
@@ -45,6 +47,10 @@ mod _core {
     use super::container::Container;
     #[pymodule_export]
     use super::devices::{device_format, device_inspect};
+    #[pymodule_export]
+    use super::dfs::{Dfs, DfsListing};
+    #[pymodule_export]
+    use super::dfs_file::DfsFile;
     #[pymodule_export]
     use super::embedded::Embedded;
     #[pymodule_export]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from daos.client import Pool as SyncPool
     from daos.client._service import PoolInfo, TargetInfo
     from daos.client.container import Create
+    from daos.model.posix import Posix
     from daos.model.scrub import ScrubStatus
 
 __all__ = ["Pool"]
@@ -91,11 +92,16 @@ class Pool:
         return await self._home.call(lambda: self._sync.evict_container(label, everybody=everybody))
 
     async def container(
-        self, label: str, *, create: Create = False, properties: Mapping[str, object] | None = None
+        self,
+        label: str,
+        *,
+        create: Create = False,
+        properties: Mapping[str, object] | None = None,
+        type: str | Posix | None = None,  # noqa: A002 -- DAOS's word for it
     ) -> Container:
         """Return a container; arguments and errors are those of `daos.Pool.container`."""
         open_it = self._sync.container
-        sync = await self._home.call(lambda: open_it(label, create=create, properties=properties))
+        sync = await self._home.call(lambda: open_it(label, create=create, properties=properties, type=type))
         return Container(sync, self, self._home)
 
     def local2global(self) -> bytes:

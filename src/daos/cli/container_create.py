@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -14,20 +14,32 @@ from daos.cli._output import Reply, rows
 from daos.cli._pairs import parse_pairs
 from daos.errors import DER, InvalidError
 from daos.model.acl import Acl, check_principal
+from daos.model.posix import Posix
 
 if TYPE_CHECKING:
     from daos import Container
+    from daos.model.posix import Consistency
 
 PROPERTIES = click.Option(["--properties"], metavar="K:V[,K:V]", help="Properties, such as cksum:crc64.")
 TYPE = click.Option(
-    ["-t", "--type", "layout"], metavar="TYPE", default="PYTHON", help="Who owns what is in it: PYTHON."
+    ["-t", "--type", "layout"],
+    metavar="TYPE",
+    default="PYTHON",
+    help="Who owns what is in it: PYTHON, or POSIX for a file system.",
 )
+CHUNK_SIZE = click.Option(["-z", "--chunk-size"], metavar="SIZE", help="POSIX: bytes of a chunk of files, 1MiB.")
+OCLASS = click.Option(["-o", "--oclass"], metavar="CLASS", help="POSIX: the object class of all in it, such as SX.")
+DIR_OCLASS = click.Option(["-d", "--dir-oclass"], metavar="CLASS", help="POSIX: the object class of directories.")
+FILE_OCLASS = click.Option(["-f", "--file-oclass"], metavar="CLASS", help="POSIX: the object class of files.")
+HINTS = click.Option(["-H", "--hints"], metavar="HINTS", help="POSIX: file:single|max,dir:single|max.")
+MODE = click.Option(["-M", "--mode"], metavar="MODE", help="POSIX: how mounts meet, relaxed (default) or balanced.")
+POSIX_OPTIONS = (CHUNK_SIZE, OCLASS, DIR_OCLASS, FILE_OCLASS, HINTS, MODE)
 ACL = click.Option(["-A", "--acl-file"], metavar="FILE", help="Its access list: entries, one a line.")
 GROUP = click.Option(["-g", "--group"], metavar="NAME", help="Whose group it is.")
 ATTRS = click.Option(["-a", "--attrs"], metavar="NAME:VALUE[,...]", help="Attributes to set.")
 
 
-@make("create", POOL, click.Argument(["label"], metavar="LABEL"), TYPE, PROPERTIES, ACL, GROUP, ATTRS)
+@make("create", POOL, click.Argument(["label"], metavar="LABEL"), TYPE, *POSIX_OPTIONS, PROPERTIES, ACL, GROUP, ATTRS)
 @click.pass_context
 def command(
     context: click.Context,
@@ -38,12 +50,16 @@ def command(
     acl_file: str | None,
     group: str | None,
     attrs: str | None,
+    chunk_size: str | None,
+    oclass: str | None,
+    dir_oclass: str | None,
+    file_oclass: str | None,
+    hints: str | None,
+    mode: str | None,
 ) -> Reply:
     """Create the container LABEL in POOL."""
-    if layout.upper() != "PYTHON":
-        raise InvalidError(
-            f'container type "{layout}" is not supported by this release', code=DER.NOTSUPPORTED, hint="use PYTHON"
-        )
+    given_posix = (chunk_size, oclass, dir_oclass, file_oclass, hints, mode)
+    kind = _type(layout, given_posix)
     given: dict[str, object] = dict(parse_pairs(properties, "property"))
     attributes = {
         name: value.encode(errors="surrogateescape") for name, value in parse_pairs(attrs, "attribute").items()
@@ -57,7 +73,7 @@ def command(
             code=DER.NOTSUPPORTED,
             hint="the modes of its files decide who may open it",
         )
-    made = opened.container(label, create="exclusive", properties=given)
+    made = opened.container(label, create="exclusive", properties=given, type=kind)
     try:
         _give(made, attributes, entries, owners)
     except BaseException:
@@ -68,6 +84,34 @@ def command(
     return Reply(
         [*done, f"Successfully created container {made.uuid} type {made.layout}", *rows(container_rows(made)), ""],
         lambda: container_info(made),
+    )
+
+
+def _type(layout: str, given: tuple[str | None, ...]) -> str | Posix:
+    """Return the type of a container, as `Pool.container` takes it.
+
+    Args:
+        layout: As it was typed.
+        given: What options of file systems say.
+
+    Raises:
+        InvalidError: `DER.INVAL`: options of a file system for something else.
+    """
+    word = layout.upper()
+    chunk_size, oclass, dir_oclass, file_oclass, hints, mode = given
+    if word != "POSIX":
+        if any(value is not None for value in given):
+            raise InvalidError(
+                f"a container of type {word} has no file system", hint="options of one need --type POSIX"
+            )
+        return word
+    return Posix(
+        chunk_size=chunk_size,
+        oclass=oclass and oclass.upper(),
+        dir_oclass=dir_oclass and dir_oclass.upper(),
+        file_oclass=file_oclass and file_oclass.upper(),
+        hints=hints or "",
+        mode=cast("Consistency", (mode or "relaxed").lower()),
     )
 
 

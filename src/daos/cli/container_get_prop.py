@@ -11,7 +11,7 @@ from daos.cli._base import CONTAINER, POOL, open_container
 from daos.cli._base import command as make
 from daos.cli._output import Reply
 from daos.cli._properties import KEYS, PROPERTIES, Shown, get_reply, given
-from daos.model.properties import CONTAINER_PROPERTIES
+from daos.model.properties import CONTAINER_PROPERTIES, POSIX_PROPERTIES
 from daos.model.sizes import format_binary
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def shown(container: Container) -> Iterator[Shown]:
     for name, word in (("label", container.label), ("layout_type", container.layout), ("status", "HEALTHY")):
         yield Shown(name, {"label": "Label", "layout_type": "Layout Type", "status": "Health"}[name], word, word)
     for name, value in container.properties.items():
-        prop = CONTAINER_PROPERTIES[name]
+        prop = CONTAINER_PROPERTIES.get(name) or POSIX_PROPERTIES[name]
         if prop.size and isinstance(value, int):
             yield Shown(name, prop.title, value, format_binary(value))
         else:

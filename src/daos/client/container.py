@@ -12,6 +12,7 @@ from daos.client._history import History
 from daos.client._keys import BYTES_KEYS, CODEC_OF, CODECS, INT_KEYS, STR_KEYS
 from daos.client._names import ROOT, Entry, Kind, ObjectId, ObjectType
 from daos.client._object_table import holds_marks
+from daos.client._posix import POSIX
 from daos.client._service import ContainerInfo, ask, change
 from daos.client.acl import ContainerAcl
 from daos.client.attributes import Attributes
@@ -99,7 +100,7 @@ class Container(History):
 
     @property
     def layout(self) -> str:
-        """Who owns the objects in it; `PYTHON` for names as this class keeps them."""
+        """Who owns the objects in it: `PYTHON` for names as this class keeps them, `POSIX` for a file system."""
         return self._properties.layout
 
     @property
@@ -466,6 +467,12 @@ class Container(History):
             if not create:
                 hint = "create=True makes it" if self._as_of is None else "it was not there when the snapshot was taken"
                 raise NotFoundError(f"no {name!r} in container {self.label}", hint=hint, context={"name": name})
+            if self.layout == POSIX:
+                raise InvalidError(
+                    f"container {self.label} holds a file system: nothing else has a name in it",
+                    code=DER.NOTSUPPORTED,
+                    hint="daos.dfs.mount(container) has its files",
+                )
             entry, made = self._insert(stored, make())
         if create == "exclusive" and not made:
             raise ExistsError(f"{name!r} is in container {self.label} already", context={"name": name})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daos.client._global import ContainerGlobal
+from daos.client._posix import check_layout, check_type, make_file_system, with_file_system
 from daos.client._service import PoolInfo, TargetInfo, TierSpace, ask, change
 from daos.client.attributes import Attributes
 from daos.client.container import Container, Create, check_create
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from daos.client._seam import PoolCore
     from daos.client.system import System
+    from daos.model.posix import Posix
     from daos.model.scrub import ScrubStatus
 
 __all__ = ["Listed", "Pool"]
@@ -151,7 +153,12 @@ class Pool:
         return self._system
 
     def container(
-        self, label: str, *, create: Create = False, properties: Mapping[str, object] | None = None
+        self,
+        label: str,
+        *,
+        create: Create = False,
+        properties: Mapping[str, object] | None = None,
+        type: str | Posix | None = None,  # noqa: A002 -- DAOS's word for it
     ) -> Container:
         """Return a container.
 
@@ -159,6 +166,8 @@ class Pool:
             label: Its label; to open one, also its UUID.
             create: Make it if it is not there; `"exclusive"`: and only then.
             properties: Of a container that is made; one that exists keeps its own.
+            type: Who owns what is in it: `"PYTHON"`, which is made if none is given, or `"POSIX"`, a file system, for
+                `daos.dfs.mount`. A `daos.dfs.Posix` says how that is made. One that exists must be of the type given.
 
         Raises:
             NotFoundError: `DER.NONEXIST`: not there, and `create` is false.
@@ -168,13 +177,16 @@ class Pool:
         check_create(create)
         # Checked even if it turns out to exist, so that a mistake shows on the first run and the second.
         checked = container_properties(properties)
+        posix = check_type(type)
+        if create and posix is not None:
+            checked, posix = with_file_system(checked, posix, self._system.targets)
         props = (checked.encode(), checked.checksums, checked.scrub_disabled)
         if create == "exclusive":
-            return Container(self._core.container_create(check_label(label, "container"), *props), self)
+            return self._made(check_label(label, "container"), props, posix)
         reference = check_reference(label, "container")
         with self._system._one_call():  # noqa: SLF001 -- one class in two
             try:
-                return Container(self._core.container_open(reference), self)
+                return check_layout(Container(self._core.container_open(reference), self), type)
             except NotFoundError as error:
                 if not create or is_uuid(reference):
                     raise NotFoundError(
@@ -184,10 +196,22 @@ class Pool:
                         context={"container": label, "pool": self.label},
                     ) from error
             try:
-                return Container(self._core.container_create(reference, *props), self)
+                return self._made(reference, props, posix)
             except ExistsError:
                 # Another thread made it in between.
-                return Container(self._core.container_open(reference), self)
+                return check_layout(Container(self._core.container_open(reference), self), type)
+
+    def _made(self, label: str, props: tuple[bytes, tuple[int, int, bool], bool], posix: Posix | None) -> Container:
+        """Return a new container, with its file system if it is to have one; none where that fails."""
+        core = self._core.container_create(label, *props)
+        if posix is not None:
+            try:
+                make_file_system(core, posix)
+            except BaseException:
+                # Nobody can have found it to be of use. Where the process dies here, the first mount makes it.
+                self.destroy_container(core.uuid, force=True)
+                raise
+        return Container(core, self)
 
     def local2global(self) -> bytes:
         """Return the handle of the pool for other processes, also of other hosts: `daos.global2local` opens it there.

@@ -34,6 +34,7 @@ class Property:
         size: Whether it is a number of bytes, which may be written with a unit.
         low: The smallest number.
         high: The largest number.
+        len_max: Characters of a text that is not one of some words; 0 for a word.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Property:
     size: bool = False
     low: int = 0
     high: int = 0
+    len_max: int = 0
 
     def check(self, value: object) -> str | int:
         """Return the value as it is stored.
@@ -52,7 +54,14 @@ class Property:
         Raises:
             InvalidError: `DER.INVAL`, or `DER.NOTSUPPORTED` for a value that is known and not carried out.
         """
+        if self.len_max:
+            return self._check_text(value)
         return self._check_number(value) if isinstance(self.default, int) else self._check_word(value)
+
+    def _check_text(self, value: object) -> str:
+        if not isinstance(value, str) or len(value) > self.len_max:
+            raise InvalidError(f"invalid value of {self.name}", hint=f"a str of at most {self.len_max} characters")
+        return value
 
     def _check_word(self, value: object) -> str:
         words = ", ".join(self.choices)
@@ -125,6 +134,14 @@ CONTAINER_PROPERTIES = {
         Property("ec_cell_sz", "EC Cell Size", 128 << 10, size=True, low=4 << 10, high=1 << 20),
     )
 }
+POSIX_PROPERTIES = {
+    prop.name: prop
+    for prop in (
+        Property("root_oids", "Root Objects", "", len_max=128),
+        Property("dfs", "File System", "", len_max=1024),
+    )
+}
+"""What only containers of the layout `POSIX` have, which gives it to them: users cannot."""
 ALIASES = {"rf": "rd_fac", "rf_lvl": "rd_lvl"}
 
 
@@ -133,7 +150,7 @@ class ContainerProperties(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     Attributes:
         version: Of this stored form.
-        layout: Who owns the objects in it: `PYTHON` for names in the root key-value store.
+        layout: Who owns the objects in it: `PYTHON` for names in the root key-value store, `POSIX` for a file system.
         values: Every property by its name.
     """
 
@@ -197,12 +214,15 @@ def _newer(version: int) -> InvalidError:
     )
 
 
-def container_properties(given: Mapping[str, object] | None, *, domains: int = 1) -> ContainerProperties:
+def container_properties(
+    given: Mapping[str, object] | None, *, domains: int = 1, internal: bool = False
+) -> ContainerProperties:
     """Return the properties of a container to be created.
 
     Args:
         given: Property names, or their aliases `rf` and `rf_lvl`, with words or numbers.
         domains: Fault domains of the pool; the redundancy factor must be smaller.
+        internal: Take what a layout gives to a container, too.
 
     Raises:
         InvalidError: `DER.INVAL` for an unknown name, a value out of range, a property given twice;
@@ -217,12 +237,13 @@ def container_properties(given: Mapping[str, object] | None, *, domains: int = 1
         name = ALIASES.get(key, key)
         if name == "label":
             raise InvalidError("the label is not given as a property", hint="it is the container's first argument")
-        if name not in CONTAINER_PROPERTIES:
+        prop = CONTAINER_PROPERTIES.get(name) or (POSIX_PROPERTIES.get(name) if internal else None)
+        if prop is None:
             raise InvalidError(f'"{key}" is not a settable property', hint=valid)
         if name in seen:
             raise InvalidError(f'property "{name}" is given twice', hint="drop the alias")
         seen.add(name)
-        values[name] = CONTAINER_PROPERTIES[name].check(value)
+        values[name] = prop.check(value)
     factor = values["rd_fac"]
     if isinstance(factor, int) and factor >= domains:
         raise InvalidError(

@@ -36,7 +36,7 @@ def _checked(given: tuple[tuple[str, str | int], ...], domains: int) -> bytes:
     Raises:
         InvalidError: As `container_properties`.
     """
-    return container_properties(dict(given), domains=domains).encode()
+    return container_properties(dict(given), domains=domains, internal=True).encode()
 
 
 class ContainerCreate(Command[PoolState], frozen=True, kw_only=True, tag="container_create"):

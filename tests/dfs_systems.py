@@ -1,0 +1,37 @@
+"""File systems for tests: on an embedded system, and on one that an engine of this process serves."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import daos
+from daos import _core
+from daos.client.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from daos import Pool
+
+KINDS = ("embedded", "served")
+
+
+@contextlib.contextmanager
+def pool_of(kind: str, directory: Path, *, targets: int = 2) -> Iterator[Pool]:
+    """Give a pool `tank` of a system of a kind."""
+    path = str(directory / "s.daos")
+    if kind == "embedded":
+        with daos.open(path, pool="tank", targets=targets) as pool:
+            yield pool
+        return
+    engine = _core.Engine.start(
+        path, create=True, targets=targets, durability=0, listen="127.0.0.1:0", system="test", rank=0, incarnation=1
+    )
+    try:
+        core = _core.Embedded.connect(engine.address, system="test", durability=0, timeout_s=30)
+        with System(core, "test") as system:
+            yield system.create_pool("tank")
+    finally:
+        engine.close()
