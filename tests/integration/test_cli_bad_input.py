@@ -89,7 +89,7 @@ PROPERTIES: list[Row] = [
     ("cont create tank x --type POSIX --hints file:huge", "hints", INVAL, "file:single"),
     ("cont create tank x --type POSIX --oclass RP_2G1", "RP_2G1", INVAL, "S1 to SX"),
     ("cont create tank x --type POSIX --mode strict", "mode cannot be", INVAL, "balanced"),
-    ("cont create tank x --type POSIX --chunk-size 0", "chunks of 0 bytes", INVAL, None),
+    ("cont create tank x --type POSIX --chunk-size 0", "chunks of 0 bytes", INVAL, "such as 4MiB"),
     ("cont get-prop tank run7 nope", 'unknown property "nope"', INVAL, "valid: cksum"),
     ("cont get-prop tank run7 label --properties label", "properties are given twice", INVAL, "or by --properties"),
     ("cont set-prop tank run7", "no properties given", INVAL, "such as label:next"),

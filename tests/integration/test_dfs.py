@@ -521,9 +521,8 @@ def test_a_forked_child_touches_nothing_of_its_parent(fs: DFS) -> None:
             with pytest.raises(FileForkedError):
                 file.read()
             file.close()
-            for call in (lambda: fs.stat("/"), lambda: fs.write_bytes("child", b"child")):
-                with pytest.raises(ClosedError):
-                    call()
+            with pytest.raises(ClosedError):
+                fs.write_bytes("child", b"child")
             status = 0
         finally:
             os._exit(status)

@@ -17,6 +17,7 @@ __all__ = ["Consistency", "Posix"]
 Consistency = Literal["relaxed", "balanced"]
 ID_MAX = (1 << 32) - 2
 """The largest number of a user or group: the next one stands for nobody."""
+CHUNK_SIZE_MAX = 1 << 40
 PERMISSIONS_MAX = 0o7777
 
 
@@ -65,6 +66,8 @@ class Posix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if not _is_number(self.permissions, PERMISSIONS_MAX):
             raise InvalidError(f"permissions cannot be {self.permissions!r}", hint="such as 0o755")
         size = None if self.chunk_size is None else parse_size(self.chunk_size, "chunk_size")
+        if size is not None and not 1 <= size <= CHUNK_SIZE_MAX:
+            raise InvalidError(f"chunks of {size} bytes", hint="from 1 byte to 1 TiB, such as 4MiB")
         return msgspec.structs.replace(self, chunk_size=size)
 
     def encode(self) -> str:
