@@ -1,6 +1,7 @@
 //! Errors of the core as exceptions of `daos.errors`.
 
 use daos_client::Error;
+use daos_types::Der;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ffi::OsStr;
@@ -37,7 +38,7 @@ pub(crate) fn file_raised(py: Python<'_>, error: &daos_dfs::Error, paths: &[&OsS
         let (path, other) = (paths.first(), paths.get(1));
         let exception = py.import("daos.dfs.errors")?.getattr("error_from_core")?.call1((
             error.errno.number(),
-            error.der.map(|der| der.number()),
+            error.der.map(Der::number),
             &error.message,
             error.hint.as_deref(),
             error.forked,
