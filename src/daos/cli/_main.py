@@ -83,6 +83,21 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "up": Lazy("daos.cli.dev_up", "Start the system, made if it is not there."),
         },
     ),
+    "filesystem": LazyGroup(
+        "filesystem",
+        "Look after the file systems of containers.",
+        {
+            "check": Lazy("daos.cli.fs_check", "Look for what crashes can leave, and repair it."),
+            "chmod": Lazy("daos.cli.fs_chmod", "Set the permissions of a file or directory."),
+            "get-attr": Lazy("daos.cli.fs_get_attr", "Print class and size of chunks of a file or directory."),
+            "reset-attr": Lazy("daos.cli.fs_reset_attr", "Take back what a directory gives to what is made in it."),
+            "reset-chunk-size": Lazy("daos.cli.fs_reset_chunk_size", "Take back the size of chunks alone."),
+            "reset-oclass": Lazy("daos.cli.fs_reset_oclass", "Take back the object class alone."),
+            "scan": Lazy("daos.cli.fs_scan", "Count what is in a file system."),
+            "set-attr": Lazy("daos.cli.fs_set_attr", "Set class and size of chunks of what is made in a directory."),
+        },
+        ("fs",),
+    ),
     "health": LazyGroup(
         "health",
         "See whether a system is well.",

@@ -21,7 +21,7 @@ CHUNK_SIZE_MAX = 1 << 40
 PERMISSIONS_MAX = 0o7777
 
 
-class Posix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Posix(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A file system that is to be made in a container.
 
     Attributes:

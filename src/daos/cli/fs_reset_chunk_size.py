@@ -1,0 +1,12 @@
+"""`daos fs reset-chunk-size`."""
+
+from __future__ import annotations
+
+from daos.cli._fs_reset import reset
+
+command = reset(
+    "reset-chunk-size",
+    "Have a directory give the size of chunks of the file system to what is made in it from now on.",
+    chunk_size=True,
+    oclass=False,
+)
