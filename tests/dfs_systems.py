@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import pytest
+
 import daos
 from daos import _core
 from daos.client.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from daos import Pool
@@ -35,3 +37,11 @@ def pool_of(kind: str, directory: Path, *, targets: int = 2) -> Iterator[Pool]:
             yield system.create_pool("tank")
     finally:
         engine.close()
+
+
+def fails(call: Callable[[], object], number: int, path: str | None, kind: type[OSError] = OSError) -> OSError:
+    """Return what a call raises, which must be of a number and about a path."""
+    with pytest.raises(kind) as caught:
+        call()
+    assert (caught.value.errno, caught.value.filename) == (number, path)
+    return caught.value

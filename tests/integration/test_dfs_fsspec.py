@@ -15,7 +15,8 @@ from fsspec.tests import abstract
 
 import daos
 from daos.dfs import mount
-from daos.dfs.fsspec import DaosFileSystem, split_url
+from daos.dfs._fsspec_files import split_url
+from daos.dfs.fsspec import DaosFileSystem
 from daos.errors import InvalidError
 from tests.dev_pool import tank
 from tests.dfs_systems import pool_of

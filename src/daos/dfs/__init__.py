@@ -5,7 +5,8 @@ A container of the type `POSIX` holds one; `mount` gives it to this process. No 
 
 from __future__ import annotations
 
-from daos.dfs._dfs import DFS, DirEntry, FileInfo
+from daos.dfs._dfs import DFS
+from daos.dfs._entries import DirEntry, FileInfo
 from daos.dfs._file import RawFile
 from daos.dfs._mount import mount
 from daos.dfs._path import Path

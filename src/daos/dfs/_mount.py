@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 from daos.client.container import Container
 from daos.client.served import connect, parse_url
 from daos.client.system import open as daos_open
-from daos.dfs._dfs import DFS, UMASK
+from daos.dfs._dfs import DFS
+from daos.dfs._mounted import UMASK
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:

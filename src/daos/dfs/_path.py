@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
 
-    from daos.dfs._dfs import DFS, StrPath
+    from daos.dfs._dfs import DFS
+    from daos.dfs._entries import StrPath
 
 __all__ = ["Path"]
 

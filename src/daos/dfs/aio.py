@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from daos.dfs import _dfs
 from daos.dfs import _mount as sync_mount
-from daos.dfs._dfs import PAGE_ENTRIES, UMASK
+from daos.dfs._dfs import PAGE_ENTRIES
+from daos.dfs._mounted import UMASK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from daos import aio
     from daos.aio._queue import Home
     from daos.client.system import Durability
-    from daos.dfs._dfs import DirEntry, FileInfo, StrPath
+    from daos.dfs._entries import DirEntry, FileInfo, StrPath
     from daos.dfs._file import RawFile
     from daos.dfs._report import CheckReport, Mode
     from daos.model.snapshots import Snapshot

@@ -16,7 +16,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import stat as stats
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from fsspec.utils import isfilelike, stringify_path
 
 from daos.aio._queue import Home
 from daos.dfs._file import BUFFER_SIZE, RawFile
+from daos.dfs._fsspec_files import SCHEME, ReadFile, WriteFile, copied, range_of, split_url, temporary
 from daos.dfs._mount import Address, mount
 from daos.errors import InvalidError
 
@@ -47,93 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["DaosFileSystem"]
 
 PROTOCOL = "daos"
-SCHEME = "daos://"
-BLOCK = 4 << 20
-"""Bytes that are copied at a time."""
-_OPTIONS = re.compile(r"\?((?:snap|system)=[^&?/]*(?:&(?:snap|system)=[^&?/]*)*)$")
 _MAGIC = re.compile(r"[*?\[]")
-_TEMPORARY_BYTES = 200
-"""Of a name, in that of what is to get it."""
-
-
-def split_url(url: str) -> Address:
-    """Return what a URL names.
-
-    Raises:
-        InvalidError: `DER.INVAL`: it names no container.
-    """
-    rest = url.removeprefix(SCHEME)
-    options: dict[str, str] = {}
-    found = _OPTIONS.search(rest)
-    if found is not None:
-        options = dict(option.split("=", 1) for option in found[1].split("&"))
-        rest = rest[: found.start()]
-    system = options.get("system", "")
-    if rest.startswith("/"):
-        system, slashes, rest = rest.partition("//")
-        if not slashes or not system:
-            raise InvalidError(
-                f"invalid URL {url!r}", hint="two slashes end the directory: daos:///DIRECTORY//POOL/CONTAINER[/PATH]"
-            )
-    pool, _, rest = rest.partition("/")
-    container, _, path = rest.partition("/")
-    if not pool or not container:
-        raise InvalidError(f"URL {url!r} names no container", hint="daos://POOL/CONTAINER[/PATH]")
-    return Address(pool, container, f"/{path}", system, options.get("snap"))
-
-
-class ReadFile(io.BufferedReader):
-    """A file that is read, with what fsspec's files tell of themselves."""
-
-    def __init__(self, fs: DaosFileSystem, path: str, block_size: int) -> None:
-        super().__init__(fs.raw(path, "rb"), block_size)
-        self.fs = fs
-        self.path = path
-        self.blocksize = block_size
-
-    @property
-    def size(self) -> int:
-        """How long it is."""
-        return cast("RawFile", self.raw).stat().st_size
-
-    @property
-    def full_name(self) -> str:
-        """Its URL."""
-        return self.fs.unstrip_protocol(self.path)
-
-    def info(self) -> dict[str, object]:
-        """Return what is known of it."""
-        return self.fs.info(self.path)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _reopened, (self.fs, self.path, self.blocksize, self.tell())
-
-
-class WriteFile(io.BufferedWriter):
-    """A file that is written; in a transaction under another name, until that commits."""
-
-    def __init__(self, fs: DaosFileSystem, path: str, mode: str, block_size: int, *, autocommit: bool) -> None:
-        self.fs = fs
-        self.path = path
-        self.autocommit = autocommit
-        self.blocksize = block_size
-        self._exclusive = "x" in mode
-        self.temporary = path if autocommit else _temporary(path)
-        super().__init__(fs.raw(self.temporary, mode if autocommit else "xb"), block_size)
-
-    def commit(self) -> None:
-        """Give it its name, in one step."""
-        if self.autocommit:
-            raise RuntimeError("Can only commit if not already set to autocommit")
-        self.close()
-        self.fs.dfs.rename(self.temporary, self.path, replace=not self._exclusive)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        if self.autocommit:
-            raise RuntimeError("Cannot discard if set to autocommit")
-        self.close()
-        self.fs.dfs.remove(self.temporary)
 
 
 class DaosFileSystem(AsyncFileSystem):
@@ -370,7 +284,7 @@ class DaosFileSystem(AsyncFileSystem):
         if start is None and end is None:
             return self.dfs.read_bytes(where)
         with self.raw(where, "rb") as file:
-            return _range(file, start, end)
+            return range_of(file, start, end)
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: object) -> bytes:
         return await self._call(lambda: self.cat_file(path, start, end))
@@ -409,7 +323,7 @@ class DaosFileSystem(AsyncFileSystem):
         except Exception as error:  # noqa: BLE001 -- whoever asked for the range is told
             return dict.fromkeys((at for at, _, _ in ranges), error)
         try:
-            reads = (self._call(partial(_range, file, start, end)) for _, start, end in ranges)
+            reads = (self._call(partial(range_of, file, start, end)) for _, start, end in ranges)
             told = await asyncio.gather(*reads, return_exceptions=True)
         finally:
             await self._call(file.close)
@@ -446,14 +360,14 @@ class DaosFileSystem(AsyncFileSystem):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         if self.dfs.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        temporary = _temporary(path)
+        other = temporary(path)
         try:
-            with self.raw(temporary, "xb") as file:
+            with self.raw(other, "xb") as file:
                 fill(file)
-            self.dfs.rename(temporary, path, replace=replace)
+            self.dfs.rename(other, path, replace=replace)
         except BaseException:
             with contextlib.suppress(OSError):
-                self.dfs.remove(temporary)
+                self.dfs.remove(other)
             raise
 
     async def _pipe_file(
@@ -480,7 +394,7 @@ class DaosFileSystem(AsyncFileSystem):
             return
         with Path(lpath).open("rb", 0) as local:
             callback.set_size(os.fstat(local.fileno()).st_size)
-            self._whole(where, lambda file: _copy(local, file, callback), replace=mode != "create")
+            self._whole(where, lambda file: copied(local, file, callback), replace=mode != "create")
 
     async def _put_file(
         self,
@@ -502,11 +416,11 @@ class DaosFileSystem(AsyncFileSystem):
         with self.raw(where, "rb") as file:
             callback.set_size(file.stat().st_size)
             if not isinstance(target, Path):
-                _copy(file, target, callback)
+                copied(file, target, callback)
                 return
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb", 0) as local:
-                _copy(file, local, callback)
+                copied(file, local, callback)
 
     async def _get_file(
         self, rpath: str, lpath: str | IO[bytes], callback: Callback = DEFAULT_CALLBACK, **_: object
@@ -520,7 +434,7 @@ class DaosFileSystem(AsyncFileSystem):
             self.makedirs(to, exist_ok=True)
             return
         with self.raw(where, "rb") as file:
-            self._whole(to, lambda copy: _copy(file, copy, DEFAULT_CALLBACK))
+            self._whole(to, lambda copy: copied(file, copy, DEFAULT_CALLBACK))
 
     async def _cp_file(self, path1: str, path2: str, **_: object) -> None:
         await self._call(lambda: self.cp_file(path1, path2))
@@ -647,37 +561,3 @@ def _as_many(paths: list[str], given: Bounds) -> list[int | None]:
     if len(bounds) != len(paths):
         raise ValueError("as many starts and ends as paths")
     return bounds
-
-
-def _reopened(fs: DaosFileSystem, path: str, block_size: int, at: int) -> ReadFile:
-    file = ReadFile(fs, path, block_size)
-    file.seek(at)
-    return file
-
-
-def _temporary(path: str) -> str:
-    """Return a name in the same directory that nobody has."""
-    above, _, name = path.rpartition("/")
-    kept = os.fsdecode(os.fsencode(name)[:_TEMPORARY_BYTES])
-    return f"{above}/.{kept}.{secrets.token_hex(8)}"
-
-
-def _range(file: RawFile, start: int | None, end: int | None) -> bytes:
-    """Return bytes of a file from one place to another; places before 0 count from its end."""
-    first, last = start or 0, end
-    if first < 0 or last is None or last < 0:
-        size = file.stat().st_size
-        first = max(0, size + first) if first < 0 else first
-        last = size if last is None else size + last if last < 0 else last
-    return file.pread(max(0, last - first), first)
-
-
-def _copy(source: RawFile | IO[bytes] | io.FileIO, target: RawFile | IO[bytes] | io.FileIO, callback: Callback) -> None:
-    """Copy all that follows in a file to another."""
-    room = memoryview(bytearray(BLOCK))
-    while count := cast("io.RawIOBase", source).readinto(room):
-        rest = room[:count]
-        while rest:
-            written = target.write(rest)
-            rest = rest[written or 0 :]
-        callback.relative_update(count)
