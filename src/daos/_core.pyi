@@ -156,6 +156,8 @@ class Dfs:
         """Open a file by the flags of `open(2)`, or make it."""
     def read_file(self, path: str) -> bytes:
         """Return all of a file."""
+    def write_file(self, path: str, data: Buffer, flags: int, mode: int) -> int:
+        """Write a file from its beginning on, opened by flags of `open(2)`; return how many bytes, which are all."""
     def mkdir(self, path: str, mode: int) -> None:
         """Make a directory."""
     def mkdir_all(self, path: str, mode: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import io
 import os
 import pickle
@@ -220,6 +221,11 @@ def test_each_refusal_has_its_number_its_class_and_its_path(fs: DFS) -> None:
         fs.stat(7)  # type: ignore[arg-type]
 
 
+def walked(fs: DFS) -> list[str]:
+    """Return what is below `/a`, in the order of its listing, `d` being a link to `b`."""
+    return [name for top in fs.listdir("/a") if top in {"b", "d"} for name in (top, f"{top}/c")]
+
+
 def test_names_are_given_and_taken(fs: DFS) -> None:
     fs.makedirs("/a/b/c")
     fs.write_bytes("/a/f", b"1")
@@ -240,11 +246,26 @@ def test_names_are_given_and_taken(fs: DFS) -> None:
         ("/a/b/c", [], []),
     ]
     assert [top for top, _, _ in fs.walk("/a", topdown=False)] == ["/a/b/c", "/a/b", "/a"]
+    fs.symlink("/a/b", "/a/d")
+    assert [top for top, _, _ in fs.walk("/a", followlinks=True)] == ["/a", *(f"/a/{name}" for name in walked(fs))]
     fs.rmtree("/a")
     assert fs.listdir() == ["k"]
     seen: list[OSError] = []
     assert list(fs.walk("/a", onerror=seen.append)) == []
     assert seen[0].errno == errno.ENOENT
+
+
+def test_a_tree_may_be_deeper_than_calls_may(fs: DFS) -> None:
+    deep = "/d" * 150
+    fs.makedirs(deep)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 60)
+    try:
+        assert sum(1 for _ in fs.walk()) == 151
+        assert next(fs.walk(topdown=False)) == (deep, [], [])
+    finally:
+        sys.setrecursionlimit(limit)
+    fs.rmtree("/d")
 
 
 def test_names_may_hold_any_bytes(fs: DFS) -> None:

@@ -190,7 +190,7 @@ def test_what_is_piped_is_there_whole_or_not_at_all(
         raise OSError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr("daos.dfs._file.RawFile.write", fail)
+        patch.setattr("daos.dfs._dfs.DFS.rename", fail)
         with pytest.raises(OSError, match="no"):
             fs.pipe_file(f"{top}/f", b"new")
     assert (fs.cat_file(f"{top}/f"), fs.ls(top, detail=False)) == (b"old", [f"{top}/f"])

@@ -4,6 +4,7 @@ use crate::container::Container;
 use crate::dfs_file::DfsFile;
 use crate::embedded::{Embedded, durability_of};
 use crate::errors::file_raised;
+use crate::lent::Lent;
 use daos_dfs::access::Credentials;
 use daos_dfs::{
     Anchor, Attr, CheckMode, Consistency, Dir, Errno, Error, Finding, FormatOptions, Kind, MountOptions,
@@ -82,6 +83,21 @@ fn class_of(name: Option<&str>) -> Result<Option<ObjectClass>> {
             .map_err(|error| Error::new(Errno::EINVAL, error.to_string()).hint("such as S1, S4 or SX"))
     });
     named.transpose()
+}
+
+/// How something is opened by the flags of `open(2)`.
+fn open_of(flags: i32, mode: u32) -> Open {
+    let has = |flag: i32| flags & flag != 0;
+    let access = flags & libc::O_ACCMODE;
+    let flags = OpenFlags {
+        read: access != libc::O_WRONLY,
+        write: access != libc::O_RDONLY,
+        append: has(libc::O_APPEND),
+        create: has(libc::O_CREAT),
+        exclusive: has(libc::O_EXCL),
+        truncate: has(libc::O_TRUNC),
+    };
+    Open { flags, no_follow: has(libc::O_NOFOLLOW), mode, ..Open::default() }
 }
 
 /// A name as Python has it.
@@ -280,25 +296,8 @@ impl Dfs {
         chunk_size: Option<u64>,
         oclass: Option<&str>,
     ) -> PyResult<DfsFile> {
-        let has = |flag: i32| flags & flag != 0;
-        let (write, both) =
-            (flags & libc::O_ACCMODE == libc::O_WRONLY, flags & libc::O_ACCMODE == libc::O_RDWR);
         let file = self.call(py, &[&path], |paths| {
-            let open = Open {
-                flags: OpenFlags {
-                    read: !write,
-                    write: write || both,
-                    append: has(libc::O_APPEND),
-                    create: has(libc::O_CREAT),
-                    exclusive: has(libc::O_EXCL),
-                    truncate: has(libc::O_TRUNC),
-                },
-                no_follow: has(libc::O_NOFOLLOW),
-                directory: false,
-                mode,
-                chunk_size,
-                class: class_of(oclass)?,
-            };
+            let open = Open { chunk_size, class: class_of(oclass)?, ..open_of(flags, mode) };
             paths.open_file(path.as_bytes(), &open)
         })?;
         Ok(DfsFile::new(file, path, self.pid))
@@ -317,6 +316,27 @@ impl Dfs {
         let bytes = file.bytes(py, 0, size)?;
         file.close(py)?;
         Ok(bytes)
+    }
+
+    /// Writes a file from its beginning on, opened by these flags; how many bytes, all of them.
+    fn write_file(
+        &self,
+        py: Python<'_>,
+        path: OsString,
+        data: Lent,
+        flags: i32,
+        mode: u32,
+    ) -> PyResult<usize> {
+        let data = data.as_slice();
+        self.call(py, &[&path], |paths| {
+            let file = paths.open_file(path.as_bytes(), &open_of(flags, mode))?;
+            let mut written = 0;
+            while let Some(rest) = data.get(written..).filter(|rest| !rest.is_empty()) {
+                written += file.write(written as u64, rest)?;
+            }
+            file.close()?;
+            Ok(written)
+        })
     }
 
     /// Makes a directory.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat as stats
-from typing import IO, TYPE_CHECKING, Literal, cast, overload
+from typing import IO, TYPE_CHECKING, Literal, overload
 
 from daos.dfs._entries import SECOND_NS, DirEntry, FileInfo, Scan, StrPath, fspath, stat_of
-from daos.dfs._file import RawFile, wrapped
+from daos.dfs._file import RawFile, flat, wrapped
 from daos.dfs._mounted import Mounted
 from daos.errors import DaosError, InvalidError
 from daos.model.sizes import parse_size
@@ -131,12 +131,11 @@ class DFS(Mounted):
 
     def write_bytes(self, path: StrPath, data: bytes | bytearray | memoryview) -> int:
         """Write a file anew; return how many bytes. Not one step: others may see a part of it."""
-        with cast("RawFile", self.open(path, "wb", 0)) as file:
-            rest = memoryview(data).cast("B")
-            done = 0
-            while done < len(rest):
-                done += file.write(rest[done:])
-        return done
+        return self._write_all(path, data, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+    def _write_all(self, path: StrPath, data: bytes | bytearray | memoryview, flags: int) -> int:
+        """Write a file from its beginning on."""
+        return self._fs.write_file(fspath(path), flat(data), flags, 0o666 & ~self._umask)
 
     def fsync(self, file: IO[bytes] | IO[str] | io.IOBase) -> None:
         """Flush an open file's buffer and make durable all that was written to it, and its name.
@@ -240,30 +239,34 @@ class DFS(Mounted):
         followlinks: bool = False,
     ) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yield, for a directory and each below it, its path, names of directories, and other names; as `os.walk`."""
-        where = fspath(top)
-        dirs: list[str] = []
-        files: list[str] = []
-        links: set[str] = set()
-        try:
-            for entry in self.scandir(where):
-                if entry.is_dir():
+        # Not by recursion: a path may lead through two thousand directories.
+        left: list[str | tuple[str, list[str], list[str]]] = [fspath(top)]
+        while left:
+            where = left.pop()
+            if isinstance(where, tuple):
+                yield where
+                continue
+            dirs: list[str] = []
+            files: list[str] = []
+            links: set[str] = set()
+            try:
+                for entry in self.scandir(where):
+                    if not entry.is_dir():
+                        files.append(entry.name)
+                        continue
                     dirs.append(entry.name)
                     if entry.is_symlink():
                         links.add(entry.name)
-                else:
-                    files.append(entry.name)
-        except OSError as error:
-            if onerror is not None:
-                onerror(error)
-            return
-        if topdown:
-            yield where, dirs, files
-        for name in dirs:
-            if followlinks or name not in links:
-                below = f"{where.rstrip('/')}/{name}"
-                yield from self.walk(below, topdown=topdown, onerror=onerror, followlinks=followlinks)
-        if not topdown:
-            yield where, dirs, files
+            except OSError as error:
+                if onerror is not None:
+                    onerror(error)
+                continue
+            if topdown:
+                yield where, dirs, files
+            else:
+                left.append((where, dirs, files))
+            below = [f"{where.rstrip('/')}/{name}" for name in dirs if followlinks or name not in links]
+            left.extend(reversed(below))
 
     def mkdir(self, path: StrPath, mode: int = 0o777) -> None:
         """Make a directory."""

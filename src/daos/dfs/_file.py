@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, cast
 
 from daos.errors import ClosedError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from daos import _core
     from daos.dfs._dfs import DFS
 
-__all__ = ["RawFile", "flags_of", "wrapped"]
+__all__ = ["RawFile", "flags_of", "flat", "wrapped"]
 
 BUFFER_SIZE = 64 << 10
 """Bytes of a file's buffer, unless it is told otherwise: what allocators take from the heap, not page by page."""
@@ -86,7 +87,7 @@ class RawFile(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         """Read from the position on until a buffer is full or the file ends; return how many bytes."""
         self._check_reads()
-        read = self._core.read_into(self._at, _flat(buffer))
+        read = self._core.read_into(self._at, flat(buffer))
         self._at += read
         return read
 
@@ -110,9 +111,9 @@ class RawFile(io.RawIOBase):
         """Write at the position, or at the end of a file that is open to append; return how many bytes were written."""
         self._check_writes()
         if self._appends:
-            self._at, written = self._core.append(_flat(data))
+            self._at, written = self._core.append(flat(data))
         else:
-            written = self._core.write(self._at, _flat(data))
+            written = self._core.write(self._at, flat(data))
         self._at += written
         return written
 
@@ -124,7 +125,7 @@ class RawFile(io.RawIOBase):
     def pwrite(self, data: Buffer, at: int) -> int:
         """Write at a place, which may be behind the end; the position stays."""
         self._check_writes()
-        return self._core.write(at, _flat(data))
+        return self._core.write(at, flat(data))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Set the position, also to the next data or hole (`os.SEEK_DATA`, `os.SEEK_HOLE`); return it.
@@ -223,6 +224,7 @@ class RawFile(io.RawIOBase):
             raise io.UnsupportedOperation("File not open for writing")
 
 
+@lru_cache(maxsize=64)
 def flags_of(mode: str) -> int:
     """Return the flags of `open(2)` for a mode of `open`.
 
@@ -295,10 +297,10 @@ def wrapped(
     return text
 
 
-def _flat(data: Buffer) -> Buffer:
+def flat(data: Buffer) -> Buffer:
     """Return a buffer whose elements are bytes."""
     if isinstance(data, _BYTES):
-        return data
+        return data  # the most common, and the quickest
     view = memoryview(data)
     return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 

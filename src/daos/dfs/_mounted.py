@@ -28,15 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["UMASK", "Mounted"]
 
+BLOCK = 4096
+"""Bytes of a block, as `statvfs` counts them."""
+NAME_MAX = 255
 UMASK = 0o022
 """Permissions that are taken from what is made, unless a mount is told otherwise."""
 
-_mounted: weakref.WeakSet[Mounted] = weakref.WeakSet()
+_mounted: weakref.WeakValueDictionary[int, Mounted] = weakref.WeakValueDictionary()
+"""All of them, by `id`: two of one container are equal."""
 
 
 def _at_fork() -> None:
     """Have a child mount anew what it uses: the ids of what it makes are not those of its parent."""
-    for dfs in list(_mounted):
+    for dfs in list(_mounted.values()):
         dfs._forked()  # noqa: SLF001 -- one class in two
 
 
@@ -72,7 +76,7 @@ class Mounted:
         self._device = int(container.uuid[:8], 16)
         self._core: _core.Dfs | None = self._mount()
         self._finish: weakref.finalize[[_core.Dfs], Mounted] = weakref.finalize(self, _umount, self._core)
-        _mounted.add(self)
+        _mounted[id(self)] = self
 
     def _mount(self) -> _core.Dfs:
         container = cast("_core.Container", self._container._core)  # noqa: SLF001 -- one class in two
@@ -216,7 +220,13 @@ class Mounted:
 
     def statvfs(self) -> os.statvfs_result:
         """Return how much room the pool has, which all that is in it shares."""
-        size, blocks, free, name_max = self._fs.statfs()
+        pool = self._container.pool
+        if pool.system.served:
+            # Of a running system, the pool's service tells its users; the system's own room is not theirs to know.
+            size, name_max, tiers = BLOCK, NAME_MAX, pool.info().tiers
+            blocks, free = sum(tier.total for tier in tiers) // BLOCK, sum(tier.free for tier in tiers) // BLOCK
+        else:
+            size, blocks, free, name_max = self._fs.statfs()
         flags = os.ST_RDONLY if self.read_only else 0
         return os.statvfs_result((size, size, blocks, free, free, 0, 0, 0, flags, name_max))
 

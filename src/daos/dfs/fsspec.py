@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["DaosFileSystem"]
 
 PROTOCOL = "daos"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -347,14 +348,21 @@ class DaosFileSystem(AsyncFileSystem):
                 file.write(value)
             return
 
-        def fill(file: RawFile) -> None:
-            rest = memoryview(value).cast("B")
-            while rest:
-                rest = rest[file.write(rest) :]
+        def write(other: str) -> None:
+            self._below(other, lambda: self.dfs._write_all(other, value, _NEW))  # noqa: SLF001 -- one class in two
 
-        self._whole(where, fill, replace=mode != "create")
+        self._whole(where, write, replace=mode != "create")
 
-    def _whole(self, path: str, fill: Callable[[RawFile], None], *, replace: bool = True) -> None:
+    def _filled(self, fill: Callable[[RawFile], None]) -> Callable[[str], None]:
+        """Return what writes a file by a function of it."""
+
+        def write(other: str) -> None:
+            with self.raw(other, "xb") as file:
+                fill(file)
+
+        return write
+
+    def _whole(self, path: str, write: Callable[[str], None], *, replace: bool = True) -> None:
         """Write a file under another name, then give it its own."""
         if not replace and self.dfs.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
@@ -362,8 +370,7 @@ class DaosFileSystem(AsyncFileSystem):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         other = temporary(path)
         try:
-            with self.raw(other, "xb") as file:
-                fill(file)
+            write(other)
             self.dfs.rename(other, path, replace=replace)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -394,7 +401,7 @@ class DaosFileSystem(AsyncFileSystem):
             return
         with Path(lpath).open("rb", 0) as local:
             callback.set_size(os.fstat(local.fileno()).st_size)
-            self._whole(where, lambda file: copied(local, file, callback), replace=mode != "create")
+            self._whole(where, self._filled(lambda file: copied(local, file, callback)), replace=mode != "create")
 
     async def _put_file(
         self,
@@ -434,7 +441,7 @@ class DaosFileSystem(AsyncFileSystem):
             self.makedirs(to, exist_ok=True)
             return
         with self.raw(where, "rb") as file:
-            self._whole(to, lambda copy: copied(file, copy, DEFAULT_CALLBACK))
+            self._whole(to, self._filled(lambda copy: copied(file, copy, DEFAULT_CALLBACK)))
 
     async def _cp_file(self, path1: str, path2: str, **_: object) -> None:
         await self._call(lambda: self.cp_file(path1, path2))
