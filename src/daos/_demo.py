@@ -25,17 +25,20 @@ from daos._demo_load import FULL, POOL, QUICK, TREE, Killed, Plan, load_and_kill
 from daos._demo_mask import ARRAY, PIECE_CELLS, Mask
 from daos.client import open as open_pool
 from daos.client import open_system
-from daos.errors import CorruptionError, DataLossError, ExistsError, InvalidError, NotFoundError
+from daos.dfs import mount
+from daos.errors import DER, CorruptionError, DataLossError, ExistsError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from daos.client import Container
+    from daos.client import Container, Pool
 
 __all__ = ["FULL", "QUICK", "Demo", "Plan", "Row", "clear", "lines"]
 
 BEFORE = "before"
 """The snapshot that is taken before anything is changed."""
+FILES = "files"
+"""The container of the file system."""
 CHANGED = "changed by the demo"
 READ_ENTRIES = 64
 FACTS_SECONDS_MAX = 15.0
@@ -129,7 +132,7 @@ def clear(path: Path) -> None:
         with open_system(path, create=False, share=False) as system:
             ours = [pool.label for pool in system.pools()] == [POOL] and {
                 container.label for container in system.pool(POOL).containers()
-            } <= {TREE, "mask"}  # "mask" was made by earlier versions
+            } <= {TREE, FILES, "mask"}  # "mask" was made by earlier versions
     except (NotFoundError, InvalidError, CorruptionError) as error:
         raise refusal from error
     if not ours:
@@ -206,6 +209,7 @@ class Demo:
             yield self._compare(container.at(BEFORE), "read all at the snapshot", self.before)
             yield self._compare(container, "read all as it is now", self.head)
             yield self._aggregate(container)
+            yield self._file_system(pool, described)
         killed = load_and_kill(self.path, self.plan)
         yield Row("second load, ended by kill -9", note=f"after {killed.batches} acknowledged batches")
         yield from self._after(killed)
@@ -254,6 +258,31 @@ class Demo:
             meter.add(cells.nbytes)
         self.head.mask_sum = self.mask.sum()
         return meter.row(step, f"{self.plan.mask_rows} rows, in writes of {min(PIECE_CELLS, array.size):,} cells")
+
+    def _file_system(self, pool: Pool, files: Mapping[str, Path]) -> Row:
+        """Store files in a file system, move them, read them again, and check it."""
+        meter = Meter()
+        sums: dict[str, str] = {}
+        with mount(pool.container(FILES, create=True, type="POSIX")) as fs:
+            for key, data in contents(files):
+                path = fs.path("loading", key)
+                with meter.running():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(data)
+                sums[key] = digest(data)
+                meter.add(len(data))
+            with meter.running():
+                fs.rename("/loading", "/tree")
+                fs.sync()
+            for key, sum_ in sums.items():
+                with meter.running():
+                    data = fs.read_bytes(f"/tree/{key}")
+                if digest(data) != sum_:
+                    raise CorruptionError(f"file {key} reads as {digest(data)}, stored was {sum_}")
+            report = fs.check()
+            if report.findings:
+                raise CorruptionError(f"in the file system: {report.findings[0]}", code=DER.DF_INVAL)
+        return meter.row("files: a tree, moved, read, checked", f"{report.directories} directories of a file system")
 
     def _snapshot(self, container: Container) -> Row:
         """Take the snapshot."""

@@ -3,7 +3,7 @@
 mod walk;
 
 use crate::access::{self, Credentials, EXECUTE, Guarded, READ, WRITE};
-use crate::attr::{Attr, SetAttr, XattrSet};
+use crate::attr::{At, Attr, SetAttr, XattrSet};
 use crate::entries::{Entry, New, OpenFlags};
 use crate::errno::{Errno, Error, Result};
 use crate::file::File;
@@ -12,7 +12,7 @@ use crate::names::shown;
 use crate::record::{Kind, Time};
 use crate::rename::Rename;
 use daos_placement::ObjectClass;
-use walk::{Follow, Last, Nameless, Step, Walked, exists, no_directory, split};
+use walk::{Follow, Last, Nameless, Step, Walked, exists, last_name, no_directory, split};
 
 /// How often a file is looked for again that others make and remove.
 const AGAIN_MAX: usize = 64;
@@ -93,12 +93,35 @@ impl Paths {
 
     /// What is known of something; a last symbolic link is followed.
     pub fn stat(&self, path: &[u8]) -> Result<Attr> {
-        Self::again(|| self.dfs.stat(self.there(path, true)?.at()))
+        Self::again(|| match self.stat_entry(path)? {
+            Some(attr) if attr.kind != Kind::Symlink => Ok(attr),
+            _ => self.dfs.stat(self.there(path, true)?.at()),
+        })
     }
 
     /// What is known of something; a last symbolic link is not followed.
     pub fn lstat(&self, path: &[u8]) -> Result<Attr> {
-        Self::again(|| self.dfs.stat(self.there(path, false)?.at()))
+        Self::again(|| match self.stat_entry(path)? {
+            Some(attr) => Ok(attr),
+            None => self.dfs.stat(self.there(path, false)?.at()),
+        })
+    }
+
+    /// What is known of the entry that a path ends with: to walk to it would look it up once more. `None` for a path that ends with
+    /// no name, or with a slash.
+    fn stat_entry(&self, path: &[u8]) -> Result<Option<Attr>> {
+        let Some((above, name)) = last_name(path) else { return Ok(None) };
+        let Walked { top, last } = self.walk(above, Follow::Always)?;
+        let (dir, guarded) = match last {
+            Last::Here(_) => (top.dir, top.guarded),
+            Last::Name(_, Some((entry, Some(dir))), _) => (dir, entry.guarded()),
+            Last::Name(_, Some(_), _) => return Err(no_directory(above)),
+            Last::Name(_, None, _) => {
+                return Err(Error::new(Errno::ENOENT, format!("there is no {}", shown(above))));
+            }
+        };
+        self.may(guarded, EXECUTE, path)?;
+        self.dfs.stat(At::Entry(&dir, name)).map(Some)
     }
 
     /// Whether something is there, and may be used for all that `asked` says: `READ`, `WRITE`, `EXECUTE` of [`access`], or 0.

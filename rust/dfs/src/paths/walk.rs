@@ -93,6 +93,18 @@ pub(super) fn split(path: &[u8]) -> Result<(VecDeque<Vec<u8>>, bool)> {
     Ok((names, path.ends_with(b"/")))
 }
 
+/// A path's last name and what leads to the directory that it is in; `None` where it ends with none, or with a slash, and for what is
+/// no path.
+pub(super) fn last_name(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.len() > PATH_LEN_MAX || path.contains(&0) {
+        return None;
+    }
+    let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let (above, name) = path.split_at(at);
+    let has_name = !matches!(name, b"" | b"." | b"..");
+    has_name.then_some((if above.is_empty() { b"/" } else { above }, name))
+}
+
 pub(super) fn no_directory(name: &[u8]) -> Error {
     Error::new(Errno::ENOTDIR, format!("{} is no directory", shown(name)))
 }
@@ -190,6 +202,16 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_last_name_is_one_without_a_slash() {
+        assert_eq!(last_name(b"/a//b"), Some((&b"/a//"[..], &b"b"[..])));
+        assert_eq!(last_name(b"b"), Some((&b"/"[..], &b"b"[..])));
+        assert_eq!(last_name(b"a/...").unwrap().1, b"...");
+        for none in [&b"a/"[..], b"/", b"", b"a/.", b"..", b"a\0b", &[b'a'; 4096]] {
+            assert_eq!(last_name(none), None);
+        }
+    }
 
     #[test]
     fn a_path_is_names_and_maybe_a_slash() {
