@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -13,8 +13,13 @@ import daos
 from daos.cli._main import run
 from daos.dfs import mount
 
-Run = Callable[..., tuple[int, str, str]]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Run(Protocol):
+    """Runs a command line; returns its status and what it printed."""
+
+    def __call__(self, *words: str) -> tuple[int, str, str]: ...
 
 
 @pytest.fixture
