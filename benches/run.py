@@ -185,7 +185,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--only", default="", help="`embedded`, `net`, or how names of rows begin: `put 64B synced,scan`"
+        "--only", default="", help="`embedded`, `net`, `dfuse`, or how names of rows begin: `put 64B synced,scan`"
     )
     parser.add_argument("--quick", action="store_true", help="fewer operations, 3 repetitions")
     parser.add_argument("--huge", action="store_true", help="stores of 10^7 entries too")
@@ -193,9 +193,27 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def mounts(*, quick: bool, profile: str) -> int:
+    """Measure mounts, which takes the right to mount; print the table."""
+    setup.build_core(profile)
+    # What is measured is the core that was just built.
+    from benches.dfuse import run as dfuse
+
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    repetitions = REPETITIONS_QUICK
+    environment: Facts = {**machine(), "profile": profile, "commit": commit(), "quick": quick}
+    results = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-dfuse.jsonl"
+    runner = Runner(results, {**environment, "repetitions": repetitions}, "dfuse")
+    medians = dfuse.run(runner.write, STORES, repetitions=repetitions, quick=quick)
+    print(f"{dfuse.table(medians)}\nresults: {results}")
+    return 0
+
+
 def main() -> int:
     """Run what was asked for, print the table."""
     asked = arguments()
+    if asked.only == "dfuse":
+        return mounts(quick=asked.quick, profile=asked.profile)
     stages = embedded(quick=asked.quick, huge=asked.huge)
     embedded_rows = [row for stage in stages for row in stage.rows()]
     if not any(asked_for(asked.only, row) for row in (*embedded_rows, *net_rows())):

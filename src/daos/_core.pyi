@@ -23,6 +23,7 @@ __all__ = [
     "Embedded",
     "Engine",
     "EventQueue",
+    "Fuse",
     "Messenger",
     "Object",
     "Pool",
@@ -928,3 +929,51 @@ class AsyncTransaction:
     def __new__(cls, transaction: Transaction) -> AsyncTransaction: ...
     def commit(self, queue: EventQueue, future: object) -> bool: ...
     def abort(self, queue: EventQueue, future: object) -> bool: ...
+
+@final
+class Fuse:
+    """A file system of a container, mounted. The mount stays when this goes.
+
+    Errors of mounting are `OSError`, with a hint as a note; those of the store are of `daos.errors`.
+    """
+
+    @staticmethod
+    def mount(
+        container: Container,
+        at: str,
+        *,
+        read_only: bool,
+        multi_user: bool,
+        caching: list[bytes | None] | None,
+        write_back: bool,
+        threads: int,
+        identity: str | None,
+        space: Callable[[], tuple[int, int]],
+        report: Callable[[str], None],
+    ) -> Fuse:
+        """Mount; it works at return, by threads of its own.
+
+        Args:
+            container: What is mounted; as of a snapshot, nothing can be changed.
+            at: The directory.
+            read_only: Nothing can be changed.
+            multi_user: All users may use it.
+            caching: The values of the six attributes that tell what the kernel may keep; None: nothing.
+            write_back: Whether it may keep what is written, if it keeps contents.
+            threads: The most that answer requests.
+            identity: What the root tells as `user.daos`.
+            space: Tells bytes in all and free ones; called by any thread.
+            report: Is told, in a line, what goes wrong; called by any thread.
+
+        Raises:
+            OSError: It cannot be mounted there; or there is no file system: `EINVAL`.
+            ValueError: An attribute that means nothing, in words.
+        """
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when the mount has ended."""
+    def unmount(self, seconds: float) -> bool:
+        """Take the mount away; return whether all have left it within the time."""
+    def finish(self) -> None:
+        """Make durable all that was acknowledged; nothing can be done with it any more."""
+    def usage(self) -> tuple[int, int]:
+        """Return how many nodes the kernel knows, and how many files are open."""

@@ -26,6 +26,7 @@ NAMES = [
     "Embedded",
     "Engine",
     "EventQueue",
+    "Fuse",
     "KV",
     "Messenger",
     "Object",

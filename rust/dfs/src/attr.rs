@@ -149,20 +149,26 @@ impl Shared {
 
     /// What is told of a record; the size of a file is asked for.
     pub(crate) fn attr(&self, work: &Work<'_>, found: &Found, node: Option<&Node>) -> Result<Attr> {
-        let mut record = found.held.record;
-        self.with_times(&mut record, node);
-        let kind = record.kind();
-        let size = match kind {
+        let record = &found.held.record;
+        let size = match record.kind() {
             Kind::Directory => 0,
-            Kind::File => self.size(work, &record)?,
+            Kind::File => self.size(work, record)?,
             Kind::Symlink => record.value_len,
         };
+        Ok(self.attr_of(record, node, size))
+    }
+
+    /// What is told of a record whose size is known.
+    pub(crate) fn attr_of(&self, record: &Record, node: Option<&Node>, size: u64) -> Attr {
+        let mut record = *record;
+        self.with_times(&mut record, node);
+        let kind = record.kind();
         let class = match kind {
             Kind::Directory => classes::of_id(record.class),
             Kind::File => Some(ObjectClass { ordinal: record.oid.ordinal(), groups: record.oid.groups() }),
             Kind::Symlink => None,
         };
-        Ok(Attr {
+        Attr {
             oid: record.oid,
             kind,
             mode: record.mode,
@@ -176,7 +182,7 @@ impl Shared {
             ctime: record.ctime,
             chunk_size: self.chunk_size(record.chunk_size),
             class,
-        })
+        }
     }
 
     /// Changes the length of a file and its times, in a transaction that looks whether it is the same.

@@ -169,6 +169,24 @@ impl Dfs {
         Ok(Entry { kind: found.kind(), oid, mode, uid, gid, value })
     }
 
+    /// All that is known of what a name leads to, and, if that is a directory, the directory: one look at the record. A symbolic link
+    /// is not followed.
+    pub fn look(&self, parent: &Dir, name: &[u8]) -> Result<(Attr, Option<Dir>)> {
+        let shared = &*self.shared;
+        shared.check()?;
+        check_name(name)?;
+        let looked = shared.table.moment();
+        let work = shared.plain();
+        let found = work.find(&Slot::entry(parent.node.oid, name))?.ok_or_else(|| absent(name))?;
+        let attr = shared.attr(&work, &found, None)?;
+        let Record { oid, chunk_size, class, .. } = found.held.record;
+        let dir = (found.kind() == Kind::Directory).then(|| {
+            let place = Place::Entry(Arc::clone(&parent.node), name.to_vec());
+            Dir { node: shared.table.directory(oid, place, Defaults { chunk_size, class }, looked) }
+        });
+        Ok((attr, dir))
+    }
+
     /// A directory by its name. `ENOTDIR` if it is none.
     pub fn open_dir(&self, parent: &Dir, name: &[u8]) -> Result<Dir> {
         Ok(self.lookup_dir(parent, name)?.0)
@@ -216,7 +234,7 @@ impl Dfs {
                 match if shared.is_read_only() {
                     Err(shared.exists(parent, name))
                 } else {
-                    self.create(parent, name, rights, new)
+                    self.create(parent, name, rights, new).map(|(file, _)| file)
                 } {
                     Err(error) if error.errno == Errno::EEXIST && !exclusive => {}
                     outcome => return outcome,
@@ -235,8 +253,18 @@ impl Dfs {
         Err(Error::new(Errno::EBUSY, format!("{} is made and removed all the time", shown(name))))
     }
 
+    /// Makes a file that must not be there, to be read and written; it, and what is known of it, which takes no further request.
+    pub fn make(&self, parent: &Dir, name: &[u8], new: &New) -> Result<(File, Attr)> {
+        self.shared.writable()?;
+        check_name(name)?;
+        let rights = Rights { read: true, write: true, append: false };
+        let (file, record) = self.create(parent, name, rights, new)?;
+        let attr = self.shared.attr_of(&record, Some(file.node()), 0);
+        Ok((file, attr))
+    }
+
     /// Makes a file and opens it.
-    fn create(&self, parent: &Dir, name: &[u8], rights: Rights, new: &New) -> Result<File> {
+    fn create(&self, parent: &Dir, name: &[u8], rights: Rights, new: &New) -> Result<(File, Record)> {
         let shared = &self.shared;
         let record = shared.new_record(Kind::File, &parent.node, new)?;
         // Known before it is there, so that nobody can free it in between.
@@ -246,7 +274,7 @@ impl Dfs {
         opened.0.note_mode(record.mode);
         let file = File::new(shared, opened, rights, shared.chunk_size(record.chunk_size))?;
         shared.insert(&parent.node, name, &record, &Content::default())?;
-        Ok(file)
+        Ok((file, record))
     }
 
     /// Makes a directory. `EEXIST` if the name is taken.

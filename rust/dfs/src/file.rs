@@ -134,12 +134,25 @@ impl File {
         if written { self.lose() } else { Ok(()) }
     }
 
-    fn lose(&self) -> Result<()> {
-        if self.of_user.load(Ordering::Acquire) && self.node().runs_as_another() {
+    /// When its content changed, by who knows better than the one who brings the bytes; stored with the next `flush`, `sync` or `close`.
+    pub fn changed_at(&self, time: Time) -> Result<()> {
+        self.writable()?;
+        self.node().touched_at(time);
+        Ok(())
+    }
+
+    /// A file that is changed by somebody who may not do all is no program any more that runs as another.
+    pub fn lose_set_ids(&self) -> Result<()> {
+        self.writable()?;
+        if self.node().runs_as_another() {
             self.shared.lose_set_ids(&At::File(self))?;
             self.node().note_mode(0);
         }
         Ok(())
+    }
+
+    fn lose(&self) -> Result<()> {
+        if self.of_user.load(Ordering::Acquire) { self.lose_set_ids() } else { Ok(()) }
     }
 
     /// Reads from a place on into `data`, holes as zeros; answers how many bytes, less at the end of the file.

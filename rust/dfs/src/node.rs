@@ -108,6 +108,11 @@ impl Node {
         *written = Some(written.map_or(now, |before| before.max(now)));
     }
 
+    /// Takes note of when its content changed, by who knows it exactly.
+    pub(crate) fn touched_at(&self, time: Time) {
+        *self.written.lock() = Some(time);
+    }
+
     /// When its content changed, where that is not stored.
     pub(crate) fn written(&self) -> Option<Time> {
         *self.written.lock()

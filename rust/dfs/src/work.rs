@@ -134,6 +134,11 @@ impl Work<'_> {
 
     /// The record of a slot, and where a symbolic link leads, if it is one.
     pub(crate) fn read_link(&self, slot: &Slot) -> Result<Option<(Held, Vec<u8>)>> {
+        self.read_both(slot, true)
+    }
+
+    /// The record of a slot, and, if that is wanted, where a symbolic link leads.
+    fn read_both(&self, slot: &Slot, with_link: bool) -> Result<Option<(Held, Vec<u8>)>> {
         let mut bytes = [0; LEN_4];
         let recxs = [Extent { index: 0, count: LEN_4 as u64 }];
         let mut value: Vec<u8> = Vec::new();
@@ -141,7 +146,11 @@ impl Work<'_> {
             FetchIod::new(RECORD_AKEY, FetchValue::Array(ArrayFetch::new(&recxs, &mut bytes, 1))),
             FetchIod::new(VALUE_AKEY, FetchValue::Single(&mut value)),
         ];
-        let fetched = self.object(slot.oid)?.fetch(&slot.dkey, &mut iods, Cond::NONE);
+        let asked = if with_link { 2 } else { 1 };
+        let fetched = match iods.get_mut(..asked) {
+            Some(asked) => self.object(slot.oid)?.fetch(&slot.dkey, asked, Cond::NONE),
+            None => return Ok(None),
+        };
         let [FetchIod { value: FetchValue::Array(fetch), .. }, _] = iods else { return Ok(None) };
         let (stored, holes) = (fetch.rec_size, fetch.holes);
         fetched?;
@@ -158,19 +167,23 @@ impl Work<'_> {
 
     /// The record of a slot.
     pub(crate) fn read(&self, slot: &Slot) -> Result<Option<Held>> {
-        Ok(self.read_link(slot)?.map(|(held, _)| held))
+        Ok(self.read_both(slot, false)?.map(|(held, _)| held))
     }
 
     /// What an entry leads to, and where that leads, if it is a symbolic link.
     pub(crate) fn find_link(&self, slot: &Slot) -> Result<Option<(Found, Vec<u8>)>> {
+        self.find_both(slot, true)
+    }
+
+    fn find_both(&self, slot: &Slot, with_link: bool) -> Result<Option<(Found, Vec<u8>)>> {
         let mut before: Option<Held> = None;
         for _ in 0..AGAIN_MAX {
-            let Some((entry, value)) = self.read_link(slot)? else { return Ok(None) };
+            let Some((entry, value)) = self.read_both(slot, with_link)? else { return Ok(None) };
             if !entry.record.is_linked() {
                 return Ok(Some((Found { entry, slot: slot.clone(), held: entry }, value)));
             }
             let inode = Slot::inode(entry.record.oid);
-            match self.read_link(&inode)? {
+            match self.read_both(&inode, with_link)? {
                 Some((held, value)) if held.record.oid == entry.record.oid => {
                     if held.record.kind() != entry.record.kind() {
                         break;
@@ -187,7 +200,7 @@ impl Work<'_> {
 
     /// What an entry leads to.
     pub(crate) fn find(&self, slot: &Slot) -> Result<Option<Found>> {
-        Ok(self.find_link(slot)?.map(|(found, _)| found))
+        Ok(self.find_both(slot, false)?.map(|(found, _)| found))
     }
 
     /// The record of what is open. `ESTALE` if it is not where this mount knows it to be.

@@ -16,6 +16,7 @@ mod engine;
 mod errors;
 mod event_queue;
 mod facts;
+mod fuse;
 mod kv;
 mod lent;
 mod load;
@@ -59,6 +60,8 @@ mod _core {
     use super::event_queue::EventQueue;
     #[pymodule_export]
     use super::facts::{build_info, calls_within, crc32c, der_table};
+    #[pymodule_export]
+    use super::fuse::Fuse;
     #[pymodule_export]
     use super::kv::KV;
     #[pymodule_export]

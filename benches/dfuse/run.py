@@ -1,0 +1,158 @@
+"""Runs the work on each system in turns, writes a line of JSON a rate, and prints the table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import daos
+from benches.dfuse.work import Rate
+from tools.build import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+EXAMPLES = Path("/usr/share/doc/libfuse3-dev/examples")
+"""Where the package libfuse3-dev has the source of the passthrough."""
+SIZES, SIZES_QUICK = ("256", "10000", "20000"), ("64", "1000", "2000")
+RUN_S_MAX = 600.0
+MOUNT_S_MAX = 30.0
+DFUSE, NATIVE, PASSTHROUGH = "dfuse", "native", "passthrough"
+
+
+def _unmount(path: Path) -> None:
+    subprocess.run(["umount", str(path)], check=False, timeout=RUN_S_MAX)
+
+
+def _make_store(path: Path) -> None:
+    with daos.open_system(path) as system:
+        system.pool("bench", create=True).container("bench", create=True, type="POSIX")
+
+
+@contextmanager
+def mounted(root: Path) -> Iterator[Path]:
+    """Mount a fresh container of an embedded system."""
+    store, path = root / "store", root / "mnt"
+    path.mkdir()
+    _make_store(store)
+    subprocess.run(
+        [sys.executable, "-m", "daos.dfuse", "-S", str(store), str(path), "bench", "bench"],
+        check=True,
+        timeout=MOUNT_S_MAX,
+    )
+    try:
+        yield path
+    finally:
+        _unmount(path)
+
+
+@contextmanager
+def native(root: Path) -> Iterator[Path]:
+    """Use the file system below."""
+    path = root / "native"
+    path.mkdir()
+    yield path
+
+
+@contextmanager
+def passed_through(root: Path) -> Iterator[Path]:
+    """Mount libfuse's passthrough over a directory of the file system below."""
+    source, path = root / "source", root / "through"
+    for directory in (source, path):
+        directory.mkdir()
+    subprocess.run([str(_program()), "-o", f"source={source}", str(path)], check=True, timeout=MOUNT_S_MAX)
+    try:
+        yield path
+    finally:
+        _unmount(path)
+
+
+def _program() -> Path:
+    return ROOT / "target" / "bench-passthrough" / "passthrough_ll"
+
+
+def build_passthrough() -> str:
+    """Build it; return why it cannot be, or nothing."""
+    program = _program()
+    if program.exists():
+        return ""
+    if not (EXAMPLES / "passthrough_ll.c").exists() or shutil.which("pkg-config") is None:
+        return "the package libfuse3-dev is not installed"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    flags = subprocess.run(
+        ["pkg-config", "fuse3", "--cflags", "--libs"], check=True, capture_output=True, text=True, timeout=MOUNT_S_MAX
+    ).stdout.split()
+    gcc = ["gcc", "-O2", str(EXAMPLES / "passthrough_ll.c"), "-o", str(program), *flags]
+    done = subprocess.run(gcc, check=False, capture_output=True, text=True, timeout=RUN_S_MAX)
+    return "" if done.returncode == 0 else f"gcc: {done.stderr.strip().splitlines()[-1]}"
+
+
+def run(
+    write: Callable[[dict[str, object]], None], scratch: Path, *, repetitions: int, quick: bool
+) -> dict[str, dict[str, float]]:
+    """Measure; return the median rate of each row and system.
+
+    Args:
+        write: Appends a line to the results.
+        scratch: A directory on the file system that is measured.
+        repetitions: How often.
+        quick: With less of everything.
+    """
+    systems = {DFUSE: mounted, NATIVE: native, PASSTHROUGH: passed_through}
+    reason = build_passthrough()
+    if reason:
+        print(f"without {PASSTHROUGH}: {reason}", flush=True)
+        del systems[PASSTHROUGH]
+    rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for repetition in range(repetitions):
+        begun = time.monotonic()
+        for name, system in systems.items():
+            root = scratch / f"{name}-{repetition}"
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir(parents=True)
+            # What the run before left to be written would be written during this one.
+            os.sync()
+            with system(root) as path:
+                done = subprocess.run(
+                    [sys.executable, "-m", "benches.dfuse.work", str(path), *(SIZES_QUICK if quick else SIZES)],
+                    cwd=ROOT,
+                    check=True,
+                    capture_output=True,
+                    timeout=RUN_S_MAX,
+                )
+            shutil.rmtree(root, ignore_errors=True)
+            for rate in msgspec.json.decode(done.stdout, type=list[Rate]):
+                rates[rate.row][name].append(rate.operations / rate.seconds)
+                write(
+                    {
+                        "row": f"dfuse {rate.row}",
+                        "system": name,
+                        "repetition": repetition,
+                        "operations": rate.operations,
+                        "seconds": rate.seconds,
+                    }
+                )
+        print(f"repetition {repetition + 1} of {repetitions}: {time.monotonic() - begun:.0f} s", flush=True)
+    return {row: {name: statistics.median(found) for name, found in of.items()} for row, of in rates.items()}
+
+
+def table(medians: dict[str, dict[str, float]]) -> str:
+    """Return rates, and ours over those of the others."""
+    names = [NATIVE, PASSTHROUGH]
+    lines = [f"{'':18} {DFUSE:>10}" + "".join(f" {name:>12} {'ours/it':>8}" for name in names)]
+    for row, of in medians.items():
+        cells = "".join(
+            f" {of[name]:12.0f} {of[DFUSE] / of[name]:8.2f}" if name in of else f" {'-':>12} {'-':>8}" for name in names
+        )
+        lines.append(f"{row:18} {of[DFUSE]:10.0f}{cells}")
+    return "\n".join(lines)

@@ -1,0 +1,283 @@
+//! A file system as the kernel asks for it: each request, answered by `daos_dfs`.
+
+mod content;
+mod entries;
+mod nodes;
+
+use crate::abi::{Args, EntryOut, Header, Malformed, NodeAttr, Opcode, Reply};
+use crate::caching::Caching;
+use crate::inodes::{Inodes, Known, Place};
+use crate::listing::Listing;
+use daos_dfs::{At, Attr, Dfs, Dir, Errno, Error, File, Kind};
+use daos_locks::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How often one looks again for what is renamed all the time.
+const AGAIN_MAX: usize = 64;
+/// Bytes that a program is told to read and write at once.
+const BLOCK_MAX: u64 = 1 << 20;
+
+/// What a request is refused with.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A number alone.
+    Number(i32),
+    /// What the file system said.
+    Said(Error),
+}
+
+impl Refusal {
+    /// Its number.
+    pub(crate) fn number(&self) -> i32 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Said(error) => error.errno.number(),
+        }
+    }
+
+    /// What a person should know of who looks after the mount: the store failed, not the request.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Said(error)
+                if matches!(
+                    error.errno,
+                    Errno::EIO | Errno::ETIMEDOUT | Errno::ESHUTDOWN | Errno::ENODEV | Errno::ENOMEM
+                ) =>
+            {
+                Some(error.to_string())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Said(error)
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(_: Malformed) -> Self {
+        Self::Number(libc::EINVAL)
+    }
+}
+
+/// What a request comes to.
+pub(crate) type Answer<T = ()> = Result<T, Refusal>;
+
+fn no<T>(number: i32) -> Answer<T> {
+    Err(Refusal::Number(number))
+}
+
+/// A file as one handle has it.
+#[derive(Debug)]
+struct Opened {
+    node: u64,
+    file: Arc<File>,
+    /// What is written goes to the end, wherever that is by then.
+    appends: bool,
+}
+
+/// What is open, by the numbers of its handles.
+#[derive(Debug)]
+struct Handles<T> {
+    next: AtomicU64,
+    open: RwLock<HashMap<u64, Arc<T>>>,
+}
+
+impl<T> Handles<T> {
+    fn new() -> Self {
+        Self { next: AtomicU64::new(1), open: RwLock::new(HashMap::new()) }
+    }
+
+    fn add(&self, what: T) -> u64 {
+        let handle = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.write().insert(handle, Arc::new(what));
+        handle
+    }
+
+    fn get(&self, handle: u64) -> Answer<Arc<T>> {
+        self.open.read().get(&handle).cloned().ok_or(Refusal::Number(libc::EBADF))
+    }
+
+    fn remove(&self, handle: u64) -> Option<Arc<T>> {
+        self.open.write().remove(&handle)
+    }
+}
+
+/// What somebody may want to know of a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Nodes that the kernel knows.
+    pub inodes: usize,
+    /// Files that are open.
+    pub open_files: usize,
+}
+
+/// A file system that is mounted.
+#[derive(Debug)]
+pub(crate) struct Filesystem {
+    dfs: Dfs,
+    caching: Caching,
+    inodes: Inodes,
+    files: Handles<Opened>,
+    dirs: Handles<Listing>,
+    /// What the root tells as `user.daos`: which container it is.
+    identity: Option<String>,
+}
+
+impl Filesystem {
+    pub(crate) fn new(dfs: Dfs, caching: Caching, identity: Option<String>) -> Self {
+        let inodes = Inodes::new(&dfs.root());
+        Self { dfs, caching, inodes, files: Handles::new(), dirs: Handles::new(), identity }
+    }
+
+    pub(crate) fn caching(&self) -> &Caching {
+        &self.caching
+    }
+
+    pub(crate) fn dfs(&self) -> &Dfs {
+        &self.dfs
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let (inodes, open_files) = self.inodes.counts();
+        Usage { inodes, open_files }
+    }
+
+    /// Closes all that is open, when nobody can ask any more; the kernel does not tell of what it drops with a mount.
+    pub(crate) fn close_all(&self) {
+        self.dirs.open.write().clear();
+        let files: Vec<Arc<Opened>> = self.files.open.write().drain().map(|(_, opened)| opened).collect();
+        for opened in files {
+            self.close(opened);
+        }
+    }
+
+    /// Answers a request; `None` where none is expected.
+    pub(crate) fn answer(&self, header: &Header, args: Args<'_>, reply: &mut Reply<'_>) -> Option<Answer> {
+        let Some(opcode) = Opcode::of(header.opcode) else { return Some(no(libc::ENOSYS)) };
+        Some(match opcode {
+            Opcode::Forget => {
+                let mut args = args;
+                if let Ok(lookups) = args.u64() {
+                    self.inodes.forget(header.node, lookups);
+                }
+                return None;
+            }
+            Opcode::BatchForget => {
+                self.batch_forget(args);
+                return None;
+            }
+            Opcode::Lookup => self.lookup(header, args, reply),
+            Opcode::Getattr => self.getattr(header, args, reply),
+            Opcode::Setattr => self.setattr(header, args, reply),
+            Opcode::Readlink => self.readlink(header, reply),
+            Opcode::Symlink => self.symlink(header, args, reply),
+            Opcode::Mknod => self.mknod(header, args, reply),
+            Opcode::Mkdir => self.mkdir(header, args, reply),
+            Opcode::Unlink => self.unlink(header, args),
+            Opcode::Rmdir => self.rmdir(header, args),
+            Opcode::Rename => self.rename(header, args, false),
+            Opcode::Rename2 => self.rename(header, args, true),
+            Opcode::Link => self.link(header, args, reply),
+            Opcode::Open => self.open(header, args, reply),
+            Opcode::Create => self.create(header, args, reply),
+            Opcode::Read => self.read(args, reply),
+            Opcode::Write => self.write(args, reply),
+            Opcode::Statfs => self.statfs(reply),
+            Opcode::Release => self.release(args),
+            Opcode::Fsync => self.fsync(args),
+            Opcode::Setxattr => self.setxattr(header, args),
+            Opcode::Getxattr => self.getxattr(header, args, reply),
+            Opcode::Listxattr => self.listxattr(header, args, reply),
+            Opcode::Removexattr => self.removexattr(header, args),
+            Opcode::Opendir => self.opendir(header, reply),
+            Opcode::Readdir => self.readdir(header, args, reply, false),
+            Opcode::Readdirplus => self.readdir(header, args, reply, true),
+            Opcode::Releasedir => self.releasedir(args),
+            Opcode::Fsyncdir => self.fsyncdir(args),
+            Opcode::Fallocate => self.fallocate(args),
+            Opcode::Lseek => self.lseek(args, reply),
+            Opcode::CopyFileRange => self.copy_file_range(args, reply),
+            Opcode::Ioctl => self.ioctl(args, reply),
+            Opcode::Destroy => Ok(()),
+            // It comes once, before all others.
+            Opcode::Init => no(libc::EIO),
+        })
+    }
+
+    fn batch_forget(&self, mut args: Args<'_>) {
+        let Ok(count) = args.u32() else { return };
+        if args.u32().is_err() {
+            return;
+        }
+        for _ in 0..count {
+            let (Ok(node), Ok(lookups)) = (args.u64(), args.u64()) else { return };
+            self.inodes.forget(node, lookups);
+        }
+    }
+
+    /// Works on a node by what it is to be found by; again, if a name of it changed meanwhile.
+    fn with<T>(&self, node: u64, run: impl Fn(&Known, At<'_>) -> daos_dfs::Result<T>) -> Answer<T> {
+        for _ in 0..AGAIN_MAX {
+            let (known, moment) = self.inodes.get(node)?;
+            let done = match &known.place {
+                None => Err(Error::new(Errno::ESTALE, "it has no name any more")),
+                Some(Place::Dir(dir)) => run(&known, At::Dir(dir)),
+                Some(Place::File(file)) => run(&known, At::File(file)),
+                Some(Place::Name(dir, name)) => run(&known, At::Entry(dir, name)),
+            };
+            match done {
+                Err(error) if error.errno == Errno::ESTALE || error.errno == Errno::ENOENT => {
+                    if !self.inodes.moved_since(moment) {
+                        // By this name there is something else, or nothing: the kernel is to look again.
+                        return Err(Error { errno: Errno::ESTALE, ..error }.into());
+                    }
+                }
+                done => return Ok(done?),
+            }
+        }
+        no(libc::ESTALE)
+    }
+
+    /// What is known of a node.
+    fn stat(&self, node: u64) -> Answer<(Attr, u64)> {
+        self.with(node, |known, at| {
+            let attr = self.dfs.stat(at)?;
+            if attr.kind != known.kind || attr.oid != known.oid {
+                return Err(Error::new(Errno::ESTALE, "the name is another's"));
+            }
+            Ok((attr, known.ino))
+        })
+        .inspect(|(attr, _)| self.inodes.seen(node, attr))
+    }
+
+    /// What a name leads to, told to the kernel.
+    fn told(&self, dir: &Dir, name: &[u8], attr: &Attr, as_dir: Option<Dir>) -> EntryOut {
+        let (node, ino) = self.inodes.found(dir, name, attr, as_dir);
+        let name_valid =
+            if attr.kind == Kind::Directory { self.caching.dentry_dir } else { self.caching.dentry };
+        EntryOut { node, name_valid, attr_valid: self.caching.attr, attr: node_attr(attr, ino) }
+    }
+}
+
+/// Attributes as the kernel has them.
+fn node_attr(attr: &Attr, ino: u64) -> NodeAttr {
+    let block = attr.chunk_size.clamp(4096, BLOCK_MAX);
+    NodeAttr {
+        ino,
+        size: attr.size,
+        blocks: attr.blocks,
+        times: [attr.atime, attr.mtime, attr.ctime].map(|time| (time.seconds, time.nanoseconds)),
+        mode: attr.mode,
+        links: attr.links,
+        uid: attr.uid,
+        gid: attr.gid,
+        // A power of two.
+        block_size: 1 << block.ilog2(),
+    }
+}

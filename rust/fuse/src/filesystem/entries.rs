@@ -1,0 +1,287 @@
+//! Names: looked up, made, removed, renamed, listed.
+
+use super::{AGAIN_MAX, Answer, Filesystem, no};
+use crate::abi::{Args, DIRENT, Dirent, ENTRY_OUT, EntryOut, Header, Reply};
+use crate::inodes::ino_of_entry;
+use crate::listing::{DOTS, Listing};
+use daos_dfs::{Attr, Dir, Errno, Kind, New, Rename};
+
+/// Flags of `renameat2`.
+const NOREPLACE: u32 = 1;
+const EXCHANGE: u32 = 2;
+
+/// The bits of a mode that tell the kind, and the place they are moved to in a listing.
+const KIND_SHIFT: u32 = 12;
+const SET_GID: u32 = 0o2000;
+
+/// A number for what is listed and cannot be read.
+const INO_UNKNOWN: u64 = 0xffff_ffff;
+
+/// Owner, group and mode of what somebody makes in a directory of this mode, owner and group. The kernel has looked whether he may, and
+/// taken from a mode what it must not have.
+pub(super) fn new_in(header: &Header, seen: (u32, u32, u32), kind: Kind, mode: u32) -> New {
+    let inherits = seen.0 & SET_GID != 0;
+    let gid = if inherits { seen.2 } else { header.gid };
+    let mode = match kind {
+        Kind::Directory if inherits => mode | SET_GID,
+        _ => mode,
+    };
+    New { mode: mode & 0o7777, uid: header.uid, gid, ..New::default() }
+}
+
+impl Filesystem {
+    pub(super) fn lookup(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+        let name = args.name()?;
+        let dir = self.inodes.dir(header.node)?;
+        let entry = match self.dfs.look(&dir, name) {
+            Ok((attr, as_dir)) => self.told(&dir, name, &attr, as_dir),
+            // That nothing is there holds for a time as well.
+            Err(error) if error.errno == Errno::ENOENT && !self.caching.ndentry.is_zero() => {
+                EntryOut { name_valid: self.caching.ndentry, ..EntryOut::default() }
+            }
+            Err(error) => return Err(error.into()),
+        };
+        reply.entry(&entry);
+        Ok(())
+    }
+
+    pub(super) fn mknod(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+        let mode = args.u32()?;
+        args.bytes(12)?;
+        let name = args.name()?;
+        // Devices, pipes and sockets are of one host; a container is not.
+        if Kind::of(mode) != Some(Kind::File) {
+            return no(libc::EPERM);
+        }
+        let (dir, seen) = self.inodes.dir_seen(header.node)?;
+        let (file, attr) = self.dfs.make(&dir, name, &new_in(header, seen, Kind::File, mode))?;
+        file.close()?;
+        reply.entry(&self.told(&dir, name, &attr, None));
+        Ok(())
+    }
+
+    pub(super) fn mkdir(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+        let mode = args.u32()?;
+        args.u32()?;
+        let name = args.name()?;
+        let (dir, seen) = self.inodes.dir_seen(header.node)?;
+        self.dfs.mkdir(&dir, name, &new_in(header, seen, Kind::Directory, mode))?;
+        self.tell(&dir, name, reply)
+    }
+
+    pub(super) fn symlink(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+        let (name, value) = (args.name()?, args.name()?);
+        let (dir, seen) = self.inodes.dir_seen(header.node)?;
+        self.dfs.symlink(&dir, name, value, &new_in(header, seen, Kind::Symlink, 0o777))?;
+        self.tell(&dir, name, reply)
+    }
+
+    /// Tells of what was just made.
+    fn tell(&self, dir: &Dir, name: &[u8], reply: &mut Reply<'_>) -> Answer {
+        let (attr, as_dir) = self.dfs.look(dir, name)?;
+        reply.entry(&self.told(dir, name, &attr, as_dir));
+        Ok(())
+    }
+
+    pub(super) fn unlink(&self, header: &Header, mut args: Args<'_>) -> Answer {
+        let name = args.name()?;
+        let dir = self.inodes.dir(header.node)?;
+        let _moving = self.inodes.moving();
+        self.dfs.unlink(&dir, name)?;
+        self.inodes.removed(&dir, name);
+        Ok(())
+    }
+
+    pub(super) fn rmdir(&self, header: &Header, mut args: Args<'_>) -> Answer {
+        let name = args.name()?;
+        let dir = self.inodes.dir(header.node)?;
+        let _moving = self.inodes.moving();
+        self.dfs.rmdir(&dir, name)?;
+        self.inodes.removed(&dir, name);
+        Ok(())
+    }
+
+    pub(super) fn rename(&self, header: &Header, mut args: Args<'_>, flagged: bool) -> Answer {
+        let to = args.u64()?;
+        let how = if flagged {
+            let flags = args.u32()?;
+            args.u32()?;
+            match flags {
+                0 => Rename::Replace,
+                NOREPLACE => Rename::NoReplace,
+                EXCHANGE => Rename::Exchange,
+                _ => return no(libc::EINVAL),
+            }
+        } else {
+            Rename::Replace
+        };
+        let (from_name, to_name) = (args.name()?, args.name()?);
+        let (from, to) = (self.inodes.dir(header.node)?, self.inodes.dir(to)?);
+        let _moving = self.inodes.moving();
+        self.dfs.rename((&from, from_name), (&to, to_name), how)?;
+        self.inodes.renamed((&from, from_name), (&to, to_name), how == Rename::Exchange);
+        Ok(())
+    }
+
+    pub(super) fn link(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+        let (node, name) = (args.u64()?, args.name()?);
+        let dir = self.inodes.dir(header.node)?;
+        for _ in 0..AGAIN_MAX {
+            let (_, moment) = self.inodes.get(node)?;
+            let (from, from_name) = self.inodes.name(node)?;
+            match self.dfs.link((&from, &from_name), (&dir, name)) {
+                Err(error) if error.errno == Errno::ENOENT && self.inodes.moved_since(moment) => {}
+                linked => {
+                    linked?;
+                    let (attr, _) = self.dfs.look(&dir, name)?;
+                    self.inodes.linked(node, &dir, name, &attr);
+                    reply.entry(&self.told(&dir, name, &attr, None));
+                    return Ok(());
+                }
+            }
+        }
+        no(libc::EBUSY)
+    }
+
+    pub(super) fn readlink(&self, header: &Header, reply: &mut Reply<'_>) -> Answer {
+        for _ in 0..AGAIN_MAX {
+            let (_, moment) = self.inodes.get(header.node)?;
+            let (dir, name) = self.inodes.name(header.node)?;
+            match self.dfs.readlink(&dir, &name) {
+                Err(error) if error.errno == Errno::ENOENT && self.inodes.moved_since(moment) => {}
+                value => {
+                    reply.put(&value?);
+                    return Ok(());
+                }
+            }
+        }
+        no(libc::ESTALE)
+    }
+
+    pub(super) fn opendir(&self, header: &Header, reply: &mut Reply<'_>) -> Answer {
+        let dir = self.inodes.dir(header.node)?;
+        reply.opened(self.dirs.add(Listing::new(dir)), 0);
+        Ok(())
+    }
+
+    pub(super) fn releasedir(&self, mut args: Args<'_>) -> Answer {
+        self.dirs.remove(args.u64()?);
+        Ok(())
+    }
+
+    pub(super) fn fsyncdir(&self, mut args: Args<'_>) -> Answer {
+        let listing = self.dirs.get(args.u64()?)?;
+        if !self.dfs.is_read_only() {
+            self.dfs.sync_dir(&listing.dir)?;
+        }
+        Ok(())
+    }
+
+    /// Entries from a place on, as many as fit; with all that is known of them, if that is wanted.
+    pub(super) fn readdir(
+        &self,
+        header: &Header,
+        mut args: Args<'_>,
+        reply: &mut Reply<'_>,
+        plus: bool,
+    ) -> Answer {
+        let (handle, mut at) = (args.u64()?, args.u64()?);
+        let room = args.u32()? as usize;
+        let listing = self.dirs.get(handle)?;
+        let (known, _) = self.inodes.get(header.node)?;
+        // In a directory that was removed there is nothing, not even itself.
+        if known.gone {
+            return Ok(());
+        }
+        // Of these nothing is told: the kernel knows them.
+        let untold = plus.then(EntryOut::default);
+        for (index, name) in [&b"."[..], b".."].into_iter().enumerate().skip(at as usize) {
+            let ino = if index == 0 { known.ino } else { self.parent_ino(&listing.dir) };
+            let kind = Kind::Directory.bits() >> KIND_SHIFT;
+            let dirent = Dirent { ino, next: index as u64 + 1, kind, name };
+            if !reply.dirent(room, untold.as_ref(), &dirent) {
+                return Ok(());
+            }
+            // Only what comes from the very beginning begins anew.
+            at = if at == 0 { 0 } else { DOTS };
+        }
+        let mut again = true;
+        while again {
+            let names = listing.from(&self.dfs, at)?;
+            again = false;
+            for (name, next) in names {
+                let told = if plus {
+                    self.dirent_plus(&listing.dir, &name, next, room, reply)
+                } else {
+                    self.dirent(&listing.dir, &name, next, room, reply)
+                };
+                match told? {
+                    Told::Full => return Ok(()),
+                    Told::Yes | Told::Gone => (at, again) = (next, true),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn parent_ino(&self, dir: &Dir) -> u64 {
+        let above = dir.parent();
+        if above.oid() == self.dfs.root().oid() {
+            crate::abi::ROOT
+        } else {
+            ino_of_entry(&above, b"", above.oid())
+        }
+    }
+
+    fn dirent(&self, dir: &Dir, name: &[u8], next: u64, room: usize, reply: &mut Reply<'_>) -> Answer<Told> {
+        let (ino, kind) = match self.inodes.listed(dir, name) {
+            Some((ino, kind)) => (ino, kind.bits()),
+            None => match self.dfs.lookup(dir, name) {
+                Ok(entry) => (ino_of_entry(dir, name, entry.oid), entry.kind.bits()),
+                Err(error) if error.errno == Errno::ENOENT => return Ok(Told::Gone),
+                // It is damaged: that it is there is told, so that one can remove it.
+                Err(error) if error.errno == Errno::EIO => (INO_UNKNOWN, 0),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let dirent = Dirent { ino, next, kind: kind >> KIND_SHIFT, name };
+        Ok(if reply.dirent(room, None, &dirent) { Told::Yes } else { Told::Full })
+    }
+
+    fn dirent_plus(
+        &self,
+        dir: &Dir,
+        name: &[u8],
+        next: u64,
+        room: usize,
+        reply: &mut Reply<'_>,
+    ) -> Answer<Told> {
+        // What the kernel is told of it remembers, so nothing is looked up that is not told.
+        if reply.len() + (ENTRY_OUT + DIRENT + name.len()).next_multiple_of(8) > room {
+            return Ok(Told::Full);
+        }
+        let (entry, kind) = match self.dfs.look(dir, name) {
+            Ok((attr, as_dir)) => {
+                let Attr { mode, .. } = attr;
+                (self.told(dir, name, &attr, as_dir), mode)
+            }
+            Err(error) if error.errno == Errno::ENOENT => return Ok(Told::Gone),
+            Err(error) if error.errno == Errno::EIO => (EntryOut::default(), 0),
+            Err(error) => return Err(error.into()),
+        };
+        let ino = if entry.node == 0 { INO_UNKNOWN } else { entry.attr.ino };
+        let dirent = Dirent { ino, next, kind: (kind >> KIND_SHIFT) & 0o17, name };
+        Ok(if reply.dirent(room, Some(&entry), &dirent) { Told::Yes } else { Told::Full })
+    }
+}
+
+/// What became of an entry that is to be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It was told.
+    Yes,
+    /// It is not there any more.
+    Gone,
+    /// There is no room for it.
+    Full,
+}

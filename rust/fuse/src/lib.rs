@@ -1,0 +1,15 @@
+//! File systems of containers, mounted: what `dfuse` is made of.
+//!
+//! [`Mount::start`] puts a [`daos_dfs::Dfs`] where programs find it, by the kernel's FUSE. Why so: `docs/internals/dfuse.md`.
+
+mod abi;
+mod caching;
+mod device;
+mod filesystem;
+mod inodes;
+mod listing;
+mod mount;
+
+pub use caching::{Caching, DataCache};
+pub use filesystem::Usage;
+pub use mount::{Error, Mount, Options, Report, Result, THREADS, THREADS_MAX};

@@ -1,0 +1,445 @@
+//! Mounts: threads that take requests from the kernel and answer them.
+
+use crate::abi::{self, Agreed, Offer, Opcode, Reply, init};
+use crate::caching::Caching;
+use crate::device;
+use crate::filesystem::{Filesystem, Usage};
+use daos_dfs::Dfs;
+use daos_locks::{Condvar, Mutex};
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Bytes of one write, and of one read: the most that kernels of today do.
+const WRITE_MAX: u32 = 1 << 20;
+/// Bytes of the longest request: a write, with what comes before it, and a page to spare.
+const REQUEST_MAX: usize = WRITE_MAX as usize + 4096;
+/// Requests that the kernel makes ahead of programs, at a time.
+const BACKGROUND_MAX: u16 = 64;
+/// Threads that answer requests.
+pub const THREADS_MAX: usize = 256;
+/// So many there are at most if nothing is said.
+pub const THREADS: usize = 16;
+/// A request that is there sooner than that was there before: there is more than one thread can do.
+const AT_ONCE: Duration = Duration::from_micros(3);
+/// A request that takes longer than that has somebody else take the next one.
+const TICK: Duration = Duration::from_millis(1);
+/// Without requests one looks less often whether there is such a one.
+const TICK_IDLE: Duration = Duration::from_millis(20);
+/// One line a second tells of trouble.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a mount failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}: {}", std::io::Error::from_raw_os_error(*errno))]
+pub struct Error {
+    /// Its number.
+    pub errno: i32,
+    /// What failed.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<Cow<'static, str>>,
+}
+
+/// The result of mounting.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(errno: Errno, message: impl Into<String>) -> Self {
+        Self { errno: errno.raw_os_error(), message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Is told, in a line, what went wrong with the store.
+pub type Report = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How a file system is mounted.
+#[derive(Clone)]
+pub struct Options {
+    /// All users may use it, each with his own rights; else only who mounts.
+    pub multi_user: bool,
+    /// What the kernel may keep.
+    pub caching: Caching,
+    /// The most threads that answer requests.
+    pub threads: usize,
+    /// What the root tells as `user.daos`.
+    pub identity: Option<String>,
+    /// Who is told of trouble.
+    pub report: Option<Report>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { multi_user: false, caching: Caching::DEFAULT, threads: THREADS, identity: None, report: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("multi_user", &self.multi_user)
+            .field("caching", &self.caching)
+            .field("threads", &self.threads)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the threads of a mount share.
+struct Session {
+    filesystem: Filesystem,
+    device: OwnedFd,
+    /// Rings when the mount has ended.
+    bell: OwnedFd,
+    report: Option<Report>,
+    told: Mutex<Option<Instant>>,
+    /// Threads there are, how many of them wait for a request, and how many there may be.
+    threads: AtomicUsize,
+    readers: AtomicUsize,
+    threads_max: usize,
+    /// Requests that were taken.
+    taken: AtomicUsize,
+    /// Those that neither work nor wait for a request.
+    spare: Mutex<Spare>,
+    called: Condvar,
+    /// Where the one waits who looks after slow requests.
+    tick: Condvar,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+/// Threads that were needed once, and will be again.
+#[derive(Debug, Default)]
+struct Spare {
+    count: usize,
+    /// So many of them are called.
+    calls: usize,
+    /// The mount has ended: all are.
+    over: bool,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("filesystem", &self.filesystem).finish_non_exhaustive()
+    }
+}
+
+/// A file system that is mounted. It stays so when this is dropped.
+#[derive(Debug)]
+pub struct Mount {
+    session: Arc<Session>,
+    at: PathBuf,
+}
+
+/// What is wanted of what the kernel offers.
+fn wanted(caching: &Caching) -> u64 {
+    let always = init::ASYNC_READ
+        | init::ATOMIC_O_TRUNC
+        | init::BIG_WRITES
+        | init::AUTO_INVAL_DATA
+        | init::DO_READDIRPLUS
+        | init::READDIRPLUS_AUTO
+        | init::ASYNC_DIO
+        | init::PARALLEL_DIROPS
+        | init::MAX_PAGES
+        | init::HANDLE_KILLPRIV_V2
+        | init::INIT_EXT
+        | init::DIRECT_IO_ALLOW_MMAP;
+    let kept = if caching.dentry.is_zero() { 0 } else { init::CACHE_SYMLINKS };
+    always | kept | if caching.write_back { init::WRITEBACK_CACHE } else { 0 }
+}
+
+impl Mount {
+    /// Mounts, and answers requests from then on, by threads of its own. What it returns with is a mount that works.
+    pub fn start(dfs: Dfs, at: &Path, options: Options) -> Result<Self> {
+        let Options { multi_user, caching, threads, identity, report } = options;
+        let failed = |error: Errno| Error::new(error, format!("{} cannot be mounted on", at.display()));
+        let how = device::How { read_only: dfs.is_read_only(), allow_other: multi_user };
+        let device = device::mount(at, how)?;
+        let bell = device::bell().map_err(failed)?;
+        let session = Arc::new(Session {
+            filesystem: Filesystem::new(dfs, caching, identity),
+            device,
+            bell,
+            report,
+            told: Mutex::new(None),
+            threads: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+            threads_max: threads.clamp(1, THREADS_MAX),
+            spare: Mutex::default(),
+            called: Condvar::new(),
+            tick: Condvar::new(),
+            ended: Mutex::new(false),
+            end: Condvar::new(),
+        });
+        let begun = session
+            .agree()
+            .and_then(|()| Session::watch(&session).and_then(|()| Session::more(&session)).map_err(failed));
+        if let Err(error) = begun {
+            let _ = device::detach(at);
+            return Err(error);
+        }
+        device::read_ahead(at, WRITE_MAX >> 10);
+        Ok(Self { session, at: at.to_owned() })
+    }
+
+    /// Becomes readable when the mount has ended.
+    pub fn bell(&self) -> RawFd {
+        self.session.bell.as_raw_fd()
+    }
+
+    /// Waits until the mount has ended; false if it has not by then.
+    pub fn wait(&self, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        let mut ended = self.session.ended.lock();
+        while !*ended {
+            let late;
+            (ended, late) = self.session.end.wait_until(ended, end);
+            if late {
+                break;
+            }
+        }
+        *ended
+    }
+
+    /// Takes the mount away: what the kernel has kept is written, nobody new gets in, and who is in has some time to leave. False if
+    /// there is still somebody; his requests are answered as long as this process lives.
+    pub fn unmount(&self, patience: Duration) -> Result<bool> {
+        if self.wait(Duration::ZERO) {
+            return Ok(true);
+        }
+        let (end, at) = (Instant::now() + patience, self.at.clone());
+        let (done, written) = std::sync::mpsc::channel();
+        // The store may be gone: this is waited for in vain then, but not for ever.
+        let writer = std::thread::Builder::new().name("dfuse-writer".into()).spawn(move || {
+            let _ = done.send(device::write_back(&at));
+        });
+        if writer.is_ok() {
+            let _ = written.recv_timeout(patience);
+        }
+        device::detach(&self.at)?;
+        Ok(self.wait(end.saturating_duration_since(Instant::now()).max(Duration::from_millis(200))))
+    }
+
+    /// What the kernel knows of it.
+    pub fn usage(&self) -> Usage {
+        self.session.filesystem.usage()
+    }
+
+    /// Closes what was open when the mount ended, and makes all durable that was acknowledged. The file system cannot be used any more.
+    pub fn finish(&self) -> daos_dfs::Result<()> {
+        self.session.filesystem.close_all();
+        self.session.filesystem.dfs().umount()
+    }
+}
+
+impl Session {
+    /// The first request, by which both sides agree on how to talk.
+    fn agree(&self) -> Result<()> {
+        let silent = |error: Errno| Error::new(error, "the kernel does not talk to the mount");
+        let mut request = vec![0; REQUEST_MAX];
+        let mut buffer = [0; 256];
+        loop {
+            let len = receive(&self.device, &mut request).map_err(silent)?;
+            let asked = abi::request(request.get(..len).unwrap_or_default());
+            let (header, args) = asked.map_err(|_| silent(Errno::PROTO))?;
+            if Opcode::of(header.opcode) != Some(Opcode::Init) {
+                return Err(silent(Errno::PROTO));
+            }
+            let offer = Offer::decode(args).map_err(|_| silent(Errno::PROTO))?;
+            let mut reply = Reply::new(&mut buffer);
+            let old = offer.major < abi::MAJOR || (offer.major == abi::MAJOR && offer.minor < abi::MINOR_MIN);
+            if old {
+                let _ = rustix::io::write(&self.device, reply.finish(header.unique, libc::EPROTO));
+                let message = format!("the kernel speaks FUSE {}.{}", offer.major, offer.minor);
+                return Err(Error::new(Errno::PROTO, message).hint("Linux 4.20 or newer is needed"));
+            }
+            let agreed = Agreed {
+                readahead: offer.readahead.max(WRITE_MAX),
+                flags: offer.flags & wanted(self.filesystem.caching()),
+                background: BACKGROUND_MAX,
+                write: WRITE_MAX,
+                page: rustix::param::page_size() as u32,
+            };
+            reply.init(&agreed);
+            rustix::io::write(&self.device, reply.finish(header.unique, 0)).map_err(silent)?;
+            // A kernel of a later language asks again in ours.
+            if offer.major == abi::MAJOR {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One more thread, if there may be.
+    fn more(session: &Arc<Self>) -> rustix::io::Result<()> {
+        if session.threads.fetch_add(1, Ordering::AcqRel) >= session.threads_max {
+            session.threads.fetch_sub(1, Ordering::AcqRel);
+            return Ok(());
+        }
+        let (shared, begun) = (Arc::clone(session), device::clone(&session.device));
+        let spawned = begun.and_then(|device| {
+            let run = move || {
+                Self::serve(&shared, &device);
+                drop(device);
+                shared.dismiss();
+                if shared.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    shared.over();
+                }
+            };
+            let thread = std::thread::Builder::new().name("dfuse".into()).spawn(run);
+            thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+        });
+        if spawned.is_err() {
+            session.threads.fetch_sub(1, Ordering::AcqRel);
+        }
+        spawned.map(drop)
+    }
+
+    /// Answers requests until the mount ends.
+    fn serve(session: &Arc<Self>, device: &OwnedFd) {
+        let mut request = vec![0; REQUEST_MAX];
+        let mut buffer = vec![0; REQUEST_MAX];
+        while session.may_read() {
+            let asked = Instant::now();
+            let received = receive(device, &mut request);
+            session.taken.fetch_add(1, Ordering::Relaxed);
+            session.readers.fetch_sub(1, Ordering::AcqRel);
+            let len = match received {
+                Ok(len) => len,
+                // It was unmounted.
+                Err(Errno::NODEV) => return,
+                Err(error) => {
+                    session.tell(&format!("requests cannot be read any more: {error}"));
+                    return;
+                }
+            };
+            if asked.elapsed() < AT_ONCE {
+                Self::help(session);
+            }
+            let Ok((header, args)) = abi::request(request.get(..len).unwrap_or_default()) else {
+                session.tell("the kernel sent a request that is none");
+                continue;
+            };
+            let mut reply = Reply::new(&mut buffer);
+            let Some(answer) = session.filesystem.answer(&header, args, &mut reply) else { continue };
+            let number = match answer {
+                Ok(()) => 0,
+                Err(refusal) => {
+                    if let Some(trouble) = refusal.trouble() {
+                        session.tell(&trouble);
+                    }
+                    refusal.number()
+                }
+            };
+            // Nobody waits for it any more, or the mount ended: then the next read tells.
+            let _ = rustix::io::write(device, reply.finish(header.unique, number));
+        }
+    }
+
+    /// Looks after slow requests: while one is answered somebody else takes the next, as far as there may be threads.
+    fn watch(session: &Arc<Self>) -> rustix::io::Result<()> {
+        let shared = Arc::clone(session);
+        let run = move || {
+            let mut before = usize::MAX;
+            let mut spare = shared.spare.lock();
+            while !spare.over {
+                drop(spare);
+                let taken = shared.taken.load(Ordering::Relaxed);
+                let is_busy = shared.readers.load(Ordering::Acquire) == 0;
+                if is_busy && taken == before {
+                    Self::help(&shared);
+                }
+                let pause = if is_busy || taken != before { TICK } else { TICK_IDLE };
+                before = taken;
+                spare = shared.spare.lock();
+                if !spare.over {
+                    spare = shared.tick.wait_for(spare, pause).0;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("dfuse-watch".into()).spawn(run);
+        thread.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+    }
+
+    /// Somebody else takes the next request, if there may be one more.
+    fn help(session: &Arc<Self>) {
+        if !session.call() {
+            // Without, the next one waits.
+            let _ = Self::more(session);
+        }
+    }
+
+    /// Waits until somebody is needed to wait for requests; false when there are none any more.
+    fn may_read(&self) -> bool {
+        if self.readers.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return true;
+        }
+        let mut spare = self.spare.lock();
+        spare.count += 1;
+        while spare.calls == 0 && !spare.over {
+            spare = self.called.wait(spare);
+        }
+        spare.count -= 1;
+        spare.calls = spare.calls.saturating_sub(1);
+        self.readers.fetch_add(1, Ordering::AcqRel);
+        !spare.over
+    }
+
+    /// Calls somebody who has nothing to do; false if there is nobody.
+    fn call(&self) -> bool {
+        let mut spare = self.spare.lock();
+        if spare.count <= spare.calls {
+            return false;
+        }
+        spare.calls += 1;
+        drop(spare);
+        self.called.notify_one();
+        true
+    }
+
+    /// There is nothing to wait for any more.
+    fn dismiss(&self) {
+        self.spare.lock().over = true;
+        self.called.notify_all();
+        self.tick.notify_all();
+    }
+
+    /// Tells of trouble, not more often than anybody could read.
+    fn tell(&self, what: &str) {
+        let Some(report) = &self.report else { return };
+        let mut told = self.told.lock();
+        if told.is_none_or(|told| told.elapsed() >= TROUBLE_PAUSE) {
+            *told = Some(Instant::now());
+            drop(told);
+            report(what);
+        }
+    }
+
+    /// The last thread has ended.
+    fn over(&self) {
+        *self.ended.lock() = true;
+        self.end.notify_all();
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+}
+
+/// The next request. One that was taken back meanwhile is none.
+fn receive(device: &OwnedFd, request: &mut [u8]) -> rustix::io::Result<usize> {
+    loop {
+        match rustix::io::read(device, &mut *request) {
+            Err(Errno::INTR | Errno::NOENT | Errno::AGAIN) => {}
+            received => return received,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! File systems that are really mounted, through the calls that programs make.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod calls;
+mod common;
+mod model;
+mod mounts;

@@ -1,0 +1,166 @@
+//! Mounts as a whole: read-only ones and snapshots, slow requests, their end, several of one container.
+
+use crate::common::{Mounted, Store, make, mkdir, mounted, no, open, unlink};
+use daos_dfs::{Dfs, MountOptions};
+use daos_fuse::{Caching, Options};
+use rustix::fs::{OFlags, XattrFlags};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn nothing_changes_on_a_read_only_mount() {
+    let store = Store::new();
+    let Some(m) = Mounted::new(&store) else { return };
+    fs::write(m.path("a"), b"a").unwrap();
+    m.end();
+    let options = MountOptions { read_only: true, ..MountOptions::default() };
+    let dfs = Dfs::mount(Arc::clone(&store.container), options).unwrap();
+    let Some(m) = Mounted::with(dfs, Options::default()) else { return };
+    assert_eq!(fs::read(m.path("a")).unwrap(), b"a");
+    assert_eq!(no(open(&m.path("a"), OFlags::RDWR)), Errno::ROFS);
+    assert_eq!(no(open(&m.path("b"), OFlags::RDWR | OFlags::CREATE)), Errno::ROFS);
+    assert_eq!(no(mkdir(&m.path("d"))), Errno::ROFS);
+    assert_eq!(no(unlink(&m.path("a"))), Errno::ROFS);
+    assert_eq!(no(rustix::fs::setxattr(m.path("a"), "user.a", b"", XattrFlags::empty())), Errno::ROFS);
+    m.end();
+}
+
+#[test]
+fn a_snapshot_is_mounted_as_it_was() {
+    let store = Store::new();
+    let Some(m) = Mounted::new(&store) else { return };
+    fs::write(m.path("a"), b"before").unwrap();
+    rustix::fs::fsync(File::open(m.path("a")).unwrap()).unwrap();
+    m.end();
+    let snapshot = store.container.snapshot_create(Some("s")).unwrap();
+    let Some(m) = Mounted::new(&store) else { return };
+    fs::write(m.path("a"), b"afterwards").unwrap();
+    let options = MountOptions { epoch: Some(snapshot.epoch), ..MountOptions::default() };
+    let then = Dfs::mount(Arc::clone(&store.container), options).unwrap();
+    let Some(old) = Mounted::with(then, Options::default()) else { return };
+    assert_eq!(fs::read(old.path("a")).unwrap(), b"before");
+    assert_eq!(no(open(&old.path("a"), OFlags::WRONLY)), Errno::ROFS);
+    old.end();
+    m.end();
+}
+
+#[test]
+fn a_slow_request_holds_nobody_up() {
+    let store = Store::new();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    // Whoever asks for the room waits until he is let go.
+    let space = move || {
+        let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(20));
+        Ok(daos_client::SystemSpace { total: 1 << 20, free: 0, used: 1 << 20, reserved: 0 })
+    };
+    let options = MountOptions { space: Some(Arc::new(space)), ..MountOptions::default() };
+    let dfs = Dfs::mount(Arc::clone(&store.container), options).unwrap();
+    let Some(m) = Mounted::with(dfs, Options { threads: 4, ..Options::default() }) else { return };
+    let asked = Arc::new(File::open(m.root()).unwrap());
+    let (told, answers) = std::sync::mpsc::channel();
+    for _ in 0..3 {
+        let (asked, told) = (Arc::clone(&asked), told.clone());
+        std::thread::spawn(move || told.send(rustix::fs::fstatfs(&*asked).unwrap().f_blocks));
+    }
+    // Three of four threads wait.
+    for number in 0..20 {
+        fs::write(m.path(&format!("f{number}")), b"x").unwrap();
+    }
+    assert!(answers.try_recv().is_err());
+    for _ in 0..3 {
+        hold.send(()).unwrap();
+        answers.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+    drop(asked);
+    m.end();
+}
+
+#[test]
+fn a_mount_that_is_in_use_says_so_and_ends_with_its_last_user() {
+    mounted!(store, m);
+    let mut file = make(&m.path("a"));
+    assert!(!m.mount.unmount(Duration::from_millis(300)).unwrap());
+    assert!(!m.path("a").exists(), "nobody new gets in");
+    file.write_all(b"late").unwrap();
+    file.rewind().unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "late");
+    drop(file);
+    assert!(m.mount.wait(Duration::from_secs(20)));
+    m.end();
+    let Some(m) = Mounted::new(&store) else { return };
+    assert_eq!(fs::read(m.path("a")).unwrap(), b"late");
+    m.end();
+}
+
+#[test]
+fn a_store_that_vanishes_gives_errors_and_lets_go() {
+    let store = Store::new();
+    let told = Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+    let sink = Arc::clone(&told);
+    let report: daos_fuse::Report = Arc::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
+    let options = Options { report: Some(report), caching: Caching::NONE, ..Options::default() };
+    let dfs = store.dfs();
+    let Some(m) = Mounted::with(dfs.clone(), options) else { return };
+    let file = make(&m.path("a"));
+    dfs.umount().unwrap();
+    assert_eq!(no(rustix::io::pwrite(&file, b"x", 0)), Errno::NODEV);
+    assert_eq!(fs::metadata(m.path("a")).unwrap_err().raw_os_error(), Some(libc::ENODEV));
+    assert!(told.lock().unwrap()[0].contains("not mounted"), "{told:?}");
+    drop(file);
+    m.end();
+}
+
+#[test]
+fn two_mounts_see_each_other() {
+    let store = Store::new();
+    let Some(one) = Mounted::cached(&store, Caching::NONE) else { return };
+    let Some(two) = Mounted::cached(&store, Caching::NONE) else { return };
+    fs::write(one.path("a"), b"one").unwrap();
+    assert_eq!(fs::read(two.path("a")).unwrap(), b"one");
+    fs::write(two.path("a"), b"two and more").unwrap();
+    assert_eq!(fs::read(one.path("a")).unwrap(), b"two and more");
+    fs::rename(one.path("a"), one.path("b")).unwrap();
+    assert_eq!(fs::read(two.path("b")).unwrap(), b"two and more");
+    assert!(!two.path("a").exists());
+    // A name that was another's meanwhile.
+    let open_b = File::open(one.path("b")).unwrap();
+    fs::write(two.path("c"), b"c").unwrap();
+    fs::rename(two.path("c"), two.path("b")).unwrap();
+    assert_eq!(fs::read(one.path("b")).unwrap(), b"c");
+    drop(open_b);
+    let mut log = open(&one.path("log"), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE).unwrap();
+    let mut other = open(&two.path("log"), OFlags::WRONLY | OFlags::APPEND).unwrap();
+    for _ in 0..10 {
+        log.write_all(b"1").unwrap();
+        other.write_all(b"2").unwrap();
+    }
+    assert_eq!(fs::read(one.path("log")).unwrap(), b"12121212121212121212");
+    drop((log, other));
+    one.end();
+    two.end();
+}
+
+#[test]
+fn what_the_kernel_knows_is_told() {
+    mounted!(store, m);
+    let file = make(&m.path("a"));
+    let mut told = [0_u64; 3];
+    #[allow(unsafe_code)]
+    // SAFETY: the answer has as many bytes as the number of the question says.
+    let done = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0x8018_a3c8, &raw mut told) };
+    assert_eq!((done, told), (0, [1, 2, 1]), "a version, the root and a file, which is open");
+    assert_eq!((m.mount.usage().inodes, m.mount.usage().open_files), (2, 1));
+    // Others mean nothing here.
+    #[allow(unsafe_code)]
+    // SAFETY: nothing is answered that could be written.
+    let other = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0xa3c9) };
+    assert_eq!((other, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::ENOTTY)));
+    drop(file);
+    m.end();
+}

@@ -1,0 +1,5 @@
+"""`python -m daos.dfuse`: the command `dfuse`."""
+
+from daos.dfuse import main
+
+main()
