@@ -71,6 +71,9 @@ fn check_type(oid: ObjectId, types: &[ObjectType], hint: &'static str) -> Result
     Err(Error::new(Der::Inval, format!("object {oid} is no such array")).hint(hint))
 }
 
+/// The last record that is there.
+const LAST: KeyQuery<'_> = KeyQuery { greatest: true, dkey: None, akey: AkeyQuery::Given(AKEY), recx: true };
+
 impl<R: Route + ?Sized> Array<R> {
     /// Makes an array that stores its sizes. `chunk_size` is in cells.
     ///
@@ -273,10 +276,19 @@ impl<R: Route + ?Sized> Array<R> {
 
     /// How many cells up to the last one that was written and not punched.
     pub fn size(&self) -> Result<u64> {
-        let what = KeyQuery { greatest: true, dkey: None, akey: AkeyQuery::Given(AKEY), recx: true };
-        let Some(KeyFound { dkey: Some(dkey), recx: Some(recx), .. }) = self.object.query(what)? else {
-            return Ok(0);
-        };
+        self.end(self.object.query(LAST)?)
+    }
+
+    /// The size of each of several arrays of one container. Not all as of one moment. A failure ends it.
+    pub fn sizes(arrays: &[Self]) -> Result<Vec<u64>> {
+        let objects: Vec<&Object<R>> = arrays.iter().map(|array| &array.object).collect();
+        let found = Object::query_all(&objects, LAST)?;
+        arrays.iter().zip(found).map(|(array, found)| array.end(found)).collect()
+    }
+
+    /// Where it ends, of which that is the last record.
+    fn end(&self, last: Option<KeyFound>) -> Result<u64> {
+        let Some(KeyFound { dkey: Some(dkey), recx: Some(recx), .. }) = last else { return Ok(0) };
         let Some(chunk) = dkey.checked_sub(1) else { return Ok(0) };
         let end = chunk.checked_mul(self.chunk_size).and_then(|first| first.checked_add(recx.end()));
         end.filter(|end| *end <= CELLS_MAX).ok_or_else(|| {

@@ -124,7 +124,7 @@ impl<R: Route + ?Sized> Object<R> {
     }
 
     /// Reads values below several dkeys, not all as of one moment, unless this is a snapshot. A failure ends it.
-    pub(crate) fn fetch_all<'a>(
+    pub fn fetch_all<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a [u8], FetchIod<'a>)>,
     ) -> Result<Vec<FetchIod<'a>>> {
@@ -254,18 +254,35 @@ impl<R: Route + ?Sized> Object<R> {
         if let Some(dkey) = what.dkey {
             return ask(self.layout.of_dkey(dkey));
         }
-        let mut extreme: Option<KeyFound> = None;
-        for place in self.layout.shards() {
-            let Some(found) = ask(place)? else { continue };
-            let beats = |other: KeyFound| {
-                if what.greatest { found.dkey > other.dkey } else { found.dkey < other.dkey }
-            };
-            if extreme.is_none_or(beats) {
-                extreme = Some(found);
-            }
-        }
-        Ok(extreme)
+        let found: Vec<Option<KeyFound>> = self.layout.shards().map(ask).collect::<Result<_>>()?;
+        Ok(extreme(what.greatest, &found))
     }
+
+    /// As [`Object::query`] of whole objects, of several of one container. Not all as of one moment. A failure ends it.
+    pub(crate) fn query_all(objects: &[&Self], what: KeyQuery<'_>) -> Result<Vec<Option<KeyFound>>> {
+        let asked = |object: &&Self| {
+            let (of, epoch, durability) = (|shard| object.of(shard), object.epoch, object.durability);
+            let query = |(shard, target)| (target, Query { of: of(shard), what, epoch, durability });
+            object.layout.shards().map(query).collect::<Vec<_>>()
+        };
+        let requests: Vec<Vec<_>> = objects.iter().map(asked).collect();
+        let Some(first) = objects.first() else { return Ok(Vec::new()) };
+        let mut found = &first.route.query_all(&requests.concat())?[..];
+        let each = requests.iter().map(|requests| {
+            let (own, others) = found.split_at_checked(requests.len()).unwrap_or_default();
+            found = others;
+            extreme(what.greatest, own)
+        });
+        Ok(each.collect())
+    }
+}
+
+/// The extreme of what the shards of an object have.
+fn extreme(greatest: bool, found: &[Option<KeyFound>]) -> Option<KeyFound> {
+    found.iter().flatten().copied().reduce(|best, other| {
+        let beats = if greatest { other.dkey > best.dkey } else { other.dkey < best.dkey };
+        if beats { other } else { best }
+    })
 }
 
 /// Refuses changes of the past.

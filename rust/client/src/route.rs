@@ -139,6 +139,11 @@ pub trait Route: std::fmt::Debug + Send + Sync {
     /// The extreme keys or records of an object; `None` where nothing is visible.
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>>;
 
+    /// Several queries, each as [`Route::query`], not all as of one moment. A failure ends it.
+    fn query_all(&self, requests: &[(TargetIdx, Query<'_>)]) -> Result<Vec<Option<KeyFound>>> {
+        requests.iter().map(|(target, request)| self.query(*target, request)).collect()
+    }
+
     /// Hides an object, a dkey or akeys.
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()>;
 

@@ -25,6 +25,11 @@ pub(crate) fn size(array: &Array<dyn Route>) -> Result<u64> {
     Ok(array.size()?)
 }
 
+/// The same of many.
+pub(crate) fn sizes(arrays: &[Array<dyn Route>]) -> Result<Vec<u64>> {
+    Ok(Array::sizes(arrays)?)
+}
+
 /// Refuses what a file cannot hold.
 pub(crate) fn check_end(at: u64, len: u64) -> Result<u64> {
     at.checked_add(len).filter(|end| *end <= FILE_SIZE_MAX).ok_or_else(|| {

@@ -5,7 +5,7 @@ use crate::errno::{Errno, Error, Result};
 use crate::file::{File, Rights};
 use crate::mount::{Dfs, Dir, Shared};
 use crate::names::{check_link_value, check_name, shown};
-use crate::node::{Defaults, Node, Opened, Place};
+use crate::node::{Defaults, Moment, Node, Opened, Place};
 use crate::record::{Kind, Record, Time};
 use crate::superblock::{self, Consistency};
 use crate::work::{Content, Found, Slot};
@@ -73,7 +73,7 @@ impl Entry {
     }
 }
 
-fn absent(name: &[u8]) -> Error {
+pub(crate) fn absent(name: &[u8]) -> Error {
     Error::new(Errno::ENOENT, format!("there is no {}", shown(name)))
 }
 
@@ -158,6 +158,23 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The directory that a name leads to, if it is one.
+    pub(crate) fn directory_of(
+        &self,
+        parent: &Dir,
+        name: &[u8],
+        found: &Found,
+        looked: Moment,
+    ) -> Option<Dir> {
+        let Record { oid, chunk_size, class, .. } = found.held.record;
+        (found.kind() == Kind::Directory).then(|| {
+            let place = Place::Entry(Arc::clone(&parent.node), name.to_vec());
+            Dir { node: self.table.directory(oid, place, Defaults { chunk_size, class }, looked) }
+        })
+    }
+}
+
 impl Dfs {
     /// What a name leads to; a symbolic link is not followed.
     pub fn lookup(&self, parent: &Dir, name: &[u8]) -> Result<Entry> {
@@ -179,12 +196,7 @@ impl Dfs {
         let work = shared.plain();
         let found = work.find(&Slot::entry(parent.node.oid, name))?.ok_or_else(|| absent(name))?;
         let attr = shared.attr(&work, &found, None)?;
-        let Record { oid, chunk_size, class, .. } = found.held.record;
-        let dir = (found.kind() == Kind::Directory).then(|| {
-            let place = Place::Entry(Arc::clone(&parent.node), name.to_vec());
-            Dir { node: shared.table.directory(oid, place, Defaults { chunk_size, class }, looked) }
-        });
-        Ok((attr, dir))
+        Ok((attr, shared.directory_of(parent, name, &found, looked)))
     }
 
     /// A directory by its name. `ENOTDIR` if it is none.
@@ -199,11 +211,8 @@ impl Dfs {
         let looked = shared.table.moment();
         let found = shared.plain().find_link(&Slot::entry(parent.node.oid, name))?;
         let (found, value) = found.ok_or_else(|| absent(name))?;
-        let Record { mode, uid, gid, oid, chunk_size, class, .. } = found.held.record;
-        let dir = (found.kind() == Kind::Directory).then(|| {
-            let place = Place::Entry(Arc::clone(&parent.node), name.to_vec());
-            Dir { node: shared.table.directory(oid, place, Defaults { chunk_size, class }, looked) }
-        });
+        let Record { mode, uid, gid, oid, .. } = found.held.record;
+        let dir = shared.directory_of(parent, name, &found, looked);
         Ok((Entry { kind: found.kind(), oid, mode, uid, gid, value }, dir))
     }
 

@@ -22,6 +22,7 @@ mod record;
 mod remove;
 mod rename;
 mod superblock;
+mod together;
 mod work;
 
 pub use attr::{At, Attr, SetAttr, XattrSet};
@@ -39,3 +40,4 @@ pub use paths::{Handle, Open, Paths};
 pub use record::{Kind, MODE_MASK, Time};
 pub use rename::{LINKS_MAX, Rename};
 pub use superblock::{CHUNK_SIZE, CHUNK_SIZE_MAX, Consistency};
+pub use together::{KindOf, Looked};

@@ -3,10 +3,11 @@
 use crate::attr::Attr;
 use crate::errno::{Errno, Error, Result};
 use crate::mount::{Dfs, Dir};
-use crate::work::Slot;
 
 /// Entries of one page.
 pub const PAGE_MAX: usize = 64 << 10;
+/// Entries that are looked up at once.
+const LOOKS_MAX: usize = 1024;
 
 /// Where a listing goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,24 +74,27 @@ impl Dfs {
             at.shard += usize::from(page.anchor.is_none());
             at.from = page.anchor;
         }
+        let anchor = (at.shard < at.end).then_some(at);
+        if !with_attr {
+            let entries = names.into_iter().map(|name| Listed { name, attr: None }).collect();
+            return Ok(Page { entries, anchor });
+        }
         let mut entries = Vec::with_capacity(names.len());
-        for name in names {
-            let attr = if with_attr {
-                let found = work.find(&Slot::entry(dir.node.oid, &name));
-                match found.and_then(|found| found.map(|found| shared.attr(&work, &found, None)).transpose())
-                {
+        for names in names.chunks(LOOKS_MAX) {
+            let looks: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+            let attrs = shared.attrs(&work, &work.find_all(dir.node.oid, &looks));
+            for (name, attr) in names.iter().zip(attrs) {
+                let attr = match attr {
                     Ok(Some(attr)) => Some(attr),
                     // What went since it was listed is left out.
                     Ok(None) => continue,
                     Err(error) if error.is_damage() => None,
                     Err(error) => return Err(error),
-                }
-            } else {
-                None
-            };
-            entries.push(Listed { name, attr });
+                };
+                entries.push(Listed { name: name.clone(), attr });
+            }
         }
-        Ok(Page { entries, anchor: (at.shard < at.end).then_some(at) })
+        Ok(Page { entries, anchor })
     }
 
     /// All names of a directory, in no order.

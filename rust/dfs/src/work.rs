@@ -9,9 +9,10 @@ use daos_client::{Array, ContainerRef, ContainerService, Object, Route};
 use daos_types::{
     ArrayFetch, Cond, Der, Durability, Extent, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched,
 };
+use std::ops::Range;
 
 /// The akey of a record.
-const RECORD_AKEY: &[u8] = b"DFS_INODE";
+pub(crate) const RECORD_AKEY: &[u8] = b"DFS_INODE";
 /// The akey of where a symbolic link leads.
 const VALUE_AKEY: &[u8] = b"DFS_SLINK";
 /// The dkey of the record of an inode object, and of the root in the superblock.
@@ -64,6 +65,19 @@ pub(crate) struct Held {
     pub(crate) record: Record,
     /// Its bytes.
     pub(crate) len: usize,
+}
+
+/// A record as it was read: bytes in pieces of a size, 0 for none, and what of them is not there.
+pub(crate) fn held(stored: u64, bytes: &[u8; LEN_4], holes: &[Range<usize>]) -> Result<Option<Held>> {
+    match stored {
+        0 => return Ok(None),
+        1 => {}
+        size => return Err(damaged(&format!("it consists of pieces of {size} bytes"))),
+    }
+    Ok(match Record::decode(bytes, holes)? {
+        Stored::Absent => None,
+        Stored::Found(record, len) => Some(Held { record, len }),
+    })
 }
 
 /// What a name leads to.
@@ -154,15 +168,7 @@ impl Work<'_> {
         let [FetchIod { value: FetchValue::Array(fetch), .. }, _] = iods else { return Ok(None) };
         let (stored, holes) = (fetch.rec_size, fetch.holes);
         fetched?;
-        match stored {
-            0 => return Ok(None),
-            1 => {}
-            size => return Err(damaged(&format!("it consists of pieces of {size} bytes"))),
-        }
-        Ok(match Record::decode(&bytes, &holes)? {
-            Stored::Absent => None,
-            Stored::Found(record, len) => Some((Held { record, len }, value)),
-        })
+        Ok(held(stored, &bytes, &holes)?.map(|held| (held, value)))
     }
 
     /// The record of a slot.

@@ -18,7 +18,7 @@ use daos_wire::{
 use std::sync::Arc;
 
 /// Requests that are under way at once for one caller: half of what a connection takes.
-const TOGETHER_MAX: usize = 64;
+pub(super) const TOGETHER_MAX: usize = 64;
 /// Of a page, for each element beside its bytes: lengths, and a sum.
 pub(super) const ELEMENT_ROOM: usize = 96;
 /// Elements of a page of which nothing else bounds the bytes.
@@ -461,6 +461,14 @@ impl Route for RemoteRoute {
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
         self.fetch_by(None, target, request, iods)
+    }
+
+    fn query_all(&self, requests: &[(TargetIdx, Query<'_>)]) -> Result<Vec<Option<KeyFound>>> {
+        let mut found = Vec::with_capacity(requests.len());
+        for some in requests.chunks(TOGETHER_MAX) {
+            found.extend(self.query_together(some)?);
+        }
+        Ok(found)
     }
 
     fn fetch_all(&self, fetches: &mut [FetchOne<'_>]) -> Result<()> {

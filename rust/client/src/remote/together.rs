@@ -1,20 +1,20 @@
 //! Several requests at once: all are sent before the reply to the first is waited for.
 
 use super::call::{OneCall, REPLY_ROOM, not_understood, told, unsaid};
-use super::route::{Asked, ELEMENT_ROOM, Fetched, RemoteRoute};
+use super::route::{Asked, ELEMENT_ROOM, Fetched, RemoteRoute, TOGETHER_MAX};
 use crate::error::Result;
 use crate::route::{Change, FetchOne, Route as _, each_pair};
 use daos_net::{Channel, NetError, Outcome, Reply, Sent};
-use daos_types::{Der, TargetIdx};
-use daos_wire::{Encoded, GetValues, GotValues, Opcode, WireError, decode_done};
+use daos_types::{Der, FetchIod, FetchValue, KeyFound, TargetIdx};
+use daos_wire::{Encoded, GetValues, GotValues, Opcode, Query, WireError, decode_done, decode_found};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A target's index in its engine, and the connection to it.
 type Way = (u32, Arc<Channel>);
 
-/// Fetches under way at once, of 1 MiB each where arrays are read.
-const FETCHES_MAX: usize = 2;
+/// Bytes of the buffers of fetches that are under way at once: two of 1 MiB, where arrays are read.
+const FETCHES_BYTES: usize = 2 << 20;
 
 /// A request that is sent together with others.
 struct Request<'a> {
@@ -118,19 +118,33 @@ impl RemoteRoute {
         let ways = self.ways(fetches.iter().map(|one| one.target));
         let handle = self.opened.handle().number;
         let mut sent: VecDeque<daos_net::Result<(&Channel, Sent<'_>)>> = VecDeque::new();
-        for next in 0..fetches.len() + FETCHES_MAX - 1 {
-            if let (Some(one), Some(way)) = (fetches.get(next), ways.get(next)) {
-                let message = one.request.encode(&one.iods).map_err(|error| unsaid(&error))?;
-                let asked = Asked::of_fetch(&one.request, &one.iods);
-                sent.push_back(way.as_ref().map_err(Clone::clone).and_then(|(index, channel)| {
-                    let about = asked.about(handle, *index, false);
-                    let sent = self.asker().send(channel, &about, &message)?;
-                    channel.send_out();
-                    Ok((&**channel, sent))
-                }));
+        let (mut first, mut next, mut bytes) = (0, 0, 0);
+        while first < fetches.len() {
+            // Short ones are sent many at a time, by one call of the system.
+            let refill = if bytes >= FETCHES_BYTES / 2 { 2 } else { TOGETHER_MAX / 2 + 1 };
+            if sent.len() < refill {
+                let before = next;
+                while let (Some(one), Some(way)) = (fetches.get(next), ways.get(next))
+                    && (sent.is_empty() || sent.len() < TOGETHER_MAX && bytes < FETCHES_BYTES)
+                {
+                    let message = one.request.encode(&one.iods).map_err(|error| unsaid(&error))?;
+                    let asked = Asked::of_fetch(&one.request, &one.iods);
+                    sent.push_back(way.as_ref().map_err(Clone::clone).and_then(|(index, channel)| {
+                        let about = asked.about(handle, *index, false);
+                        Ok((&**channel, self.asker().send(channel, &about, &message)?))
+                    }));
+                    bytes += buffers_len(one);
+                    next += 1;
+                }
+                ways.get(before..next)
+                    .iter()
+                    .copied()
+                    .flatten()
+                    .flatten()
+                    .for_each(|(_, channel)| channel.send_out());
             }
-            let Some(first) = (next + 1).checked_sub(FETCHES_MAX) else { continue };
-            let (Some(one), Some(sent)) = (fetches.get_mut(first), sent.pop_front()) else { continue };
+            let (Some(one), Some(sent)) = (fetches.get_mut(first), sent.pop_front()) else { break };
+            (first, bytes) = (first + 1, bytes - buffers_len(one));
             let mut fetched = Fetched::new(&mut one.iods);
             match sent.and_then(|(channel, sent)| channel.receive(sent, &mut fetched)) {
                 Ok(()) => fetched.finish()?,
@@ -139,6 +153,28 @@ impl RemoteRoute {
             }
         }
         Ok(())
+    }
+
+    /// Queries together.
+    pub(super) fn query_together(
+        &self,
+        requests: &[(TargetIdx, Query<'_>)],
+    ) -> Result<Vec<Option<KeyFound>>> {
+        let encoded: Result<Vec<_>> = requests
+            .iter()
+            .map(|(target, query)| {
+                let asked = Asked::new(Opcode::Query, query.durability, REPLY_ROOM);
+                let message = query.encode().map_err(|error| unsaid(&error))?;
+                Ok(Request { target: *target, asked, message })
+            })
+            .collect();
+        let replies = self.ask_together(&encoded?).into_iter().zip(requests);
+        let found = replies.map(|(reply, (target, query))| match reply {
+            Ok(reply) => decode_found(&reply.body, &[]).map_err(|error| not_understood(false, &error)),
+            // Alone, with all the patience there is.
+            Err(_) => self.query(*target, query),
+        });
+        found.collect()
     }
 
     pub(super) fn get_values_by(&self, target: TargetIdx, request: &GetValues<'_>) -> Result<GotValues> {
@@ -166,6 +202,15 @@ impl RemoteRoute {
         });
         got.collect()
     }
+}
+
+/// Bytes of the buffers of a fetch.
+fn buffers_len(one: &FetchOne<'_>) -> usize {
+    let len = |iod: &FetchIod<'_>| match &iod.value {
+        FetchValue::Array(fetch) => fetch.data.len(),
+        FetchValue::Single(_) => 0,
+    };
+    one.iods.iter().map(len).sum()
 }
 
 /// Room for the values that a request has room for, and what is said of them. One that is longer alone is asked for again.

@@ -107,3 +107,54 @@ fn a_store_that_went_away_is_told() {
     // Nothing was left to be stored.
     file.close().unwrap();
 }
+
+#[test]
+fn many_entries_at_once_are_as_one_after_the_other() {
+    let served = served(&FormatOptions::default());
+    for container in [&served.here, &served.there] {
+        let dfs = mount(container);
+        let paths = root(&dfs);
+        let top = format!("of {}", Arc::ptr_eq(container, &served.here));
+        paths.mkdir(top.as_bytes(), 0o755).unwrap();
+        let path = |name: &str| format!("{top}/{name}").into_bytes();
+        for number in 0..300_usize {
+            let data = vec![7; number * 37 % 9000];
+            match number % 10 {
+                0 => drop(paths.mkdir(&path(&format!("d{number}")), 0o700).unwrap()),
+                1 => paths.symlink(b"elsewhere", &path(&format!("s{number}"))).unwrap(),
+                2 => {
+                    write(&paths, &path(&format!("l{number}")), &data);
+                    paths.link(&path(&format!("l{number}")), &path(&format!("m{number}")), false).unwrap();
+                }
+                _ => write(&paths, &path(&format!("f{number}")), &data),
+            }
+        }
+        let dir = dfs.open_dir(&dfs.root(), top.as_bytes()).unwrap();
+        let mut names = dfs.names(&dir).unwrap();
+        assert_eq!(names.len(), 330);
+        names.insert(100, b"nowhere".to_vec());
+        let looks: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let looked = dfs.look_all(&dir, &looks).unwrap();
+        let kinds = dfs.kinds(&dir, &looks).unwrap();
+        for ((name, looked), kind) in names.iter().zip(looked).zip(kinds) {
+            let (looked, kind) = (looked.unwrap(), kind.unwrap());
+            match dfs.look(&dir, name) {
+                Ok((attr, as_dir)) => {
+                    let (found, found_dir) = looked.unwrap();
+                    assert_eq!(found, attr);
+                    assert_eq!(found_dir.map(|dir| dir.oid()), as_dir.map(|dir| dir.oid()));
+                    assert_eq!(kind, Some((attr.kind, attr.oid)));
+                }
+                Err(error) => assert_eq!((error.errno, looked.is_none(), kind), (Errno::ENOENT, true, None)),
+            }
+        }
+        let page = dfs.readdir(&dir, &dfs.first_anchor(&dir).unwrap(), 1000, true).unwrap();
+        assert_eq!((page.entries.len(), page.anchor), (330, None));
+        for entry in page.entries {
+            assert_eq!(entry.attr, Some(dfs.look(&dir, &entry.name).unwrap().0));
+        }
+        let no_name = [&b"a/b"[..]];
+        assert_eq!(errno(dfs.look_all(&dir, &no_name).unwrap().remove(0)), Errno::EINVAL);
+        assert_eq!(errno(dfs.kinds(&dir, &no_name).unwrap().remove(0)), Errno::EINVAL);
+    }
+}

@@ -4,7 +4,7 @@ use super::{AGAIN_MAX, Answer, Filesystem, no};
 use crate::abi::{Args, DIRENT, Dirent, ENTRY_OUT, EntryOut, Header, Reply};
 use crate::inodes::ino_of_entry;
 use crate::listing::{DOTS, Listing};
-use daos_dfs::{Attr, Dir, Errno, Kind, New, Rename};
+use daos_dfs::{Dir, Errno, Kind, New, Rename};
 
 /// Flags of `renameat2`.
 const NOREPLACE: u32 = 1;
@@ -208,18 +208,22 @@ impl Filesystem {
         let mut again = true;
         while again {
             let names = listing.from(&self.dfs, at)?;
-            again = false;
-            for (name, next) in names {
-                let told = if plus {
-                    self.dirent_plus(&listing.dir, &name, next, room, reply)
-                } else {
-                    self.dirent(&listing.dir, &name, next, room, reply)
-                };
-                match told? {
-                    Told::Full => return Ok(()),
-                    Told::Yes | Told::Gone => (at, again) = (next, true),
-                }
-            }
+            // What the kernel is told of it remembers, so nothing is looked up that is not told; the rest is, at once.
+            let head = DIRENT + if plus { ENTRY_OUT } else { 0 };
+            let mut len = reply.len();
+            let fits = names.iter().take_while(|(name, _)| {
+                len += (head + name.len()).next_multiple_of(8);
+                len <= room
+            });
+            let fitting = names.get(..fits.count()).unwrap_or_default();
+            let told = if plus {
+                self.dirents_plus(&listing.dir, fitting, room, reply)?
+            } else {
+                self.dirents(&listing.dir, fitting, room, reply)?
+            };
+            // What went since it was listed left room for more; to tell nothing would be to tell the end.
+            again = !fitting.is_empty() && (fitting.len() == names.len() || told < fitting.len());
+            at = fitting.last().map_or(at, |(_, next)| *next);
         }
         Ok(())
     }
@@ -233,55 +237,53 @@ impl Filesystem {
         }
     }
 
-    fn dirent(&self, dir: &Dir, name: &[u8], next: u64, room: usize, reply: &mut Reply<'_>) -> Answer<Told> {
-        let (ino, kind) = match self.inodes.listed(dir, name) {
-            Some((ino, kind)) => (ino, kind.bits()),
-            None => match self.dfs.lookup(dir, name) {
-                Ok(entry) => (ino_of_entry(dir, name, entry.oid), entry.kind.bits()),
-                Err(error) if error.errno == Errno::ENOENT => return Ok(Told::Gone),
-                // It is damaged: that it is there is told, so that one can remove it.
-                Err(error) if error.errno == Errno::EIO => (INO_UNKNOWN, 0),
-                Err(error) => return Err(error.into()),
-            },
-        };
-        let dirent = Dirent { ino, next, kind: kind >> KIND_SHIFT, name };
-        Ok(if reply.dirent(room, None, &dirent) { Told::Yes } else { Told::Full })
-    }
-
-    fn dirent_plus(
-        &self,
-        dir: &Dir,
-        name: &[u8],
-        next: u64,
-        room: usize,
-        reply: &mut Reply<'_>,
-    ) -> Answer<Told> {
-        // What the kernel is told of it remembers, so nothing is looked up that is not told.
-        if reply.len() + (ENTRY_OUT + DIRENT + name.len()).next_multiple_of(8) > room {
-            return Ok(Told::Full);
-        }
-        let (entry, kind) = match self.dfs.look(dir, name) {
-            Ok((attr, as_dir)) => {
-                let Attr { mode, .. } = attr;
-                (self.told(dir, name, &attr, as_dir), mode)
+    fn dirents(&self, dir: &Dir, names: &[Named], room: usize, reply: &mut Reply<'_>) -> Answer<usize> {
+        let mut count = 0;
+        let known: Vec<_> = names.iter().map(|(name, _)| self.inodes.listed(dir, name)).collect();
+        let unknown = names.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let unknown: Vec<&[u8]> = unknown.map(|((name, _), _)| name.as_slice()).collect();
+        let mut kinds = self.dfs.kinds(dir, &unknown)?.into_iter();
+        for ((name, next), known) in names.iter().zip(known) {
+            let told = match known {
+                Some((ino, kind)) => Some((ino, kind.bits())),
+                None => match kinds.next().transpose() {
+                    Ok(found) => {
+                        found.flatten().map(|(kind, oid)| (ino_of_entry(dir, name, oid), kind.bits()))
+                    }
+                    // It is damaged: that it is there is told, so that one can remove it.
+                    Err(error) if error.errno == Errno::EIO => Some((INO_UNKNOWN, 0)),
+                    // No name that a program could use; a check finds it.
+                    Err(error) if error.errno == Errno::EINVAL => None,
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            if let Some((ino, kind)) = told {
+                reply.dirent(room, None, &Dirent { ino, next: *next, kind: kind >> KIND_SHIFT, name });
+                count += 1;
             }
-            Err(error) if error.errno == Errno::ENOENT => return Ok(Told::Gone),
-            Err(error) if error.errno == Errno::EIO => (EntryOut::default(), 0),
-            Err(error) => return Err(error.into()),
-        };
-        let ino = if entry.node == 0 { INO_UNKNOWN } else { entry.attr.ino };
-        let dirent = Dirent { ino, next, kind: (kind >> KIND_SHIFT) & 0o17, name };
-        Ok(if reply.dirent(room, Some(&entry), &dirent) { Told::Yes } else { Told::Full })
+        }
+        Ok(count)
+    }
+
+    fn dirents_plus(&self, dir: &Dir, names: &[Named], room: usize, reply: &mut Reply<'_>) -> Answer<usize> {
+        let mut count = 0;
+        let looks: Vec<&[u8]> = names.iter().map(|(name, _)| name.as_slice()).collect();
+        for ((name, next), looked) in names.iter().zip(self.dfs.look_all(dir, &looks)?) {
+            let (entry, mode) = match looked {
+                Ok(Some((attr, as_dir))) => (self.told(dir, name, &attr, as_dir), attr.mode),
+                Ok(None) => continue,
+                Err(error) if error.errno == Errno::EINVAL => continue,
+                Err(error) if error.errno == Errno::EIO => (EntryOut::default(), 0),
+                Err(error) => return Err(error.into()),
+            };
+            let ino = if entry.node == 0 { INO_UNKNOWN } else { entry.attr.ino };
+            let dirent = Dirent { ino, next: *next, kind: (mode >> KIND_SHIFT) & 0o17, name };
+            reply.dirent(room, Some(&entry), &dirent);
+            count += 1;
+        }
+        Ok(count)
     }
 }
 
-/// What became of an entry that is to be listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// It was told.
-    Yes,
-    /// It is not there any more.
-    Gone,
-    /// There is no room for it.
-    Full,
-}
+/// A name, and the place behind it.
+type Named = (Vec<u8>, u64);

@@ -272,6 +272,10 @@ impl Route for SharedContainer {
         self.with(|open| open.route.query(target, request))
     }
 
+    fn query_all(&self, requests: &[(TargetIdx, Query<'_>)]) -> Result<Vec<Option<KeyFound>>> {
+        self.with(|open| open.route.query_all(requests))
+    }
+
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
         let request = Punch { origin: Some(self.system().next_origin()), ..*request };
         self.once(|open| open.route.punch(target, &request))
