@@ -2,6 +2,7 @@
 
 mod call;
 mod container;
+mod fetched;
 mod global;
 mod pool;
 mod process;

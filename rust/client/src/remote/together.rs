@@ -1,7 +1,8 @@
 //! Several requests at once: all are sent before the reply to the first is waited for.
 
 use super::call::{OneCall, REPLY_ROOM, not_understood, told, unsaid};
-use super::route::{Asked, ELEMENT_ROOM, Fetched, RemoteRoute, TOGETHER_MAX};
+use super::fetched::Fetched;
+use super::route::{Asked, ELEMENT_ROOM, RemoteRoute, TOGETHER_MAX};
 use crate::error::Result;
 use crate::route::{Change, FetchOne, Route as _, each_pair};
 use daos_net::{Channel, NetError, Outcome, Reply, Sent};
