@@ -152,3 +152,27 @@ def test_processes_share_it_by_fork_and_by_pickle(tmp_path: Path, monkeypatch: p
             fs.close()
         with mount("daos://tank/home", read_only=True) as again:
             assert again.read_bytes("/child") == b"data"
+
+
+def test_a_program_that_ends_does_not_wait_for_a_system_that_is_gone(tmp_path: Path) -> None:
+    script = (
+        "import daos, daos.dfs\n"
+        "fs = daos.dfs.mount(daos.connect('daos://tank').container('home', create=True, type='POSIX'))\n"
+        "fs.write_bytes('/a', b'x')\n"
+        "print('ready', flush=True)\n"
+        "input()\n"
+    )
+    with tank(tmp_path / "s") as agent:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"DAOS_AGENT_DRPC_DIR": str(agent.parent)},
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    began = time.monotonic()
+    # The time of the change is not stored; a call of its own would wait for a minute.
+    process.communicate("\n", timeout=50)
+    assert time.monotonic() - began < 30

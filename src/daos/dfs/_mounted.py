@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from daos import _core
 from daos.client._posix import make_file_system
+from daos.client._within import within
 from daos.client.system import _DURABILITY
 from daos.dfs._report import CheckReport, Mode, report_of
 from daos.dfs.errors import FileClosedError
@@ -33,6 +34,8 @@ BLOCK = 4096
 NAME_MAX = 255
 UMASK = 0o022
 """Permissions that are taken from what is made, unless a mount is told otherwise."""
+_FORGOTTEN_S = 5.0
+"""How long unmounting may take where nobody did it: at the end of a program, or when it is collected."""
 
 _mounted: weakref.WeakValueDictionary[int, Mounted] = weakref.WeakValueDictionary()
 """All of them, by `id`: two of one container are equal."""
@@ -249,8 +252,8 @@ class Mounted:
 
 
 def _umount(core: _core.Dfs) -> None:
-    """Unmount what nobody did; there is nobody to tell what failed."""
-    with contextlib.suppress(Exception):
+    """Unmount what nobody did; there is nobody to tell what failed, and a program that ends does not wait long for it."""
+    with contextlib.suppress(Exception), within(_FORGOTTEN_S):
         core.umount()
 
 
