@@ -252,7 +252,7 @@ class Mounted:
 
 
 def _umount(core: _core.Dfs) -> None:
-    """Unmount what nobody did; there is nobody to tell what failed, and a program that ends does not wait long for it."""
+    """Unmount what nobody did: nobody is told what failed, and a program that ends does not wait long for it."""
     with contextlib.suppress(Exception), within(_FORGOTTEN_S):
         core.umount()
 
