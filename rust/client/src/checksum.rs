@@ -1,7 +1,7 @@
 //! End-to-end checksums, the client's half: sums of what the caller hands over, and the comparison of what came into his buffer.
 
 use crate::error::{Error, Result};
-use daos_codec::{join_units, sum, sums, unit_sums, verify, verify_value};
+use daos_codec::{piece_sums, sum, sums, unit_sums, verify, verify_value};
 use daos_types::checksum::SUM_LEN_MAX;
 use daos_types::part::parts;
 use daos_types::unit::{UNIT_MIN, unit_of};
@@ -84,19 +84,15 @@ impl ManySums {
     /// Adds those of an iod's data that is one extent. Where the pieces are of whole units, and the sums such as the store and the
     /// network have their own of, its bytes are gone through for all of them at once.
     fn sum_all(&mut self, kind: ChecksumKind, piece: usize, data: &[u8]) {
-        let unit = unit_of(data.len());
-        let divides = piece.is_multiple_of(unit) || piece >= data.len();
-        if kind != ChecksumKind::Crc32 || data.len() <= UNIT_MIN || !divides {
+        let by_units = kind == ChecksumKind::Crc32 && data.len() > UNIT_MIN;
+        if !by_units || piece_sums(piece, data.len(), &[]).is_none() {
             return sums(kind, piece, data, &mut self.bytes);
         }
         let from = self.units.len();
         self.units.extend(unit_sums(data));
-        let mut left = data.len();
-        for units in self.units.get(from..).unwrap_or_default().chunks(piece.div_ceil(unit)) {
-            let len = left.min(piece);
-            self.bytes.extend_from_slice(&join_units(unit, len, units).to_le_bytes());
-            left -= len;
-        }
+        let units = self.units.get(from..).unwrap_or_default();
+        self.bytes
+            .extend(piece_sums(piece, data.len(), units).into_iter().flatten().flat_map(u32::to_le_bytes));
     }
 
     /// The `nth` iod of all that were added, with its sums.
@@ -169,20 +165,13 @@ pub(crate) fn verify_fetched(oid: ObjectId, dkey: &[u8], iods: &[FetchIod<'_>]) 
 /// Where not, or where it is not told, all of it is.
 fn fit_units(sums: &Sums<'_>, stretches: &[Range<usize>], fetch: &ArrayFetch<'_>) -> bool {
     let len = fetch.data.len();
-    let (unit, piece) = (unit_of(len), sums.piece.max(1));
-    let per_piece = piece.div_ceil(unit);
-    if sums.kind != ChecksumKind::Crc32
-        || fetch.units.len() != len.div_ceil(unit)
-        || stretches.len() != 1
-        || stretches.first() != Some(&(0..len))
-        || !(piece.is_multiple_of(unit) || piece >= len)
-    {
-        return false;
-    }
-    let found = fetch.units.chunks(per_piece).enumerate().map(|(nth, units)| {
-        join_units(unit, piece.min(len - (nth * per_piece * unit).min(len)), units).to_le_bytes()
-    });
-    found.flatten().eq(sums.bytes.iter().copied())
+    let is_told = sums.kind == ChecksumKind::Crc32
+        && fetch.units.len() == len.div_ceil(unit_of(len))
+        && stretches.len() == 1
+        && stretches.first() == Some(&(0..len));
+    is_told
+        && piece_sums(sums.piece, len, &fetch.units)
+            .is_some_and(|found| found.flat_map(u32::to_le_bytes).eq(sums.bytes.iter().copied()))
 }
 
 /// Which records a piece at a place of the buffer begins with.

@@ -254,8 +254,8 @@ impl<R: Route + ?Sized> Object<R> {
         if let Some(dkey) = what.dkey {
             return ask(self.layout.of_dkey(dkey));
         }
-        let found: Vec<Option<KeyFound>> = self.layout.shards().map(ask).collect::<Result<_>>()?;
-        Ok(extreme(what.greatest, &found))
+        let mut shards = self.layout.shards();
+        shards.try_fold(None, |best, place| Ok(extreme(what.greatest, best, ask(place)?)))
     }
 
     /// As [`Object::query`] of whole objects, of several of one container. Not all as of one moment. A failure ends it.
@@ -271,18 +271,17 @@ impl<R: Route + ?Sized> Object<R> {
         let each = requests.iter().map(|requests| {
             let (own, others) = found.split_at_checked(requests.len()).unwrap_or_default();
             found = others;
-            extreme(what.greatest, own)
+            own.iter().fold(None, |best, found| extreme(what.greatest, best, *found))
         });
         Ok(each.collect())
     }
 }
 
-/// The extreme of what the shards of an object have.
-fn extreme(greatest: bool, found: &[Option<KeyFound>]) -> Option<KeyFound> {
-    found.iter().flatten().copied().reduce(|best, other| {
-        let beats = if greatest { other.dkey > best.dkey } else { other.dkey < best.dkey };
-        if beats { other } else { best }
-    })
+/// The extreme of what shards of an object have; of those that are alike, the first.
+fn extreme(greatest: bool, best: Option<KeyFound>, other: Option<KeyFound>) -> Option<KeyFound> {
+    let (Some(known), Some(found)) = (best, other) else { return best.or(other) };
+    let beats = if greatest { found.dkey > known.dkey } else { found.dkey < known.dkey };
+    if beats { other } else { best }
 }
 
 /// Refuses changes of the past.

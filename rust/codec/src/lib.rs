@@ -7,4 +7,4 @@ mod units;
 
 pub use checksum::{Mismatch, Verifier, sum, sums, verify, verify_all, verify_value};
 pub use crc::{Follow, crc32c, crc32c_append, crc32c_parts};
-pub use units::{UnitSums, join_units, unit_sums};
+pub use units::{UnitSums, join_units, piece_sums, unit_sums};

@@ -51,9 +51,22 @@ pub fn unit_sums(value: &[u8]) -> impl Iterator<Item = u32> {
     value.chunks(unit_of(value.len())).map(crc32c)
 }
 
-/// The sum of a value of `len` bytes, or of what begins one, up to there, whose units have `unit` bytes: from theirs.
-pub fn join_units(unit: usize, len: usize, sums: &[u32]) -> u32 {
+/// The sum of a value of so many bytes: from those of its units.
+pub fn join_units(len: usize, sums: &[u32]) -> u32 {
+    let unit = unit_of(len);
     join(unit, len.saturating_sub(sums.len().saturating_sub(1) * unit), sums)
+}
+
+/// The sums of the pieces of a value of so many bytes: from those of its units. `None` where a piece ends inside of one.
+pub fn piece_sums(piece: usize, len: usize, sums: &[u32]) -> Option<impl Iterator<Item = u32>> {
+    let unit = unit_of(len);
+    let ends_with_units = piece > 0 && (piece.is_multiple_of(unit) || piece >= len);
+    ends_with_units.then(|| {
+        sums.chunks(piece.div_ceil(unit)).enumerate().map(move |(nth, sums)| {
+            let len = piece.min(len.saturating_sub(nth * piece));
+            join(unit, len.saturating_sub((sums.len() - 1) * unit), sums)
+        })
+    })
 }
 
 fn join(unit: usize, last: usize, sums: &[u32]) -> u32 {
@@ -79,7 +92,14 @@ mod tests {
             prop_assert_eq!(sums.whole(), crc32c(&value));
             let sums = sums.into_sums();
             prop_assert_eq!(&sums, &unit_sums(&value).collect::<Vec<_>>());
-            prop_assert_eq!(join_units(unit_of(len), len, &sums), crc32c(&value));
+            prop_assert_eq!(join_units(len, &sums), crc32c(&value));
+            let pieces = |piece: usize| value.chunks(piece).map(crc32c).collect::<Vec<_>>();
+            for units in [1, 2, 3, 64] {
+                let piece = unit_of(len) * units;
+                prop_assert_eq!(piece_sums(piece, len, &sums).unwrap().collect::<Vec<_>>(), pieces(piece));
+            }
+            prop_assert!(piece_sums(len + 1, len, &sums).is_some());
+            prop_assert!(piece_sums(unit_of(len) - 1, len, &sums).is_none() || len < unit_of(len));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use daos_codec::join_units;
 use daos_net::frame::Payload;
 use daos_net::{Call, Channel, Endpoint, NetError, Outcome, Receive, Reply, Sent};
-use daos_types::{Der, Durability, unit_of};
+use daos_types::{Der, Durability};
 use daos_wire::control::Uuid;
 use daos_wire::served::handle_number;
 use daos_wire::{Beside, CONTROL, Control, Encoded, ServedReply, WireError, decode_control, encode_control};
@@ -81,7 +81,7 @@ pub(super) struct About {
 fn payloads<'a>(message: &Encoded<'a>) -> Vec<Payload<'a>> {
     let payload = |beside: &Beside<'a>| {
         let Beside { bytes, units } = *beside;
-        let sum = (!units.is_empty()).then(|| join_units(unit_of(bytes.len()), bytes.len(), units));
+        let sum = (!units.is_empty()).then(|| join_units(bytes.len(), units));
         Payload { sum, ..Payload::new(bytes) }
     };
     message.payloads.iter().map(payload).collect()
