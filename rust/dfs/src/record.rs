@@ -7,9 +7,9 @@ use daos_types::{Extent, ObjectId};
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Bytes of a record of version 3.
+/// Bytes of a record as DAOS writes it.
 pub(crate) const LEN_3: usize = 88;
-/// Bytes of a record of version 4.
+/// Bytes of a record.
 pub(crate) const LEN_4: usize = 96;
 
 /// The bits of a mode that tell the kind.
@@ -63,6 +63,11 @@ impl Time {
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { seconds: since.as_secs().cast_signed(), nanoseconds: since.subsec_nanos() }
+    }
+
+    /// Whether it is one of those, one in eight, of which more is made.
+    pub(crate) const fn is_one_in_eight(self) -> bool {
+        (self.nanoseconds >> 10).is_multiple_of(8)
     }
 
     /// Nanoseconds since 1970; 0 for what was before.
@@ -188,7 +193,7 @@ impl Record {
         Self { mode, flags: Flags(Flags::LINKED), ..nil }
     }
 
-    /// All its bytes, as many as version 4 has.
+    /// All its bytes.
     pub(crate) fn encode(&self) -> [u8; LEN_4] {
         let mut bytes = [0; LEN_4];
         let fields: [&[u8]; 15] = [
@@ -212,11 +217,6 @@ impl Record {
             *to = *from;
         }
         bytes
-    }
-
-    /// How long it has to be, if one of `least` bytes is there already.
-    pub(crate) fn len(&self, least: usize) -> usize {
-        if self.flags == Flags::default() && self.links == 0 { least.max(LEN_3) } else { LEN_4 }
     }
 
     /// The record of what was read of it, of which `holes` were not there.
@@ -268,9 +268,8 @@ impl Record {
     /// What has to be written to make `old`, of so many bytes, this one: which bytes, and they.
     pub(crate) fn patch(&self, old: &Self, old_len: usize) -> (Vec<Extent>, Vec<u8>) {
         let (old, new) = (old.encode(), self.encode());
-        let len = self.len(old_len);
         let (mut extents, mut data): (Vec<Extent>, _) = (Vec::new(), Vec::new());
-        for field in FIELDS.into_iter().filter(|field| field.end <= len) {
+        for field in FIELDS {
             let is_new = field.start >= old_len;
             let (Some(old), Some(new)) = (old.get(field.clone()), new.get(field.clone())) else { continue };
             if old == new && !is_new {
@@ -342,11 +341,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_version_3_is_shorter() {
+    fn a_record_of_daos_is_shorter() {
         let record = Record { flags: Flags(0), links: 0, ..sample() };
         let bytes = record.encode();
         assert_eq!(Record::decode(&bytes, &[LEN_3..LEN_4]).unwrap(), Stored::Found(record, LEN_3));
-        assert_eq!((record.len(0), record.len(LEN_4), sample().len(0)), (LEN_3, LEN_4, LEN_4));
         assert_eq!(Record::decode(&bytes, &[0..LEN_4]).unwrap(), Stored::Absent);
     }
 
@@ -400,11 +398,11 @@ mod tests {
     #[test]
     fn a_patch_makes_one_record_the_other() {
         let old = Record { flags: Flags(0), links: 0, ..sample() };
-        assert_eq!(old.patch(&old, LEN_3), (vec![], vec![]));
+        assert_eq!(old.patch(&old, LEN_4), (vec![], vec![]));
         let new = Record { uid: 1, gid: 2, ctime: Time { seconds: 5, nanoseconds: 6 }, ..old };
         let (extents, data) = new.patch(&old, LEN_3);
         let placed: Vec<_> = extents.iter().map(|extent| (extent.index, extent.count)).collect();
-        assert_eq!(placed, [(28, 8), (56, 16)]);
+        assert_eq!(placed, [(28, 8), (56, 16), (88, 8)]);
         let mut bytes = old.encode();
         let mut rest = &data[..];
         for extent in extents {

@@ -6,9 +6,9 @@ use crate::errno::Result;
 use crate::mount::{Dfs, Dir, Shared};
 use crate::names::check_name;
 use crate::record::{Kind, LEN_4};
-use crate::work::{Found, Held, RECORD_AKEY, Slot, Work, held};
+use crate::work::{Found, Held, RECORD_AKEY, Slot, WHOLE, Work, held};
 use daos_client::{Array, Route};
-use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, ObjectId};
+use daos_types::{ArrayFetch, FetchIod, FetchValue, ObjectId};
 
 /// What a name leads to, if it is there, and, if that is a directory, the directory.
 pub type Looked = Option<(Attr, Option<Dir>)>;
@@ -19,10 +19,9 @@ pub type KindOf = Option<(Kind, ObjectId)>;
 impl Work<'_> {
     /// The records of entries; an error where one of them cannot be read.
     fn read_all(&self, directory: ObjectId, names: &[&[u8]]) -> Result<Vec<Result<Option<Held>>>> {
-        let recxs = [Extent { index: 0, count: LEN_4 as u64 }];
         let mut bytes = vec![[0; LEN_4]; names.len()];
         let wanted = names.iter().zip(&mut bytes).map(|(name, bytes)| {
-            (*name, FetchIod::new(RECORD_AKEY, FetchValue::Array(ArrayFetch::new(&recxs, bytes, 1))))
+            (*name, FetchIod::new(RECORD_AKEY, FetchValue::Array(ArrayFetch::new(&WHOLE, bytes, 1))))
         });
         let fetched = self.object(directory)?.fetch_all(wanted)?;
         let told: Vec<_> = fetched

@@ -17,6 +17,8 @@ pub(crate) const RECORD_AKEY: &[u8] = b"DFS_INODE";
 const VALUE_AKEY: &[u8] = b"DFS_SLINK";
 /// The dkey of the record of an inode object, and of the root in the superblock.
 pub(crate) const OWN_DKEY: &[u8] = b"/";
+/// All bytes of a record.
+pub(crate) const WHOLE: [Extent; 1] = [Extent { index: 0, count: LEN_4 as u64 }];
 /// How often one looks again for what goes and comes while one looks.
 const AGAIN_MAX: usize = 64;
 /// Akeys of an entry that are listed at a time.
@@ -154,10 +156,9 @@ impl Work<'_> {
     /// The record of a slot, and, if that is wanted, where a symbolic link leads.
     fn read_both(&self, slot: &Slot, with_link: bool) -> Result<Option<(Held, Vec<u8>)>> {
         let mut bytes = [0; LEN_4];
-        let recxs = [Extent { index: 0, count: LEN_4 as u64 }];
         let mut value: Vec<u8> = Vec::new();
         let mut iods = [
-            FetchIod::new(RECORD_AKEY, FetchValue::Array(ArrayFetch::new(&recxs, &mut bytes, 1))),
+            FetchIod::new(RECORD_AKEY, FetchValue::Array(ArrayFetch::new(&WHOLE, &mut bytes, 1))),
             FetchIod::new(VALUE_AKEY, FetchValue::Single(&mut value)),
         ];
         let asked = if with_link { 2 } else { 1 };
@@ -268,36 +269,34 @@ impl Work<'_> {
 
     /// Stores a record and what lies beside it, under a name that must be free.
     pub(crate) fn insert(&self, slot: &Slot, record: &Record, content: &Content) -> Result<()> {
-        self.put(slot, record, record.len(0), content, Cond::DKEY_INSERT).map_err(|error| {
+        self.put(slot, record, content, Cond::DKEY_INSERT).map_err(|error| {
             error.meaning(Der::Exist, Errno::EEXIST, || format!("{} is there", shown(&slot.dkey)))
         })
     }
 
-    fn put(&self, slot: &Slot, record: &Record, len: usize, content: &Content, cond: Cond) -> Result<()> {
-        let bytes = record.encode();
-        let recxs = [Extent { index: 0, count: len as u64 }];
-        let data = bytes.get(..len).unwrap_or_default();
-        let mut iods = vec![Iod::new(RECORD_AKEY, IodValue::Array { rec_size: 1, recxs: &recxs, data })];
+    fn put(&self, slot: &Slot, record: &Record, content: &Content, cond: Cond) -> Result<()> {
+        let data = &record.encode();
+        let mut iods = vec![Iod::new(RECORD_AKEY, IodValue::Array { rec_size: 1, recxs: &WHOLE, data })];
         iods.extend(content.values.iter().map(|(akey, value)| Iod::new(akey, IodValue::Single(value))));
         Ok(self.object(slot.oid)?.update(&slot.dkey, &iods, cond)?)
     }
 
     /// Makes of whatever is in a slot this: a record and what lies beside it.
     pub(crate) fn replace(&self, slot: &Slot, record: &Record, content: &Content) -> Result<()> {
-        let old = match self.read(slot) {
-            Ok(old) => old.map_or(0, |old| old.len),
-            // What is no record is overwritten as a whole.
-            Err(error) if error.der.is_none() => LEN_4,
-            Err(error) => return Err(error),
-        };
         let stale: Vec<Vec<u8>> = self.akeys(slot)?.into_iter().filter(|akey| !content.has(akey)).collect();
-        self.put(slot, record, record.len(old), content, Cond::NONE)?;
+        self.put(slot, record, content, Cond::NONE)?;
         self.remove_akeys(slot, &stale)
     }
 
-    /// Writes what differs in a record, and values beside it, in one change, unless the entry has gone: half a record is none.
+    /// Changes a record, and values beside it, in one change, unless the entry has gone: half a record is none.
+    ///
+    /// In a transaction all of the record is written: one extent, below which no reader has to look. Without one only what differs
+    /// is: another mount may change the rest at the same time.
     pub(crate) fn patch(&self, slot: &Slot, old: &Held, new: &Record, values: &[Iod<'_>]) -> Result<()> {
-        let (recxs, data) = new.patch(&old.record, old.len);
+        let (mut recxs, mut data) = new.patch(&old.record, old.len);
+        if self.is_atomic && !recxs.is_empty() {
+            (recxs, data) = (WHOLE.to_vec(), new.encode().to_vec());
+        }
         let mut iods = Vec::with_capacity(1 + values.len());
         if !recxs.is_empty() {
             iods.push(Iod::new(RECORD_AKEY, IodValue::Array { rec_size: 1, recxs: &recxs, data: &data }));

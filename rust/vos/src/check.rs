@@ -164,7 +164,7 @@ fn look(
     }
     let (_, unit) = key::parse_object(merge.key()).ok_or_else(wrong)?;
     let mut node = KeyBuf::from_slice(merge.key().get(..OBJECT_NODE_LEN).ok_or_else(wrong)?)?;
-    let state = ObjectState::load(merge, &mut node)?;
+    let state = ObjectState::load_recent(merge, &mut node)?;
     let mut behind = node.as_slice().to_vec();
     behind.push(LEVEL_END);
     let done = |page: &mut CheckPage, merge: &mut Merge<'_>| {

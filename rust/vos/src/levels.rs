@@ -67,6 +67,8 @@ impl Levels {
             base_on: false,
             forward: true,
             seen: Seen::default(),
+            #[cfg(test)]
+            stood: 0,
         })
     }
 }
@@ -114,6 +116,9 @@ pub(crate) struct Merge<'a> {
     base_on: bool,
     forward: bool,
     seen: Seen,
+    /// Entries it stood on.
+    #[cfg(test)]
+    pub(crate) stood: usize,
 }
 
 impl<'a> Merge<'a> {
@@ -249,6 +254,10 @@ impl<'a> Merge<'a> {
     /// Stands on the next entry of all levels, past removed keys.
     fn settle(&mut self) -> Result<bool> {
         loop {
+            #[cfg(test)]
+            {
+                self.stood += 1;
+            }
             let mut best: Option<(usize, Found<'a>)> = None;
             for (at, side) in self.mems.iter().enumerate() {
                 let Some(head) = side.as_ref().and_then(|side| side.head) else { continue };

@@ -28,6 +28,8 @@ pub(crate) struct ObjectState {
     pub(crate) num: Option<ObjNum>,
     /// Newest first.
     events: Vec<ObjectEvent>,
+    /// These are all; else those since the newest punch that counts.
+    whole: bool,
     /// The log position that all this depends on.
     pub(crate) seen: Lsn,
 }
@@ -81,6 +83,20 @@ pub(crate) struct NodeState {
 impl ObjectState {
     /// Reads an object's node; `None` where nothing was ever written of it.
     pub(crate) fn load(merge: &mut Merge<'_>, node: &mut KeyBuf) -> Result<Option<Self>> {
+        Self::load_to(merge, node, |_| false)
+    }
+
+    /// The same, but nothing that is older than its newest decided punch: what was removed a thousand times is not read a thousand
+    /// times.
+    pub(crate) fn load_recent(merge: &mut Merge<'_>, node: &mut KeyBuf) -> Result<Option<Self>> {
+        Self::load_to(merge, node, |event| !event.alive && event.dtx == DtxNum::COMMITTED)
+    }
+
+    fn load_to(
+        merge: &mut Merge<'_>,
+        node: &mut KeyBuf,
+        last: impl Fn(&ObjectEvent) -> bool,
+    ) -> Result<Option<Self>> {
         let mark = node.mark();
         node.below();
         let num = merge.get(node.as_slice(), |bytes| bytes.try_into().ok().map(u64::from_le_bytes))?;
@@ -92,17 +108,19 @@ impl ObjectState {
                 return Err(VosError::Corrupt { why: "an object's number has no known form".to_owned() });
             }
         };
-        let mut events = Vec::new();
+        let (mut events, mut whole) = (Vec::new(), true);
         walk_versions(merge, node, Version::read_at(daos_types::Epoch::MAX), |version, entry| {
-            events.push(ObjectEvent { version, alive: entry.change.is_alive(), dtx: entry.dtx });
-            Ok(ControlFlow::Continue(()))
+            let event = ObjectEvent { version, alive: entry.change.is_alive(), dtx: entry.dtx };
+            whole = !last(&event);
+            events.push(event);
+            Ok(if whole { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let seen = merge.seen().0;
-        Ok((num.is_some() || !events.is_empty()).then_some(Self { num, events, seen }))
+        Ok((num.is_some() || !events.is_empty()).then_some(Self { num, events, whole, seen }))
     }
 
-    /// How the object stands.
-    pub(crate) fn at(&self, at: At<'_>) -> Result<NodeState> {
+    /// How the object stands; `None` where that depends on what is older than what was loaded.
+    pub(crate) fn at(&self, at: At<'_>) -> Result<Option<NodeState>> {
         let mut newest = None;
         for event in self.events.iter().filter(|event| event.version <= at.version) {
             if !at.counts(event.version, event.dtx)? {
@@ -110,10 +128,11 @@ impl ObjectState {
             }
             newest = newest.or(Some(event.alive));
             if !event.alive {
-                return Ok(NodeState { alive: newest == Some(true), floor: event.version });
+                return Ok(Some(NodeState { alive: newest == Some(true), floor: event.version }));
             }
         }
-        Ok(NodeState { alive: newest == Some(true), floor: Version::default() })
+        let state = NodeState { alive: newest == Some(true), floor: Version::default() };
+        Ok(self.whole.then_some(state))
     }
 }
 

@@ -94,16 +94,28 @@ pub(crate) struct Scope<'a, 'm> {
     pub(crate) object: NodeState,
 }
 
-/// An object's state, by the shard's memory or its levels. What an open transaction did to it, the memory does not know.
-pub(crate) fn object_state(
+/// An object's number, if it has one, and how it stands, by the shard's memory or its levels; `None` where it was never written. What
+/// an open transaction did to it, the memory does not know.
+pub(crate) fn object_at(
     shard: &Shard,
     look: u64,
     merge: &mut Merge<'_>,
     of: ObjectRef,
+    at: At<'_>,
     is_overlaid: bool,
-) -> Result<Option<Arc<ObjectState>>> {
-    let mut load = || ObjectState::load(merge, &mut KeyBuf::object(of.cont, of.oid));
-    if is_overlaid { Ok(load()?.map(Arc::new)) } else { shard.object((of.cont, of.oid), look, load) }
+) -> Result<Option<(Option<ObjNum>, NodeState)>> {
+    let mut load = || ObjectState::load_recent(merge, &mut KeyBuf::object(of.cont, of.oid));
+    let recent =
+        if is_overlaid { load()?.map(Arc::new) } else { shard.object((of.cont, of.oid), look, load)? };
+    let Some(recent) = recent else { return Ok(None) };
+    merge.depend_on(recent.seen);
+    if let Some(state) = recent.at(at)? {
+        return Ok(Some((recent.num, state)));
+    }
+    // Who reads what was before the object was removed last.
+    let whole = ObjectState::load(merge, &mut KeyBuf::object(of.cont, of.oid))?;
+    let state = whole.map(|whole| whole.at(at)).transpose()?.flatten();
+    Ok(Some((recent.num, state.unwrap_or_default())))
 }
 
 impl View {
@@ -131,12 +143,8 @@ impl View {
             };
             let run = || {
                 let look = self.look.objects_changed;
-                let state = object_state(&self.shard, look, merge, of, self.overlay.is_some())?;
-                let Some((num, state)) = state.and_then(|state| Some((state.num?, state))) else {
-                    return Ok(None);
-                };
-                merge.depend_on(state.seen);
-                let object = state.at(at)?;
+                let found = object_at(&self.shard, look, merge, of, at, self.overlay.is_some())?;
+                let Some((Some(num), object)) = found else { return Ok(None) };
                 with(&mut Scope { merge, at, kind, num, object }).map(Some)
             };
             let result = run();

@@ -15,7 +15,7 @@ use crate::node::ObjectState;
 use crate::reclaim::{CensusWalk, Freed};
 use crate::rollback::{Rollbacks, Stretch};
 use crate::space::{self, Load, Outlook, Quota, Usage};
-use crate::store::rollback;
+use crate::store::{StoreOptions, rollback};
 use daos_locks::{Mutex, RwLock};
 use daos_types::{Epoch, Lsn, UnitOid};
 use std::collections::HashMap;
@@ -162,6 +162,11 @@ impl Shard {
     pub(crate) fn active_load(&self) -> (usize, usize) {
         let levels = self.levels.read();
         (levels.active.bytes(), levels.active.count())
+    }
+
+    /// Whether the active memtable is to be merged.
+    pub(crate) fn is_due(&self, options: &StoreOptions) -> bool {
+        self.levels.read().active.is_due(options)
     }
 
     /// What merges find of what its memtables hold and `more`.

@@ -7,7 +7,7 @@ use crate::error::{Result, VosError};
 use crate::key::{self, ContNum, KeyBuf, LEVEL_BELOW, LEVEL_END, OBJECT_NODE_LEN};
 use crate::levels::{Merge, Seen};
 use crate::node::{self, At, NodeState, ObjectState};
-use crate::read::{ObjectRef, PASSED_MAX, View, object_state};
+use crate::read::{ObjectRef, PASSED_MAX, View, object_at};
 use crate::rollback::Stretch;
 use daos_types::difference::RANGES_MAX;
 use daos_types::object_id::KeyKind;
@@ -110,7 +110,8 @@ impl View {
                     continue;
                 };
                 for reader in readers {
-                    if state.at(reader.at())?.alive && page.oids.last() != Some(&unit.oid) {
+                    if state.at(reader.at())?.unwrap_or_default().alive && page.oids.last() != Some(&unit.oid)
+                    {
                         page.oids.push(unit.oid);
                     }
                 }
@@ -136,12 +137,9 @@ impl View {
         self.at_epochs(of.cont, &[before, after], |merge, readers| {
             let [before, after] = readers else { return Ok(DiffPage::default()) };
             let look = self.look.objects_changed;
-            let state = object_state(&self.shard, look, merge, of, self.overlay.is_some())?;
-            let Some((num, state)) = state.and_then(|state| Some((state.num?, state))) else {
-                return Ok(DiffPage::default());
-            };
-            merge.depend_on(state.seen);
-            let object = Both(state.at(before.at())?, state.at(after.at())?);
+            let mut stands = |at| object_at(&self.shard, look, merge, of, at, self.overlay.is_some());
+            let Some((Some(num), then)) = stands(before.at())? else { return Ok(DiffPage::default()) };
+            let object = Both(then, stands(after.at())?.map_or_else(NodeState::default, |(_, now)| now));
             let tree = KeyBuf::tree(num);
             Comparison { merge, at: Both(before.at(), after.at()), kind, tree, object }.page(from, count_max)
         })

@@ -67,7 +67,7 @@ fn look(
         // The object of the place is gone, this one is new.
         last.clear();
     }
-    let state = ObjectState::load(merge, &mut node)?;
+    let state = ObjectState::load_recent(merge, &mut node)?;
     *looked += 1;
     if let (Some(num), Some(kind)) = (state.and_then(|state| state.num), unit.oid.object_type()) {
         let tree = KeyBuf::tree(num);

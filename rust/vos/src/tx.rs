@@ -13,7 +13,7 @@ use crate::key::{self, KeyBuf, LEVEL_END, LEVEL_VERSIONS, ObjNum};
 use crate::levels::{Merge, Seen};
 use crate::memtable::MemTable;
 use crate::node::{self, At, NodeState};
-use crate::read::{self, ListRange, ObjectRef, Scope, View, object_state};
+use crate::read::{self, ListRange, ObjectRef, Scope, View, object_at};
 use crate::rollback::Stretch;
 use crate::shard::{Look, Shard};
 use crate::stage::{Staged, StagedIod};
@@ -188,11 +188,9 @@ impl<'a, 'm> Writing<'a, 'm> {
 
     /// The object's number and how it stands; `None` where nothing was ever put into it.
     pub(crate) fn object(&mut self) -> Result<Option<(ObjNum, NodeState)>> {
-        let state = object_state(self.shard, self.look, self.merge, self.of, self.overlaid)?;
-        let Some(state) = state else { return Ok(None) };
-        self.merge.depend_on(state.seen);
-        let stands = state.at(self.at())?;
-        Ok(state.num.map(|num| (num, stands)))
+        let at = self.at();
+        let found = object_at(self.shard, self.look, self.merge, self.of, at, self.overlaid)?;
+        Ok(found.and_then(|(num, stands)| Some((num?, stands))))
     }
 
     /// The object's number and how it stands, made to exist if it does not.

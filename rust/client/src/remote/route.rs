@@ -257,7 +257,8 @@ impl RemoteRoute {
         let asked = Asked::new(Opcode::TxBegin, draft.durability, REPLY_ROOM);
         let handle = self.get(None, target, asked, Ok(encode_done()), decode_handle).map_err(|error| {
             match error.der {
-                Der::Unreach | Der::Shutdown => gone(&error),
+                // Whoever has no time left does not run it again.
+                Der::Unreach | Der::Shutdown if !self.asker().time().is_zero() => gone(&error),
                 _ => error,
             }
         })?;

@@ -129,7 +129,7 @@ impl Aggregation {
             let mut node = KeyBuf::from_slice(merge.key().get(..OBJECT_NODE_LEN).ok_or_else(wrong)?)?;
             self.from = node.as_slice().to_vec();
             self.from.push(LEVEL_END);
-            let state = node::ObjectState::load(merge, &mut node)?;
+            let state = node::ObjectState::load_recent(merge, &mut node)?;
             let kind = oid.oid.object_type();
             if let (Some(num), Some(kind)) = (state.and_then(|state| state.num), kind) {
                 let own = Versions::load(merge, &mut node, dtx)?;

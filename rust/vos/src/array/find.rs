@@ -51,6 +51,57 @@ pub(crate) enum Bytes<'a> {
     Stored(Stored<'a>),
 }
 
+/// Which of the versions that follow show nothing of a range any more: those of an index come newest first, and one may hide all
+/// that are older. What was overwritten a thousand times is not looked at a thousand times.
+struct Rest {
+    /// What is not newer is gone.
+    floor: Version,
+    /// The greatest version of what covers the whole range: what is older is hidden.
+    cover: Version,
+    /// Where the older versions show nothing, and how many of them were passed.
+    over: Option<(u8, u64)>,
+    passed: usize,
+}
+
+impl Rest {
+    /// Steps that cost about as much as a search.
+    const STEPS_MAX: usize = 4;
+
+    fn new(floor: Version) -> Self {
+        Self { floor, cover: Version::default(), over: None, passed: 0 }
+    }
+
+    /// Whether this version shows nothing, and so none behind it at this index.
+    fn is_over(&mut self, class: u8, index: u64, version: Version) -> bool {
+        let known = self.over == Some((class, index));
+        if !known {
+            if version > self.floor && version >= self.cover {
+                return false;
+            }
+            (self.over, self.passed) = (Some((class, index)), 0);
+        }
+        self.passed += 1;
+        true
+    }
+
+    /// Whether what is over is better searched behind than stepped through.
+    const fn is_long(&self) -> bool {
+        self.passed > Self::STEPS_MAX
+    }
+
+    /// Takes note of what is visible: an extent of a class that ends at `reach` at most.
+    fn saw(&mut self, span: &Span, class: u8, reach: u64, range: &Range<u64>) {
+        if span.blocks > 1 || span.end() < range.end.min(reach) {
+            return;
+        }
+        // All that begins where it does, and is older, lies below it.
+        (self.over, self.passed) = (Some((class, span.index)), 0);
+        if span.index <= range.start && span.end() >= range.end {
+            self.cover = self.cover.max(span.version);
+        }
+    }
+}
+
 impl Pieces {
     /// Collects what is visible of the array below `node` and overlaps the records of `range`.
     pub(crate) fn collect(
@@ -71,6 +122,7 @@ impl Pieces {
         let mut class = 0;
         extents.extent(class, geometry.begins_at(class, range.start));
         let mut on = merge.seek(extents.as_slice())?;
+        let mut rest = Rest::new(floor);
         while on && merge.key().starts_with(&extents.as_slice()[..prefix]) {
             let (found, index, version) = key::parse_extent(&merge.key()[prefix..]).ok_or_else(wrong)?;
             if found > CLASS_FAR {
@@ -97,9 +149,21 @@ impl Pieces {
                 on = merge.seek(extents.as_slice())?;
                 continue;
             }
-            if version > floor && version <= at.version {
+            if rest.is_over(class, index, version) {
+                if rest.is_long() {
+                    extents.truncate(prefix);
+                    extents.extent(class, index + 1);
+                    on = merge.seek(extents.as_slice())?;
+                } else {
+                    on = merge.step()?;
+                }
+                continue;
+            }
+            if version <= at.version {
                 let entry = Entry::decode(merge.value())?;
-                self.take(entry, at, (class, index, version), rec_size, &range)?;
+                if let Some(span) = self.take(entry, at, (class, index, version), rec_size, &range)? {
+                    rest.saw(&span, class, geometry.ends_at(class, index), &range);
+                }
             }
             on = merge.step()?;
         }
@@ -115,7 +179,7 @@ impl Pieces {
         (class, index, version): (u8, u64, Version),
         rec_size: u64,
         range: &Range<u64>,
-    ) -> Result<()> {
+    ) -> Result<Option<Span>> {
         let span = Span::of(entry.change, index, version).ok_or_else(wrong)?;
         // One that reaches further than its class says would be missed by who looks from behind it.
         if class != CLASS_FAR && Geometry::of(rec_size).begins_at(class, span.end() - 1) > index {
@@ -125,7 +189,7 @@ impl Pieces {
         let hidden =
             self.pieces.last().is_some_and(|last| last.span.version > version && last.span.covers(&span));
         if span.end() <= range.start || hidden || !at.counts(version, entry.dtx)? {
-            return Ok(());
+            return Ok(None);
         }
         let (mut content, mut sums) = (Content::Hole, None);
         if let Some(payload) = entry.change.payload() {
@@ -152,7 +216,7 @@ impl Pieces {
             });
         }
         self.pieces.push(Piece { span, content, sums });
-        Ok(())
+        Ok(Some(span))
     }
 
     /// Finds the records of the gaps, which ascend; those that nothing holds come last, as holes.
@@ -268,4 +332,148 @@ fn nearest(merge: &mut Merge<'_>, node: &KeyBuf, bound: u64, greatest: bool) -> 
 
 fn wrong() -> VosError {
     VosError::Corrupt { why: "an extent of an array has no known form".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::key::KeyBuf;
+    use crate::node::ObjectState;
+    use crate::read::ObjectRef;
+    use crate::store::{Store, StoreOptions};
+    use daos_types::{
+        ArrayFetch, Cond, ContainerId, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue, ObjectId,
+        ObjectType, PoolId, Punched, ShardIdx, TargetIdx, UnitOid, Version,
+    };
+    use std::sync::Arc;
+
+    /// A store in which an object is changed again and again.
+    struct Hot {
+        store: Store,
+        of: ObjectRef,
+        clock: u64,
+    }
+
+    const SHARD: crate::ShardNum = crate::ShardNum(1);
+
+    impl Hot {
+        fn new() -> Self {
+            let media = Arc::new(crate::media::MemoryMedia::new());
+            let store = Store::create(media, [7; 16], StoreOptions::default()).unwrap();
+            assert_eq!(store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap(), SHARD);
+            let mut tx = store.begin().unwrap();
+            let cont = tx.cont_open(SHARD, ContainerId([2; 16])).unwrap();
+            tx.commit().unwrap();
+            let oid = ObjectId::generate(ObjectType::MultiHashed, 1, 1, 0, 7);
+            let of = ObjectRef { cont, oid: UnitOid { oid, shard: ShardIdx(0) } };
+            Self { store, of, clock: 10 }
+        }
+
+        fn version(&mut self) -> Version {
+            self.clock += 1;
+            Version { epoch: Epoch(self.clock), minor: 1 }
+        }
+
+        fn write(&mut self, index: u64, data: &[u8]) -> u64 {
+            let recxs = [Extent { index, count: data.len() as u64 }];
+            let iods = [Iod::new(b"a", IodValue::Array { rec_size: 1, recxs: &recxs, data })];
+            let version = self.version();
+            let mut tx = self.store.begin().unwrap();
+            tx.update(SHARD, self.of, version, b"d", &iods, Cond::NONE).unwrap();
+            tx.commit().unwrap();
+            self.clock
+        }
+
+        fn punch(&mut self, what: Punched<'_>) {
+            let version = self.version();
+            let mut tx = self.store.begin().unwrap();
+            tx.punch(SHARD, self.of, version, what, Cond::NONE).unwrap();
+            tx.commit().unwrap();
+        }
+
+        /// Bytes from the first on, as they were at an epoch; unwritten ones are 0.
+        fn read(&self, len: usize, epoch: u64) -> Vec<u8> {
+            let recxs = [Extent { index: 0, count: len as u64 }];
+            let mut data = vec![0; len];
+            let array = ArrayFetch::new(&recxs, &mut data, 1);
+            let mut iods = [FetchIod::new(b"a", FetchValue::Array(array))];
+            let version = Version::read_at(Epoch(epoch));
+            self.store.view(SHARD).unwrap().fetch(self.of, b"d", &mut iods, version, Cond::NONE).1.unwrap();
+            data
+        }
+
+        /// Entries that are looked at to find what so many bytes are made of.
+        fn looked_at(&self, len: u64) -> usize {
+            let view = self.store.view(SHARD).unwrap();
+            let version = Version::read_at(Epoch(self.clock));
+            let (_, looked) = view.scoped(self.of, version, |scope| {
+                let (mut node, state) = scope.dkey(b"d")?;
+                scope.down_to_akey(&mut node, b"a")?;
+                let before = scope.merge.stood;
+                super::Pieces::default().collect(scope.merge, &node, scope.at, state.floor, 1, 0..len)?;
+                Ok(scope.merge.stood - before)
+            });
+            looked.unwrap().unwrap()
+        }
+    }
+
+    #[test]
+    fn what_was_overwritten_a_thousand_times_is_not_looked_at_a_thousand_times() {
+        let mut hot = Hot::new();
+        hot.write(0, &[1; 96]);
+        let then = hot.write(20, &[2; 8]);
+        for round in 0..1000_u64 {
+            hot.write(20, &[3; 8]);
+            hot.write(48, &[4; 16]);
+            hot.write(0, &[round as u8; 96]);
+        }
+        let last = hot.write(20, &[5; 8]);
+        assert!(hot.looked_at(96) < 30, "{}", hot.looked_at(96));
+        let mut expected = vec![999_u64 as u8; 96];
+        expected[20..28].fill(5);
+        assert_eq!(hot.read(96, last), expected);
+        // A shorter one hides no more than it holds, and what was, is.
+        expected[..4].fill(6);
+        let now = hot.write(0, &[6; 4]);
+        assert_eq!(hot.read(96, now), expected);
+        let mut expected = vec![1; 96];
+        expected[20..28].fill(2);
+        assert_eq!(hot.read(96, then), expected);
+    }
+
+    #[test]
+    fn what_was_removed_is_not_looked_at() {
+        let mut hot = Hot::new();
+        for _ in 0..500 {
+            hot.write(0, &[7; 10]);
+            hot.write(40, &[8; 10]);
+        }
+        hot.punch(Punched::Dkey(b"d"));
+        let last = hot.write(5, &[9]);
+        assert!(hot.looked_at(96) < 30, "{}", hot.looked_at(96));
+        assert_eq!(hot.read(8, last), [0, 0, 0, 0, 0, 9, 0, 0]);
+        assert_eq!(hot.read(2, last - 2), [7, 7]);
+    }
+
+    #[test]
+    fn of_an_object_that_was_removed_often_only_the_last_time_is_read() {
+        let mut hot = Hot::new();
+        let mut epochs = Vec::new();
+        for round in 0..300_u64 {
+            epochs.push(hot.write(0, &[round as u8]));
+            hot.punch(Punched::Object);
+        }
+        let last = hot.write(0, &[77]);
+        let view = hot.store.view(SHARD).unwrap();
+        let looked = view.look.levels.read(None, |merge| {
+            let before = merge.stood;
+            ObjectState::load_recent(merge, &mut KeyBuf::object(hot.of.cont, hot.of.oid)).unwrap().unwrap();
+            merge.stood - before
+        });
+        assert!(looked < 10, "{looked}");
+        assert_eq!(hot.read(1, last), [77]);
+        for (round, epoch) in epochs.into_iter().enumerate() {
+            assert_eq!(hot.read(1, epoch), [round as u8], "before it was removed");
+            assert_eq!(hot.read(1, epoch + 1), [0], "after");
+        }
+    }
 }

@@ -46,6 +46,13 @@ impl Geometry {
             None => 0,
         }
     }
+
+    /// Where an extent of a class that begins at `index` ends at most.
+    pub(crate) fn ends_at(self, class: u8, index: u64) -> u64 {
+        let Some(reach) = self.reach.get(usize::from(class)) else { return INDEX_END };
+        let chunk_end = (index / self.chunk()).saturating_add(1).saturating_mul(self.chunk());
+        index.saturating_add(*reach).min(chunk_end)
+    }
 }
 
 /// Refuses what is no list of extents, or one that overlaps itself.

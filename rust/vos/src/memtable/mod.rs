@@ -9,6 +9,7 @@ mod tree;
 use crate::data::Run;
 use crate::key;
 use crate::space::Load;
+use crate::store::StoreOptions;
 
 use daos_locks::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use daos_types::Lsn;
@@ -16,6 +17,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tree::Tree;
 
 pub(crate) use tree::Walk;
+
+/// Removed keys, of which each reader that comes by has to pass all: so many are worth a merge if they are no small part.
+const REMOVED_MAX: usize = 16 << 10;
 
 /// One key's newest bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,7 @@ pub(crate) struct MemTable {
     tree: RwLock<Tree>,
     bytes: AtomicUsize,
     count: AtomicUsize,
+    removed: AtomicUsize,
     /// The greatest epoch of any version in it: a reader that found a newer one need not look here.
     epoch_max: AtomicU64,
     /// What a merge of it needs; also of bytes that were replaced since.
@@ -59,6 +64,18 @@ impl MemTable {
     /// How many keys it holds.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is `times` as large as it should become.
+    pub(crate) fn is_full(&self, options: &StoreOptions, times: usize) -> bool {
+        self.bytes() >= times * options.memtable_bytes_max
+            || self.count() >= times * options.memtable_count_max
+    }
+
+    /// Whether it is to be merged: it is full, or much of it is only in the way.
+    pub(crate) fn is_due(&self, options: &StoreOptions) -> bool {
+        let removed = self.removed.load(Ordering::Relaxed);
+        self.is_full(options, 1) || (removed >= REMOVED_MAX && 4 * removed >= self.count())
     }
 
     /// What a merge of it needs at most.
@@ -112,6 +129,7 @@ impl MemWrite<'_> {
         add(&self.table.blocks, load.blocks);
         self.table.bytes.store(self.tree.bytes(), Ordering::Relaxed);
         self.table.count.store(self.tree.count(), Ordering::Relaxed);
+        self.table.removed.store(self.tree.removed(), Ordering::Relaxed);
     }
 }
 

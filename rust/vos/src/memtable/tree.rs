@@ -128,6 +128,7 @@ pub(super) struct Tree {
     depth: usize,
     bytes: usize,
     count: usize,
+    removed: usize,
     /// Blocks of the data file that only entries named which others have taken the place of.
     pub(super) dropped: Vec<Run>,
 }
@@ -141,6 +142,11 @@ impl Tree {
     /// How many keys it holds.
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// How many of them are removed.
+    pub(super) fn removed(&self) -> usize {
+        self.removed
     }
 
     /// Puts a key's newest bytes in place.
@@ -161,8 +167,10 @@ impl Tree {
         }
         let keys = &mut self.leaves[node as usize].keys;
         let (at, same) = keys.search(&self.arena, &probe);
+        self.removed += usize::from(value.is_none());
         if same {
             let (_, old) = self.arena.entry(keys.places[at]);
+            self.removed -= usize::from(old.value.is_none());
             self.dropped.extend(dropped(key, old.value, value));
         }
         if same && self.arena.replace(keys.places[at], value, lsn) {
@@ -332,6 +340,7 @@ mod tests {
             model.insert(key.clone(), (value.clone(), lsn));
         }
         assert_eq!(tree.count(), model.len());
+        assert_eq!(tree.removed(), model.values().filter(|(value, _)| value.is_none()).count());
         let expected =
             |(key, (value, lsn)): (&Vec<u8>, &(Option<Vec<u8>>, u64))| (key.clone(), value.clone(), *lsn);
         let all: Vec<Row> = model.iter().map(expected).collect();

@@ -56,13 +56,8 @@ impl Store {
 
     /// Whether [`Store::merge_step`] would find work.
     pub fn merge_wanted(&self) -> bool {
-        let full = |shard: &Arc<Shard>| {
-            let (bytes, count) = shard.active_load();
-            shard.is_frozen()
-                || bytes >= self.options.memtable_bytes_max
-                || count >= self.options.memtable_count_max
-        };
-        self.log_load() != LogLoad::Light || self.shards.read().values().any(full)
+        let wanted = |shard: &Arc<Shard>| shard.is_frozen() || shard.is_due(&self.options);
+        self.log_load() != LogLoad::Light || self.shards.read().values().any(wanted)
     }
 
     /// Background work: readies log segments, brings one full memtable into its base, recycles the log. True where there
@@ -89,12 +84,7 @@ impl Store {
             chosen = shards
                 .iter()
                 .filter(usable)
-                .filter(|shard| {
-                    let (bytes, count) = shard.active_load();
-                    bytes >= self.options.memtable_bytes_max
-                        || count >= self.options.memtable_count_max
-                        || (pressed && shard.log_needed_after() < last)
-                })
+                .filter(|shard| shard.is_due(&self.options) || (pressed && shard.log_needed_after() < last))
                 .find(|shard| shard.freeze(last))
                 .cloned();
             drop(writer);

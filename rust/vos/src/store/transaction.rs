@@ -126,12 +126,8 @@ impl Store {
 
     /// Sets a full memtable aside; where one waits already and this is twice full, writers have to help.
     fn look_at_load(&self, shard: &Shard, levels: &Levels, lsn: Lsn) {
-        let (bytes, count) = (levels.active.bytes(), levels.active.count());
-        let full = |times: usize| {
-            bytes >= times * self.options.memtable_bytes_max
-                || count >= times * self.options.memtable_count_max
-        };
-        if full(1) && !shard.freeze(lsn) && full(2) {
+        let active = &levels.active;
+        if active.is_due(&self.options) && !shard.freeze(lsn) && active.is_full(&self.options, 2) {
             self.full.store(true, Ordering::Release);
         }
     }

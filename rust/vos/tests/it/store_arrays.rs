@@ -36,6 +36,13 @@ enum Step {
         what: What,
         late: Option<u64>,
     },
+    /// Writes the same extents again and again.
+    Again {
+        dkey: usize,
+        akey: usize,
+        recxs: Vec<Extent>,
+        times: usize,
+    },
     Merge,
     Reopen,
     Snapshot,
@@ -98,7 +105,10 @@ fn step() -> impl Strategy<Value = Step> {
     let read = place().prop_flat_map(|(dkey, akey)| {
         (recxs(akey), 0..50u64).prop_map(move |(recxs, back)| Step::Read { dkey, akey, recxs, back })
     });
-    prop_oneof![8 => change, 4 => read, 1 => Just(Step::Merge), 1 => Just(Step::Reopen),
+    let again = place().prop_flat_map(|(dkey, akey)| {
+        (recxs(akey), 2..12_usize).prop_map(move |(recxs, times)| Step::Again { dkey, akey, recxs, times })
+    });
+    prop_oneof![8 => change, 1 => again, 4 => read, 1 => Just(Step::Merge), 1 => Just(Step::Reopen),
         2 => Just(Step::Snapshot), 1 => any::<prop::sample::Index>().prop_map(|which| Step::Rollback { which }),
         1 => (0..3usize, prop_oneof![Just(0), 1..40u64]).prop_map(|(forget, lag)| Step::Aggregate { forget, lag })]
 }
@@ -219,6 +229,12 @@ impl World {
             Step::Change { dkey, akey, what, late } => {
                 let version = self.version(*late);
                 self.change(*dkey, *akey, what, version);
+            }
+            Step::Again { dkey, akey, recxs, times } => {
+                for _ in 0..*times {
+                    let version = self.version(None);
+                    self.change(*dkey, *akey, &What::Write(recxs.clone()), version);
+                }
             }
             Step::Merge => self.store().merge_all().unwrap(),
             Step::Reopen => {
