@@ -122,6 +122,8 @@ pub(crate) struct Header {
     pub(crate) node: u64,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// Who asks; 0 for the kernel itself, and for whoever has no number here.
+    pub(crate) thread: u32,
 }
 
 /// A request whose bytes are not what they have to be: nothing a kernel sends.
@@ -167,10 +169,10 @@ pub(crate) fn request(bytes: &[u8]) -> Result<(Header, Args<'_>), Malformed> {
     }
     let opcode = args.u32()?;
     let (unique, node) = (args.u64()?, args.u64()?);
-    let (uid, gid) = (args.u32()?, args.u32()?);
-    // Who asks by number, and extensions that nobody agreed on.
-    args.bytes(8)?;
-    Ok((Header { opcode, unique, node, uid, gid }, args))
+    let (uid, gid, thread) = (args.u32()?, args.u32()?, args.u32()?);
+    // Extensions that nobody agreed on.
+    args.bytes(4)?;
+    Ok((Header { opcode, unique, node, uid, gid, thread }, args))
 }
 
 /// What the kernel offers at the beginning.
@@ -405,7 +407,7 @@ mod tests {
     fn a_request_is_taken_apart() {
         let bytes = asked(1, b"name\0rest");
         let (header, mut args) = request(&bytes).unwrap();
-        assert_eq!(header, Header { opcode: 1, unique: 7, node: 9, uid: 1, gid: 2 });
+        assert_eq!(header, Header { opcode: 1, unique: 7, node: 9, uid: 1, gid: 2, thread: 3 });
         assert_eq!(args.name().unwrap(), b"name");
         assert_eq!(args.name(), Err(Malformed));
         assert_eq!(args.0, b"rest");

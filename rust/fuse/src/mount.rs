@@ -27,6 +27,8 @@ pub const THREADS_MAX: usize = 256;
 pub const THREADS: usize = 16;
 /// A request that is there sooner than that was there before: there is more than one thread can do.
 const AT_ONCE: Duration = Duration::from_micros(3);
+/// Bytes of a request and its answer: a thread that asked for more may have asked for more than that.
+const LITTLE: usize = 32 << 10;
 /// A request that takes longer than that has somebody else take the next one.
 const TICK: Duration = Duration::from_millis(1);
 /// Without requests one looks less often whether there is such a one.
@@ -310,9 +312,12 @@ impl Session {
     fn serve(session: &Arc<Self>, device: &OwnedFd) {
         let mut request = vec![0; REQUEST_MAX];
         let mut buffer = vec![0; REQUEST_MAX];
+        // Who asked last, for little.
+        let mut alone = None;
         while session.may_read() {
             let asked = Instant::now();
             let received = receive(device, &mut request);
+            let at_once = asked.elapsed() < AT_ONCE;
             session.taken.fetch_add(1, Ordering::Relaxed);
             session.readers.fetch_sub(1, Ordering::AcqRel);
             let len = match received {
@@ -324,13 +329,14 @@ impl Session {
                     return;
                 }
             };
-            if asked.elapsed() < AT_ONCE {
-                Self::help(session);
-            }
             let Ok((header, args)) = abi::request(request.get(..len).unwrap_or_default()) else {
                 session.tell("the kernel sent a request that is none");
                 continue;
             };
+            // Whoever waits for each answer asks again at once, too, if he runs where this thread does.
+            if at_once && alone != Some(header.thread) {
+                Self::help(session);
+            }
             let mut reply = Reply::new(&mut buffer);
             let Some(answer) = session.filesystem.answer(&header, args, &mut reply) else { continue };
             let number = match answer {
@@ -343,7 +349,9 @@ impl Session {
                 }
             };
             // Nobody waits for it any more, or the mount ended: then the next read tells.
-            let _ = rustix::io::write(device, reply.finish(header.unique, number));
+            let reply = reply.finish(header.unique, number);
+            let _ = rustix::io::write(device, reply);
+            alone = Some(header.thread).filter(|thread| *thread != 0 && len + reply.len() <= LITTLE);
         }
     }
 

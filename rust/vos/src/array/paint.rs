@@ -110,9 +110,19 @@ pub(crate) fn paint<'a>(
     gaps: &[Gap],
     segments: &mut Vec<Segment>,
 ) {
+    let mut newest_first = newest_first.enumerate().peekable();
+    // Nearly always the newest has all.
+    if let ([gap], Some((which, first))) = (gaps, newest_first.peek())
+        && first.blocks == 1
+        && first.index <= gap.index
+        && first.end() >= gap.end
+    {
+        first.cut(*gap, *which, segments, &mut |_| {});
+        return;
+    }
     let mut open: BTreeMap<u64, Gap> = gaps.iter().map(|gap| (gap.index, *gap)).collect();
     let mut reached = Vec::new();
-    for (which, span) in newest_first.enumerate() {
+    for (which, span) in newest_first {
         if open.is_empty() {
             return;
         }
