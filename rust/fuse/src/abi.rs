@@ -114,6 +114,45 @@ pub(crate) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
 /// A handle is given with the question for attributes.
 pub(crate) const GETATTR_FH: u32 = 1 << 0;
 
+/// Tells the kernel that what a name in a directory led to is to be looked up again.
+pub(crate) fn forget_entry(dir: u64, name: &[u8]) -> Vec<u8> {
+    /// `FUSE_NOTIFY_INVAL_ENTRY`, where a reply has its failure.
+    const INVAL_ENTRY: u32 = 3;
+    let len = OUT_HEADER + 16 + name.len() + 1;
+    let mut bytes = [len as u32, INVAL_ENTRY].map(u32::to_ne_bytes).concat();
+    // No request's; the directory; how long the name is.
+    bytes.extend([0, dir].map(u64::to_ne_bytes).concat());
+    bytes.extend([name.len() as u32, 0].map(u32::to_ne_bytes).concat());
+    bytes.extend_from_slice(name);
+    bytes.push(0);
+    bytes
+}
+
+/// One of the file systems that a mount consists of. The kernel's number of a node tells in its upper bits of which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Tree(pub(crate) u16);
+
+impl Tree {
+    /// The one at the mount point.
+    pub(crate) const ROOT: Self = Self(0);
+    const SHIFT: u32 = 48;
+
+    /// The tree of a node that the kernel names, and the node's number there.
+    pub(crate) const fn inside(node: u64) -> (Self, u64) {
+        (Self((node >> Self::SHIFT) as u16), node & ((1 << Self::SHIFT) - 1))
+    }
+
+    /// What the kernel calls a node of this tree; 0 is none in any.
+    pub(crate) const fn outside(self, node: u64) -> u64 {
+        if node == 0 { 0 } else { (self.0 as u64) << Self::SHIFT | node }
+    }
+
+    /// What `stat` tells as the number of a node: trees have the same ones, and a program takes two of one number for the same file.
+    const fn ino(self, ino: u64) -> u64 {
+        ino ^ (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
 /// What comes before each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -209,12 +248,19 @@ pub(crate) struct Agreed {
 pub(crate) struct Reply<'a> {
     buffer: &'a mut [u8],
     used: usize,
+    /// The tree whose nodes it tells of.
+    tree: Tree,
 }
 
 impl<'a> Reply<'a> {
     /// An empty one.
     pub(crate) fn new(buffer: &'a mut [u8]) -> Self {
-        Self { buffer, used: OUT_HEADER }
+        Self { buffer, used: OUT_HEADER, tree: Tree::ROOT }
+    }
+
+    /// The nodes that are told of from now on are of this tree.
+    pub(crate) fn within(&mut self, tree: Tree) {
+        self.tree = tree;
     }
 
     /// Puts bytes at its end; what does not fit is cut, and no reply is that long.
@@ -285,7 +331,7 @@ impl<'a> Reply<'a> {
 
     /// Attributes.
     pub(crate) fn attr(&mut self, attr: &NodeAttr) {
-        for number in [attr.ino, attr.size, attr.blocks] {
+        for number in [self.tree.ino(attr.ino), attr.size, attr.blocks] {
             self.u64(number);
         }
         for (seconds, _) in attr.times {
@@ -309,7 +355,7 @@ impl<'a> Reply<'a> {
 
     /// What a name leads to, and how long that holds. Without attributes: to nothing.
     pub(crate) fn entry(&mut self, entry: &EntryOut) {
-        self.u64(entry.node);
+        self.u64(self.tree.outside(entry.node));
         // A number is given to one node only, ever.
         self.u64(0);
         self.u64(entry.name_valid.as_secs());
@@ -337,7 +383,7 @@ impl<'a> Reply<'a> {
         if let Some(entry) = entry {
             self.entry(entry);
         }
-        self.u64(dirent.ino);
+        self.u64(self.tree.ino(dirent.ino));
         self.u64(dirent.next);
         self.u32(dirent.name.len() as u32);
         self.u32(dirent.kind);
@@ -401,6 +447,17 @@ mod tests {
         bytes.extend([1_u32, 2, 3, 0].map(u32::to_ne_bytes).concat());
         bytes.extend(args);
         bytes
+    }
+
+    #[test]
+    fn nodes_tell_their_tree() {
+        for (tree, node) in
+            [(Tree::ROOT, ROOT), (Tree(1), ROOT), (Tree(u16::MAX), (1 << 48) - 1), (Tree(7), 8)]
+        {
+            assert_eq!(Tree::inside(tree.outside(node)), (tree, node));
+        }
+        assert_eq!((Tree(7).outside(0), Tree::ROOT.outside(5), Tree::ROOT.ino(5)), (0, 5, 5));
+        assert_ne!(Tree(1).ino(ROOT), Tree(2).ino(ROOT));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod content;
 mod entries;
-mod nodes;
+pub(crate) mod nodes;
 
 use crate::abi::{Args, EntryOut, Header, Malformed, NodeAttr, Opcode, Reply};
 use crate::caching::Caching;
@@ -68,7 +68,7 @@ impl From<Malformed> for Refusal {
 /// What a request comes to.
 pub(crate) type Answer<T = ()> = Result<T, Refusal>;
 
-fn no<T>(number: i32) -> Answer<T> {
+pub(crate) fn no<T>(number: i32) -> Answer<T> {
     Err(Refusal::Number(number))
 }
 
@@ -83,28 +83,32 @@ struct Opened {
 
 /// What is open, by the numbers of its handles.
 #[derive(Debug)]
-struct Handles<T> {
+pub(crate) struct Handles<T> {
     next: AtomicU64,
     open: RwLock<HashMap<u64, Arc<T>>>,
 }
 
 impl<T> Handles<T> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { next: AtomicU64::new(1), open: RwLock::new(HashMap::new()) }
     }
 
-    fn add(&self, what: T) -> u64 {
+    pub(crate) fn add(&self, what: T) -> u64 {
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
         self.open.write().insert(handle, Arc::new(what));
         handle
     }
 
-    fn get(&self, handle: u64) -> Answer<Arc<T>> {
+    pub(crate) fn get(&self, handle: u64) -> Answer<Arc<T>> {
         self.open.read().get(&handle).cloned().ok_or(Refusal::Number(libc::EBADF))
     }
 
-    fn remove(&self, handle: u64) -> Option<Arc<T>> {
+    pub(crate) fn remove(&self, handle: u64) -> Option<Arc<T>> {
         self.open.write().remove(&handle)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open.read().is_empty()
     }
 }
 
@@ -127,12 +131,23 @@ pub(crate) struct Filesystem {
     dirs: Handles<Listing>,
     /// What the root tells as `user.daos`: which container it is.
     identity: Option<String>,
+    /// Directories may lead to other containers.
+    links: bool,
 }
 
 impl Filesystem {
-    pub(crate) fn new(dfs: Dfs, caching: Caching, identity: Option<String>) -> Self {
+    pub(crate) fn new(dfs: Dfs, caching: Caching, identity: Option<String>, links: bool) -> Self {
         let inodes = Inodes::new(&dfs.root());
-        Self { dfs, caching, inodes, files: Handles::new(), dirs: Handles::new(), identity }
+        Self { dfs, caching, inodes, files: Handles::new(), dirs: Handles::new(), identity, links }
+    }
+
+    pub(crate) fn inodes(&self) -> &Inodes {
+        &self.inodes
+    }
+
+    /// Whether nobody can ask for anything in it before it is looked up again.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.inodes.all_forgotten() && self.files.is_empty() && self.dirs.is_empty()
     }
 
     pub(crate) fn caching(&self) -> &Caching {
@@ -168,11 +183,7 @@ impl Filesystem {
                 }
                 return None;
             }
-            Opcode::BatchForget => {
-                self.batch_forget(args);
-                return None;
-            }
-            Opcode::Lookup => self.lookup(header, args, reply),
+            Opcode::Lookup => self.look_up(header, args).map(|entry| reply.entry(&entry)),
             Opcode::Getattr => self.getattr(header, args, reply),
             Opcode::Setattr => self.setattr(header, args, reply),
             Opcode::Readlink => self.readlink(header, reply),
@@ -205,20 +216,9 @@ impl Filesystem {
             Opcode::CopyFileRange => self.copy_file_range(args, reply),
             Opcode::Ioctl => self.ioctl(args, reply),
             Opcode::Destroy => Ok(()),
-            // It comes once, before all others.
-            Opcode::Init => no(libc::EIO),
+            // One comes once, before all others, the other is taken apart for all trees.
+            Opcode::Init | Opcode::BatchForget => no(libc::EIO),
         })
-    }
-
-    fn batch_forget(&self, mut args: Args<'_>) {
-        let Ok(count) = args.u32() else { return };
-        if args.u32().is_err() {
-            return;
-        }
-        for _ in 0..count {
-            let (Ok(node), Ok(lookups)) = (args.u64(), args.u64()) else { return };
-            self.inodes.forget(node, lookups);
-        }
     }
 
     /// Works on a node by what it is to be found by; again, if a name of it changed meanwhile.

@@ -152,6 +152,19 @@ impl Inodes {
         (state.nodes.len(), state.nodes.values().filter(|node| node.file.strong_count() > 0).count())
     }
 
+    /// The kernel is told of the root, as of what a name in another tree leads to.
+    pub(crate) fn root_told(&self) {
+        if let Some(root) = self.state.lock().nodes.get_mut(&ROOT) {
+            root.lookups += 1;
+        }
+    }
+
+    /// Whether the kernel has forgotten all that it was told of, the root of another tree included.
+    pub(crate) fn all_forgotten(&self) -> bool {
+        let state = self.state.lock();
+        state.nodes.len() == 1 && state.nodes.get(&ROOT).is_none_or(|root| root.lookups <= 1)
+    }
+
     /// Takes note of what a name led to, and that the kernel is told of it; its number there, and for `stat`.
     pub(crate) fn found(&self, dir: &Dir, name: &[u8], attr: &Attr, as_dir: Option<Dir>) -> (u64, u64) {
         let mut state = self.state.lock();
@@ -205,6 +218,13 @@ impl Inodes {
         let node = state.nodes.get(&number).ok_or_else(stale)?;
         let nameless = || Error::new(Errno::ENOENT, "it has no name");
         node.names.last().map(|name| (name.dir.clone(), name.name.clone())).ok_or_else(nameless)
+    }
+
+    /// The directory, by its number, and the name of something there, if the kernel knows that directory.
+    pub(crate) fn entry_of(&self, number: u64) -> Option<(u64, Vec<u8>)> {
+        let state = self.state.lock();
+        let name = state.nodes.get(&number)?.names.last()?;
+        Some((*state.by_oid.get(&name.dir.oid())?, name.name.clone()))
     }
 
     /// Whether names may have changed since then; waits for renames that are under way.

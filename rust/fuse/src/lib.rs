@@ -1,15 +1,18 @@
 //! File systems of containers, mounted: what `dfuse` is made of.
 //!
-//! [`Mount::start`] puts a [`daos_dfs::Dfs`] where programs find it, by the kernel's FUSE. Why so: `docs/internals/dfuse.md`.
+//! [`Mount::start`] puts a [`daos_dfs::Dfs`], or all of a pool or system, where programs find it, by the kernel's FUSE. Why so: `docs/internals/dfuse.md`.
 
 mod abi;
 mod caching;
 mod device;
 mod filesystem;
+mod forest;
 mod inodes;
 mod listing;
 mod mount;
+mod names;
 
 pub use caching::{Caching, DataCache};
 pub use filesystem::Usage;
+pub use forest::{Branch, Files, Links, Names};
 pub use mount::{Error, Mount, Options, Report, Result, THREADS, THREADS_MAX};

@@ -3,7 +3,8 @@
 use crate::abi::{self, Agreed, Offer, Opcode, Reply, init};
 use crate::caching::Caching;
 use crate::device;
-use crate::filesystem::{Filesystem, Usage};
+use crate::filesystem::Usage;
+use crate::forest::{Branch, Files, Forest, Links};
 use daos_dfs::Dfs;
 use daos_locks::{Condvar, Mutex};
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
@@ -33,6 +34,8 @@ const LITTLE: usize = 32 << 10;
 const TICK: Duration = Duration::from_millis(1);
 /// Without requests one looks less often whether there is such a one.
 const TICK_IDLE: Duration = Duration::from_millis(20);
+/// So long a request waits for the kernel to forget a name; then it goes on without.
+const FORGET_WAIT: Duration = Duration::from_millis(500);
 /// One line a second tells of trouble.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -76,13 +79,22 @@ pub struct Options {
     pub threads: usize,
     /// What the root tells as `user.daos`.
     pub identity: Option<String>,
+    /// Where directories lead that name another container; `None`: nowhere.
+    pub links: Option<Arc<dyn Links>>,
     /// Who is told of trouble.
     pub report: Option<Report>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { multi_user: false, caching: Caching::DEFAULT, threads: THREADS, identity: None, report: None }
+        Self {
+            multi_user: false,
+            caching: Caching::DEFAULT,
+            threads: THREADS,
+            identity: None,
+            links: None,
+            report: None,
+        }
     }
 }
 
@@ -93,13 +105,14 @@ impl fmt::Debug for Options {
             .field("caching", &self.caching)
             .field("threads", &self.threads)
             .field("identity", &self.identity)
+            .field("links", &self.links)
             .finish_non_exhaustive()
     }
 }
 
 /// What the threads of a mount share.
 struct Session {
-    filesystem: Filesystem,
+    forest: Forest,
     device: OwnedFd,
     /// Rings when the mount has ended.
     bell: OwnedFd,
@@ -132,7 +145,7 @@ struct Spare {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("filesystem", &self.filesystem).finish_non_exhaustive()
+        f.debug_struct("Session").field("forest", &self.forest).finish_non_exhaustive()
     }
 }
 
@@ -162,15 +175,22 @@ fn wanted(caching: &Caching) -> u64 {
 }
 
 impl Mount {
-    /// Mounts, and answers requests from then on, by threads of its own. What it returns with is a mount that works.
+    /// Mounts a container, and answers requests from then on, by threads of its own. What it returns with is a mount that works.
     pub fn start(dfs: Dfs, at: &Path, options: Options) -> Result<Self> {
-        let Options { multi_user, caching, threads, identity, report } = options;
+        let (caching, identity) = (options.caching, options.identity.clone());
+        let read_only = dfs.is_read_only();
+        Self::start_at(Branch::Files(Files { dfs, caching, identity }), read_only, at, options)
+    }
+
+    /// The same of whatever it is, read-only or not; `options` has no say in what the kernel keeps, nor in what its root tells.
+    pub fn start_at(root: Branch, read_only: bool, at: &Path, options: Options) -> Result<Self> {
+        let Options { multi_user, threads, links, report, .. } = options;
         let failed = |error: Errno| Error::new(error, format!("{} cannot be mounted on", at.display()));
-        let how = device::How { read_only: dfs.is_read_only(), allow_other: multi_user };
+        let how = device::How { read_only, allow_other: multi_user };
         let device = device::mount(at, how)?;
         let bell = device::bell().map_err(failed)?;
         let session = Arc::new(Session {
-            filesystem: Filesystem::new(dfs, caching, identity),
+            forest: Forest::new(root, links),
             device,
             bell,
             report,
@@ -185,6 +205,7 @@ impl Mount {
             ended: Mutex::new(false),
             end: Condvar::new(),
         });
+        session.forget_names();
         let begun = session
             .agree()
             .and_then(|()| Session::watch(&session).and_then(|()| Session::more(&session)).map_err(failed));
@@ -236,17 +257,35 @@ impl Mount {
 
     /// What the kernel knows of it.
     pub fn usage(&self) -> Usage {
-        self.session.filesystem.usage()
+        self.session.forest.usage()
     }
 
     /// Closes what was open when the mount ended, and makes all durable that was acknowledged. The file system cannot be used any more.
     pub fn finish(&self) -> daos_dfs::Result<()> {
-        self.session.filesystem.close_all();
-        self.session.filesystem.dfs().umount()
+        self.session.forest.end()
     }
 }
 
 impl Session {
+    /// Names that lead elsewhere by now are forgotten by the kernel.
+    fn forget_names(self: &Arc<Self>) {
+        let session = Arc::downgrade(self);
+        self.forest.forget_by(Box::new(move |dir, name| {
+            let Some(session) = session.upgrade() else { return };
+            let told = abi::forget_entry(dir, name);
+            let (done, forgotten) = std::sync::mpsc::channel();
+            // The kernel waits for whoever changes the directory, and he may wait for the thread that answers this request.
+            let run = move || {
+                // What it does not know it need not forget.
+                let _ = rustix::io::write(&session.device, &told);
+                let _ = done.send(());
+            };
+            if std::thread::Builder::new().name("dfuse-forget".into()).spawn(run).is_ok() {
+                let _ = forgotten.recv_timeout(FORGET_WAIT);
+            }
+        }));
+    }
+
     /// The first request, by which both sides agree on how to talk.
     fn agree(&self) -> Result<()> {
         let silent = |error: Errno| Error::new(error, "the kernel does not talk to the mount");
@@ -269,7 +308,7 @@ impl Session {
             }
             let agreed = Agreed {
                 readahead: offer.readahead.max(WRITE_MAX),
-                flags: offer.flags & wanted(self.filesystem.caching()),
+                flags: offer.flags & wanted(&self.forest.caching()),
                 background: BACKGROUND_MAX,
                 write: WRITE_MAX,
                 page: rustix::param::page_size() as u32,
@@ -338,7 +377,7 @@ impl Session {
                 Self::help(session);
             }
             let mut reply = Reply::new(&mut buffer);
-            let Some(answer) = session.filesystem.answer(&header, args, &mut reply) else { continue };
+            let Some(answer) = session.forest.answer(&header, args, &mut reply) else { continue };
             let number = match answer {
                 Ok(()) => 0,
                 Err(refusal) => {

@@ -3,9 +3,9 @@
 use crate::container::Container;
 use crate::errors::OrRaise;
 use daos_client::SystemSpace;
-use daos_dfs::{Dfs, MountOptions};
-use daos_fuse::{Caching, Mount, Options, Report};
-use pyo3::exceptions::PyValueError;
+use daos_dfs::{Dfs, Errno, MountOptions};
+use daos_fuse::{Caching, Files, Links, Mount, Names, Options, Report};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,12 +33,105 @@ fn file_raised(py: Python<'_>, error: &daos_dfs::Error) -> PyErr {
 
 /// What the operating system refused: an `OSError` with its number, and a hint as a note of it.
 fn os_raised(py: Python<'_>, errno: i32, message: &str, hint: Option<&str>) -> PyErr {
-    let raised = pyo3::exceptions::PyOSError::new_err((errno, message.to_owned()));
+    let raised = PyOSError::new_err((errno, message.to_owned()));
     if let Some(hint) = hint {
         // Without the note it is still the error.
         let _ = raised.value(py).call_method1("add_note", (hint,));
     }
     raised
+}
+
+/// What a name of a mount leads to; can be used once.
+#[pyclass(frozen, module = "daos._core")]
+pub(crate) struct Branch(Mutex<Option<daos_fuse::Branch>>);
+
+impl Branch {
+    fn of(branch: daos_fuse::Branch) -> Self {
+        Self(Mutex::new(Some(branch)))
+    }
+
+    fn take(&self) -> PyResult<daos_fuse::Branch> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.ok_or_else(|| PyValueError::new_err("it leads somewhere already"))
+    }
+}
+
+#[pymethods]
+impl Branch {
+    /// The file system of a container.
+    #[staticmethod]
+    #[pyo3(signature = (container, *, read_only, caching, write_back, identity, space))]
+    fn files(
+        py: Python<'_>,
+        container: &Container,
+        read_only: bool,
+        caching: Option<Vec<Option<Vec<u8>>>>,
+        write_back: bool,
+        identity: Option<String>,
+        space: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let mut caching = match caching {
+            None => Caching::NONE,
+            Some(values) => Caching::of(&values).map_err(PyValueError::new_err)?,
+        };
+        caching.write_back &= write_back;
+        let options = MountOptions { read_only, space: Some(told_by(space)), ..MountOptions::default() };
+        let store = Arc::clone(&container.0);
+        let mounted = py.detach(move || Dfs::mount(store, options));
+        let dfs = mounted.map_err(|error| file_raised(py, &error))?;
+        Ok(Self::of(daos_fuse::Branch::Files(Files { dfs, caching, identity })))
+    }
+
+    /// Names that nobody stores: an object with `names()`, a list of them, and `open(name)`, a branch or None.
+    #[staticmethod]
+    fn names(names: Py<PyAny>) -> Self {
+        Self::of(daos_fuse::Branch::Names(Arc::new(Told(names))))
+    }
+}
+
+/// Names that Python knows.
+#[derive(Debug)]
+struct Told(Py<PyAny>);
+
+impl Names for Told {
+    fn open(&self, name: &[u8]) -> daos_dfs::Result<Option<daos_fuse::Branch>> {
+        // Labels are letters: no other name is one.
+        let Ok(name) = std::str::from_utf8(name) else { return Ok(None) };
+        Python::attach(|py| branch_of(py, self.0.call_method1(py, "open", (name,))))
+    }
+
+    fn list(&self) -> daos_dfs::Result<Vec<Vec<u8>>> {
+        Python::attach(|py| {
+            let listed = self.0.call_method0(py, "names").and_then(|names| Ok(names.extract::<Vec<String>>(py)?));
+            let listed = listed.map_err(|error| refused(py, &error))?;
+            Ok(listed.into_iter().map(String::into_bytes).collect())
+        })
+    }
+}
+
+/// Where directories lead, as Python knows it.
+#[derive(Debug)]
+struct Led(Py<PyAny>);
+
+impl Links for Led {
+    fn follow(&self, to: &[u8]) -> daos_dfs::Result<Option<daos_fuse::Branch>> {
+        Python::attach(|py| branch_of(py, self.0.call1(py, (to,))))
+    }
+}
+
+fn branch_of(py: Python<'_>, told: PyResult<Py<PyAny>>) -> daos_dfs::Result<Option<daos_fuse::Branch>> {
+    let branch = told.and_then(|branch| {
+        let branch: Option<PyRef<'_, Branch>> = branch.extract(py)?;
+        branch.map(|branch| branch.take()).transpose()
+    });
+    branch.map_err(|error| refused(py, &error))
+}
+
+/// What Python said of why it cannot be.
+fn refused(py: Python<'_>, error: &PyErr) -> daos_dfs::Error {
+    let number = error.value(py).getattr("errno").and_then(|number| number.extract::<i32>());
+    let errno = number.ok().and_then(|number| Errno::ALL.iter().copied().find(|errno| errno.number() == number));
+    daos_dfs::Error::new(errno.unwrap_or(Errno::EIO), error.value(py).to_string())
 }
 
 /// A mount. It stays when this goes.
@@ -47,45 +140,29 @@ pub(crate) struct Fuse(Mount);
 
 #[pymethods]
 impl Fuse {
-    /// Mounts the file system of a container; it works at return.
+    /// Mounts what it is; it works at return.
     #[staticmethod]
+    #[pyo3(signature = (root, at, *, read_only, multi_user, threads, links, report))]
     #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
-    #[pyo3(signature = (container, at, *, read_only, multi_user, caching, write_back, threads, identity, space, report))]
     fn mount(
         py: Python<'_>,
-        container: &Container,
+        root: &Branch,
         at: PathBuf,
         read_only: bool,
         multi_user: bool,
-        caching: Option<Vec<Option<Vec<u8>>>>,
-        write_back: bool,
         threads: usize,
-        identity: Option<String>,
-        space: Py<PyAny>,
+        links: Option<Py<PyAny>>,
         report: Py<PyAny>,
     ) -> PyResult<Self> {
-        let mut caching = match caching {
-            None => Caching::NONE,
-            Some(values) => Caching::of(&values).map_err(PyValueError::new_err)?,
-        };
-        caching.write_back &= write_back;
         let report: Report = Arc::new(move |line: &str| {
             // Who is told cannot be told that it failed.
             let _ = Python::attach(|py| report.call1(py, (line,)));
         });
-        let options = Options { multi_user, caching, threads, identity, report: Some(report) };
-        let space = Some(told_by(space));
-        let store = Arc::clone(&container.0);
-        let mounted = py.detach(move || {
-            let options_of_dfs = MountOptions { read_only, space, ..MountOptions::default() };
-            let dfs = Dfs::mount(store, options_of_dfs).map_err(Failed::Dfs)?;
-            Mount::start(dfs, &at, options).map_err(Failed::Mount)
-        });
-        match mounted {
-            Ok(mount) => Ok(Self(mount)),
-            Err(Failed::Dfs(error)) => Err(file_raised(py, &error)),
-            Err(Failed::Mount(error)) => Err(mount_raised(py, &error)),
-        }
+        let links = links.map(|links| Arc::new(Led(links)) as Arc<dyn Links>);
+        let root = root.take()?;
+        let options = Options { multi_user, threads, links, report: Some(report), ..Options::default() };
+        let mounted = py.detach(move || Mount::start_at(root, read_only, &at, options));
+        mounted.map(Self).map_err(|error| mount_raised(py, &error))
     }
 
     /// Becomes readable when the mount has ended.
@@ -110,12 +187,6 @@ impl Fuse {
         let usage = self.0.usage();
         (usage.inodes, usage.open_files)
     }
-}
-
-/// Why there is no mount.
-enum Failed {
-    Dfs(daos_dfs::Error),
-    Mount(daos_fuse::Error),
 }
 
 fn mount_raised(py: Python<'_>, error: &daos_fuse::Error) -> PyErr {

@@ -1,7 +1,8 @@
 //! Names: looked up, made, removed, renamed, listed.
 
-use super::{AGAIN_MAX, Answer, Filesystem, no};
-use crate::abi::{Args, DIRENT, Dirent, ENTRY_OUT, EntryOut, Header, Reply};
+use super::nodes::IDENTITY;
+use super::{AGAIN_MAX, Answer, Filesystem, Refusal, no, node_attr};
+use crate::abi::{Args, DIRENT, Dirent, ENTRY_OUT, EntryOut, Header, ROOT, Reply, Tree};
 use crate::inodes::ino_of_entry;
 use crate::listing::{DOTS, Listing};
 use daos_dfs::{Dir, Errno, Kind, New, Rename};
@@ -30,19 +31,34 @@ pub(super) fn new_in(header: &Header, seen: (u32, u32, u32), kind: Kind, mode: u
 }
 
 impl Filesystem {
-    pub(super) fn lookup(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+    /// What a name leads to.
+    pub(crate) fn look_up(&self, header: &Header, mut args: Args<'_>) -> Answer<EntryOut> {
         let name = args.name()?;
         let dir = self.inodes.dir(header.node)?;
-        let entry = match self.dfs.look(&dir, name) {
-            Ok((attr, as_dir)) => self.told(&dir, name, &attr, as_dir),
+        match self.dfs.look(&dir, name) {
+            Ok((attr, as_dir)) => Ok(self.told(&dir, name, &attr, as_dir)),
             // That nothing is there holds for a time as well.
             Err(error) if error.errno == Errno::ENOENT && !self.caching.ndentry.is_zero() => {
-                EntryOut { name_valid: self.caching.ndentry, ..EntryOut::default() }
+                Ok(EntryOut { name_valid: self.caching.ndentry, ..EntryOut::default() })
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a directory says that it leads to: another container.
+    pub(crate) fn link_of(&self, node: u64) -> Answer<Option<Vec<u8>>> {
+        let value = match self.with(node, |_, at| self.dfs.xattr(at, IDENTITY)) {
+            Err(Refusal::Said(error)) if error.errno == Errno::ENODATA => return Ok(None),
+            value => value?,
         };
-        reply.entry(&entry);
-        Ok(())
+        Ok(Some(value).filter(|value| self.identity.as_ref().is_none_or(|own| own.as_bytes() != value)))
+    }
+
+    /// The root, as what a name in another tree leads to.
+    pub(crate) fn root_entry(&self) -> Answer<EntryOut> {
+        let (attr, ino) = self.stat(ROOT)?;
+        let (name_valid, attr_valid) = (self.caching.dentry_dir, self.caching.attr);
+        Ok(EntryOut { node: ROOT, name_valid, attr_valid, attr: node_attr(&attr, ino) })
     }
 
     pub(super) fn mknod(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
@@ -102,7 +118,7 @@ impl Filesystem {
     }
 
     pub(super) fn rename(&self, header: &Header, mut args: Args<'_>, flagged: bool) -> Answer {
-        let to = args.u64()?;
+        let (_, to) = Tree::inside(args.u64()?);
         let how = if flagged {
             let flags = args.u32()?;
             args.u32()?;
@@ -124,7 +140,7 @@ impl Filesystem {
     }
 
     pub(super) fn link(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
-        let (node, name) = (args.u64()?, args.name()?);
+        let ((_, node), name) = (Tree::inside(args.u64()?), args.name()?);
         let dir = self.inodes.dir(header.node)?;
         for _ in 0..AGAIN_MAX {
             let (_, moment) = self.inodes.get(node)?;
@@ -270,13 +286,18 @@ impl Filesystem {
         let looks: Vec<&[u8]> = names.iter().map(|(name, _)| name.as_slice()).collect();
         for ((name, next), looked) in names.iter().zip(self.dfs.look_all(dir, &looks)?) {
             let (entry, mode) = match looked {
+                // Where it leads is asked when somebody goes there.
+                Ok(Some((attr, _))) if self.links && attr.kind == Kind::Directory => {
+                    let attr = node_attr(&attr, ino_of_entry(dir, name, attr.oid));
+                    (EntryOut { attr, ..EntryOut::default() }, attr.mode)
+                }
                 Ok(Some((attr, as_dir))) => (self.told(dir, name, &attr, as_dir), attr.mode),
                 Ok(None) => continue,
                 Err(error) if error.errno == Errno::EINVAL => continue,
                 Err(error) if error.errno == Errno::EIO => (EntryOut::default(), 0),
                 Err(error) => return Err(error.into()),
             };
-            let ino = if entry.node == 0 { INO_UNKNOWN } else { entry.attr.ino };
+            let ino = if entry.attr.ino == 0 { INO_UNKNOWN } else { entry.attr.ino };
             let dirent = Dirent { ino, next: *next, kind: (mode >> KIND_SHIFT) & 0o17, name };
             reply.dirent(room, Some(&entry), &dirent);
             count += 1;

@@ -6,13 +6,13 @@ use daos_dfs::access::{Credentials, after_chown, after_write};
 use daos_dfs::{At, Errno, Kind, SetAttr, Time, XattrSet};
 
 /// The attribute by which DAOS's tools know what lies behind a path.
-const IDENTITY: &[u8] = b"user.daos";
+pub(crate) const IDENTITY: &[u8] = b"user.daos";
 /// Flags of `setxattr`.
 const CREATE: u32 = 1;
 const REPLACE: u32 = 2;
 /// Blocks that a file system without numbers of its own tells.
-const BLOCK: u32 = 4096;
-const NAME_LEN_MAX: u32 = 255;
+pub(crate) const BLOCK: u32 = 4096;
+pub(crate) const NAME_LEN_MAX: u32 = 255;
 
 /// What may be asked by `ioctl`: how many nodes and open files there are.
 pub(crate) const IOCTL_USAGE: u32 = 0x8018_a3c8;
@@ -193,7 +193,7 @@ fn stored(name: &[u8]) -> Answer {
 }
 
 /// A value, or, if nobody has room for one, its length.
-fn answer_sized(value: &[u8], room: usize, reply: &mut Reply<'_>) -> Answer {
+pub(crate) fn answer_sized(value: &[u8], room: usize, reply: &mut Reply<'_>) -> Answer {
     if room == 0 {
         reply.u32(value.len() as u32);
         reply.u32(0);

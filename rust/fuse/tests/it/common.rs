@@ -49,19 +49,20 @@ impl Drop for Scratch {
 /// A container with a file system, in memory.
 pub(crate) struct Store {
     pub(crate) container: Arc<dyn ContainerService>,
-    _system: Arc<System>,
+    system: Arc<System>,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
         let system = System::in_memory(&SystemOptions { targets: 2, ..SystemOptions::default() }).unwrap();
-        let pool = system.pool_create("p", b"").unwrap();
-        let sums =
-            Checksums { kind: Some(ChecksumKind::ALL[0]), piece_size: 32 << 10, server_verifies: false };
-        let container: Arc<dyn ContainerService> =
-            Arc::new(pool.container_create_summed("c", b"", sums, false).unwrap());
-        Dfs::format(&container, &FormatOptions::default()).unwrap();
-        Self { container, _system: system }
+        system.pool_create("p", b"").unwrap();
+        let container = made(&system, "c");
+        Self { container, system }
+    }
+
+    /// Another container with a file system.
+    pub(crate) fn another(&self, label: &str) -> Arc<dyn ContainerService> {
+        made(&self.system, label)
     }
 
     pub(crate) fn dfs(&self) -> Dfs {
@@ -69,6 +70,15 @@ impl Store {
         let options = MountOptions { space: Some(Arc::new(space)), ..MountOptions::default() };
         Dfs::mount(Arc::clone(&self.container), options).unwrap()
     }
+}
+
+fn made(system: &Arc<System>, label: &str) -> Arc<dyn ContainerService> {
+    let pool = system.pool_open("p").unwrap();
+    let sums = Checksums { kind: Some(ChecksumKind::ALL[0]), piece_size: 32 << 10, server_verifies: false };
+    let container: Arc<dyn ContainerService> =
+        Arc::new(pool.container_create_summed(label, b"", sums, false).unwrap());
+    Dfs::format(&container, &FormatOptions::default()).unwrap();
+    container
 }
 
 /// A mount, which goes with it.
@@ -80,12 +90,17 @@ pub(crate) struct Mounted {
 impl Mounted {
     /// `None`, with a line that says why, where this machine cannot mount.
     pub(crate) fn with(dfs: Dfs, options: Options) -> Option<Self> {
+        Self::started(|at| Mount::start(dfs, at, options).unwrap())
+    }
+
+    /// The same, mounted by `start`.
+    pub(crate) fn started(start: impl FnOnce(&Path) -> Mount) -> Option<Self> {
         if let Err(why) = own_namespace() {
             eprintln!("skipped: this machine cannot mount: {why}");
             return None;
         }
         let at = Scratch::new();
-        let mount = Mount::start(dfs, &at.0, options).unwrap();
+        let mount = start(&at.0);
         Some(Self { mount, at })
     }
 

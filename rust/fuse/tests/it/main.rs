@@ -3,5 +3,6 @@
 
 mod calls;
 mod common;
+mod forest;
 mod model;
 mod mounts;
