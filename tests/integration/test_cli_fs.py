@@ -148,9 +148,9 @@ def test_permissions_are_set(tool: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "text", "hint"),
     [
-        ("fs get-attr", "no file system given", "POOL CONTAINER"),
-        ("fs get-attr tank", "no file system given", "POOL CONTAINER"),
-        ("fs get-attr tank home --path daos://a/b", "no file system given", "--path daos://"),
+        ("fs get-attr", "`<pool>` was not provided", "-h"),
+        ("fs get-attr tank", "`<container>` was not provided", "-h"),
+        ("fs get-attr tank home --path daos://a/b", "unexpected extra arguments (tank home)", "-h"),
         ("fs get-attr tank names", "of type PYTHON: it holds no file system", 'type="POSIX"'),
         ("fs get-attr tank none", "none", "list"),
         ("fs get-attr tank home -H /no", "/no: No such file or directory", "check the path"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 
     from daos import Container, Pool, System
     from daos.client.system import Durability
+    from daos.uns import Resolved
 
 
 P = ParamSpec("P")
 _DIRECTORY = "daos.cli.directory"
 """In the context of a line: that it names a directory."""
+_PATH = "daos.cli.path"
+"""There: the path that stands for pool and container."""
+_NAMED = "daos.cli.named"
+"""There: what that path stands for."""
 
 
 def session_of(context: click.Context) -> Session:
@@ -96,13 +102,46 @@ class Command(click.Command):
         text: str,
         options: Callable[[], list[click.Parameter]] = common_options,
     ) -> None:
+        # A path stands for both. Commands that have a path of their own mean another one.
+        self._takes_path = (
+            options is common_options
+            and {id(POOL), id(CONTAINER)} <= set(map(id, params))
+            and all(param.name != "path" for param in params)
+        )
         super().__init__(
             name,
             callback=callback,
-            params=[*params, *options()],
+            params=[*params, *([PATH] if self._takes_path else ()), *options()],
             help=text,
             context_settings={"help_option_names": ["-h", "--help"]},
         )
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return what it takes: without the words for pool and container, where a path stands for them."""
+        params = super().get_params(ctx)
+        return [param for param in params if param not in (POOL, CONTAINER)] if _PATH in ctx.meta else params
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find what the words mean, and pool and container by the path that stands for them."""
+        if not self._takes_path:
+            return super().parse_args(ctx, args)
+        said, _, _ = self.make_parser(ctx).parse_args(list(args))
+        path = said.get("path")
+        if not isinstance(path, str):
+            return super().parse_args(ctx, args)
+        ctx.meta[_PATH] = path
+        rest = super().parse_args(ctx, args)
+        named = _find(ctx, path)
+        ctx.params.update(pool=named.pool, container=named.container)
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the line about its usage."""
+        pieces = super().collect_usage_pieces(ctx)
+        if self._takes_path and "POOL" in pieces:
+            at = pieces.index("POOL")
+            pieces[at : at + 2] = ["{POOL CONTAINER | --path PATH}"]
+        return pieces
 
     def invoke(self, ctx: click.Context) -> None:
         """Run it and print its reply before what it opened is closed."""
@@ -309,7 +348,43 @@ def open_container(context: click.Context, pool: str, label: str, *, writes: boo
     """
     opened = open_pool(context, pool, writes=writes)
     with hinting("daos container list lists them, daos container create makes one"):
-        return opened.container(label)
+        container = opened.container(label)
+    named = named_by_path(context)
+    return container if named is None or named.snapshot is None else container.at(named.snapshot)
+
+
+def named_by_path(context: click.Context) -> Resolved | None:
+    """Return what the path of a line stands for; None where pool and container are words."""
+    return cast("Resolved | None", context.meta.get(_NAMED))
+
+
+def _find(context: click.Context, path: str) -> Resolved:
+    """Return what a path stands for, and have the line be about the system of that.
+
+    Raises:
+        InvalidError: `DER.INVAL`: the line names another system.
+        DaosError: As `daos.uns.resolve`.
+    """
+    from daos.uns import resolve
+
+    named = resolve(path)
+    session = session_of(context)
+    directory = session.system if context.find_root().meta.get(_DIRECTORY) else None
+    on_line = None if directory is None else os.path.realpath(directory)
+    on_line = on_line or session.sys_name
+    if named.system:
+        wanted = os.path.realpath(named.system) if named.embedded else named.system
+        if on_line not in {None, wanted}:
+            raise InvalidError(
+                f"{path} stands for a container of the system {named.system}, the line names {on_line}",
+                hint="leave out -S and -G: the path says which system it is",
+            )
+        session.system, session.sys_name = (named.system, None) if named.embedded else (None, named.system)
+    else:
+        # It is one of a running system, unless the line says otherwise; what the environment says is about words.
+        session.system = directory
+    context.meta[_NAMED] = named
+    return named
 
 
 @contextmanager
@@ -326,3 +401,9 @@ def making(container: Container, name: str, *, create: bool) -> Iterator[None]:
 
 POOL = click.Argument(["pool"], metavar="POOL")
 CONTAINER = click.Argument(["container"], metavar="CONTAINER")
+PATH = click.Option(
+    ["-p", "--path"],
+    metavar="PATH",
+    expose_value=False,
+    help="In the place of POOL CONTAINER: a path that stands for them, or daos://POOL/CONTAINER.",
+)

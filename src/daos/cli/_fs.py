@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._base import open_container
+from daos.cli._base import CONTAINER, POOL, named_by_path, open_container
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:
     from daos.dfs import DFS
 
-POOL = click.Argument(["pool"], metavar="[POOL", required=False)
-CONTAINER = click.Argument(["container"], metavar="CONTAINER]", required=False)
-URL = click.Option(["--path", "url"], metavar="URL", help="daos://POOL/CONTAINER[/PATH], instead of POOL CONTAINER.")
 DFS_PATH = click.Option(["-H", "--dfs-path"], metavar="PATH", help="The place in the file system; its root by default.")
 DFS_PREFIX = click.Option(["-I", "--dfs-prefix"], metavar="PREFIX", help="What to take off the beginning of that PATH.")
-WHERE = (POOL, CONTAINER, URL, DFS_PATH, DFS_PREFIX)
+WHERE = (POOL, CONTAINER, DFS_PATH, DFS_PREFIX)
 CHUNK_SIZE = click.Option(["-z", "--chunk-size"], metavar="SIZE", help="Bytes of a chunk of files, such as 4MiB.")
 OCLASS = click.Option(["-o", "--oclass"], metavar="CLASS", help="The object class, such as S1 or SX.")
 
 
 def mounted(
     context: click.Context,
-    pool: str | None,
-    container: str | None,
-    url: str | None,
+    pool: str,
+    container: str,
     dfs_path: str | None = None,
     dfs_prefix: str | None = None,
     *,
@@ -36,21 +31,16 @@ def mounted(
     """Return the file system that a line names, unmounted when the command ends, and the place in it.
 
     Raises:
-        InvalidError: `DER.INVAL`: it is named not at all, or twice; the place does not begin with the prefix.
+        InvalidError: `DER.INVAL`: the place does not begin with the prefix.
         DaosError: As `daos.dfs.mount`.
     """
     from daos.dfs import mount
-    from daos.dfs._mount import parse_address
 
-    if (url is None) == (pool is None) or (url is None and container is None):
-        raise InvalidError("no file system given", hint="give POOL CONTAINER, or --path daos://POOL/CONTAINER[/PATH]")
     place = _place(dfs_path, dfs_prefix)
-    if url is not None:
-        address = parse_address(url)
-        fs = context.with_resource(mount(replace(address, path="/").url(), read_only=not writes))
-        return fs, f"{address.path.rstrip('/')}{place}" or "/"
-    opened = open_container(context, pool or "", container or "", writes=writes)
-    return context.with_resource(mount(opened, read_only=not writes)), place
+    opened = open_container(context, pool, container, writes=writes)
+    fs = context.with_resource(mount(opened, read_only=not writes))
+    named = named_by_path(context)
+    return fs, place if named is None else f"{named.path.rstrip('/')}{place}".rstrip("/") or "/"
 
 
 def _place(path: str | None, prefix: str | None) -> str:

@@ -24,13 +24,12 @@ def reset(name: str, text: str, *, chunk_size: bool, oclass: bool) -> Command:
     @click.pass_context
     def run(
         context: click.Context,
-        pool: str | None,
-        container: str | None,
-        url: str | None,
+        pool: str,
+        container: str,
         dfs_path: str | None,
         dfs_prefix: str | None,
     ) -> Reply:
-        fs, path = mounted(context, pool, container, url, dfs_path, dfs_prefix, writes=True)
+        fs, path = mounted(context, pool, container, dfs_path, dfs_prefix, writes=True)
         found = fs.info(path)
         if not found.is_dir:
             raise InvalidError(

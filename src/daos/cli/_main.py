@@ -61,6 +61,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
             "diff": Lazy("daos.cli.container_diff", "Tell what differs from a snapshot."),
             "get-attr": Lazy("daos.cli.container_get_attr", "Print attributes of a container."),
             "get-prop": Lazy("daos.cli.container_get_prop", "Print properties of a container."),
+            "link": Lazy("daos.cli.container_link", "Make a path that stands for a container."),
             "list": Lazy("daos.cli.container_list", "List the containers of a pool.", ("ls",)),
             "list-attr": Lazy("daos.cli.container_list_attr", "List attributes of a container."),
             "list-objects": Lazy("daos.cli.container_list_objects", "List the objects of a container.", ("list-obj",)),

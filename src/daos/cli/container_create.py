@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from daos import uns
 from daos.cli._acl import entries_of
 from daos.cli._base import POOL, open_pool
 from daos.cli._base import command as make
@@ -17,7 +18,7 @@ from daos.model.acl import Acl, check_principal
 from daos.model.posix import Posix
 
 if TYPE_CHECKING:
-    from daos import Container
+    from daos import Container, Pool
     from daos.model.posix import Consistency
 
 PROPERTIES = click.Option(["--properties"], metavar="K:V[,K:V]", help="Properties, such as cksum:crc64.")
@@ -36,15 +37,22 @@ MODE = click.Option(["-M", "--mode"], metavar="MODE", help="POSIX: how mounts me
 POSIX_OPTIONS = (CHUNK_SIZE, OCLASS, DIR_OCLASS, FILE_OCLASS, HINTS, MODE)
 ACL = click.Option(["-A", "--acl-file"], metavar="FILE", help="Its access list: entries, one a line.")
 GROUP = click.Option(["-g", "--group"], metavar="NAME", help="Whose group it is.")
+LABEL = click.Argument(["label"], metavar="[LABEL]", required=False)
+PATH = click.Option(
+    ["-p", "--path"],
+    metavar="PATH",
+    help="A path to make that stands for it; without LABEL, it has a label of its name.",
+)
 ATTRS = click.Option(["-a", "--attrs"], metavar="NAME:VALUE[,...]", help="Attributes to set.")
 
 
-@make("create", POOL, click.Argument(["label"], metavar="LABEL"), TYPE, *POSIX_OPTIONS, PROPERTIES, ACL, GROUP, ATTRS)
+@make("create", POOL, LABEL, PATH, TYPE, *POSIX_OPTIONS, PROPERTIES, ACL, GROUP, ATTRS)
 @click.pass_context
 def command(
     context: click.Context,
     pool: str,
-    label: str,
+    label: str | None,
+    path: str | None,
     layout: str,
     properties: str | None,
     acl_file: str | None,
@@ -57,7 +65,9 @@ def command(
     hints: str | None,
     mode: str | None,
 ) -> Reply:
-    """Create the container LABEL in POOL."""
+    """Create the container LABEL in POOL, and, if it is asked for, a path that stands for it."""
+    if label is None and path is None:
+        raise click.MissingParameter(ctx=context, param=LABEL)
     given_posix = (chunk_size, oclass, dir_oclass, file_oclass, hints, mode)
     kind = _type(layout, given_posix)
     given: dict[str, object] = dict(parse_pairs(properties, "property"))
@@ -73,18 +83,29 @@ def command(
             code=DER.NOTSUPPORTED,
             hint="the modes of its files decide who may open it",
         )
-    made = opened.container(label, create="exclusive", properties=given, type=kind)
+    made = _made(opened, label, path, given, kind)
     try:
         _give(made, attributes, entries, owners)
     except BaseException:
         # Nobody but its owner could open it so far.
-        opened.destroy_container(made.uuid, force=True)
+        if path is None:
+            opened.destroy_container(made.uuid, force=True)
+        else:
+            uns.destroy(path, pool=opened, force=True)
         raise
-    done = [f'Attributes successfully set on container "{label}"'] if attributes else []
+    done = [f'Attributes successfully set on container "{made.label}"'] if attributes else []
     return Reply(
         [*done, f"Successfully created container {made.uuid} type {made.layout}", *rows(container_rows(made)), ""],
         lambda: container_info(made),
     )
+
+
+def _made(
+    pool: Pool, label: str | None, path: str | None, properties: dict[str, object], kind: str | Posix
+) -> Container:
+    if path is not None:
+        return uns.create(path, pool, label, properties=properties, type=kind)
+    return pool.container(label or "", create="exclusive", properties=properties, type=kind)
 
 
 def _type(layout: str, given: tuple[str | None, ...]) -> str | Posix:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daos.cli._base import CONTAINER, POOL, open_pool
 from daos.cli._base import command as make
-from daos.cli._base import open_pool
-from daos.cli._fs import CONTAINER, POOL, URL, mounted
+from daos.cli._fs import mounted
 from daos.cli._output import Reply
 from daos.errors import InvalidError
 
@@ -28,13 +28,12 @@ FLAGS = click.Option(
 NAME = click.Option(["-n", "--dir-name"], metavar="NAME", help="Of the directory in /lost+found; by default the time.")
 
 
-@make("check", POOL, CONTAINER, URL, FLAGS, NAME)
+@make("check", POOL, CONTAINER, FLAGS, NAME)
 @click.pass_context
 def command(
     context: click.Context,
-    pool: str | None,
-    container: str | None,
-    url: str | None,
+    pool: str,
+    container: str,
     flags: str,
     dir_name: str | None,
 ) -> Reply:
@@ -44,11 +43,11 @@ def command(
     """
     chosen = _flags(flags)
     mode: Mode = "remove" if "remove" in chosen else "relink" if "relink" in chosen else "print"
-    if "evict" in chosen and pool is not None and container is not None:
+    if "evict" in chosen:
         opened = open_pool(context, pool, writes=True)
         if opened.system.served:
             opened.evict_container(container, everybody=True)
-    fs, _ = mounted(context, pool, container, url, writes=mode != "print")
+    fs, _ = mounted(context, pool, container, writes=mode != "print")
     damaged = [str(damage.what) for damage in fs.container.check().damaged] if "verify" in chosen else []
     report = fs.check(mode, dir_name)
     bad = len(report.findings) - report.repaired + len(damaged)

@@ -17,9 +17,8 @@ MODE_MAX = 0o7777
 @click.pass_context
 def command(
     context: click.Context,
-    pool: str | None,
-    container: str | None,
-    url: str | None,
+    pool: str,
+    container: str,
     dfs_path: str | None,
     dfs_prefix: str | None,
     mode: str,
@@ -27,6 +26,6 @@ def command(
     """Set the permissions of a file or directory."""
     if not mode.isascii() or not mode.isdecimal() or set(mode) & set("89") or int(mode, 8) > MODE_MAX:
         raise InvalidError(f'invalid mode "{mode}"', hint="octal digits up to 7777, such as 0755")
-    fs, path = mounted(context, pool, container, url, dfs_path, dfs_prefix, writes=True)
+    fs, path = mounted(context, pool, container, dfs_path, dfs_prefix, writes=True)
     fs.chmod(path, int(mode, 8))
     return Reply([f"Mode of {path} set to {int(mode, 8):04o}"])

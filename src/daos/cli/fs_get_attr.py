@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     context: click.Context,
-    pool: str | None,
-    container: str | None,
-    url: str | None,
+    pool: str,
+    container: str,
     dfs_path: str | None,
     dfs_prefix: str | None,
 ) -> Reply:
     """Print the object, the class and the size of chunks of a file, or what a directory gives to what is made in it."""
-    fs, path = mounted(context, pool, container, url, dfs_path, dfs_prefix)
+    fs, path = mounted(context, pool, container, dfs_path, dfs_prefix)
     found = fs.info(path)
     oid = f"{found.oid[0]}.{found.oid[1]}"
     if not found.is_dir:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daos.cli._base import CONTAINER, POOL
 from daos.cli._base import command as make
-from daos.cli._fs import CONTAINER, POOL, URL, mounted
+from daos.cli._fs import mounted
 from daos.cli._output import Reply, rows
 from daos.model.sizes import format_binary
 
@@ -39,11 +40,11 @@ class Scanned:
     depth: int = 0
 
 
-@make("scan", POOL, CONTAINER, URL)
+@make("scan", POOL, CONTAINER)
 @click.pass_context
-def command(context: click.Context, pool: str | None, container: str | None, url: str | None) -> Reply:
+def command(context: click.Context, pool: str, container: str) -> Reply:
     """Count what is in a file system."""
-    fs, _ = mounted(context, pool, container, url)
+    fs, _ = mounted(context, pool, container)
     found = _scan(fs)
     return Reply(
         [

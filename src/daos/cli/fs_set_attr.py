@@ -14,9 +14,8 @@ from daos.errors import DER, InvalidError
 @click.pass_context
 def command(
     context: click.Context,
-    pool: str | None,
-    container: str | None,
-    url: str | None,
+    pool: str,
+    container: str,
     dfs_path: str | None,
     dfs_prefix: str | None,
     chunk_size: str | None,
@@ -28,7 +27,7 @@ def command(
     """
     if chunk_size is None and oclass is None:
         raise InvalidError("nothing to set", hint="give --chunk-size, --oclass, or both")
-    fs, path = mounted(context, pool, container, url, dfs_path, dfs_prefix, writes=True)
+    fs, path = mounted(context, pool, container, dfs_path, dfs_prefix, writes=True)
     if not fs.lexists(path):
         fs.open(path, "xb", 0, chunk_size=chunk_size, oclass=upper(oclass)).close()
         return Reply([f"Created file {path} with these attributes"])

@@ -8,7 +8,6 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -18,7 +17,7 @@ from daos.client._global import TIMEOUT_S_MAX, PoolGlobal
 from daos.client._within import within
 from daos.client.system import _DURABILITY, System, open_system
 from daos.errors import DER, AccessError, DaosError, InvalidError, NotFoundError
-from daos.model.labels import check_reference
+from daos.model.urls import Url, parse_url
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,64 +31,10 @@ __all__ = ["Mode", "Url", "connect", "parse_url", "pools"]
 
 Mode = Literal["r", "rw", "exclusive"]
 _ACCESS: dict[str, int] = {"r": 1, "rw": 2, "exclusive": 4}
-SCHEME = "daos"
 RELEASE = dict(_core.build_info())["version"]
 TIMEOUT_S = 60.0
 CLOSED_S_MAX = 1.0
 """For the agent to hear that a handle is closed."""
-
-
-@dataclass(frozen=True)
-class Url:
-    """What a URL `daos://pool[/container[/path]][?system=NAME-or-directory&snap=NAME]` names.
-
-    Attributes:
-        pool: Label or uuid.
-        container: Label or uuid; None for none.
-        path: In the container; empty for none.
-        system: A name, or the directory of an embedded one; empty for the agent's.
-        snapshot: Of the container; None for none.
-    """
-
-    pool: str
-    container: str | None = None
-    path: str = ""
-    system: str = ""
-    snapshot: str | None = None
-
-
-def parse_url(url: str) -> Url:
-    """Return what a URL names.
-
-    Raises:
-        InvalidError: `DER.INVAL`: it is none.
-    """
-    hint = "daos://POOL[/CONTAINER[/PATH]][?system=NAME]"
-    if not isinstance(url, str):
-        raise InvalidError(f"a URL is a str, not {type(url).__name__}", hint=hint)
-    try:
-        parts = urlsplit(url)
-        named = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise InvalidError(f"invalid URL {url!r}: {error}", hint=hint) from None
-    # Not `hostname`: labels keep their letters.
-    if parts.scheme != SCHEME or not parts.netloc or parts.fragment:
-        raise InvalidError(f"invalid URL {url!r}", hint=hint)
-    options = dict(named)
-    unknown = sorted(set(options) - {"system", "snap"})
-    if unknown or len(options) != len(named):
-        what = unknown[0] if unknown else named[0][0]
-        raise InvalidError(
-            f"invalid URL {url!r}: option {what!r}", hint="system=NAME and snap=NAME are known, each once"
-        )
-    container, _, path = parts.path.removeprefix("/").partition("/")
-    return Url(
-        pool=check_reference(unquote(parts.netloc), "pool"),
-        container=check_reference(unquote(container), "container") if container else None,
-        path=unquote(path),
-        system=options.get("system", ""),
-        snapshot=options.get("snap"),
-    )
 
 
 class Served(System):

@@ -13,8 +13,8 @@ import click
 from daos.cli._main import keep_standard_descriptors
 from daos.dfuse.background import Outcome, in_background
 from daos.dfuse.mountpoint import check_mountpoint
-from daos.dfuse.wanted import Mode, Options, Wanted, source_of, wanted_of
-from daos.errors import DER, DaosError, InvalidError
+from daos.dfuse.wanted import Mode, Options, Wanted, wanted_of
+from daos.errors import DER, DaosError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +41,8 @@ _STATUS = {
     DER.NOTSUPPORTED: errno.EOPNOTSUPP,
 }
 """What codes are as exit status; all others are EIO."""
+_SYSTEM_FILE = "system"
+"""In the directory of an embedded system: docs/formats/directory.md."""
 
 
 def outcome_of(error: Exception) -> Outcome:
@@ -54,38 +56,51 @@ def outcome_of(error: Exception) -> Outcome:
     return Outcome(errno.EIO, f"{type(error).__name__}: {error}", None)
 
 
-def _resolve(path: str) -> tuple[tuple[str, str] | None, str | None]:
-    """Return pool and container that a path stands for, or the directory of an embedded system.
+def _resolve(path: str) -> tuple[tuple[str, str] | None, str | None, str | None]:
+    """Return pool and container that a path stands for, the directory of their embedded system, the name of another.
+
+    The path can be that directory, too: then pool and container are named beside it.
 
     Raises:
-        InvalidError: `DER.INVAL`: it stands for nothing.
+        InvalidError: `DER.INVAL`: it stands for nothing, for a part of a container, or for one without files.
+        DaosError: As `daos.uns.resolve`.
     """
-    named = source_of(path)
-    if named is not None:
-        return named, None
+    # Not before the line asks for it: most do not.
+    from daos.uns import resolve
+
     try:
-        value = os.getxattr(path, "user.daos")
-    except FileNotFoundError:
-        raise InvalidError(f"there is no {path}", hint="--path takes a path of the unified namespace") from None
-    except OSError:
-        value = b""
-    named = source_of(value.rstrip(b"\0").decode("utf-8", "replace")) if value else None
-    if named is None and Path(path).is_dir():
-        return None, path
-    if named is None:
-        raise InvalidError(f"{path} stands for no container", hint="a directory with the attribute user.daos does")
-    return named, None
+        named = resolve(path)
+    except NotFoundError:
+        if (Path(path) / _SYSTEM_FILE).exists():
+            return None, path, None
+        raise
+    if named.path != "/" or named.snapshot is not None:
+        raise InvalidError(
+            f"{path} is a part of a container, or a snapshot of one: all of one is mounted",
+            hint=named.where or "--snap",
+        )
+    if named.type not in {None, "POSIX"}:
+        raise InvalidError(
+            f"{path} stands for a container of type {named.type}, which is no file system",
+            hint="dfuse mounts containers of type POSIX",
+        )
+    return (named.pool, named.container), *((named.system, None) if named.embedded else (None, named.system or None))
 
 
 def _wanted(context: click.Context) -> Wanted:
     """Return what the line asks for."""
     given = context.params
-    path, directory = _resolve(given["path"]) if given["path"] else (None, None)
+    path, directory, sys_name = _resolve(given["path"]) if given["path"] else (None, None, None)
     # A running system that is named on the line is not the directory of the environment.
     system = given["system"] if not given["sys_name"] or not _from_environment(context, "system") else None
     # What the line names otherwise, it names by itself.
     if path is not None and _from_environment(context, "system"):
         system = None
+    if path is not None and directory and system and not _same(directory, system):
+        raise InvalidError(
+            f"{given['path']} stands for a container of the system {directory}, --system names {system}",
+            hint="leave out -S: the path says which system it is",
+        )
     mode = Mode(
         read_only=given["read_only"],
         multi_user=given["multi_user"],
@@ -100,7 +115,7 @@ def _wanted(context: click.Context) -> Wanted:
             container=given["container"],
             path=path,
             directory=directory or system,
-            sys_name=given["sys_name"],
+            sys_name=given["sys_name"] or sys_name,
             options=given["options"],
             snap=given["snap"],
             snap_epoch=given["snap_epoch"],
@@ -110,6 +125,10 @@ def _wanted(context: click.Context) -> Wanted:
             eq_count=given["eq_count"],
         )
     )
+
+
+def _same(path: str, other: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _from_environment(context: click.Context, name: str) -> bool:

@@ -15,6 +15,7 @@ from daos import _core
 from daos.client import connect, open_system
 from daos.client.served import parse_url
 from daos.errors import DER, DaosError, InvalidError, NotFoundError
+from daos.model.namespace import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +115,11 @@ def _mount(pool: Pool, container: Container, wanted: Wanted) -> _core.Fuse:
             caching=_caching(container) if mode.caching else None,
             write_back=mode.write_back,
             threads=mode.threads,
-            identity=f"DAOS.POSIX://{pool.uuid}/{container.uuid}",
+            identity=Link(
+                pool.uuid, container.uuid, "" if wanted.directory is None else os.path.realpath(wanted.directory)
+            )
+            .encode()
+            .decode(),
             space=lambda: space_of(pool),
             report=_tell,
         )

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import daos
+from daos import uns
+from daos.dfs import mount
 from tests.integration.dfuse.conftest import WAIT_S, Mounts, is_mounted, make_container, make_store, run, until
 
 NOBODY = 65_534
@@ -164,12 +166,43 @@ def test_all_ways_to_name_a_container(mounts: Mounts, store: Path, tmp_path: Pat
         ("--path", str(marked)),
     ]:
         process, path = mounts.start("-S", str(store), *words)
-        assert os.getxattr(path, "user.daos").decode() == f"DAOS.POSIX://{pool}/{container}"
+        assert os.getxattr(path, "user.daos").decode() == f"DAOS.POSIX://{store}//{pool}/{container}"
         mounts.end(process, path)
     process, path = mounts.start("--path", str(store), "tank", "home")
     mounts.end(process, path)
     process, path = mounts.start("tank", "home", env={**os.environ, "DAOS_SYSTEM": str(store)})
     mounts.end(process, path)
+
+
+def test_paths_of_the_namespace(mounts: Mounts, store: Path, tmp_path: Path) -> None:
+    with daos.open_system(store) as system:
+        uns.create(tmp_path / "other", system.pool("tank"), "other")
+    # The path says which system it is, whatever the environment says.
+    process, path = mounts.start("--path", str(tmp_path / "other"), env={**os.environ, "DAOS_SYSTEM": "/nowhere"})
+    (path / "a").mkdir()
+    named, marked = uns.resolve(path / "a" / "f"), uns.resolve(tmp_path / "other" / "a" / "f")
+    assert (named.url(), named.where) == (marked.url(), str(path))
+    with mount(path) as fs:
+        assert fs.listdir() == ["a"]
+    # Through the mount, paths are made as on a local disk.
+    with daos.open_system(store, create=False) as system:
+        pool = system.pool("tank")
+        inner = uns.create(path / "a" / "inner", pool)
+        assert uns.resolve(path / "a" / "inner").container == inner.uuid
+        for where, text in ((path, "is a mount"), (path / "a", "a path in a container")):
+            with pytest.raises(daos.DaosError, match=text):
+                uns.destroy(where, pool=pool)
+        uns.destroy(path / "a" / "inner", pool=pool)
+        assert sorted(listed.label for listed in pool.containers()) == ["home", "other"]
+    assert not list((path / "a").iterdir())
+    mounts.end(process, path)
+    for words, text in (
+        (("--path", str(tmp_path / "other" / "a")), "is a part of a container"),
+        (("--path", str(tmp_path)), "stands for no container"),
+        (("--path", str(tmp_path / "other"), "-S", str(tmp_path)), "--system names"),
+    ):
+        done = run(str(path), *words)
+        assert (done.status != 0, text in done.errors, bool(done.hint)) == (True, True, True), done.errors
 
 
 @pytest.fixture

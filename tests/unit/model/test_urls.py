@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daos.dfs._mount import Address, parse_address
 from daos.errors import InvalidError
+from daos.model.urls import Address, parse_address
 
 WORD = st.text("abcXYZ019-_", min_size=1, max_size=20)
 NAME = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20).filter(
