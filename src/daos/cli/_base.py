@@ -358,6 +358,17 @@ def named_by_path(context: click.Context) -> Resolved | None:
     return cast("Resolved | None", context.meta.get(_NAMED))
 
 
+def system_on_line(context: click.Context) -> str:
+    """Return the system that a line names, a directory or a name; empty where it names none.
+
+    What the environment names is about the words for pools and containers, not about paths and URLs.
+    """
+    session = session_of(context)
+    if session.system is not None and context.find_root().meta.get(_DIRECTORY):
+        return os.path.realpath(session.system)
+    return session.sys_name or ""
+
+
 def _find(context: click.Context, path: str) -> Resolved:
     """Return what a path stands for, and have the line be about the system of that.
 
@@ -369,20 +380,18 @@ def _find(context: click.Context, path: str) -> Resolved:
 
     named = resolve(path)
     session = session_of(context)
-    directory = session.system if context.find_root().meta.get(_DIRECTORY) else None
-    on_line = None if directory is None else os.path.realpath(directory)
-    on_line = on_line or session.sys_name
+    on_line = system_on_line(context)
     if named.system:
         wanted = os.path.realpath(named.system) if named.embedded else named.system
-        if on_line not in {None, wanted}:
+        if on_line not in {"", wanted}:
             raise InvalidError(
                 f"{path} stands for a container of the system {named.system}, the line names {on_line}",
                 hint="leave out -S and -G: the path says which system it is",
             )
         session.system, session.sys_name = (named.system, None) if named.embedded else (None, named.system)
     else:
-        # It is one of a running system, unless the line says otherwise; what the environment says is about words.
-        session.system = directory
+        # It is one of a running system, unless the line says otherwise.
+        session.system = session.system if context.find_root().meta.get(_DIRECTORY) else None
     context.meta[_NAMED] = named
     return named
 

@@ -90,6 +90,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
         {
             "check": Lazy("daos.cli.fs_check", "Look for what crashes can leave, and repair it."),
             "chmod": Lazy("daos.cli.fs_chmod", "Set the permissions of a file or directory."),
+            "copy": Lazy("daos.cli.fs_copy", "Copy files and directories, to, from and between containers."),
             "get-attr": Lazy("daos.cli.fs_get_attr", "Print class and size of chunks of a file or directory."),
             "reset-attr": Lazy("daos.cli.fs_reset_attr", "Take back what a directory gives to what is made in it."),
             "reset-chunk-size": Lazy("daos.cli.fs_reset_chunk_size", "Take back the size of chunks alone."),

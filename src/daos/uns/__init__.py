@@ -8,6 +8,6 @@ one below it. `create` makes both, `link` gives a container another path, `resol
 from __future__ import annotations
 
 from daos.uns._make import create, destroy, link
-from daos.uns._resolve import Resolved, resolve
+from daos.uns._resolve import Resolved, find, resolve
 
-__all__ = ["Resolved", "create", "destroy", "link", "resolve"]
+__all__ = ["Resolved", "create", "destroy", "find", "link", "resolve"]

@@ -11,7 +11,7 @@ from daos.errors import DER, AccessError, DaosError, ExistsError, InvalidError, 
 from daos.model.namespace import ATTRIBUTE, MAKING, Link
 from daos.model.urls import SCHEME, Address, parse_address
 
-__all__ = ["Resolved", "attribute", "being_made", "failed", "resolve"]
+__all__ = ["Resolved", "attribute", "being_made", "failed", "find", "resolve"]
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOTDIR, errno.EPERM})
 """What the kernel says of a path that has no such attribute; the last of links and devices."""
@@ -41,6 +41,23 @@ def resolve(path: str | os.PathLike[str]) -> Resolved:
         InvalidError: `DER.INVAL`: a bad URL, or an attribute that names no container.
         AccessError: `DER.NO_PERM`: it may not be looked at.
     """
+    named = find(path)
+    if named is not None:
+        return named
+    if not os.path.lexists(path):
+        raise NotFoundError(f"there is no {os.fspath(path)}", hint="check the path")
+    raise NotFoundError(
+        f"{os.fspath(path)} stands for no container",
+        hint=f"a directory with the attribute {ATTRIBUTE} does, with all below; daos container create --path makes one",
+    )
+
+
+def find(path: str | os.PathLike[str]) -> Resolved | None:
+    """Return the same as `resolve`; None if it stands for no container.
+
+    Raises:
+        DaosError: As `resolve`; of `NotFoundError`, what stands for a container that was never made.
+    """
     given = os.fspath(path)
     if not isinstance(given, str) or not given or "\0" in given:
         raise InvalidError(f"invalid path {given!r}", hint="a path, or daos://POOL/CONTAINER")
@@ -58,15 +75,9 @@ def resolve(path: str | os.PathLike[str]) -> Resolved:
             raise _never_made(where, making)
         above, name = os.path.split(where)
         if above == where:
-            break
+            return None
         names.append(name)
         where = above
-    if not os.path.lexists(real):
-        raise NotFoundError(f"there is no {given}", hint="check the path")
-    raise NotFoundError(
-        f"{given} stands for no container",
-        hint=f"a directory with the attribute {ATTRIBUTE} does, with all below; daos container create --path makes one",
-    )
 
 
 def attribute(path: str, name: str) -> bytes | None:
