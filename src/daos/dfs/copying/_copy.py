@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import posixpath
 import queue
@@ -414,10 +415,14 @@ class _StoppedError(Exception):
     """Somebody else has failed."""
 
 
+_halves = itertools.count(secrets.randbits(64))
+"""Names for the time being: of this process, and of others by chance alone."""
+
+
 @contextlib.contextmanager
 def _half(target: Directory) -> Iterator[str]:
     """Give a name for the time being; what has it is removed if the block fails."""
-    name = f".daos-copy-{secrets.token_hex(8)}"
+    name = f".daos-copy-{next(_halves) % (1 << 64):016x}"
     try:
         yield name
     except BaseException:
