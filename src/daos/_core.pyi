@@ -117,6 +117,21 @@ class Dfs:
     ) -> None:
         """Make a file system in a container that has none, else `EEXIST`; all or nothing, durable at return."""
     @staticmethod
+    def fix_superblock(
+        container: Container,
+        *,
+        chunk_size: int | None,
+        oclass: str | None,
+        dir_oclass: str | None,
+        file_oclass: str | None,
+        balanced: bool,
+        hints: str,
+    ) -> None:
+        """Write the superblock of a file system that has none that can be read, else `EEXIST`; durable at return."""
+    @staticmethod
+    def fix_root(container: Container, *, root: tuple[int, int], uid: int, gid: int, mode: int) -> bool:
+        """Have the superblock lead to a root directory, by its object id; tell whether it did not."""
+    @staticmethod
     def mount(
         container: Container,
         *,
@@ -199,6 +214,8 @@ class Dfs:
         """Set an extended attribute: 0 in any case, 1 only if it is not there, 2 only if it is."""
     def remove_xattr(self, path: str, name: str, follow: bool) -> None:
         """Remove an extended attribute, else `ENODATA`."""
+    def fix_entry(self, path: str, chunk_size: int | None, kind: bool) -> int:
+        """Repair a record: the size of its chunks if one is given, its kind if that is wanted; return that."""
     def check(
         self, how: int, name: str | None
     ) -> tuple[

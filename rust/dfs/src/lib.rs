@@ -26,7 +26,7 @@ mod together;
 mod work;
 
 pub use attr::{At, Attr, SetAttr, XattrSet};
-pub use check::{CheckMode, Finding, Report};
+pub use check::{CheckMode, EntryFix, Finding, Report};
 pub use classes::{HINTS_LEN_MAX, Hints, Spread};
 pub use content::FILE_SIZE_MAX;
 pub use entries::{Entry, New, OpenFlags};

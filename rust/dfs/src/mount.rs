@@ -150,7 +150,7 @@ fn marks(targets: u32) -> Vec<[u8; 8]> {
 }
 
 /// Reads the superblock.
-fn read_superblock(work: &Work<'_>) -> Result<Superblock> {
+pub(crate) fn read_superblock(work: &Work<'_>) -> Result<Superblock> {
     let mut values: [Vec<u8>; 9] = std::array::from_fn(|_| Vec::new());
     let mut iods: Vec<FetchIod<'_>> = AKEYS
         .iter()
@@ -204,7 +204,7 @@ impl Dfs {
         }
         let root = work.read(&Slot::root())?.ok_or_else(|| {
             Error::new(Errno::EIO, "the file system has no root directory")
-                .hint("run a check of the file system")
+                .hint("daos fs fix-root leads to it again")
         })?;
         let Record { oid, chunk_size, class, .. } = root.record;
         let table = Table::new();

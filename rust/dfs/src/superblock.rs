@@ -134,7 +134,7 @@ impl Superblock {
 }
 
 fn damaged(why: &str) -> Error {
-    Error::new(Errno::EIO, format!("the superblock is damaged: {why}"))
+    Error::new(Errno::EIO, format!("the superblock is damaged: {why}")).hint("daos fs fix-sb writes it anew")
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! `Dfs`: a file system that is mounted, and `DfsListing`, a directory that is being listed.
 
 use crate::container::Container;
+use crate::dfs_check::{Checked, checked, mode};
 use crate::dfs_file::DfsFile;
 use crate::embedded::{Embedded, durability_of};
 use crate::errors::file_raised;
 use crate::lent::Lent;
 use daos_dfs::access::Credentials;
 use daos_dfs::{
-    Anchor, Attr, CheckMode, Consistency, Dir, Errno, Error, Finding, FormatOptions, Kind, MountOptions,
-    Open, OpenFlags, Paths, Rename, Report, Result, Room, Time, XattrSet,
+    Anchor, Attr, Consistency, Dir, EntryFix, Errno, Error, FormatOptions, Kind, MountOptions, Open,
+    OpenFlags, Paths, Rename, Result, Room, Time, XattrSet,
 };
 use daos_locks::Mutex;
 use daos_placement::ObjectClass;
@@ -26,11 +27,6 @@ const SECOND_NS: i64 = 1_000_000_000;
 pub(crate) type Told = (u32, (u64, u64), u32, u32, u32, u64, u64, i64, i64, i64, u64, Option<String>);
 /// A name, and what is known of what it leads to.
 type Listed<'py> = (Bound<'py, PyString>, Option<Told>);
-/// What is wrong, object, paths, what is stored and what was counted, and why.
-type Wrong<'py> =
-    (&'static str, Option<(u64, u64)>, Vec<Bound<'py, PyString>>, Option<(u32, u32)>, Option<String>);
-/// Directories, files, symbolic links, repaired, what is wrong.
-type Checked<'py> = (u64, u64, u64, usize, Vec<Wrong<'py>>);
 /// Bytes of a chunk; class, class of directories, class of files; whether it is balanced; hints.
 type Made = (u64, Option<String>, Option<String>, Option<String>, bool, String);
 
@@ -101,7 +97,7 @@ fn open_of(flags: i32, mode: u32) -> Open {
 }
 
 /// A name as Python has it.
-fn name<'py>(py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
+pub(crate) fn name<'py>(py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
     // What is UTF-8 needs no look at how this process encodes names.
     match std::str::from_utf8(name) {
         Ok(name) => Ok(PyString::new(py, name)),
@@ -192,6 +188,44 @@ impl Dfs {
             daos_dfs::Dfs::format(&container.0, &options)
         })
         .map_err(|error| file_raised(py, &error, &[]))
+    }
+
+    /// Writes the superblock of a file system anew that has none that can be read.
+    #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "keywords of a call from Python")]
+    #[pyo3(signature = (container, *, chunk_size, oclass, dir_oclass, file_oclass, balanced, hints))]
+    fn fix_superblock(
+        py: Python<'_>,
+        container: &Container,
+        chunk_size: Option<u64>,
+        oclass: Option<&str>,
+        dir_oclass: Option<&str>,
+        file_oclass: Option<&str>,
+        balanced: bool,
+        hints: String,
+    ) -> PyResult<()> {
+        py.detach(|| {
+            let options =
+                format_options(chunk_size, oclass, dir_oclass, file_oclass, balanced, hints, 0, 0, None)?;
+            daos_dfs::Dfs::fix_superblock(&container.0, &options)
+        })
+        .map_err(|error| file_raised(py, &error, &[]))
+    }
+
+    /// Has the superblock lead to a root directory again; tells whether it did not.
+    #[staticmethod]
+    #[pyo3(signature = (container, *, root, uid, gid, mode))]
+    fn fix_root(
+        py: Python<'_>,
+        container: &Container,
+        root: (u64, u64),
+        uid: u32,
+        gid: u32,
+        mode: u32,
+    ) -> PyResult<bool> {
+        let root = ObjectId { hi: root.0, lo: root.1 };
+        py.detach(|| daos_dfs::Dfs::fix_root(&container.0, root, (uid, gid), mode))
+            .map_err(|error| file_raised(py, &error, &[]))
     }
 
     /// Mounts the file system of a container for a user.
@@ -494,48 +528,24 @@ impl Dfs {
         self.call(py, &[&path], |paths| paths.remove_xattr(path.as_bytes(), name.as_bytes(), follow))
     }
 
+    /// Repairs the record of an entry: the size of its chunks, its kind. Tells its kind, as bits of a mode.
+    fn fix_entry(
+        &self,
+        py: Python<'_>,
+        path: OsString,
+        chunk_size: Option<u64>,
+        kind: bool,
+    ) -> PyResult<u32> {
+        let fix = EntryFix { chunk_size, kind };
+        self.call(py, &[&path], |paths| paths.fix_entry(path.as_bytes(), fix)).map(Kind::bits)
+    }
+
     /// Looks for what is wrong: 0 tells, 1 removes, 2 gives names.
     fn check<'py>(&self, py: Python<'py>, how: u8, name: Option<OsString>) -> PyResult<Checked<'py>> {
-        let how = match how {
-            0 => CheckMode::Print,
-            1 => CheckMode::Remove,
-            _ => CheckMode::Relink,
-        };
         let name = name.map(OsString::into_vec);
-        let report = self.call(py, &[], |paths| paths.dfs().check(how, name.as_deref()))?;
-        let Report { directories, files, symlinks, findings, repaired } = report;
-        let findings = findings.iter().map(|found| wrong(py, found)).collect::<PyResult<_>>()?;
-        Ok((directories, files, symlinks, repaired, findings))
+        let report = self.call(py, &[], |paths| paths.dfs().check(mode(how), name.as_deref()))?;
+        checked(py, &report)
     }
-}
-
-fn wrong<'py>(py: Python<'py>, found: &Finding) -> PyResult<Wrong<'py>> {
-    let pair = |oid: &ObjectId| Some((oid.hi, oid.lo));
-    let one = |path: &[u8]| Ok::<_, PyErr>(vec![name(py, path)?]);
-    Ok(match found {
-        Finding::Leaked { oid, kind } => {
-            let what = match kind {
-                Some(Kind::Directory) => "leaked_directory",
-                Some(Kind::File | Kind::Symlink) => "leaked_file",
-                None => "leaked_object",
-            };
-            (what, pair(oid), vec![], None, None)
-        }
-        Finding::LeakedInode { oid } => ("leaked_inode", pair(oid), vec![], None, None),
-        Finding::Orphan { oid } => ("orphan", pair(oid), vec![], None, None),
-        Finding::Links { path, stored, counted } => {
-            ("links", None, one(path)?, Some((*stored, *counted)), None)
-        }
-        Finding::SeveralNames { paths } => {
-            let paths = paths.iter().map(|path| name(py, path)).collect::<PyResult<_>>()?;
-            ("several_names", None, paths, None, None)
-        }
-        Finding::SecondName { first, path } => {
-            ("second_name", None, vec![name(py, first)?, name(py, path)?], None, None)
-        }
-        Finding::Dangling { path } => ("dangling", None, one(path)?, None, None),
-        Finding::Damaged { path, why } => ("damaged", None, one(path)?, None, Some(why.clone())),
-    })
 }
 
 #[pymethods]

@@ -10,6 +10,7 @@ mod buffer;
 mod container;
 mod devices;
 mod dfs;
+mod dfs_check;
 mod dfs_file;
 mod embedded;
 mod engine;

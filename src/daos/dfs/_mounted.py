@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat as stats
 import weakref
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from daos import _core
 from daos.client._posix import make_file_system
 from daos.client._within import within
 from daos.client.system import _DURABILITY
+from daos.dfs._entries import fspath
 from daos.dfs._report import CheckReport, Mode, report_of
 from daos.dfs.errors import FileClosedError
 from daos.errors import DaosError, InvalidError
 from daos.model.posix import Posix
+from daos.model.sizes import parse_size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -249,6 +252,29 @@ class Mounted:
         if mode not in modes:
             raise InvalidError(f"mode cannot be {mode!r}", hint=f"one of {', '.join(modes)}")
         return report_of(self._fs.check(modes.index(mode), name))
+
+    def fix_entry(
+        self, path: StrPath, *, chunk_size: int | str | None = None, kind: bool = False
+    ) -> Literal["directory", "file", "symbolic link"]:
+        """Repair the record of an entry that cannot be used: what a check would remove. Nobody else may mount it.
+
+        Args:
+            path: Of the entry; a symbolic link at its end is not followed.
+            chunk_size: The size of chunks that it is to have. A file's bytes are found by it: a wrong one hides them.
+            kind: Whether its kind is to be that of its object.
+
+        Returns:
+            What it is.
+
+        Raises:
+            OSError: `ENOENT`: there is none; `EIO`: it is damaged in another way, too; nothing was changed.
+            InvalidError: `DER.INVAL`: nothing is to be repaired; a size that is none.
+        """
+        if chunk_size is None and not kind:
+            raise InvalidError("nothing to repair", hint="give chunk_size, kind, or both")
+        size = None if chunk_size is None else parse_size(chunk_size, "chunk_size")
+        mode = self._fs.fix_entry(fspath(path), size, kind)
+        return "directory" if stats.S_ISDIR(mode) else "symbolic link" if stats.S_ISLNK(mode) else "file"
 
 
 def _umount(core: _core.Dfs) -> None:

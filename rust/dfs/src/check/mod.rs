@@ -1,5 +1,6 @@
 //! Looking for what crashes and others' mounts can leave, and repairing it.
 
+mod fix;
 mod repair;
 mod walk;
 
@@ -8,6 +9,7 @@ use crate::mount::Dfs;
 use crate::names::check_name;
 use crate::record::Kind;
 use daos_types::{Epoch, ObjectId};
+pub use fix::EntryFix;
 use walk::{Found, Name, Wrong};
 
 /// What is done about what is found.

@@ -4,7 +4,9 @@ use crate::common::{
     CREATE, InMemory, Untransacted, errno, mount, names, new, open, read, root, summed, write,
 };
 use daos_client::{ContainerRef, ContainerService, Object, Route};
-use daos_dfs::{CheckMode, Dfs, Errno, Finding, FormatOptions, Kind, OpenFlags, Paths, Rename};
+use daos_dfs::{
+    CheckMode, Dfs, EntryFix, Errno, Finding, FormatOptions, Kind, MountOptions, OpenFlags, Paths, Rename,
+};
 use daos_types::{Cond, Durability, Epoch, Extent, Iod, IodValue, ObjectId, ObjectType, Punched};
 use std::sync::Arc;
 
@@ -311,4 +313,196 @@ fn names_counted_without_transactions_free_nothing_until_a_check_counts() {
     assert_eq!(check(CheckMode::Print), []);
     drop(paths.open_file(b"/new", &open(OpenFlags { exclusive: true, ..CREATE })).unwrap());
     assert_eq!(check(CheckMode::Print), []);
+}
+
+fn superblock(broken: &Broken) -> Object<dyn Route> {
+    broken.object(ObjectId { hi: 0x0001_0001_0000_0000, lo: 0 })
+}
+
+fn single(object: &Object<dyn Route>, akey: &[u8], value: &[u8]) {
+    let iods = [Iod::new(akey, IodValue::Single(value))];
+    object.update(b"DFS_SB_METADATA", &iods, Cond::NONE).unwrap();
+}
+
+fn options() -> FormatOptions {
+    FormatOptions { chunk_size: Some(4096), hints: "file:single".to_owned(), ..FormatOptions::default() }
+}
+
+fn try_mount(broken: &Broken) -> Errno {
+    Dfs::mount(Arc::clone(&broken.made.container), MountOptions::default()).unwrap_err().errno
+}
+
+type Damage = (fn(&Object<dyn Route>), Errno);
+
+#[test]
+fn a_superblock_that_is_lost_is_written_anew() {
+    let damages: [Damage; 5] = [
+        (|object| object.punch(Punched::Dkey(b"DFS_SB_METADATA"), Cond::NONE).unwrap(), Errno::EINVAL),
+        (
+            |object| object.punch(Punched::Akeys(b"DFS_SB_METADATA", &[b"DFS_MAGIC"]), Cond::NONE).unwrap(),
+            Errno::EINVAL,
+        ),
+        (|object| single(object, b"DFS_MAGIC", &[7; 8]), Errno::EIO),
+        (|object| single(object, b"DFS_CHUNK_SIZE", &[0; 8]), Errno::EIO),
+        (|object| single(object, b"DFS_LAYOUT_VERSION", &[3]), Errno::EIO),
+    ];
+    for (index, (damage, errno)) in damages.into_iter().enumerate() {
+        for links in [false, true] {
+            let broken = Broken::new();
+            write(&broken.paths, b"/f", b"content");
+            broken.dfs.mkdir(&broken.dfs.root(), b"d", &new()).unwrap();
+            if links {
+                broken.paths.link(b"/f", b"/g", false).unwrap();
+            }
+            broken.dfs.umount().unwrap();
+            let fix = || Dfs::fix_superblock(&broken.made.container, &options());
+            assert_eq!(fix().unwrap_err().errno, Errno::EEXIST);
+            damage(&superblock(&broken));
+            assert_eq!(try_mount(&broken), errno, "{index}");
+            fix().unwrap();
+            assert_eq!(fix().unwrap_err().errno, Errno::EEXIST);
+            let dfs = mount(&broken.made.container);
+            // What told of the layout may be gone; files tell of it.
+            assert_eq!(dfs.layout_version(), if links { 4 } else { 3 }, "{index}");
+            let made = dfs.made_as();
+            assert_eq!((made.chunk_size, &*made.hints), (Some(4096), "file:single"));
+            assert_eq!(read(&root(&dfs), b"/f"), b"content");
+            assert_eq!(dfs.check(CheckMode::Print, None).unwrap().findings, []);
+        }
+    }
+}
+
+#[test]
+fn a_superblock_of_another_version_is_left_alone() {
+    let broken = Broken::new();
+    single(&superblock(&broken), b"DFS_LAYOUT_VERSION", &[9, 0]);
+    let fix =
+        |options: &FormatOptions| Dfs::fix_superblock(&broken.made.container, options).unwrap_err().errno;
+    assert_eq!(fix(&options()), Errno::EOPNOTSUPP);
+    assert_eq!(fix(&FormatOptions { chunk_size: Some(0), ..options() }), Errno::EINVAL);
+    assert_eq!(fix(&FormatOptions { hints: "what".to_owned(), ..options() }), Errno::EINVAL);
+}
+
+#[test]
+fn a_root_that_nothing_leads_to_is_found_again() {
+    let damages: [fn(&Object<dyn Route>); 4] = [
+        |object| object.punch(Punched::Dkey(b"/"), Cond::NONE).unwrap(),
+        |object| object.punch(Punched::Akeys(b"/", &[b"DFS_INODE"]), Cond::NONE).unwrap(),
+        |object| {
+            let recxs = [Extent { index: 0, count: 4 }];
+            let iods =
+                [Iod::new(b"DFS_INODE", IodValue::Array { rec_size: 1, recxs: &recxs, data: &[0; 4] })];
+            object.update(b"/", &iods, Cond::NONE).unwrap();
+        },
+        |object| {
+            // To another object.
+            let recxs = [Extent { index: 4, count: 8 }];
+            let iods =
+                [Iod::new(b"DFS_INODE", IodValue::Array { rec_size: 1, recxs: &recxs, data: &[1; 8] })];
+            object.update(b"/", &iods, Cond::NONE).unwrap();
+        },
+    ];
+    for (index, damage) in damages.into_iter().enumerate() {
+        let broken = Broken::new();
+        write(&broken.paths, b"/f", b"content");
+        let oid = broken.dfs.root().oid();
+        broken.dfs.umount().unwrap();
+        let fix = |oid| Dfs::fix_root(&broken.made.container, oid, (7, 8), 0o750);
+        assert!(!fix(oid).unwrap());
+        damage(&superblock(&broken));
+        if index < 3 {
+            assert_eq!(try_mount(&broken), Errno::EIO, "{index}");
+        }
+        for wrong in [ObjectId::default(), ObjectId { lo: 1, ..oid }, ObjectId { hi: oid.hi + 1, lo: 0 }] {
+            assert_eq!(fix(wrong).unwrap_err().errno, Errno::EINVAL);
+        }
+        assert!(fix(oid).unwrap(), "{index}");
+        assert!(!fix(oid).unwrap());
+        let dfs = mount(&broken.made.container);
+        let attr = root(&dfs).stat(b"/").unwrap();
+        assert_eq!((attr.mode, attr.uid, attr.gid), (0o40_750, 7, 8));
+        assert_eq!(read(&root(&dfs), b"/f"), b"content");
+        assert_eq!(dfs.check(CheckMode::Print, None).unwrap().findings, []);
+    }
+}
+
+#[test]
+fn an_entry_of_the_wrong_kind_is_what_its_object_is() {
+    let broken = Broken::new();
+    let paths = &broken.paths;
+    write(paths, b"/f", b"content");
+    paths.mkdir(b"/d", 0o755).unwrap();
+    write(paths, b"/d/x", b"1");
+    paths.symlink(b"f", b"/s").unwrap();
+    write(paths, b"/two", b"names");
+    paths.link(b"/two", b"/three", false).unwrap();
+    let kind = EntryFix { kind: true, ..EntryFix::default() };
+    for (name, right, permissions) in
+        [(b"/f", Kind::File, 0o644_u32), (b"/d", Kind::Directory, 0o755), (b"/s", Kind::Symlink, 0o777)]
+    {
+        let before = broken.record(&name[1..]);
+        for wrong in [0_u32, 0o020_000, 0o040_000, 0o100_000, 0o120_000] {
+            let mut record = before.clone();
+            record[..4].copy_from_slice(&(wrong | permissions).to_le_bytes());
+            broken.store(&name[1..], &record);
+            let fixed = root(&mount(&broken.made.container)).fix_entry(name, kind);
+            assert_eq!(fixed.unwrap(), right, "{name:?} {wrong:o}");
+            assert_eq!(broken.record(&name[1..])[2..], before[2..], "{name:?} {wrong:o}");
+        }
+    }
+    // Of several names, record and entries are in different places.
+    assert_eq!(root(&mount(&broken.made.container)).fix_entry(b"/two", kind).unwrap(), Kind::File);
+    let mut entry = vec![0; 4];
+    entry.copy_from_slice(&0o040_644_u32.to_le_bytes());
+    broken.store(b"two", &entry);
+    assert!(!broken.check(CheckMode::Print).is_empty());
+    root(&mount(&broken.made.container)).fix_entry(b"/two/", kind).unwrap();
+    assert_eq!(broken.check(CheckMode::Print), []);
+    let paths = root(&mount(&broken.made.container));
+    assert_eq!((read(&paths, b"/f"), read(&paths, b"/d/x")), (b"content".to_vec(), b"1".to_vec()));
+    assert_eq!(read(&paths, b"/two"), b"names");
+    assert_eq!(paths.readlink(b"/s").unwrap(), b"f");
+}
+
+#[test]
+fn the_size_of_chunks_of_an_entry_is_set() {
+    let broken = Broken::new();
+    let paths = &broken.paths;
+    write(paths, b"/f", &[7; 10_000]);
+    write(paths, b"/two", &[8; 10_000]);
+    paths.link(b"/two", b"/three", false).unwrap();
+    paths.symlink(b"f", b"/s").unwrap();
+    let before = broken.record(b"f");
+    let mut record = before.clone();
+    record[36..44].copy_from_slice(&u64::MAX.to_le_bytes());
+    broken.store(b"f", &record);
+    // A check would remove it, and its bytes.
+    let found = broken.check(CheckMode::Print);
+    assert!(matches!(&found[..], [Finding::Leaked { .. }, Finding::Damaged { .. }]), "{found:?}");
+    let paths = root(&mount(&broken.made.container));
+    let chunk = |chunk_size| EntryFix { chunk_size: Some(chunk_size), kind: false };
+    assert_eq!(paths.fix_entry(b"/f", chunk(1 << 20)).unwrap(), Kind::File);
+    assert_eq!(broken.record(b"f")[36..44], (1_u64 << 20).to_le_bytes());
+    assert_eq!(read(&paths, b"/f"), [7; 10_000]);
+    // It is what the bytes are looked for by.
+    paths.fix_entry(b"/two", chunk(4096)).unwrap();
+    assert_eq!(paths.stat(b"/three").unwrap().chunk_size, 4096);
+    paths.fix_entry(b"/three", chunk(1 << 20)).unwrap();
+    assert_eq!(read(&paths, b"/two"), [8; 10_000]);
+    assert_eq!(broken.check(CheckMode::Print), []);
+    let refused = |path: &[u8], fix| paths.fix_entry(path, fix).unwrap_err().errno;
+    assert_eq!(refused(b"/f", chunk(0)), Errno::EINVAL);
+    assert_eq!(refused(b"/s", chunk(1 << 20)), Errno::EINVAL);
+    assert_eq!(refused(b"/", chunk(1 << 20)), Errno::EINVAL);
+    assert_eq!(refused(b"/none", chunk(1 << 20)), Errno::ENOENT);
+    assert_eq!(refused(b"/f/x", chunk(1 << 20)), Errno::ENOTDIR);
+    // What is damaged otherwise stays as it is.
+    let mut record = before.clone();
+    record[48..56].copy_from_slice(&u64::MAX.to_le_bytes());
+    broken.store(b"f", &record);
+    assert_eq!(refused(b"/f", chunk(4096)), Errno::EIO);
+    assert_eq!(broken.record(b"f"), record);
+    let read_only = MountOptions { read_only: true, ..MountOptions::default() };
+    let paths = root(&Dfs::mount(Arc::clone(&broken.made.container), read_only).unwrap());
+    assert_eq!(paths.fix_entry(b"/f", chunk(4096)).unwrap_err().errno, Errno::EROFS);
 }
