@@ -285,12 +285,13 @@ BEHIND = {
     "array write": "temp -i cells", "object query": "sensors", "object dump": "sensors",
     "container delete-acl": "-P u:x@", "container overwrite-acl": "-f acl", "container update-acl": "-e A::x@:r",
     "container set-owner": "-u x --no-check", "pool query-targets": "--rank 0",
-    "filesystem chmod": "-m 0755", "filesystem set-attr": "-o S1",
+    "filesystem chmod": "-m 0755", "filesystem set-attr": "-o S1", "filesystem fix-entry": "-t",
+    "container link": "--path new",
 }  # fmt: skip
 # Options without which there is no line at all.
 REQUIRED = {
     "container diff": "--from x", "container delete-acl": "-P x", "pool query-targets": "--rank 0",
-    "filesystem chmod": "-m 0755",
+    "filesystem chmod": "-m 0755", "filesystem copy": "-s x -d x", "container link": "--path x",
 }  # fmt: skip
 # Arguments that are no text.
 GIVEN = {"cert issue": "server", "dev kill": "0"}

@@ -203,7 +203,7 @@ def test_what_is_not_to_be_repaired_is_refused(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(System, "served", True)
         monkeypatch.setattr(Container, "info", lambda _: Info)
         for call in (fix_superblock, fix_root):
-            with pytest.raises(BusyError, match="container home is open by 2 others"):
+            with pytest.raises(BusyError, match="container home is open elsewhere, by 2 handles"):
                 call(home)
         Info.handles = 1
         with pytest.raises(FileExistsError):

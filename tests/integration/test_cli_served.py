@@ -148,6 +148,53 @@ def test_what_is_in_a_container(running: Running) -> None:
     said("container destroy tank home")
 
 
+def test_paths_stand_for_containers(running: Running, tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    running.daos("container create tank there --type POSIX --path", str(path))
+    told = json.loads(running.daos("container query -j --path", str(path)))["response"]
+    # Byte by byte as DAOS has it.
+    value = f"DAOS.POSIX://{told['pool_uuid']}/{told['container_uuid']}"
+    assert os.getxattr(path, "user.daos") == value.encode()
+    running.daos("container link tank there --path", str(tmp_path / "same"))
+    assert os.getxattr(tmp_path / "same", "user.daos") == value.encode()
+    (tmp_path / "data" / "d").mkdir(parents=True)
+    (tmp_path / "data" / "d" / "f").write_bytes(b"1" * 3_000_000)
+    text = running.daos("fs copy -s", str(tmp_path / "data"), "-d", str(path / "x"))
+    assert (
+        text == f"Successfully copied to DAOS: {path}/x\n    Directories: 2\n    Files:       1\n    Links:       0\n"
+    )
+    assert "Bytes of files   : 3000000" in running.daos("fs scan --path", str(tmp_path / "same"))
+    running.daos("fs copy -s daos://tank/there/x/d/f -d", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == b"1" * 3_000_000
+    text = running.daos("fs copy -s daos://tank/there -d daos://tank/other")
+    assert text.startswith("Successfully created container ")
+    assert "already linked" in running.daos("fs fix-root --path", str(path))
+    done = running("daos.cli", "fs", "fix-sb", "--path", str(path))
+    assert (done.status, "is whole" in done.errors) == (1, True)
+    # Others have it open.
+    url = 'daos.connect("daos://tank").container("there")'
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"import daos, sys; held = {url}; print(flush=True); sys.stdin.read()"],
+        env=running.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    for words in (("fix-sb",), ("fix-root",), ("fix-entry", "-H", "/x", "-t")):
+        done = running("daos.cli", "fs", *words, "--path", str(path))
+        assert (done.status, "container there is open elsewhere, by 1 handle" in done.errors) == (1, True), done.errors
+    holder.stdin.close()
+    assert holder.wait(COMMAND_S_MAX) == 0
+    holder.stdout.close()
+    running.daos("container destroy tank other")
+    running.daos("container destroy --force --path", str(path))
+    assert not path.exists()
+    done = running("daos.cli", "container", "query", "--path", str(tmp_path / "same"))
+    assert (done.status, "DER_NONEXIST" in done.errors) == (1, True)
+
+
 def test_whether_the_system_is_well(running: Running) -> None:
     assert "\tname: daos_dev\n" in running.daos("system query")
     assert "tank: Healthy" in running.daos("health check -G daos_dev")

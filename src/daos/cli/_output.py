@@ -130,7 +130,10 @@ def usage_text(error: click.ClickException) -> str:
     """Return an error of the command line in the words of DAOS's tools."""
     if isinstance(error, click.MissingParameter) and error.param is not None:
         if isinstance(error.param, click.Argument):
-            return f"the required argument `<{error.param.human_readable_name.lower().strip('[]')}>` was not provided"
+            name = error.param.human_readable_name.lower()
+            # One that is optional, but for this line.
+            name = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+            return f"the required argument `<{name}>` was not provided"
         return f"the required flag `{max(error.param.opts, key=len)}' was not specified"
     if isinstance(error, click.NoSuchOption):
         return f"unknown flag `{error.option_name.lstrip('-')}'"

@@ -85,7 +85,7 @@ def check_unused(container: Container) -> None:
     others = container.info().handles - 1
     if others > 0:
         raise BusyError(
-            f"container {container.label} is open by {others} others",
+            f"container {container.label} is open elsewhere, by {others} handle{'s' * (others > 1)}",
             hint="have them close it, or daos container evict --all",
         )
 
