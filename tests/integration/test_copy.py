@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import random
+import resource
 import stat as stats
 import subprocess
 import sys
@@ -360,6 +361,37 @@ def test_a_link_that_is_put_in_the_way_is_not_followed(
     copied(f"{home}/top", tmp_path / "out")
     assert not list(outside.iterdir())
     assert (tmp_path / "out" / "moved" / "f").read_bytes() == b"bad"
+
+
+def test_many_directories_need_few_descriptors(tmp_path: Path, home: str) -> None:
+    for number in range(300):
+        (tmp_path / "top" / f"{number}" / "d").mkdir(parents=True)
+        (tmp_path / "top" / f"{number}" / "d" / "f").write_bytes(b"1")
+    # Workers that have not come to a file yet hold its directory.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    # Of 64 directories two each, those above them, and what the system has open.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 200, hard))
+    try:
+        done = copied(tmp_path / "top", tmp_path / "out", workers=2)
+        copied(tmp_path / "top", home, workers=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (done.directories, done.files) == (601, 300)
+    assert seen(tmp_path / "out") == seen(tmp_path / "top")
+    with mount(home) as fs:
+        assert seen_mounted(fs, "/top") == seen(tmp_path / "top")
+
+
+def test_a_deep_tree(tmp_path: Path, home: str) -> None:
+    deep = tmp_path / "top"
+    for _ in range(150):
+        deep /= "0123456789"
+    deep.mkdir(parents=True)
+    (deep / "f").write_bytes(b"1")
+    copied(tmp_path / "top", home)
+    copied(f"{home}/top", tmp_path / "out")
+    assert seen(tmp_path / "out") == seen(tmp_path / "top")
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def command(context: click.Context, source: str, target: str, *, ignore_unsuppor
     """
     from daos.dfs.copying import Options, copy_tree, open_places
 
+    _raise_limit()
     with contextlib.ExitStack() as stack:
         places = open_places(stack, source, target, system_on_line(context))
         progress = stack.enter_context(Progress("copying"))
@@ -73,6 +75,13 @@ def command(context: click.Context, source: str, target: str, *, ignore_unsuppor
         error=None if left_out is None else f"not copied: {left_out}",
         hint=None if left_out is None else "all else is copied; --ignore-unsupported says that they may be left out",
     )
+
+
+def _raise_limit() -> None:
+    """Have this process open as many files as it may: a deep tree has all directories above each other open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _names(which: str, place: Place) -> dict[str, str]:

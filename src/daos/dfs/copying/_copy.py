@@ -12,6 +12,7 @@ import secrets
 import stat as stats
 import threading
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daos.errors import DER, InvalidError
@@ -33,6 +34,8 @@ SHARED = 4 * PIECE
 WORKERS_MAX = 16
 WAITING_MAX = 256
 """Files that wait for a worker."""
+LEVELS_MAX = 64
+"""Directories that are open beside those above the one that is looked at: those that wait for their files."""
 LOOK_S = 0.1
 """So often somebody who waits looks whether it is time to stop."""
 HALF = re.compile(r"\.daos-copy-[0-9a-f]{16}")
@@ -101,6 +104,7 @@ class _Level:
         self.source = source
         self.target = target
         self.node = node
+        self.depth: int = 0 if above is None else above.depth + 1
         self._left = 1
         self._lock = threading.Lock()
 
@@ -194,6 +198,9 @@ class _Copy:
         self._news = threading.Condition(self._lock)
         self._left = 0
         self._buffers = threading.local()
+        self._open = 0
+        # Directories that were seen and not looked at yet.
+        self._below: list[tuple[_Level, Node]] = []
 
     # --- what the thread does that looks
 
@@ -211,10 +218,7 @@ class _Copy:
             worker.start()
         try:
             work()
-            while self._left and not self._stop.is_set():
-                with self._news:
-                    self._news.wait_for(lambda: not self._left or self._stop.is_set(), LOOK_S)
-                self._tell()
+            self._wait(lambda: not self._left)
         except BaseException as error:  # noqa: BLE001 -- raised below
             self._fail(error)
         finally:
@@ -229,23 +233,31 @@ class _Copy:
             raise self._error
 
     def tree(self, top: _Level) -> None:
-        """Look at all of a directory."""
-        left = [top]
-        while left:
-            level = left.pop()
-            if self.options.resume:
-                _remove_halves(level.target)
-            below = []
-            for node in level.source.nodes():
-                self._check_stopped()
-                if stats.S_ISDIR(node.mode):
-                    below.append(node)
-                else:
-                    self.leaf(level, node, node.name)
-            for node in below:
-                self._check_stopped()
-                left.append(self.enter(level, node))
-            self._end(level)
+        """Look at all of a directory, the deepest first.
+
+        So those that have something to be looked at in them are above each other. All others wait for files alone,
+        which workers see to: one can wait until they are few.
+        """
+        self._look(top)
+        while self._below:
+            above, node = self._below.pop()
+            self._wait(partial(self._few_wait, above.depth))
+            self._check_stopped()
+            self._look(self._enter(above, node))
+
+    def _few_wait(self, depth: int) -> bool:
+        return self._open - depth < LEVELS_MAX
+
+    def _look(self, level: _Level) -> None:
+        if self.options.resume:
+            _remove_halves(level.target)
+        for node in level.source.nodes():
+            if stats.S_ISDIR(node.mode):
+                level.begin()
+                self._below.append((level, node))
+            else:
+                self.leaf(level, node, node.name)
+        self._end(level)
 
     def begin(self, above: _Level, node: Node, name: str) -> _Level:
         """Begin with the directory that is copied, under a name that need not be its own."""
@@ -257,11 +269,12 @@ class _Copy:
                 above.target.rename(half, name)
         return _Level(None, above.source, above.target.make(name)[0], node)
 
-    def enter(self, above: _Level, node: Node) -> _Level:
+    def _enter(self, above: _Level, node: Node) -> _Level:
         """Begin with a directory in one."""
         target, _ = above.target.make(node.name)
-        above.begin()
         self._count(directories=1, modes=int(node.special_bits))
+        with self._lock:
+            self._open += 1
         return _Level(above, above.source.enter(node.name), target, node)
 
     def leaf(self, level: _Level, node: Node, name: str) -> None:
@@ -275,6 +288,13 @@ class _Copy:
                 self._waiting.put(_Leaf(level, node, name), timeout=LOOK_S)
                 break
         self._tell()
+
+    def _wait(self, until: Callable[[], bool]) -> None:
+        """Wait until workers have come so far, or something failed; tell how far that is meanwhile."""
+        while not until() and not self._stop.is_set():
+            with self._news:
+                self._news.wait_for(lambda: until() or self._stop.is_set(), LOOK_S)
+            self._tell()
 
     def _check_stopped(self) -> None:
         if self._stop.is_set():
@@ -342,6 +362,9 @@ class _Copy:
                 if ended.above is None:
                     ended.target.unmark()
                 self._count(xattrs=ended.target.finish(ended.node, ended.source.xattrs()))
+            with self._news:
+                self._open -= ended.above is not None
+                self._news.notify_all()
             ended = ended.above
 
     def _special(self, leaf: _Leaf) -> None:

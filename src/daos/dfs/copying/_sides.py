@@ -256,11 +256,11 @@ class LocalDirectory:
         with _about(self._at(node.name)):
             descriptor = self._read(node.name)
             try:
-                pieces = [os.read(descriptor, node.size + 1)]
-                # Longer by now, or a file system that hands out less at once.
-                while pieces[-1]:
-                    pieces.append(os.read(descriptor, 1 << 20))
-                return b"".join(pieces), _xattrs(descriptor)
+                data = os.read(descriptor, node.size)
+                # What was written behind its end meanwhile is another time's.
+                while len(data) < node.size and (more := os.read(descriptor, node.size - len(data))):
+                    data += more
+                return data, _xattrs(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -396,9 +396,14 @@ def _xattrs(descriptor: int) -> dict[str, bytes]:
             return {}
         raise
     for name in names:
-        if _is_copied(name):
-            with contextlib.suppress(OSError):
-                found[name] = os.getxattr(descriptor, name)
+        if not _is_copied(name):
+            continue
+        try:
+            found[name] = os.getxattr(descriptor, name)
+        except OSError as error:
+            # It went after it was listed.
+            if error.errno != errno.ENODATA:
+                raise
     return found
 
 
