@@ -7,20 +7,24 @@ import errno
 import os
 import random
 import resource
+import signal
 import stat as stats
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import daos
 from daos import uns
-from daos.dfs import DFS, mount
-from daos.dfs.copying import Copied, Options, _copy, _sides, copy_tree, open_places
+from daos.dfs import DFS, Posix, mount
+from daos.dfs.copying import Copied, Options, Place, _copy, _sides, copy_tree, open_places
 from daos.errors import InvalidError, NotFoundError
 
 MIB = 1 << 20
@@ -145,6 +149,33 @@ def test_all_that_is_kept_goes_there_and_back(tmp_path: Path, home: str) -> None
         assert seen(path) == expected
         assert (path / "sparse").stat().st_blocks * 512 < 2 * MIB
         assert (path / "hole").stat().st_blocks * 512 < MIB
+
+
+@given(
+    size=st.sampled_from([MIB - 1, MIB, MIB + 1, 4 * MIB, 4 * MIB + 1, 8 * MIB + 4095, 16 * MIB, 17 * MIB]),
+    written=st.lists(
+        st.tuples(st.integers(0, 17 * MIB), st.sampled_from([1, 4096, 65_537, 3 * MIB, 5 * MIB])), max_size=4
+    ),
+    workers=st.sampled_from([1, 3]),
+)
+@settings(max_examples=25)
+def test_any_holes_go_there_and_back(size: int, written: list[tuple[int, int]], workers: int) -> None:
+    with tempfile.TemporaryDirectory() as name, daos.open(":memory:", targets=2) as pool:
+        top = Path(name)
+        content = bytearray(size)
+        with (top / "f").open("wb") as file:
+            file.truncate(size)
+            for number, (at, count) in enumerate(written):
+                data = bytes([number + 1]) * min(count, max(0, size - at))
+                os.pwrite(file.fileno(), data, at)
+                content[at : at + len(data)] = data
+        with mount(pool.container("home", create=True, type=Posix(chunk_size=300_000))) as fs:
+            there = Place("", fs, "/g", "g")
+            options = Options(workers=workers)
+            copy_tree(Place("", None, str(top / "f"), "f"), there, options)
+            assert fs.read_bytes("/g") == content
+            copy_tree(there, Place("", None, str(top / "h"), "h"), options)
+            assert (top / "h").read_bytes() == content
 
 
 def test_where_a_copy_lands(tmp_path: Path, home: str) -> None:
@@ -475,6 +506,26 @@ def trees(tmp_path: Path) -> Path:
             (top / f"d{directory}" / f"f{number}").write_bytes(rng.randbytes(rng.randrange(60_000)))
     (top / "large").write_bytes(rng.randbytes(48 * MIB))
     return top
+
+
+def test_an_interrupted_copy_leaves_no_half(tmp_path: Path, home: str, trees: Path) -> None:
+    words = ("-m", "daos.cli", "fs", "copy", "-s", str(trees), "-d", f"{home}/t")
+    process = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    with daos.open(tmp_path / "s.daos", pool="tank") as pool, mount(pool.container("home")) as fs:
+        deadline = time.monotonic() + 60
+        while not fs.exists("/t/d7") and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        if process.returncode:
+            assert (process.returncode, out, err.strip()) == (1, b"", b"ERROR: daos: interrupted")
+        for where, _, files in fs.walk("/t"):
+            for name in files:
+                assert not name.startswith(".daos-copy-")
+                local = trees / where.removeprefix("/t").lstrip("/") / name
+                assert fs.read_bytes(f"{where}/{name}") == local.read_bytes()
+    assert copied(trees, f"{home}/t", resume=True).files == 321
 
 
 @pytest.mark.parametrize("to", ["container", "host"])
