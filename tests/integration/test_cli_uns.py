@@ -120,11 +120,12 @@ def test_a_link_is_made_and_destroyed(tool: Run, path: str, tmp_path: Path) -> N
     assert not Path(path).exists()
     status, _, text = tool("cont", "query", "--path", other)
     assert (status, "DER_NONEXIST" in text) == (1, True)
+    assert f"hint: {other} stands for what is gone; daos container destroy --force --path {other} removes it" in text
     status, _, text = tool("cont", "destroy", "--path", other)
     assert (status, text) == (
         1,
-        f"ERROR: daos: {other} stands for container U, which is not in pool tank: DER_NONEXIST(-1005): The specified"
-        " entity does not exist\nhint: with force, the path alone is removed\n",
+        f'ERROR: daos: {other} stands for container U of pool U: there is no container "U" in pool "tank":'
+        " DER_NONEXIST(-1005): The specified entity does not exist\nhint: with force, the path alone is removed\n",
     )
     assert tool("cont", "destroy", "--path", other, "--force") == (
         0,
@@ -132,6 +133,19 @@ def test_a_link_is_made_and_destroyed(tool: Run, path: str, tmp_path: Path) -> N
         "",
     )
     assert not Path(other).exists()
+
+
+def test_a_path_whose_pool_is_gone_is_removed_by_force(tool: Run, path: str, tmp_path: Path) -> None:
+    assert tool("-S", str(tmp_path / "s.daos"), "pool", "destroy", "tank")[0] == 0
+    for words in (("cont", "query"), ("fs", "scan"), ("cont", "destroy")):
+        status, _, text = tool(*words, "--path", path)
+        assert (status, f"hint: {path} stands for what is gone; " in text) == (1, True), text
+    assert tool("cont", "destroy", "--force", "--path", path) == (
+        0,
+        f"Successfully destroyed container {path}\n",
+        "",
+    )
+    assert not Path(path).exists()
 
 
 @pytest.mark.parametrize(

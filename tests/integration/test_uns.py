@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -264,10 +265,33 @@ def test_a_destruction_that_is_cut_short_can_be_finished(
         patched.setattr(_make, "_remove", lambda _: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only")))
         with pytest.raises(AccessError, match=r"the container is destroyed, but .* stays: Read-only"):
             uns.destroy(path)
-    with pytest.raises(NotFoundError, match="which is not in pool tank"):
+    with pytest.raises(NotFoundError, match=r"stands for container .*: (there is )?no container"):
         uns.destroy(path, pool=pool)
     uns.destroy(path, pool=pool, force=True)
     assert not path.exists()
+
+
+def test_what_is_gone_can_be_forgotten(pool: Pool, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        uns.create(tmp_path / name, pool, name)
+    uns.unlink(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert pool.container("a").label == "a"
+    with pytest.raises(NotFoundError, match="there is no"):
+        uns.unlink(tmp_path / "a")
+    with pytest.raises(InvalidError, match="a path in a container"):
+        uns.unlink(tmp_path / "b" / "x")
+    # The pool, then the system.
+    pool.system.destroy_pool("tank")
+    with pytest.raises(NotFoundError, match=r"stands for container .*: no pool"):
+        uns.destroy(tmp_path / "b")
+    uns.destroy(tmp_path / "b", force=True)
+    pool.close()
+    shutil.rmtree(tmp_path / "s.daos")
+    with pytest.raises(NotFoundError, match="there is no system at"):
+        uns.destroy(tmp_path / "c")
+    uns.destroy(tmp_path / "c", force=True)
+    assert not [entry for entry in tmp_path.iterdir() if entry.name in "abc"]
 
 
 def test_a_look_up_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -305,9 +305,11 @@ def open_pool(context: click.Context, label: str, *, writes: bool = False) -> Po
     """
     if not embedded(context):
         return context.with_resource(connect_pool(context, label, writes=writes))
-    system = open_system(context)
-    with hinting("daos pool list lists them, daos pool create makes one"):
-        return system.pool(label)
+    gone = _gone(context)
+    with hinting(gone or "", unless=gone is None):
+        system = open_system(context)
+        with hinting("daos pool list lists them, daos pool create makes one"):
+            return system.pool(label)
 
 
 def connect_pool(
@@ -347,10 +349,18 @@ def open_container(context: click.Context, pool: str, label: str, *, writes: boo
         DaosError: As `open_pool` and `Pool.container`.
     """
     opened = open_pool(context, pool, writes=writes)
-    with hinting("daos container list lists them, daos container create makes one"):
+    with hinting(_gone(context) or "daos container list lists them, daos container create makes one"):
         container = opened.container(label)
     named = named_by_path(context)
     return container if named is None or named.snapshot is None else container.at(named.snapshot)
+
+
+def _gone(context: click.Context) -> str | None:
+    """Return what to do if nothing is there that the path of a line stands for; None without one."""
+    named = named_by_path(context)
+    if named is None or named.where is None:
+        return None
+    return f"{named.where} stands for what is gone; daos container destroy --force --path {named.where} removes it"
 
 
 def named_by_path(context: click.Context) -> Resolved | None:

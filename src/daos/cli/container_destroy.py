@@ -8,7 +8,7 @@ from daos import uns
 from daos.cli._base import CONTAINER, POOL, named_by_path, open_pool
 from daos.cli._base import command as make
 from daos.cli._output import Reply
-from daos.errors import InvalidError
+from daos.errors import InvalidError, NotFoundError
 
 FORCE = click.Option(
     ["-f", "--force"],
@@ -28,5 +28,12 @@ def command(context: click.Context, pool: str, container: str, *, force: bool) -
         open_pool(context, pool, writes=True).destroy_container(container, force=force)
         return Reply([f"Successfully destroyed container {container}"])
     where = f"{named.where}{named.path.rstrip('/')}"
-    uns.destroy(where, pool=open_pool(context, pool, writes=True), force=force)
+    try:
+        opened = open_pool(context, pool, writes=True)
+    except NotFoundError:
+        if not force:
+            raise
+        uns.unlink(where)
+    else:
+        uns.destroy(where, pool=opened, force=force)
     return Reply([f"Successfully destroyed container {where}"])

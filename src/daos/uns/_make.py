@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from daos.model.posix import Posix
     from daos.uns._resolve import Resolved
 
-__all__ = ["create", "destroy", "label_of", "link"]
+__all__ = ["create", "destroy", "label_of", "link", "unlink"]
 
 _DRAWN_BYTES = 4
 """Of a label that is drawn: enough that nobody else has it, who would only be told."""
@@ -104,7 +104,8 @@ def destroy(path: str | os.PathLike[str], *, pool: Pool | None = None, force: bo
     Args:
         path: Of the unified namespace itself, not one below it.
         pool: The pool, if it is open; else it is opened as the path says.
-        force: Also if others have the container open; or if it is not there any more: then the path alone goes.
+        force: Also if others have the container open; or if it, its pool or its system is not there any more: then the
+            path alone goes.
 
     Raises:
         NotFoundError: `DER.NONEXIST`: the container, or the path, is not there.
@@ -114,24 +115,37 @@ def destroy(path: str | os.PathLike[str], *, pool: Pool | None = None, force: bo
     """
     named = resolve(path)
     where = _removable(named)
-    owned = pool is None
-    opened = _pool_of(named) if pool is None else pool
-    try:
-        opened.destroy_container(named.container, force=force)
-    except NotFoundError as error:
-        if not force:
-            raise NotFoundError(
-                f"{where} stands for container {named.container}, which is not in pool {opened.label}",
-                code=error.code,
-                hint="with force, the path alone is removed",
-            ) from None
-    finally:
-        if owned:
-            opened.close()
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(_pool_of(named)) if pool is None else pool
+            opened.destroy_container(named.container, force=force)
+        except NotFoundError as error:
+            if not force:
+                raise NotFoundError(
+                    f"{where} stands for container {named.container} of pool {named.pool}: {error.message}",
+                    code=error.code,
+                    hint="with force, the path alone is removed",
+                ) from None
     try:
         _remove(where)
     except OSError as error:
         raise failed(f"the container is destroyed, but {where} stays", error) from None
+
+
+def unlink(path: str | os.PathLike[str]) -> None:
+    """Remove a path that stands for a container; the container stays, if it is there.
+
+    Raises:
+        NotFoundError: `DER.NONEXIST`: the path is not there, or stands for nothing.
+        InvalidError: `DER.INVAL`: as `destroy`.
+        BusyError: `DER.BUSY`: something is mounted there.
+        AccessError: `DER.NO_PERM`: it may not be removed.
+    """
+    where = _removable(resolve(path))
+    try:
+        _remove(where)
+    except OSError as error:
+        raise failed(f"cannot remove {where}", error) from None
 
 
 def label_of(path: str) -> str:
