@@ -948,43 +948,74 @@ class AsyncTransaction:
     def abort(self, queue: EventQueue, future: object) -> bool: ...
 
 @final
+class Branch:
+    """What a name of a mount leads to. It can be used once."""
+
+    @staticmethod
+    def files(
+        container: Container,
+        *,
+        read_only: bool,
+        caching: list[bytes | None] | None,
+        write_back: bool,
+        identity: str | None,
+        space: Callable[[], tuple[int, int]],
+    ) -> Branch:
+        """Return the file system of a container.
+
+        Args:
+            container: As of a snapshot, nothing can be changed.
+            read_only: Nothing can be changed.
+            caching: The values of the six attributes that tell what the kernel may keep; None: nothing.
+            write_back: Whether it may keep what is written, if it keeps contents; what is at the mount point decides.
+            identity: What the root tells as `user.daos`.
+            space: Tells bytes in all and free ones; called by any thread.
+
+        Raises:
+            OSError: There is no file system: `EINVAL`.
+            ValueError: An attribute that means nothing, in words.
+        """
+    @staticmethod
+    def names(names: _Names) -> Branch:
+        """Return a directory that nobody stores, of these names; they are asked by any thread."""
+
+class _Names(Protocol):
+    """Names that lead somewhere. What is raised is told with its `errno`, if it has one."""
+
+    def names(self) -> list[str]: ...
+    def open(self, name: str) -> Branch | None: ...
+
 class Fuse:
-    """A file system of a container, mounted. The mount stays when this goes.
+    """File systems of containers, mounted. The mount stays when this goes.
 
     Errors of mounting are `OSError`, with a hint as a note; those of the store are of `daos.errors`.
     """
 
     @staticmethod
     def mount(
-        container: Container,
+        root: Branch,
         at: str,
         *,
         read_only: bool,
         multi_user: bool,
-        caching: list[bytes | None] | None,
-        write_back: bool,
         threads: int,
-        identity: str | None,
-        space: Callable[[], tuple[int, int]],
+        links: Callable[[bytes], Branch | None] | None,
         report: Callable[[str], None],
     ) -> Fuse:
         """Mount; it works at return, by threads of its own.
 
         Args:
-            container: What is mounted; as of a snapshot, nothing can be changed.
+            root: What is at the mount point.
             at: The directory.
-            read_only: Nothing can be changed.
+            read_only: The kernel lets nothing be changed.
             multi_user: All users may use it.
-            caching: The values of the six attributes that tell what the kernel may keep; None: nothing.
-            write_back: Whether it may keep what is written, if it keeps contents.
             threads: The most that answer requests.
-            identity: What the root tells as `user.daos`.
-            space: Tells bytes in all and free ones; called by any thread.
+            links: Tells where a directory with that value of `user.daos` leads; called by any thread. None: nowhere.
             report: Is told, in a line, what goes wrong; called by any thread.
 
         Raises:
-            OSError: It cannot be mounted there; or there is no file system: `EINVAL`.
-            ValueError: An attribute that means nothing, in words.
+            OSError: It cannot be mounted there.
+            ValueError: The root was used before.
         """
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when the mount has ended."""

@@ -10,6 +10,7 @@ use crate::filesystem::{Answer, Filesystem, Refusal, Usage, no};
 use crate::names::Directory;
 use daos_dfs::{Dfs, Kind};
 use daos_locks::{Mutex, RwLock};
+use daos_types::Der;
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, OnceLock};
@@ -181,7 +182,7 @@ impl Forest {
         let mut ended = self.first.end();
         for kept in trees {
             // Each of them, whatever became of those before.
-            ended = ended.and(kept.end());
+            ended = ended.and(gone_is_ended(kept.end()));
         }
         ended
     }
@@ -347,7 +348,7 @@ impl Forest {
         }
         drop(others);
         for kept in &gone {
-            kept.end()?;
+            gone_is_ended(kept.end())?;
         }
         if count - gone.len() < TREES_MAX { Ok(()) } else { Err(many()) }
     }
@@ -356,6 +357,14 @@ impl Forest {
 /// More containers are in use than one mount has room for.
 const fn many() -> Refusal {
     Refusal::Number(libc::EMFILE)
+}
+
+/// Of a container that was destroyed meanwhile nothing is left to be made durable.
+fn gone_is_ended(ended: daos_dfs::Result<()>) -> daos_dfs::Result<()> {
+    match ended {
+        Err(error) if error.der == Some(Der::Nonexist) => Ok(()),
+        ended => ended,
+    }
 }
 
 fn kept(branch: Branch, write_back: bool, links: bool) -> Kept {

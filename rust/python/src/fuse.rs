@@ -102,7 +102,8 @@ impl Names for Told {
 
     fn list(&self) -> daos_dfs::Result<Vec<Vec<u8>>> {
         Python::attach(|py| {
-            let listed = self.0.call_method0(py, "names").and_then(|names| Ok(names.extract::<Vec<String>>(py)?));
+            let listed =
+                self.0.call_method0(py, "names").and_then(|names| Ok(names.extract::<Vec<String>>(py)?));
             let listed = listed.map_err(|error| refused(py, &error))?;
             Ok(listed.into_iter().map(String::into_bytes).collect())
         })
@@ -130,7 +131,8 @@ fn branch_of(py: Python<'_>, told: PyResult<Py<PyAny>>) -> daos_dfs::Result<Opti
 /// What Python said of why it cannot be.
 fn refused(py: Python<'_>, error: &PyErr) -> daos_dfs::Error {
     let number = error.value(py).getattr("errno").and_then(|number| number.extract::<i32>());
-    let errno = number.ok().and_then(|number| Errno::ALL.iter().copied().find(|errno| errno.number() == number));
+    let errno =
+        number.ok().and_then(|number| Errno::ALL.iter().copied().find(|errno| errno.number() == number));
     daos_dfs::Error::new(errno.unwrap_or(Errno::EIO), error.value(py).to_string())
 }
 

@@ -62,7 +62,7 @@ mod _core {
     #[pymodule_export]
     use super::facts::{build_info, calls_within, crc32c, der_table};
     #[pymodule_export]
-    use super::fuse::Fuse;
+    use super::fuse::{Branch, Fuse};
     #[pymodule_export]
     use super::kv::KV;
     #[pymodule_export]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
-from daos.errors import DER, InvalidError
+from daos.errors import InvalidError
 
 __all__ = ["Mode", "Options", "Wanted", "mount_options", "source_of", "wanted_of"]
 
@@ -25,6 +25,7 @@ class Mode:
         write_back: It may keep what is written as well.
         threads: The most that answer requests.
         nonempty: The directory may have something in it, which is not seen then.
+        links: Directories that stand for another container lead into it.
     """
 
     read_only: bool = False
@@ -33,6 +34,7 @@ class Mode:
     write_back: bool = True
     threads: int = THREADS
     nonempty: bool = False
+    links: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Wanted:
 
     Attributes:
         mountpoint: The directory.
-        pool: Label or UUID.
-        container: Label or UUID.
+        pool: Label or UUID; None for all of a system.
+        container: Label or UUID; None for all of a pool.
         directory: Of an embedded system; None for a running one.
         system: The name of a running system; None for the agent's.
         snapshot: Name or epoch of a snapshot; None for the present.
@@ -50,8 +52,8 @@ class Wanted:
     """
 
     mountpoint: str
-    pool: str
-    container: str
+    pool: str | None = None
+    container: str | None = None
     directory: str | None = None
     system: str | None = None
     snapshot: str | int | None = None
@@ -61,7 +63,7 @@ class Wanted:
     def url(self) -> str:
         """What is mounted, for people."""
         where = f"?system={self.directory or self.system}" if self.directory or self.system else ""
-        return f"daos://{self.pool}/{self.container}{where}"
+        return f"daos://{'/'.join(name for name in (self.pool, self.container) if name)}{where}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +153,7 @@ def wanted_of(options: Options) -> Wanted:
     """Return what a line asks for.
 
     Raises:
-        InvalidError: `DER.INVAL`: words are missing, too many, or against each other; `DER.NOTSUPPORTED`: to mount all
-            of a pool, or of a system.
+        InvalidError: `DER.INVAL`: words are missing, too many, or against each other.
     """
     extra = mount_options(options.options)
     words = list(options.words)
@@ -168,16 +169,14 @@ def wanted_of(options: Options) -> Wanted:
     word_pool, word_container = [*words, None, None][:2]
     pool = _one("pool", options.pool, word_pool, path_pool, extra.get("pool"))
     container = _one("container", options.container, word_container, path_container, extra.get("container"))
-    if pool is None or container is None:
-        raise InvalidError(
-            "all of a pool cannot be mounted" if pool else "all of a system cannot be mounted",
-            code=DER.NOTSUPPORTED,
-            hint="name a container: dfuse MOUNTPOINT POOL CONTAINER",
-        )
+    if pool is None and container is not None:
+        raise InvalidError(f"no pool is given for container {container!r}", hint="dfuse MOUNTPOINT POOL CONTAINER")
     if options.directory and options.sys_name:
         raise InvalidError("--system names an embedded system, --sys-name a running one", hint="give one")
     if options.snap is not None and options.snap_epoch is not None:
         raise InvalidError("--snap and --snap-epoch both name a snapshot", hint="give one")
+    if container is None and (options.snap is not None or options.snap_epoch is not None):
+        raise InvalidError("a snapshot is of a container", hint="name it: dfuse MOUNTPOINT POOL CONTAINER")
     snapshot = options.snap if options.snap is not None else options.snap_epoch
     mode = replace(
         options.mode,

@@ -36,8 +36,8 @@ def test_options_name_them_too(more: dict[str, object]) -> None:
     ("words", "more", "code", "said"),
     [
         ((), {}, DER.INVAL, "mount point"),
-        (("/m",), {}, DER.NOTSUPPORTED, "all of a system"),
-        (("/m", "tank"), {}, DER.NOTSUPPORTED, "all of a pool"),
+        (("/m",), {"container": "home"}, DER.INVAL, "no pool"),
+        (("/m", "tank"), {"snap": "monday"}, DER.INVAL, "a snapshot is of a container"),
         (("/m", "tank", "home", "x"), {}, DER.INVAL, "'x'"),
         (("/m", "tank", "home"), {"pool": "other"}, DER.INVAL, "two pools"),
         (("/m", "tank", "home"), {"options": ("container=other",)}, DER.INVAL, "two containers"),
