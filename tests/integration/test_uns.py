@@ -16,6 +16,7 @@ import pytest
 
 import daos
 from daos import Pool, uns
+from daos.cli._main import run
 from daos.dfs import Posix, mount
 from daos.errors import (
     AccessError,
@@ -194,6 +195,21 @@ def test_what_is_in_memory_has_no_path(tmp_path: Path) -> None:
     with daos.open(":memory:") as pool, pytest.raises(InvalidError, match="memory of a process"):
         uns.create(tmp_path / "new", pool)
     assert not (tmp_path / "new").exists()
+
+
+def test_what_others_say_stays_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "x; id"
+    path.mkdir()
+    for value in (b"daos:///y;%20id\n//tank/home", b"\x1b[2J\nERROR"):
+        os.setxattr(path, MAKING, value)
+        with pytest.raises(NotFoundError) as caught:
+            uns.resolve(path)
+        assert caught.value.message.isprintable()
+        assert (caught.value.hint or "").isprintable()
+        assert f"rmdir '{path}'" in (caught.value.hint or "")
+    os.setxattr(path, ATTRIBUTE, b"DAOS.POSIX:///a%0Ab//tank/home")
+    status = run(["container", "query", "-S", str(tmp_path), "--path", str(path)], None)
+    assert status == 1
 
 
 DIES = """

@@ -15,6 +15,7 @@ import click
 from daos.cli._output import Reply, Session, show
 from daos.errors import DER, AccessError, InvalidError, NotFoundError
 from daos.model.labels import check_reference
+from daos.model.namespace import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -360,7 +361,8 @@ def _gone(context: click.Context) -> str | None:
     named = named_by_path(context)
     if named is None or named.where is None:
         return None
-    return f"{named.where} stands for what is gone; daos container destroy --force --path {named.where} removes it"
+    where = word(named.where)
+    return f"{where} stands for what is gone; daos container destroy --force --path {where} removes it"
 
 
 def named_by_path(context: click.Context) -> Resolved | None:
@@ -395,7 +397,7 @@ def _find(context: click.Context, path: str) -> Resolved:
         wanted = os.path.realpath(named.system) if named.embedded else named.system
         if on_line not in {"", wanted}:
             raise InvalidError(
-                f"{path} stands for a container of the system {named.system}, the line names {on_line}",
+                f"{path} stands for a container of the system {word(named.system)}, the line names {on_line}",
                 hint="leave out -S and -G: the path says which system it is",
             )
         session.system, session.sys_name = (named.system, None) if named.embedded else (None, named.system)

@@ -6,13 +6,14 @@ Source: `docs/formats/namespace.md`.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from daos.errors import InvalidError
 from daos.model.labels import check_reference
 
-__all__ = ["ATTRIBUTE", "MAKING", "POSIX", "VALUE_MAX", "Link"]
+__all__ = ["ATTRIBUTE", "MAKING", "POSIX", "VALUE_MAX", "Link", "word"]
 
 ATTRIBUTE = "user.daos"
 """The extended attribute by which a path stands for a container."""
@@ -67,6 +68,11 @@ class Link:
             unquote(found["system"] or "", errors="surrogateescape"),
             found["type"].upper(),
         )
+
+
+def word(text: str) -> str:
+    """Return a path as one word of a shell's line, however it is made; those of others can be made to be more."""
+    return shlex.quote(text) if text.isprintable() else repr(text)
 
 
 SHOWN_MAX = 100

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from daos.errors import BusyError, ExistsError, InvalidError, NotFoundError
 from daos.model.labels import LABEL_LEN_MAX, check_label
-from daos.model.namespace import ATTRIBUTE, MAKING, POSIX, Link
+from daos.model.namespace import ATTRIBUTE, MAKING, POSIX, Link, word
 from daos.model.urls import SCHEME, Address
 from daos.uns._resolve import attribute, being_made, failed, is_mount, resolve
 
@@ -207,7 +207,8 @@ def _taken(where: str) -> ExistsError:
     note = being_made(where)
     if note is not None:
         hint = (
-            f"it was to stand for {note}, whose making was cut short: daos container link finishes it, rmdir removes it"
+            f"it was to stand for {word(note)}, whose making was cut short: daos container link finishes it, rmdir"
+            " removes it"
         )
     elif attribute(where, ATTRIBUTE) is not None:
         hint = "it stands for a container; daos container destroy --path removes both"
@@ -253,7 +254,7 @@ def _removable(named: Resolved) -> str:
             hint="name the path that stands for it" if where is None else where,
         )
     if is_mount(where):
-        raise BusyError(f"{where} is a mount of the container", hint=f"umount {where}")
+        raise BusyError(f"{where} is a mount of the container", hint=f"umount {word(where)}")
     try:
         holds = stats.S_ISDIR(os.lstat(where).st_mode) and any(Path(where).iterdir())
     except OSError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daos.errors import DER, AccessError, DaosError, ExistsError, InvalidError, NoSpaceError, NotFoundError
-from daos.model.namespace import ATTRIBUTE, MAKING, Link
+from daos.model.namespace import ATTRIBUTE, MAKING, Link, word
 from daos.model.urls import SCHEME, Address, parse_address
 
 __all__ = ["Resolved", "attribute", "being_made", "failed", "find", "resolve"]
@@ -131,14 +131,16 @@ def _never_made(where: str, url: str) -> NotFoundError:
     try:
         made = parse_address(url)
     except InvalidError:
-        hint = f"rmdir {where}"
+        hint = f"rmdir {word(where)}"
     else:
-        on = f"-S {made.system} " if made.embedded else ""
+        on = f"-S {word(made.system)} " if made.embedded else ""
         hint = (
-            f"if the container is there, daos {on}container link --path {where} {made.pool} {made.container} finishes"
-            f" it; else rmdir {where}"
+            f"if the container is there, daos {on}container link --path {word(where)} {made.pool} {made.container}"
+            f" finishes it; else rmdir {word(where)}"
         )
-    return NotFoundError(f"{where} was to stand for {url}, but whoever made that died before it was done", hint=hint)
+    return NotFoundError(
+        f"{where} was to stand for {word(url)}, but whoever made that died before it was done", hint=hint
+    )
 
 
 def is_mount(path: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daos.errors import InvalidError
-from daos.model.namespace import Link
+from daos.model.namespace import Link, word
 
 POOL = "c7dcf1a9-3c1a-4b0e-8f27-06a1a7e8f2d4"
 CONTAINER = "0a9d6c3e-7f0b-4a43-a2a4-2f6b6f7a9f10"
@@ -64,3 +66,11 @@ def test_what_names_no_container_is_refused(value: bytes) -> None:
         Link.decode(value)
     assert len(caught.value.message) < 300
     assert "\n" not in caught.value.message
+
+
+def test_a_path_of_somebody_else_is_one_word_of_a_line() -> None:
+    assert word("/srv/x") == "/srv/x"
+    evil = "/tmp/x; rm -rf ~ $(id) 'a"
+    assert shlex.split(f"rmdir {word(evil)}") == ["rmdir", evil]
+    for hidden in ("/x\nERROR: daos: y", "/x\x1b[2J", "/x\udcff", "/x\r"):
+        assert word(hidden).isprintable()
