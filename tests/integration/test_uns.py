@@ -29,6 +29,7 @@ from daos.errors import (
 )
 from daos.model.namespace import ATTRIBUTE, MAKING
 from daos.uns import _make
+from daos.uns._resolve import Mounted, mount_of
 from tests.dfs_systems import pool_of
 
 
@@ -170,11 +171,11 @@ def test_a_path_that_keeps_no_attribute_costs_no_container(
     calls = 0
     really = os.setxattr
 
-    def setxattr(path: str, name: str, value: bytes, **options: bool) -> None:
+    def setxattr(path: str | int, name: str, value: bytes, **options: bool) -> None:
         nonlocal calls
         calls += 1
         if calls == at:
-            raise OSError(number, os.strerror(number), path)
+            raise OSError(number, os.strerror(number))
         really(path, name, value, **options)
 
     monkeypatch.setattr(os, "setxattr", setxattr)
@@ -185,10 +186,37 @@ def test_a_path_that_keeps_no_attribute_costs_no_container(
 
 def test_a_path_that_something_is_mounted_on_stays(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uns.create(tmp_path / "new", pool, "new")
-    monkeypatch.setattr(_make, "is_mount", lambda _: True)
-    with pytest.raises(BusyError, match="is a mount of the container"):
-        uns.destroy(tmp_path / "new")
+    with monkeypatch.context() as patched:
+        patched.setattr(_make, "mount_of", lambda path: Mounted(path, "ext4"))
+        with pytest.raises(BusyError, match="is a mount of the container"):
+            uns.destroy(tmp_path / "new", pool=pool)
     assert len(pool.containers()) == 1
+    # Where the directory shows what is in the container, that is no reason to keep it.
+    monkeypatch.setattr(_make, "mount_of", lambda path: Mounted(str(Path(path).parent), "fuse.daos"))
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(["x"]))
+    uns.destroy(tmp_path / "new", pool=pool)
+    assert (pool.containers(), (tmp_path / "new").exists()) == ([], False)
+
+
+def test_the_mount_that_a_path_is_on() -> None:
+    table = (
+        "1 0 8:1 / / rw shared:1 - ext4 /dev/vda rw\n"
+        "2 1 0:5 / /mnt rw - tmpfs none rw\n"
+        "3 2 0:6 / /mnt/a\\040b rw,nosuid - fuse.daos dfuse rw\n"
+        "4 1 0:7 / /mnt rw shared:2 master:3 - xfs /dev/b rw\n"
+        "bad line\n"
+    )
+    for path, point, kind in (
+        ("/", "/", "ext4"),
+        ("/mn", "/", "ext4"),
+        ("/mnt", "/mnt", "xfs"),
+        ("/mnt/a", "/mnt", "xfs"),
+        ("/mnt/a b", "/mnt/a b", "fuse.daos"),
+        ("/mnt/a b/c", "/mnt/a b", "fuse.daos"),
+        ("/mnt/a bc", "/mnt", "xfs"),
+    ):
+        assert mount_of(path, table) == Mounted(point, kind)
+    assert mount_of("/proc").kind == "proc"
 
 
 def test_what_is_in_memory_has_no_path(tmp_path: Path) -> None:
@@ -218,6 +246,7 @@ import daos
 from daos import uns
 from daos.client.pool import Pool
 from daos.uns import _make
+from daos.uns._resolve import Mounted, mount_of
 step, system, path = sys.argv[1:]
 die = lambda *_, **__: os._exit(9)
 really = Pool.container

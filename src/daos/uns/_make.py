@@ -16,7 +16,7 @@ from daos.errors import BusyError, ExistsError, InvalidError, NotFoundError
 from daos.model.labels import LABEL_LEN_MAX, check_label
 from daos.model.namespace import ATTRIBUTE, MAKING, POSIX, Link, word
 from daos.model.urls import SCHEME, Address
-from daos.uns._resolve import attribute, being_made, failed, is_mount, resolve
+from daos.uns._resolve import attribute, being_made, failed, mount_of, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["create", "destroy", "label_of", "link", "unlink"]
 
+DFUSE = "fuse.daos"
+"""The type of file system of mounts by dfuse."""
 _DRAWN_BYTES = 4
 """Of a label that is drawn: enough that nobody else has it, who would only be told."""
 
@@ -219,22 +221,34 @@ def _taken(where: str) -> ExistsError:
 
 def _stand_for(where: str, found: Link) -> None:
     """Have a path stand for a container from now on, and durably so."""
-    _set(where, ATTRIBUTE, found.encode())
-    with contextlib.suppress(OSError):
-        os.removexattr(where, MAKING)
-    with contextlib.suppress(OSError):
-        # A file system that cannot is one that need not.
-        for path in (Path(where), Path(where).parent):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _set(where: str, name: str, value: bytes) -> None:
+    # By its descriptor: in a mount by dfuse, its name may lead into the container as soon as it stands for that.
     try:
-        os.setxattr(where, name, value, follow_symlinks=False)
+        descriptor = os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise failed(f"cannot open {where}", error) from None
+    try:
+        _set(where, ATTRIBUTE, found.encode(), descriptor)
+        with contextlib.suppress(OSError):
+            os.removexattr(descriptor, MAKING)
+        # A file system that cannot is one that need not.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        above = os.open(Path(where).parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
+
+
+def _set(where: str, name: str, value: bytes, descriptor: int | None = None) -> None:
+    try:
+        if descriptor is None:
+            os.setxattr(where, name, value, follow_symlinks=False)
+        else:
+            os.setxattr(descriptor, name, value)
     except OSError as error:
         raise failed(f"cannot set {name} of {where}", error) from None
 
@@ -253,10 +267,13 @@ def _removable(named: Resolved) -> str:
             f"{what} is not destroyed with its container",
             hint="name the path that stands for it" if where is None else where,
         )
-    if is_mount(where):
+    mounted = mount_of(where)
+    if mounted.point == where:
         raise BusyError(f"{where} is a mount of the container", hint=f"umount {word(where)}")
     try:
-        holds = stats.S_ISDIR(os.lstat(where).st_mode) and any(Path(where).iterdir())
+        # In a mount by dfuse, it shows what is in the container; itself it is as it was made.
+        shows = mounted.kind == DFUSE
+        holds = not shows and stats.S_ISDIR(os.lstat(where).st_mode) and any(Path(where).iterdir())
     except OSError as error:
         raise failed(f"cannot look at {where}", error) from None
     if holds:

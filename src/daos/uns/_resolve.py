@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from daos.errors import DER, AccessError, DaosError, ExistsError, InvalidError, 
 from daos.model.namespace import ATTRIBUTE, MAKING, Link, word
 from daos.model.urls import SCHEME, Address, parse_address
 
-__all__ = ["Resolved", "attribute", "being_made", "failed", "find", "resolve"]
+__all__ = ["Resolved", "attribute", "being_made", "failed", "find", "mount_of", "resolve"]
 
+POINT_AT = 4
+"""The word of a line of the kernel's table of mounts that is the directory."""
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOTDIR, errno.EPERM})
 """What the kernel says of a path that has no such attribute; the last of links and devices."""
 
@@ -143,6 +146,40 @@ def _never_made(where: str, url: str) -> NotFoundError:
     )
 
 
-def is_mount(path: str) -> bool:
-    """Tell whether something is mounted on a path."""
-    return Path(path).is_mount()
+@dataclass(frozen=True)
+class Mounted:
+    """What is mounted where.
+
+    Attributes:
+        point: The directory.
+        kind: The type of its file system; `fuse.daos` of a mount by dfuse.
+    """
+
+    point: str
+    kind: str
+
+
+def mount_of(path: str, table: str | None = None) -> Mounted:
+    """Return the mount that a path is on.
+
+    Not by the numbers of its device and file: where directories of a mount lead to other containers, their roots have
+    the same.
+
+    Args:
+        path: Absolute, without symbolic links.
+        table: Mounts as the kernel tells them, in the place of its own.
+    """
+    lines = Path("/proc/self/mountinfo").read_bytes().decode(errors="surrogateescape") if table is None else table
+    found = Mounted("/", "")
+    for line in lines.splitlines():
+        before, _, behind = line.partition(" - ")
+        words = before.split(" ")
+        if len(words) < POINT_AT + 1:
+            continue
+        # Spaces, tabs, line ends and backslashes are three octal digits.
+        point = re.sub(r"\\([0-7]{3})", lambda digits: chr(int(digits[1], 8)), words[POINT_AT])
+        on_it = path == point or path.startswith(f"{point.rstrip('/')}/")
+        # The last one of those at the same place is the one that is seen.
+        if on_it and len(point) >= len(found.point):
+            found = Mounted(point, behind.partition(" ")[0])
+    return found
