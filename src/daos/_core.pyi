@@ -4,7 +4,7 @@ Errors are the classes of `daos.errors`. What the classes promise is told by the
 """
 
 from collections.abc import Callable
-from typing import TypeAlias, final
+from typing import Protocol, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -16,6 +16,7 @@ __all__ = [
     "AsyncObject",
     "AsyncTransaction",
     "Attributes",
+    "Branch",
     "Container",
     "Dfs",
     "DfsFile",
@@ -985,6 +986,7 @@ class _Names(Protocol):
     def names(self) -> list[str]: ...
     def open(self, name: str) -> Branch | None: ...
 
+@final
 class Fuse:
     """File systems of containers, mounted. The mount stays when this goes.
 

@@ -102,8 +102,7 @@ impl Names for Told {
 
     fn list(&self) -> daos_dfs::Result<Vec<Vec<u8>>> {
         Python::attach(|py| {
-            let listed =
-                self.0.call_method0(py, "names").and_then(|names| Ok(names.extract::<Vec<String>>(py)?));
+            let listed = self.0.call_method0(py, "names").and_then(|names| names.extract::<Vec<String>>(py));
             let listed = listed.map_err(|error| refused(py, &error))?;
             Ok(listed.into_iter().map(String::into_bytes).collect())
         })

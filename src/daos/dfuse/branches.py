@@ -37,7 +37,7 @@ ATTRIBUTES = (
 _MAKE = "daos container create --type POSIX makes one that can be mounted"
 
 
-class _Unfit(InvalidError):
+class _UnfitError(InvalidError):
     """A container that is there cannot be mounted."""
 
 
@@ -62,7 +62,7 @@ def _found(look: Callable[[], _core.Branch]) -> _core.Branch | None:
         return None
     except AccessError as error:
         raise OSError(errno.EACCES, error.message) from None
-    except _Unfit as error:
+    except _UnfitError as error:
         raise OSError(errno.EOPNOTSUPP, error.message) from None
     except InvalidError:
         # What is no label is no name of anything.
@@ -149,7 +149,7 @@ class Branches:
             error.hint = "daos container list lists them; daos container create --type POSIX makes one"
             raise
         if container.layout.upper() != POSIX:
-            raise _Unfit(f"container {name} is of type {container.layout}, which is no file system", hint=_MAKE)
+            raise _UnfitError(f"container {name} is of type {container.layout}, which is no file system", hint=_MAKE)
         if snapshot is not None:
             try:
                 container = container.at(snapshot)
@@ -175,11 +175,11 @@ class Branches:
         except ValueError as error:
             if isinstance(error, DaosError):
                 raise
-            raise _Unfit(f"container {name}: {error}", hint="daos container set-attr sets it") from None
+            raise _UnfitError(f"container {name}: {error}", hint="daos container set-attr sets it") from None
         except OSError as error:
             if isinstance(error, DaosError) or error.errno != errno.EINVAL:
                 raise
-            raise _Unfit(f"container {name}: {error.strerror}", hint=_MAKE) from None
+            raise _UnfitError(f"container {name}: {error.strerror}", hint=_MAKE) from None
 
     def follow(self, value: bytes) -> _core.Branch | None:
         """Return what a directory with that value of `user.daos` leads to; None if it leads nowhere from here.

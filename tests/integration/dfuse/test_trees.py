@@ -34,7 +34,7 @@ def test_all_of_a_pool_and_of_a_system(mounts: Mounts, store: Path) -> None:
         make_container(system.pool("other", create=True), "far", "POSIX")
         uuid = system.pool("tank").container("second").uuid
     process, path = mounts.start("-S", str(store), "tank")
-    assert sorted(os.listdir(path)) == ["home", "second", "table"]
+    assert sorted(item.name for item in (path).iterdir()) == ["home", "second", "table"]
     (path / "home" / "a").write_text("home")
     shutil.copytree(path / "home", path / "second" / "copied")
     assert (path / uuid / "copied" / "a").read_text() == "home"
@@ -44,13 +44,15 @@ def test_all_of_a_pool_and_of_a_system(mounts: Mounts, store: Path) -> None:
         assert errno_of(call, path / "none") == (errno.ENOENT if call is os.stat else errno.EPERM)
     assert errno_of(os.listdir, path / "table") == errno.EOPNOTSUPP
     assert errno_of(os.stat, path / ".hidden") == errno.ENOENT
-    found = subprocess.run(["find", str(path / "home"), str(path / "second")], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["find", str(path / "home"), str(path / "second")], capture_output=True, text=True, check=True
+    )
     assert (len(found.stdout.splitlines()), found.stderr) == (5, "")
     mounts.end(process, path)
     process, path = mounts.start("-S", str(store), "--read-only")
-    assert sorted(os.listdir(path)) == ["other", "tank"]
+    assert sorted(item.name for item in (path).iterdir()) == ["other", "tank"]
     assert (path / "tank" / "home" / "a").read_text() == "home"
-    assert sorted(os.listdir(path / "other" / "far")) == []
+    assert sorted(item.name for item in (path / "other" / "far").iterdir()) == []
     assert errno_of((path / "tank" / "home" / "b").write_text, "b") == errno.EROFS
     mounts.end(process, path)
 
@@ -83,20 +85,20 @@ def test_a_directory_that_stands_for_a_container_leads_into_it(mounts: Mounts, s
         (path / "inner" / "a").write_text("inside")
         with mount(made) as fs:
             assert fs.listdir() == ["a"]
-        os.mkdir(path / "plain")
+        (path / "plain").mkdir()
         assert errno_of(os.rename, path / "inner" / "a", path / "plain" / "a") == errno.EXDEV
         # A path that it was renamed to leads there as well; what stands for a container that is gone is a directory.
-        os.rename(path / "inner", path / "moved")
+        (path / "inner").rename(path / "moved")
         assert (path / "moved" / "a").read_text() == "inside"
         uns.link(path / "again", made)
         assert (path / "again" / "a").read_text() == "inside"
         uns.destroy(path / "moved", pool=pool, force=True)
-        assert sorted(os.listdir(path)) == ["again", "plain"]
+        assert sorted(item.name for item in (path).iterdir()) == ["again", "plain"]
         assert [listed.label for listed in pool.containers()] == ["home"]
     mounts.end(process, path)
     process, path = mounts.start("-S", str(store), "tank", "home")
-    assert os.listdir(path / "again") == []
-    os.rmdir(path / "again")
+    assert list((path / "again").iterdir()) == []
+    (path / "again").rmdir()
     mounts.end(process, path)
 
 
@@ -109,7 +111,7 @@ def test_all_of_a_running_system(mounts: Mounts, tmp_path: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DAOS_")}
         environment["DAOS_AGENT_DRPC_DIR"] = str(agent.parent)
         process, path = mounts.start(env=environment)
-        assert os.listdir(path) == ["tank"]
+        assert [item.name for item in path.iterdir()] == ["tank"]
         (path / "tank" / "one" / "a").write_text("one")
         shutil.copy(path / "tank" / "one" / "a", path / "tank" / "two" / "b")
         assert (path / "tank" / "two" / "b").read_text() == "one"
