@@ -128,6 +128,16 @@ pub(crate) fn forget_entry(dir: u64, name: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Tells the kernel that what it keeps of a node, attributes and contents, holds no longer; what is to be written is written first.
+pub(crate) fn forget_content(node: u64) -> Vec<u8> {
+    /// `FUSE_NOTIFY_INVAL_INODE`, where a reply has its failure.
+    const INVAL_INODE: u32 = 2;
+    let words = [(OUT_HEADER + 24) as u32, INVAL_INODE].map(u32::to_ne_bytes);
+    // No request's; the node; from the first byte to the last.
+    let numbers = [0, node, 0, 0].map(u64::to_ne_bytes);
+    [words.concat(), numbers.concat()].concat()
+}
+
 /// One of the file systems that a mount consists of. The kernel's number of a node tells in its upper bits of which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Tree(pub(crate) u16);
@@ -148,7 +158,7 @@ impl Tree {
     }
 
     /// What `stat` tells as the number of a node: trees have the same ones, and a program takes two of one number for the same file.
-    const fn ino(self, ino: u64) -> u64 {
+    pub(crate) const fn ino(self, ino: u64) -> u64 {
         ino ^ (self.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }

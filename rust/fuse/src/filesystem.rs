@@ -113,8 +113,12 @@ impl<T> Handles<T> {
 }
 
 /// What somebody may want to know of a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
+    /// Pools whose containers are mounted, as far as these say whose they are.
+    pub pools: usize,
+    /// Containers that are mounted.
+    pub containers: usize,
     /// Nodes that the kernel knows.
     pub inodes: usize,
     /// Files that are open.
@@ -158,9 +162,14 @@ impl Filesystem {
         &self.dfs
     }
 
-    pub(crate) fn usage(&self) -> Usage {
-        let (inodes, open_files) = self.inodes.counts();
-        Usage { inodes, open_files }
+    /// Nodes that the kernel knows, and files that are open.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        self.inodes.counts()
+    }
+
+    /// Which container it is.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
     /// Closes all that is open, when nobody can ask any more; the kernel does not tell of what it drops with a mount.
@@ -214,7 +223,7 @@ impl Filesystem {
             Opcode::Fallocate => self.fallocate(args),
             Opcode::Lseek => self.lseek(args, reply),
             Opcode::CopyFileRange => self.copy_file_range(args, reply),
-            Opcode::Ioctl => self.ioctl(args, reply),
+            Opcode::Ioctl => no(libc::ENOTTY),
             Opcode::Destroy => Ok(()),
             // One comes once, before all others, the other is taken apart for all trees.
             Opcode::Init | Opcode::BatchForget => no(libc::EIO),

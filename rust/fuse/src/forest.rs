@@ -3,10 +3,12 @@
 //! A tree is the file system of a container, or a directory that nobody stores, whose entries are containers or pools. Each name that
 //! leads into another tree has one of its own: two that lead to the same container are like two mounts of it.
 
-use crate::abi::{Args, EntryOut, Header, Opcode, Reply, Tree};
+mod query;
+
+use crate::abi::{Args, EntryOut, Header, Opcode, Reply, Tree, forget_entry};
 use crate::caching::Caching;
 use crate::filesystem::nodes::IDENTITY;
-use crate::filesystem::{Answer, Filesystem, Refusal, Usage, no};
+use crate::filesystem::{Answer, Filesystem, Refusal, no};
 use crate::names::Directory;
 use daos_dfs::{Dfs, Kind};
 use daos_locks::{Mutex, RwLock};
@@ -111,8 +113,8 @@ struct Place {
     to: Vec<u8>,
 }
 
-/// Has the kernel forget what a name in a directory, by its number, leads to.
-pub(crate) type Forgetting = Box<dyn Fn(u64, &[u8]) + Send + Sync>;
+/// Tells the kernel what to forget, word by word, and waits for it, but not for long.
+pub(crate) type Forgetting = Box<dyn Fn(Vec<Vec<u8>>) + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Others {
@@ -164,18 +166,6 @@ impl Forest {
         }
     }
 
-    pub(crate) fn usage(&self) -> Usage {
-        let of = |kept: &Kept| match kept {
-            Kept::Files(files) => files.usage(),
-            Kept::Names(_) => Usage { inodes: 1, open_files: 0 },
-        };
-        let others = self.others.read();
-        others.trees.values().map(|(kept, _)| of(kept)).fold(of(&self.first), |sum, of| Usage {
-            inodes: sum.inodes + of.inodes,
-            open_files: sum.open_files + of.open_files,
-        })
-    }
-
     /// Closes all that is open, and makes all durable that was acknowledged.
     pub(crate) fn end(&self) -> daos_dfs::Result<()> {
         let trees: Vec<_> = self.others.write().trees.drain().map(|(_, (kept, _))| kept).collect();
@@ -210,6 +200,11 @@ impl Forest {
         if opcode == Some(Opcode::Lookup) {
             return Some(self.lookup(tree, header, args, reply));
         }
+        if opcode == Some(Opcode::Ioctl)
+            && let Some(answer) = self.query(tree, node, args, reply)
+        {
+            return Some(answer);
+        }
         let answer = self.with(tree, |kept| match kept {
             Kept::Files(files) => files.answer(header, args, reply),
             Kept::Names(names) => Some(names.answer(opcode, args, reply)),
@@ -228,7 +223,7 @@ impl Forest {
             Kept::Names(_) => None,
         });
         if let (Some((parent, name)), Some(forgetting)) = (entry.flatten(), self.forgetting.get()) {
-            forgetting(tree.outside(parent), &name);
+            forgetting(vec![forget_entry(tree.outside(parent), &name)]);
         }
     }
 

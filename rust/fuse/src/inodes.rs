@@ -159,6 +159,16 @@ impl Inodes {
         }
     }
 
+    /// Whether the kernel knows what `stat` tells this number of.
+    pub(crate) fn knows(&self, ino: u64) -> bool {
+        self.state.lock().nodes.values().any(|node| node.ino == ino)
+    }
+
+    /// What `stat` tells as the number of a node.
+    pub(crate) fn ino(&self, number: u64) -> Option<u64> {
+        self.state.lock().nodes.get(&number).map(|node| node.ino)
+    }
+
     /// Whether the kernel has forgotten all that it was told of, the root of another tree included.
     pub(crate) fn all_forgotten(&self) -> bool {
         let state = self.state.lock();

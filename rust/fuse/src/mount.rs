@@ -267,17 +267,18 @@ impl Mount {
 }
 
 impl Session {
-    /// Names that lead elsewhere by now are forgotten by the kernel.
+    /// What holds no longer is forgotten by the kernel.
     fn forget_names(self: &Arc<Self>) {
         let session = Arc::downgrade(self);
-        self.forest.forget_by(Box::new(move |dir, name| {
+        self.forest.forget_by(Box::new(move |told| {
             let Some(session) = session.upgrade() else { return };
-            let told = abi::forget_entry(dir, name);
             let (done, forgotten) = std::sync::mpsc::channel();
             // The kernel waits for whoever changes the directory, and he may wait for the thread that answers this request.
             let run = move || {
                 // What it does not know it need not forget.
-                let _ = rustix::io::write(&session.device, &told);
+                for word in told {
+                    let _ = rustix::io::write(&session.device, &word);
+                }
                 let _ = done.send(());
             };
             if std::thread::Builder::new().name("dfuse-forget".into()).spawn(run).is_ok() {

@@ -14,12 +14,6 @@ const REPLACE: u32 = 2;
 pub(crate) const BLOCK: u32 = 4096;
 pub(crate) const NAME_LEN_MAX: u32 = 255;
 
-/// What may be asked by `ioctl`: how many nodes and open files there are.
-pub(crate) const IOCTL_USAGE: u32 = 0x8018_a3c8;
-/// Bytes of its answer: a version, nodes and files.
-const USAGE_LEN: u32 = 24;
-const USAGE_VERSION: u64 = 1;
-
 impl Filesystem {
     pub(super) fn getattr(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
         let flags = args.u32()?;
@@ -168,21 +162,6 @@ impl Filesystem {
         let name = args.name()?;
         stored(name)?;
         self.with(header.node, |_, at| self.dfs.remove_xattr(at, name))
-    }
-
-    pub(super) fn ioctl(&self, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
-        let (_handle, _flags, command) = (args.u64()?, args.u32()?, args.u32()?);
-        let (_arg, _in_size, out_size) = (args.u64()?, args.u32()?, args.u32()?);
-        if command != IOCTL_USAGE || out_size < USAGE_LEN {
-            return no(libc::ENOTTY);
-        }
-        // The result, and three numbers for requests whose arguments the kernel does not understand.
-        reply.put(&[0; 16]);
-        let usage = self.usage();
-        for number in [USAGE_VERSION, usage.inodes as u64, usage.open_files as u64] {
-            reply.u64(number);
-        }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,21 +147,49 @@ fn two_mounts_see_each_other() {
     two.end();
 }
 
-#[test]
-fn what_the_kernel_knows_is_told() {
-    mounted!(store, m);
-    let file = make(&m.path("a"));
-    let mut told = [0_u64; 3];
+/// Asks a mount by something of it that is open.
+fn asked(file: &File, question: u64, told: &mut [u64]) -> Result<(), Option<i32>> {
     #[allow(unsafe_code)]
-    // SAFETY: the answer has as many bytes as the number of the question says.
-    let done = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0x8018_a3c8, &raw mut told) };
-    assert_eq!((done, told), (0, [1, 2, 1]), "a version, the root and a file, which is open");
+    // SAFETY: the answer has as many bytes as the number of the question says, which is no more than there are.
+    let done = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(file), question, told.as_mut_ptr()) };
+    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error()) }
+}
+
+#[test]
+fn what_the_kernel_knows_is_told_and_can_be_forgotten() {
+    const USAGE: u64 = 0x8028_a3c8;
+    const RESIDENT: u64 = 0xc008_a3c9;
+    const EVICT: u64 = 0x8008_a3ca;
+    mounted!(store, m);
+    let mut file = make(&m.path("a"));
+    let mut told = [0; 5];
+    asked(&file, USAGE, &mut told).unwrap();
+    assert_eq!(told, [1, 0, 1, 2, 1], "a version, a container, the root and a file, which is open");
     assert_eq!((m.mount.usage().inodes, m.mount.usage().open_files), (2, 1));
     // Others mean nothing here.
-    #[allow(unsafe_code)]
-    // SAFETY: nothing is answered that could be written.
-    let other = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&file), 0xa3c9) };
-    assert_eq!((other, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::ENOTTY)));
+    assert_eq!(asked(&file, 0xa3c9, &mut told), Err(Some(libc::ENOTTY)));
+    // What is forgotten is written before, and found again.
+    file.write_all(b"kept").unwrap();
+    let ino = file.metadata().unwrap().ino();
+    let resident = |ino: u64| {
+        let mut told = [ino];
+        asked(&File::open(m.root()).unwrap(), RESIDENT, &mut told).unwrap();
+        told[0] == 1
+    };
+    assert!(resident(ino) && !resident(ino + 1));
+    let mut told = [0];
+    asked(&file, EVICT, &mut told).unwrap();
+    assert_eq!(told, [ino]);
     drop(file);
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while resident(ino) {
+        assert!(std::time::Instant::now() < end, "it is not forgotten");
+        std::thread::yield_now();
+    }
+    assert_eq!(fs::read(m.path("a")).unwrap(), b"kept");
+    assert!(resident(ino));
+    let mut told = [0];
+    asked(&File::open(m.root()).unwrap(), EVICT, &mut told).unwrap();
+    assert_eq!(told[0], fs::metadata(m.root()).unwrap().ino());
     m.end();
 }
