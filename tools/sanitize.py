@@ -40,7 +40,7 @@ CANARIES = {
 }
 """Programs with a mistake that the sanitizer must see: else it does not work here."""
 CANARY_SEEN = {"address": "heap-use-after-free", "thread": "data race"}
-CRATES = ("types", "codec", "locks", "placement", "wire", "vos", "engine", "client", "embed", "net", "fuse")
+CRATES = ("types", "codec", "locks", "placement", "wire", "vos", "engine", "client", "embed", "net", "fuse", "il")
 THREADED = ("locks", "vos", "engine", "embed")
 CONCURRENT = ("log_threads", "index_conformance", "store_relief", "store_data")
 """Tests of `rust/vos/tests/it` in which several threads meet, or pages and blocks are used again."""

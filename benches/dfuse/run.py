@@ -10,6 +10,7 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,12 @@ import msgspec
 
 import daos
 from benches.dfuse.work import Rate
+from daos.cli._il import environment_with, library
 from tools.build import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 EXAMPLES = Path("/usr/share/doc/libfuse3-dev/examples")
 """Where the package libfuse3-dev has the source of the passthrough."""
@@ -28,6 +31,8 @@ SIZES, SIZES_QUICK = ("256", "10000", "20000"), ("64", "1000", "2000")
 RUN_S_MAX = 600.0
 MOUNT_S_MAX = 30.0
 DFUSE, NATIVE, PASSTHROUGH = "dfuse", "native", "passthrough"
+DIRECT, LIBRARY = "direct", "library"
+"""Mounts of which the kernel keeps nothing, used by its way and past it."""
 
 
 def _unmount(path: Path) -> None:
@@ -40,13 +45,13 @@ def _make_store(path: Path) -> None:
 
 
 @contextmanager
-def mounted(root: Path) -> Iterator[Path]:
+def mounted(root: Path, options: Sequence[str] = ()) -> Iterator[Path]:
     """Mount a fresh container of an embedded system."""
     store, path = root / "store", root / "mnt"
     path.mkdir()
     _make_store(store)
     subprocess.run(
-        [sys.executable, "-m", "daos.dfuse", "-S", str(store), str(path), "bench", "bench"],
+        [sys.executable, "-m", "daos.dfuse", "-S", str(store), *options, str(path), "bench", "bench"],
         check=True,
         timeout=MOUNT_S_MAX,
     )
@@ -108,7 +113,14 @@ def run(
         repetitions: How often.
         quick: With less of everything.
     """
-    systems = {DFUSE: mounted, NATIVE: native, PASSTHROUGH: passed_through}
+    direct = partial(mounted, options=["--disable-caching"])
+    systems: dict[str, Callable[[Path], AbstractContextManager[Path]]] = {
+        DFUSE: mounted,
+        NATIVE: native,
+        PASSTHROUGH: passed_through,
+        DIRECT: direct,
+        LIBRARY: direct,
+    }
     reason = build_passthrough()
     if reason:
         print(f"without {PASSTHROUGH}: {reason}", flush=True)
@@ -126,6 +138,7 @@ def run(
                 done = subprocess.run(
                     [sys.executable, "-m", "benches.dfuse.work", str(path), *(SIZES_QUICK if quick else SIZES)],
                     cwd=ROOT,
+                    env=environment_with(os.environ, library()) if name == LIBRARY else None,
                     check=True,
                     capture_output=True,
                     timeout=RUN_S_MAX,
@@ -155,4 +168,9 @@ def table(medians: dict[str, dict[str, float]]) -> str:
             f" {of[name]:12.0f} {of[DFUSE] / of[name]:8.2f}" if name in of else f" {'-':>12} {'-':>8}" for name in names
         )
         lines.append(f"{row:18} {of[DFUSE]:10.0f}{cells}")
+    past = {row: of for row, of in medians.items() if DIRECT in of and LIBRARY in of}
+    if past:
+        lines.append(f"{'':18} {LIBRARY:>10} {DIRECT:>12} {'ours/it':>8}")
+    for row, of in past.items():
+        lines.append(f"{row:18} {of[LIBRARY]:10.0f} {of[DIRECT]:12.0f} {of[LIBRARY] / of[DIRECT]:8.2f}")
     return "\n".join(lines)

@@ -114,6 +114,17 @@ pub(crate) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
 /// A handle is given with the question for attributes.
 pub(crate) const GETATTR_FH: u32 = 1 << 0;
 
+/// Tells the kernel that what it keeps of a node's attributes holds no longer; contents that it keeps stay.
+pub(crate) fn forget_attr(node: u64) -> Vec<u8> {
+    /// `FUSE_NOTIFY_INVAL_INODE`, where a reply has its failure.
+    const INVAL_INODE: u32 = 2;
+    let len = (OUT_HEADER + 24) as u32;
+    let words = [len, INVAL_INODE].map(u32::to_ne_bytes);
+    // No request's; from before the beginning, which no content is; to no end.
+    let numbers = [0, node, u64::MAX, 0].map(u64::to_ne_bytes);
+    [words.concat(), numbers.concat()].concat()
+}
+
 /// Tells the kernel that what a name in a directory led to is to be looked up again.
 pub(crate) fn forget_entry(dir: u64, name: &[u8]) -> Vec<u8> {
     /// `FUSE_NOTIFY_INVAL_ENTRY`, where a reply has its failure.

@@ -3,6 +3,7 @@
 mod content;
 mod entries;
 pub(crate) mod nodes;
+mod sides;
 
 use crate::abi::{Args, EntryOut, Header, Malformed, NodeAttr, Opcode, Reply};
 use crate::caching::Caching;
@@ -13,6 +14,10 @@ use daos_locks::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sides::Hold;
+pub(crate) use sides::Sides;
 
 /// How often one looks again for what is renamed all the time.
 const AGAIN_MAX: usize = 64;
@@ -26,6 +31,8 @@ pub(crate) enum Refusal {
     Number(i32),
     /// What the file system said.
     Said(Error),
+    /// Nothing was begun: at a side door, of a file that the kernel has.
+    Later,
 }
 
 impl Refusal {
@@ -34,6 +41,7 @@ impl Refusal {
         match self {
             Self::Number(number) => *number,
             Self::Said(error) => error.errno.number(),
+            Self::Later => libc::EAGAIN,
         }
     }
 
@@ -79,6 +87,11 @@ struct Opened {
     file: Arc<File>,
     /// What is written goes to the end, wherever that is by then.
     appends: bool,
+    /// What it was opened for.
+    reads: bool,
+    writes: bool,
+    /// Its part in who has the file.
+    hold: Hold,
 }
 
 /// What is open, by the numbers of its handles.
@@ -135,6 +148,7 @@ pub(crate) struct Filesystem {
     dirs: Handles<Listing>,
     /// What the root tells as `user.daos`: which container it is.
     identity: Option<String>,
+    sides: Sides,
     /// Directories may lead to other containers.
     links: bool,
 }
@@ -142,7 +156,8 @@ pub(crate) struct Filesystem {
 impl Filesystem {
     pub(crate) fn new(dfs: Dfs, caching: Caching, identity: Option<String>, links: bool) -> Self {
         let inodes = Inodes::new(&dfs.root());
-        Self { dfs, caching, inodes, files: Handles::new(), dirs: Handles::new(), identity, links }
+        let (files, dirs) = (Handles::new(), Handles::new());
+        Self { dfs, caching, inodes, files, dirs, identity, links, sides: Sides::default() }
     }
 
     pub(crate) fn inodes(&self) -> &Inodes {
@@ -156,6 +171,10 @@ impl Filesystem {
 
     pub(crate) fn caching(&self) -> &Caching {
         &self.caching
+    }
+
+    pub(crate) fn sides(&self) -> &Sides {
+        &self.sides
     }
 
     pub(crate) fn dfs(&self) -> &Dfs {
@@ -188,7 +207,7 @@ impl Filesystem {
             Opcode::Forget => {
                 let mut args = args;
                 if let Ok(lookups) = args.u64() {
-                    self.inodes.forget(header.node, lookups);
+                    self.forget(header.node, lookups);
                 }
                 return None;
             }
@@ -223,11 +242,24 @@ impl Filesystem {
             Opcode::Fallocate => self.fallocate(args),
             Opcode::Lseek => self.lseek(args, reply),
             Opcode::CopyFileRange => self.copy_file_range(args, reply),
-            Opcode::Ioctl => no(libc::ENOTTY),
+            Opcode::Ioctl => self.ioctl_of_doors(header, args, reply).unwrap_or_else(|| no(libc::ENOTTY)),
             Opcode::Destroy => Ok(()),
             // One comes once, before all others, the other is taken apart for all trees.
             Opcode::Init | Opcode::BatchForget => no(libc::EIO),
         })
+    }
+
+    /// The kernel forgets a node as often.
+    pub(crate) fn forget(&self, node: u64, lookups: u64) {
+        self.inodes.forget(node, lookups);
+        if self.sides.minds_forgotten() && self.inodes.get(node).is_err() {
+            self.sides.forgotten(node);
+        }
+    }
+
+    /// So long the kernel may keep what it is told of a node: not at all while programs change it at the side doors.
+    fn attr_valid(&self, node: u64) -> Duration {
+        if self.sides.is_taken(node) { Duration::ZERO } else { self.caching.attr }
     }
 
     /// Works on a node by what it is to be found by; again, if a name of it changed meanwhile.
@@ -270,7 +302,7 @@ impl Filesystem {
         let (node, ino) = self.inodes.found(dir, name, attr, as_dir);
         let name_valid =
             if attr.kind == Kind::Directory { self.caching.dentry_dir } else { self.caching.dentry };
-        EntryOut { node, name_valid, attr_valid: self.caching.attr, attr: node_attr(attr, ino) }
+        EntryOut { node, name_valid, attr_valid: self.attr_valid(node), attr: node_attr(attr, ino) }
     }
 }
 

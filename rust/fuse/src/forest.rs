@@ -81,7 +81,7 @@ impl Kept {
 
     fn forget(&self, node: u64, lookups: u64) {
         match self {
-            Self::Files(files) => files.inodes().forget(node, lookups),
+            Self::Files(files) => files.forget(node, lookups),
             Self::Names(names) => names.forget(lookups),
         }
     }
@@ -163,6 +163,14 @@ impl Forest {
         match &self.first {
             Kept::Files(files) => *files.caching(),
             Kept::Names(_) => Caching { write_back: false, ..Caching::DEFAULT },
+        }
+    }
+
+    /// The file system at the mount point, if it is one: the one whose files are reached at side doors.
+    pub(crate) fn first(&self) -> Option<&Filesystem> {
+        match &self.first {
+            Kept::Files(files) => Some(files),
+            Kept::Names(_) => None,
         }
     }
 

@@ -5,6 +5,7 @@
 mod abi;
 mod caching;
 mod device;
+mod doors;
 mod filesystem;
 mod forest;
 mod inodes;

@@ -3,10 +3,12 @@
 use crate::abi::{self, Agreed, Offer, Opcode, Reply, init};
 use crate::caching::Caching;
 use crate::device;
+use crate::doors;
 use crate::filesystem::Usage;
 use crate::forest::{Branch, Files, Forest, Links};
 use daos_dfs::Dfs;
 use daos_locks::{Condvar, Mutex};
+use daos_net::Listening;
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use std::borrow::Cow;
@@ -154,6 +156,8 @@ impl fmt::Debug for Session {
 pub struct Mount {
     session: Arc<Session>,
     at: PathBuf,
+    /// Where programs ask for the bytes of files without the kernel, until it ends.
+    doors: Mutex<Vec<Box<dyn Listening>>>,
 }
 
 /// What is wanted of what the kernel offers.
@@ -214,7 +218,8 @@ impl Mount {
             return Err(error);
         }
         device::read_ahead(at, WRITE_MAX >> 10);
-        Ok(Self { session, at: at.to_owned() })
+        let doors = Mutex::new(Session::open_doors(&session));
+        Ok(Self { session, at: at.to_owned(), doors })
     }
 
     /// Becomes readable when the mount has ended.
@@ -262,11 +267,45 @@ impl Mount {
 
     /// Closes what was open when the mount ended, and makes all durable that was acknowledged. The file system cannot be used any more.
     pub fn finish(&self) -> daos_dfs::Result<()> {
+        drop(std::mem::take(&mut *self.doors.lock()));
         self.session.forest.end()
     }
 }
 
+impl AsRef<Forest> for Session {
+    fn as_ref(&self) -> &Forest {
+        &self.forest
+    }
+}
+
 impl Session {
+    /// Opens the side doors of the file system at the mount point. A mount without them works as well: programs keep to the kernel.
+    fn open_doors(session: &Arc<Self>) -> Vec<Box<dyn Listening>> {
+        let Some(first) = session.forest.first() else { return Vec::new() };
+        let (shared, teller) = (Arc::downgrade(session), Arc::downgrade(session));
+        let tell: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(move |what| {
+            if let Some(session) = teller.upgrade() {
+                session.tell(what);
+            }
+        });
+        let opened = doors::open(session, first.caching().write_back, &tell);
+        match opened {
+            Ok((info, doors)) => {
+                first.sides().open(info, move |node| {
+                    if let Some(session) = shared.upgrade() {
+                        // Of what the kernel does not know any more it keeps nothing. In the first tree nodes have their own numbers.
+                        let _ = rustix::io::write(&session.device, &abi::forget_attr(node));
+                    }
+                });
+                doors
+            }
+            Err(error) => {
+                session.tell(&format!("programs cannot reach files without the kernel: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
     /// What holds no longer is forgotten by the kernel.
     fn forget_names(self: &Arc<Self>) {
         let session = Arc::downgrade(self);

@@ -20,6 +20,7 @@ COMMANDS: dict[str, Lazy | LazyGroup] = {
     "bench": Lazy("daos.cli.bench", "Measure how fast a system is on a disk."),
     "demo": Lazy("daos.cli.demo", "Show on real data that nothing stored is lost."),
     "doctor": Lazy("daos.cli.doctor", "Check that this machine is fit for a system."),
+    "il": Lazy("daos.cli.il", "Run a program whose reads and writes on mounts go past the kernel."),
     "manpage": Lazy("daos.cli.manpage", "Print the manual page of this tool."),
     "version": Lazy("daos.cli.version", "Print the version."),
     "array": LazyGroup(

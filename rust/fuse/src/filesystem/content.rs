@@ -51,15 +51,18 @@ impl Filesystem {
         let appends = flags & libc::O_APPEND != 0;
         let avoids = flags & libc::O_DIRECT != 0 && !self.caching.direct_io_disable;
         // Without the page cache the end of a file is known here alone.
-        let exact = appends && !self.caching.write_back && flags & libc::O_ACCMODE != libc::O_RDONLY;
+        let access = flags & libc::O_ACCMODE;
+        let (reads, writes) = (access != libc::O_WRONLY, access != libc::O_RDONLY);
+        let exact = appends && !self.caching.write_back && writes;
+        let (hold, fresh) = self.sides.opened(node, !avoids);
         let direct = self.caching.data == DataCache::Off || avoids || exact;
-        let told = match (direct, keeps) {
+        let told = match (direct, keeps && fresh) {
             (true, _) if exact => fopen::DIRECT_IO,
             (true, _) => fopen::DIRECT_IO | fopen::PARALLEL_DIRECT_WRITES,
             (false, true) => fopen::KEEP_CACHE,
             (false, false) => 0,
         };
-        (self.files.add(Opened { node, file, appends: exact }), told)
+        (self.files.add(Opened { node, file, appends: exact, reads, writes, hold }), told)
     }
 
     pub(super) fn open(&self, header: &Header, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {

@@ -32,7 +32,7 @@ impl Filesystem {
             let (attr, ino) = self.stat(header.node)?;
             node_attr(&attr, ino)
         };
-        reply.attr_out(self.caching.attr, &attr);
+        reply.attr_out(self.attr_valid(header.node), &attr);
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl Filesystem {
             }
         }
         let (attr, ino) = self.stat(header.node)?;
-        reply.attr_out(self.caching.attr, &node_attr(&attr, ino));
+        reply.attr_out(self.attr_valid(header.node), &node_attr(&attr, ino));
         Ok(())
     }
 

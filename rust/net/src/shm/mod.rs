@@ -48,15 +48,7 @@ impl Transport for Shm {
             NetError::broken(&format!("connecting to {address}"), &error)
                 .hint("the process that served it has ended, or serves it otherwise")
         };
-        let socket = dial(address).map_err(broken)?;
-        if !is_of_my_user(&socket).map_err(broken)? {
-            return Err(broken(io::Error::new(io::ErrorKind::PermissionDenied, "another user serves it")));
-        }
-        socket.set_nonblocking(false).map_err(broken)?;
-        // An empty time would be none at all.
-        socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1)))).map_err(broken)?;
-        let stream = ShmStream::take(socket).map_err(broken)?;
-        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin: Spin::default() }))
+        self.over(dial(address).map_err(broken)?, timeout).map_err(broken)
     }
 
     fn listen(
@@ -80,6 +72,20 @@ impl Transport for Shm {
 
     fn now(&self) -> Moment {
         self.time.now()
+    }
+}
+
+impl Shm {
+    /// A connection whose bell is this socket, which somebody has connected to who serves so, and whose descriptor he chose.
+    pub fn over(&self, socket: UnixStream, timeout: Duration) -> io::Result<Box<dyn Link>> {
+        if !is_of_my_user(&socket)? {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user serves it"));
+        }
+        socket.set_nonblocking(false)?;
+        // An empty time would be none at all.
+        socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))?;
+        let stream = ShmStream::take(socket)?;
+        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin: Spin::default() }))
     }
 }
 

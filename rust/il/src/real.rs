@@ -1,0 +1,83 @@
+//! The functions that are behind those of this library: those of the next one that was loaded, in the end glibc's.
+#![allow(unsafe_code)]
+
+use libc::{c_char, c_int, c_void, iovec, mode_t, off_t, size_t, ssize_t};
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The address of a function, looked for when it is first needed.
+#[inline]
+fn find(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
+    let found = place.load(Ordering::Relaxed);
+    if found.is_null() { look(place, name) } else { found }
+}
+
+#[cold]
+fn look(place: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
+    // SAFETY: the name ends with a NUL.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    if found.is_null() {
+        // glibc has had all of them for longer than what this is built for.
+        std::process::abort();
+    }
+    place.store(found, Ordering::Relaxed);
+    found
+}
+
+macro_rules! real {
+    ($($name:ident: fn($($arg:ident: $kind:ty),* $(; $more:ident: $last:ty)?) -> $result:ty;)+) => {
+        $(
+            /// The function of this name that is behind ours.
+            #[inline]
+            pub(crate) unsafe fn $name($($arg: $kind,)* $($more: $last)?) -> $result {
+                static PLACE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+                const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => panic!("a name has no NUL"),
+                };
+                let found = find(&PLACE, NAME);
+                // SAFETY: a function of this name has these arguments, in this library's interface as in that of the one behind it.
+                unsafe { call!(found, ($($arg: $kind),*) $(($more: $last))? -> $result) }
+            }
+        )+
+    };
+}
+
+macro_rules! call {
+    ($found:ident, ($($arg:ident: $kind:ty),*) -> $result:ty) => {
+        std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($kind),*) -> $result>($found)($($arg),*)
+    };
+    // The last one is one of any number.
+    ($found:ident, ($($arg:ident: $kind:ty),*) ($more:ident: $last:ty) -> $result:ty) => {
+        std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($kind,)* ...) -> $result>($found)($($arg,)* $more)
+    };
+}
+
+real! {
+    open: fn(path: *const c_char, flags: c_int; mode: mode_t) -> c_int;
+    open64: fn(path: *const c_char, flags: c_int; mode: mode_t) -> c_int;
+    openat: fn(at: c_int, path: *const c_char, flags: c_int; mode: mode_t) -> c_int;
+    openat64: fn(at: c_int, path: *const c_char, flags: c_int; mode: mode_t) -> c_int;
+    __open_2: fn(path: *const c_char, flags: c_int) -> c_int;
+    __open64_2: fn(path: *const c_char, flags: c_int) -> c_int;
+    __openat_2: fn(at: c_int, path: *const c_char, flags: c_int) -> c_int;
+    __openat64_2: fn(at: c_int, path: *const c_char, flags: c_int) -> c_int;
+    read: fn(descriptor: c_int, buffer: *mut c_void, len: size_t) -> ssize_t;
+    __read_chk: fn(descriptor: c_int, buffer: *mut c_void, len: size_t, room: size_t) -> ssize_t;
+    pread: fn(descriptor: c_int, buffer: *mut c_void, len: size_t, at: off_t) -> ssize_t;
+    __pread_chk: fn(descriptor: c_int, buffer: *mut c_void, len: size_t, at: off_t, room: size_t) -> ssize_t;
+    write: fn(descriptor: c_int, buffer: *const c_void, len: size_t) -> ssize_t;
+    pwrite: fn(descriptor: c_int, buffer: *const c_void, len: size_t, at: off_t) -> ssize_t;
+    readv: fn(descriptor: c_int, parts: *const iovec, count: c_int) -> ssize_t;
+    writev: fn(descriptor: c_int, parts: *const iovec, count: c_int) -> ssize_t;
+    preadv: fn(descriptor: c_int, parts: *const iovec, count: c_int, at: off_t) -> ssize_t;
+    pwritev: fn(descriptor: c_int, parts: *const iovec, count: c_int, at: off_t) -> ssize_t;
+    preadv2: fn(descriptor: c_int, parts: *const iovec, count: c_int, at: off_t, flags: c_int) -> ssize_t;
+    pwritev2: fn(descriptor: c_int, parts: *const iovec, count: c_int, at: off_t, flags: c_int) -> ssize_t;
+    close: fn(descriptor: c_int) -> c_int;
+    dup: fn(descriptor: c_int) -> c_int;
+    dup2: fn(from: c_int, to: c_int) -> c_int;
+    dup3: fn(from: c_int, to: c_int, flags: c_int) -> c_int;
+    fcntl: fn(descriptor: c_int, command: c_int; argument: *mut c_void) -> c_int;
+    mmap: fn(near: *mut c_void, len: size_t, protection: c_int, flags: c_int, descriptor: c_int, at: off_t) -> *mut c_void;
+}
