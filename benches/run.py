@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 
@@ -185,7 +186,9 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--only", default="", help="`embedded`, `net`, `dfuse`, or how names of rows begin: `put 64B synced,scan`"
+        "--only",
+        default="",
+        help="`embedded`, `net`, `dfuse`, `ecosystem`, or how names of rows begin: `put 64B synced,scan`",
     )
     parser.add_argument("--quick", action="store_true", help="fewer operations, 3 repetitions")
     parser.add_argument("--huge", action="store_true", help="stores of 10^7 entries too")
@@ -193,27 +196,33 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def mounts(*, quick: bool, profile: str) -> int:
-    """Measure mounts, which takes the right to mount; print the table."""
+APART = ("dfuse", "ecosystem")
+"""What is measured by itself: `dfuse` takes the right to mount, `ecosystem` an object server."""
+
+
+def apart(what: str, *, quick: bool, profile: str) -> int:
+    """Measure one of these; print the table."""
+    if what == "ecosystem":
+        setup.install_peers()
     setup.build_core(profile)
     # What is measured is the core that was just built.
-    from benches.dfuse import run as dfuse
+    module = import_module(f"benches.{what}.run")
 
     RESULTS.mkdir(parents=True, exist_ok=True)
     repetitions = REPETITIONS_QUICK
     environment: Facts = {**machine(), "profile": profile, "commit": commit(), "quick": quick}
-    results = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-dfuse.jsonl"
-    runner = Runner(results, {**environment, "repetitions": repetitions}, "dfuse")
-    medians = dfuse.run(runner.write, STORES, repetitions=repetitions, quick=quick)
-    print(f"{dfuse.table(medians)}\nresults: {results}")
+    results = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}-{what}.jsonl"
+    runner = Runner(results, {**environment, "repetitions": repetitions}, what)
+    medians = module.run(runner.write, STORES, repetitions=repetitions, quick=quick)
+    print(f"{module.table(medians)}\nresults: {results}")
     return 0
 
 
 def main() -> int:
     """Run what was asked for, print the table."""
     asked = arguments()
-    if asked.only == "dfuse":
-        return mounts(quick=asked.quick, profile=asked.profile)
+    if asked.only in APART:
+        return apart(asked.only, quick=asked.quick, profile=asked.profile)
     stages = embedded(quick=asked.quick, huge=asked.huge)
     embedded_rows = [row for stage in stages for row in stage.rows()]
     if not any(asked_for(asked.only, row) for row in (*embedded_rows, *net_rows())):

@@ -9,7 +9,10 @@ import pytest
 
 import daos
 from daos import _core
+from daos.client._within import within
 from daos.client.system import System
+from daos.dfs import _shared
+from daos.dfs.fsspec import DaosFileSystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +40,17 @@ def pool_of(kind: str, directory: Path, *, targets: int = 2) -> Iterator[Pool]:
             yield system.create_pool("tank")
     finally:
         engine.close()
+
+
+def forget_file_systems() -> None:
+    """Close what is kept of file systems by URL: a later test may have another system under the same one."""
+    for fs in list(DaosFileSystem._cache.values()):
+        # Its system may be gone by now.
+        with contextlib.suppress(OSError, daos.DaosError), within(1.0):
+            fs.dfs.close()
+    DaosFileSystem.clear_instance_cache()
+    _shared._kept.clear()
+    _shared._mounts.clear()
 
 
 def fails(call: Callable[[], object], number: int, path: str | None, kind: type[OSError] = OSError) -> OSError:

@@ -122,6 +122,11 @@ class RawFile(io.RawIOBase):
         self._check_reads()
         return self._core.read(at, size)
 
+    def preadinto(self, buffer: Buffer, at: int) -> int:
+        """Read from a place on straight into a buffer; the position stays. Return how many bytes."""
+        self._check_reads()
+        return self._core.read_into(at, flat(buffer))
+
     def pwrite(self, data: Buffer, at: int) -> int:
         """Write at a place, which may be behind the end; the position stays."""
         self._check_writes()

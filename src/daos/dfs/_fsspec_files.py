@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     File = RawFile | IO[bytes] | io.FileIO
 
-__all__ = ["SCHEME", "ReadFile", "WriteFile", "copied", "range_of", "split_url", "temporary"]
+__all__ = ["SCHEME", "ReadFile", "WriteFile", "copied", "range_of", "split_url", "temporary", "url_of"]
 
 SCHEME = "daos://"
 BLOCK = 4 << 20
@@ -53,6 +53,16 @@ def split_url(url: str) -> Address:
     if not pool or not container:
         raise InvalidError(f"URL {url!r} names no container", hint="daos://POOL/CONTAINER[/PATH]")
     return Address(pool, container, f"/{path}", system, options.get("snap"))
+
+
+def url_of(named: Address) -> str:
+    """Return the URL of an address: names stand in it as they are."""
+    where = f"{named.system}//" if named.embedded else ""
+    options = [f"snap={named.snapshot}"] if named.snapshot is not None else []
+    if named.system and not named.embedded:
+        options.append(f"system={named.system}")
+    query = f"?{'&'.join(options)}" if options else ""
+    return f"{SCHEME}{where}{named.pool}/{named.container}{named.path if named.path != '/' else ''}{query}"
 
 
 class ReadFile(io.BufferedReader):

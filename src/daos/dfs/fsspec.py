@@ -18,6 +18,7 @@ import os
 import re
 import stat as stats
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from fsspec.utils import isfilelike, stringify_path
 
 from daos.aio._queue import Home
 from daos.dfs._file import BUFFER_SIZE, RawFile
-from daos.dfs._fsspec_files import SCHEME, ReadFile, WriteFile, copied, range_of, split_url, temporary
+from daos.dfs._fsspec_files import SCHEME, ReadFile, WriteFile, copied, range_of, split_url, temporary, url_of
 from daos.dfs._mount import Address, mount
 from daos.errors import InvalidError
 
@@ -121,14 +122,7 @@ class DaosFileSystem(AsyncFileSystem):
 
     def unstrip_protocol(self, name: str) -> str:
         """Return the URL of a path."""
-        named = self.address
-        path = self._strip_protocol(name)
-        where = f"{named.system}//" if named.embedded else ""
-        options = [f"snap={named.snapshot}"] if named.snapshot is not None else []
-        if named.system and not named.embedded:
-            options.append(f"system={named.system}")
-        query = f"?{'&'.join(options)}" if options else ""
-        return f"{SCHEME}{where}{named.pool}/{named.container}{path if path != '/' else ''}{query}"
+        return url_of(replace(self.address, path=self._strip_protocol(name)))
 
     @property
     def fsid(self) -> str:

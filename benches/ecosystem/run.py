@@ -1,0 +1,185 @@
+"""Runs the work on each system in turns, writes a line of JSON a rate, and prints the table."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import daos
+from benches.dfuse.work import Rate
+from benches.ecosystem.work import Side
+from daos.dev import DevSystem, Plan
+from tools.build import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SIZES, SIZES_QUICK = ("128", "10000"), ("32", "1000")
+RUN_S_MAX = 600.0
+START_S_MAX = 30.0
+EMBEDDED, SERVED, S3 = "daos", "daos_served", "s3fs"
+GATEWAY = "versitygw"
+MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+USER = "bench"
+DEVICE = 6 << 30
+POOL = "4GiB"
+
+
+@contextmanager
+def embedded(root: Path) -> Iterator[tuple[Side, dict[str, str]]]:
+    """Use a fresh embedded system."""
+    path = root / "store"
+    with daos.open_system(path) as system:
+        system.pool("bench", create=True).container("bench", create=True, type="POSIX")
+    options: dict[str, object] = {"pool": "bench", "container": "bench", "system": str(path)}
+    yield Side("daos", options, "", f"daos://{path}//bench/bench"), {}
+
+
+@contextmanager
+def served(root: Path) -> Iterator[tuple[Side, dict[str, str]]]:
+    """Use a fresh running system on this machine."""
+    system = DevSystem(root / "dev")
+    with system:
+        system.up(Plan(servers=1, targets=2, size=DEVICE))
+        dmg = [sys.executable, "-m", "daos.cli.dmg", "-o", str(system.layout.control_config)]
+        subprocess.run(
+            [*dmg, "pool", "create", "bench", "--size", POOL], check=True, capture_output=True, timeout=RUN_S_MAX
+        )
+        with daos.connect("daos://bench", agent=system.layout.sockets / "daos_agent.sock") as pool:
+            pool.container("bench", create=True, type="POSIX")
+        side = Side("daos", {"pool": "bench", "container": "bench"}, "", "daos://bench/bench")
+        yield side, {"DAOS_AGENT_DRPC_DIR": str(system.layout.sockets)}
+
+
+def gateway() -> str | None:
+    """Return the object server's program, None where it is not installed."""
+    return shutil.which(os.environ.get("VERSITYGW", GATEWAY))
+
+
+@contextmanager
+def object_server(root: Path) -> Iterator[tuple[Side, dict[str, str]]]:
+    """Use an object server on this machine, over a directory of the file system below."""
+    program = gateway()
+    if program is None:
+        raise FileNotFoundError(GATEWAY)
+    directory = root / "objects"
+    directory.mkdir()
+    (directory / "bench").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [program, "--port", f"127.0.0.1:{port}", "--access", USER, "--secret", USER, "posix", str(directory)]
+    with (root / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            _wait(port, process)
+            options: dict[str, object] = {
+                "key": USER,
+                "secret": USER,
+                "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"},
+                "use_listings_cache": False,
+            }
+            yield Side("s3", options, "bench"), {}
+        finally:
+            process.terminate()
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until it answers.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    deadline = time.monotonic() + START_S_MAX
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                return
+        except OSError:
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise TimeoutError(f"{GATEWAY} does not answer") from None
+            time.sleep(0.05)
+
+
+def missing() -> str:
+    """Return why the object server's side cannot be measured, or nothing."""
+    if gateway() is None:
+        return f"{GATEWAY} is not on PATH (go install {MODULE})"
+    try:
+        import s3fs  # noqa: F401 -- whether it is there
+    except ImportError:
+        return "s3fs is not installed"
+    return ""
+
+
+def run(
+    write: Callable[[dict[str, object]], None], scratch: Path, *, repetitions: int, quick: bool
+) -> dict[str, dict[str, float]]:
+    """Measure; return the median rate of each row and system.
+
+    Args:
+        write: Appends a line to the results.
+        scratch: A directory on the file system that all of them use.
+        repetitions: How often.
+        quick: With less of everything.
+    """
+    systems = {EMBEDDED: embedded, SERVED: served, S3: object_server}
+    reason = missing()
+    if reason:
+        print(f"without {S3}: {reason}", flush=True)
+        del systems[S3]
+    rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for repetition in range(repetitions):
+        begun = time.monotonic()
+        for name, system in systems.items():
+            root = scratch / f"{name}-{repetition}"
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir(parents=True)
+            # What the run before left to be written would be written during this one.
+            os.sync()
+            with system(root) as (side, told):
+                # What the environment says of other object servers is not for this one.
+                kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+                done = subprocess.run(
+                    [sys.executable, "-m", "benches.ecosystem.work", *(SIZES_QUICK if quick else SIZES)],
+                    cwd=ROOT,
+                    env={**kept, **told},
+                    input=msgspec.json.encode(side),
+                    check=True,
+                    stdout=subprocess.PIPE,
+                    timeout=RUN_S_MAX,
+                )
+            shutil.rmtree(root, ignore_errors=True)
+            for rate in msgspec.json.decode(done.stdout, type=list[Rate]):
+                rates[rate.row][name].append(rate.operations / rate.seconds)
+                write(
+                    {
+                        "row": f"ecosystem {rate.row}",
+                        "system": name,
+                        "repetition": repetition,
+                        "operations": rate.operations,
+                        "seconds": rate.seconds,
+                    }
+                )
+        print(f"repetition {repetition + 1} of {repetitions}: {time.monotonic() - begun:.0f} s", flush=True)
+    return {row: {name: statistics.median(found) for name, found in of.items()} for row, of in rates.items()}
+
+
+def table(medians: dict[str, dict[str, float]]) -> str:
+    """Return rates, and ours over those of s3fs."""
+    ours = (EMBEDDED, SERVED)
+    lines = [f"{'':24}" + "".join(f" {name:>12} {'ours/it':>8}" for name in ours) + f" {S3:>12}"]
+    for row, of in medians.items():
+        peer = of.get(S3)
+        cells = "".join(f" {of[name]:12.0f} {'-' if peer is None else f'{of[name] / peer:.2f}':>8}" for name in ours)
+        lines.append(f"{row:24}{cells} {'-' if peer is None else f'{peer:.0f}':>12}")
+    return "\n".join(lines)
