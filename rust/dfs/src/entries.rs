@@ -9,6 +9,7 @@ use crate::node::{Defaults, Moment, Node, Opened, Place};
 use crate::record::{Kind, Record, Time};
 use crate::superblock::{self, Consistency};
 use crate::work::{Content, Found, Slot};
+use daos_locks::RwLockReadGuard;
 use daos_placement::ObjectClass;
 use daos_types::ObjectId;
 use std::sync::Arc;
@@ -108,12 +109,25 @@ impl Shared {
         Ok(record)
     }
 
-    /// Makes an entry that must not be there. One request, nothing is read, but in a balanced file system.
-    fn insert(&self, parent: &Arc<Node>, name: &[u8], record: &Record, content: &Content) -> Result<()> {
-        let live = parent.live.read();
+    /// Keeps a directory from being removed, until what this answers is dropped. `ENOENT` if it was.
+    pub(crate) fn alive<'n>(&self, directory: &'n Node) -> Result<RwLockReadGuard<'n, bool>> {
+        let live = directory.live.read();
         if !*live {
             return Err(removed());
         }
+        if directory.is_doubtful() {
+            match self.patiently(|| self.plain().locate(directory)) {
+                Err(error) if error.errno == Errno::ESTALE => return Err(removed()),
+                found => found?,
+            };
+            directory.is_there();
+        }
+        Ok(live)
+    }
+
+    /// Makes an entry that must not be there. One request, nothing is read, but in a balanced file system.
+    fn insert(&self, parent: &Arc<Node>, name: &[u8], record: &Record, content: &Content) -> Result<()> {
+        let live = self.alive(parent)?;
         let slot = Slot::entry(parent.oid, name);
         match self.superblock.consistency {
             Consistency::Relaxed => self.plain().insert(&slot, record, content)?,

@@ -43,6 +43,8 @@ pub(crate) struct Node {
     place: Mutex<Place>,
     /// False for a directory that was removed. Held to be read while entries are made in it.
     pub(crate) live: RwLock<bool>,
+    /// It may have been removed before it got here: somebody looked it up, and then something was removed that nobody had any more.
+    doubtful: AtomicBool,
     defaults: Mutex<Defaults>,
     /// Handles of a file.
     opens: AtomicUsize,
@@ -61,12 +63,23 @@ impl Node {
             kind,
             place: Mutex::new(place),
             live: RwLock::new(true),
+            doubtful: AtomicBool::new(false),
             defaults: Mutex::new(defaults),
             opens: AtomicUsize::new(0),
             written: Mutex::new(None),
             appending: Mutex::new(()),
             runs_as_another: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it has to be looked for before something is made in it.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Acquire)
+    }
+
+    /// It is there; from now on this mount knows when it is removed.
+    pub(crate) fn is_there(&self) {
+        self.doubtful.store(false, Ordering::Release);
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -248,6 +261,7 @@ impl Table {
         let mut state = self.state.lock();
         let Some(node) = state.nodes.get(&oid).and_then(Weak::upgrade) else {
             let node = Arc::new(Node::new(oid, Kind::Directory, place, defaults));
+            node.doubtful.store(state.moving > 0 || state.moved > looked.0, Ordering::Release);
             state.insert(&node);
             return node;
         };
@@ -488,6 +502,21 @@ mod tests {
         table.directory(oid(2), at(b"other"), Defaults::default(), table.moment());
         assert_eq!(name(&node), b"other", "another mount moved it");
         assert_eq!(node.above().len(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_was_looked_up_before_something_was_removed_may_be_that() {
+        let table = Table::new();
+        let looked = table.moment();
+        assert!(!table.directory(oid(1), Place::Root, Defaults::default(), looked).is_doubtful());
+        let moving = table.moving();
+        assert!(table.directory(oid(2), Place::Root, Defaults::default(), table.moment()).is_doubtful());
+        drop(moving);
+        let doubtful = table.directory(oid(3), Place::Root, Defaults::default(), looked);
+        assert!(doubtful.is_doubtful());
+        assert!(!table.directory(oid(4), Place::Root, Defaults::default(), table.moment()).is_doubtful());
+        doubtful.is_there();
+        assert!(!table.directory(oid(3), Place::Root, Defaults::default(), looked).is_doubtful(), "the same");
     }
 
     #[test]

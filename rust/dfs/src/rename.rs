@@ -1,6 +1,7 @@
 //! Giving things other names, and more of them.
 
 use crate::errno::{Errno, Error, Result};
+use crate::ids;
 use crate::mount::{Dfs, Dir, Shared};
 use crate::names::{check_name, shown};
 use crate::node::{Claim, Node, Place};
@@ -8,7 +9,6 @@ use crate::record::{Flags, Kind, Record, Time};
 use crate::remove::Fate;
 use crate::superblock::{self, LAYOUT_LINKED};
 use crate::work::{Content, Found, Held, Slot, Work};
-use crate::{entries, ids};
 use daos_types::{Cond, Iod, IodValue, ObjectId};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -216,10 +216,7 @@ impl Shared {
             None
         };
         let turn = replaced.is_some().then(|| self.removals.lock());
-        let live = to.dir.live.read();
-        if !*live {
-            return Err(entries::removed());
-        }
+        let live = self.alive(to.dir)?;
         let doomed = replaced.map(|(found, looked)| self.doomed(to.dir, to.name, &found, looked));
         // A directory that is put in its own place, or into itself, is not locked twice: the transaction refuses that, or does nothing.
         let doomed = doomed.filter(|node| node.oid != to.dir.oid);
@@ -327,10 +324,7 @@ impl Dfs {
         shared.writable()?;
         check_name(from_name)?;
         check_name(to_name)?;
-        let live = to.node.live.read();
-        if !*live {
-            return Err(entries::removed());
-        }
+        let live = shared.alive(&to.node)?;
         let (from, slot) = (Slot::entry(from.node.oid, from_name), Slot::entry(to.node.oid, to_name));
         let mut fresh = None;
         let mut link = || {

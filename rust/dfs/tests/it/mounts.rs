@@ -57,6 +57,40 @@ fn what_one_mount_did_the_other_sees() {
 }
 
 #[test]
+fn nothing_is_made_in_a_directory_that_another_thread_removes() {
+    let made = InMemory::formatted(2, &FormatOptions::default());
+    let dfs = made.mount();
+    let exclusive = OpenFlags { exclusive: true, ..CREATE };
+    std::thread::scope(|threads| {
+        for thread in 0..3 {
+            let paths = root(&dfs);
+            threads.spawn(move || {
+                for round in 0..1500 {
+                    let path = format!("/a/b/{thread}.{round}").into_bytes();
+                    loop {
+                        match paths.open_file(&path, &open(exclusive)) {
+                            Ok(file) => break file.close().unwrap(),
+                            Err(error) => assert_eq!(error.errno, Errno::ENOENT, "{error}"),
+                        }
+                        for directory in [&b"/a"[..], b"/a/b"] {
+                            let made = paths.mkdir(directory, 0o755).map(drop).map_err(|error| error.errno);
+                            assert!(matches!(made, Ok(()) | Err(Errno::EEXIST | Errno::ENOENT)), "{made:?}");
+                        }
+                    }
+                    // It was told that it is there.
+                    paths.unlink(&path).unwrap();
+                    for directory in [&b"/a/b"[..], b"/a"] {
+                        let gone = paths.rmdir(directory).map_err(|error| error.errno);
+                        assert!(matches!(gone, Ok(()) | Err(Errno::ENOENT | Errno::ENOTEMPTY)), "{gone:?}");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(dfs.check(CheckMode::Print, None).unwrap().findings, []);
+}
+
+#[test]
 fn a_link_made_elsewhere_is_followed() {
     let (_made, one, two) = two(Consistency::Relaxed);
     let (first, second) = (root(&one), root(&two));
