@@ -3,6 +3,7 @@
 //! A connection begins at a socket in the file system, over which the server sends the memory that it made. From then on the socket is
 //! the bell, for whoever sleeps, and its end the connection's. See `docs/adr/0013-shared-memory-rings.md`.
 
+mod bell;
 mod map;
 mod ring;
 mod spin;
@@ -21,6 +22,7 @@ use crate::serving::Identity;
 use crate::socket::{Clock, Listener, Maker, SocketServer, Stream, poll_for};
 use crate::transport::{Listening, Transport};
 use crate::unix::{Bound, Whole, bind_nameless, dial};
+use bell::{Bell, Part};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,7 +31,7 @@ use std::path::Path;
 use std::time::Duration;
 use stream::ShmStream;
 
-/// Who sleeps looks again after so long, whatever happens: two threads may have waited for one bell.
+/// Who sleeps looks again after so long, whatever happens.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the kernel calls every user of whom this user namespace does not know: it says nothing.
@@ -85,7 +87,8 @@ impl Shm {
         // An empty time would be none at all.
         socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))?;
         let stream = ShmStream::take(socket)?;
-        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin: Spin::default() }))
+        let (spin, bell) = (Spin::default(), Bell::default());
+        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin, bell }))
     }
 }
 
@@ -119,6 +122,7 @@ struct ShmLink {
     maker: Maker,
     time: Clock,
     spin: Spin,
+    bell: Bell,
 }
 
 impl Link for ShmLink {
@@ -136,12 +140,25 @@ impl Link for ShmLink {
         if (readable || writable) && self.spin.look(|| stream.peer_processor(), is_ready) {
             return Ok(());
         }
-        stream.wake_me(readable, writable);
-        if is_ready() {
-            return Ok(());
+        let longest = until.since(self.now()).min(LOOK_AGAIN);
+        match self.bell.part() {
+            Part::Waits(since) => {
+                stream.say_waiting(readable, writable);
+                if !is_ready() {
+                    self.bell.wait(since, longest);
+                }
+            }
+            Part::Listens(_listener) => {
+                // What is forgotten here may have been for others.
+                stream.hear();
+                self.bell.tell();
+                stream.say_waiting(readable, writable);
+                if !is_ready() {
+                    poll_for(stream, true, false, longest)?;
+                    stream.hear();
+                }
+            }
         }
-        poll_for(stream, true, false, until.since(self.now()).min(LOOK_AGAIN))?;
-        stream.hear();
         Ok(())
     }
 

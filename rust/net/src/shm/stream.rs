@@ -116,6 +116,16 @@ impl ShmStream {
         let _ = send(&self.socket, b"!", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
+    /// Has the bell rung when there is something to read, or room.
+    pub(super) fn say_waiting(&self, readable: bool, writable: bool) {
+        if readable {
+            self.reader.wait();
+        }
+        if writable {
+            self.writer.wait();
+        }
+    }
+
     /// Takes what the bell said, and sees whether there is another end.
     pub(super) fn hear(&self) {
         match recv(&self.socket, &mut [0_u8; 256][..], RecvFlags::DONTWAIT) {
@@ -203,11 +213,6 @@ impl Stream for ShmStream {
 
     fn wake_me(&self, readable: bool, writable: bool) {
         self.hear();
-        if readable {
-            self.reader.wait();
-        }
-        if writable {
-            self.writer.wait();
-        }
+        self.say_waiting(readable, writable);
     }
 }
