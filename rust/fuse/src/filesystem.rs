@@ -120,7 +120,7 @@ impl<T> Handles<T> {
         self.open.write().remove(&handle)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.open.read().is_empty()
     }
 }

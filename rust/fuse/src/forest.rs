@@ -118,10 +118,33 @@ pub(crate) type Forgetting = Box<dyn Fn(Vec<Vec<u8>>) + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Others {
-    /// By their numbers, from 1 on. A number is given once.
-    next: u16,
+    /// The number that was given last.
+    last: u16,
     trees: HashMap<Tree, (Arc<Kept>, Place)>,
     by_place: HashMap<Place, Tree>,
+}
+
+impl Others {
+    /// A number for one more tree. That of a tree that went is given again, but late: the kernel has forgotten all that had it.
+    fn number(&mut self) -> Tree {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            let tree = Tree(self.last);
+            // There are fewer trees than numbers.
+            if tree != Tree::ROOT && !self.trees.contains_key(&tree) {
+                return tree;
+            }
+        }
+    }
+
+    /// The name of a tree does not lead there any more; whoever is in it stays there.
+    fn detach(&mut self, tree: Tree) {
+        if let Some((_, place)) = self.trees.get(&tree)
+            && self.by_place.get(place) == Some(&tree)
+        {
+            self.by_place.remove(place);
+        }
+    }
 }
 
 /// All trees of a mount.
@@ -177,12 +200,8 @@ impl Forest {
     /// Closes all that is open, and makes all durable that was acknowledged.
     pub(crate) fn end(&self) -> daos_dfs::Result<()> {
         let trees: Vec<_> = self.others.write().trees.drain().map(|(_, (kept, _))| kept).collect();
-        let mut ended = self.first.end();
-        for kept in trees {
-            // Each of them, whatever became of those before.
-            ended = ended.and(gone_is_ended(kept.end()));
-        }
-        ended
+        let ended = self.first.end();
+        ended.and(end_all(&trees))
     }
 
     /// Answers a request; `None` where none is expected.
@@ -257,6 +276,22 @@ impl Forest {
     }
 
     fn lookup(&self, tree: Tree, header: &Header, args: Args<'_>, reply: &mut Reply<'_>) -> Answer {
+        match self.look(tree, header, args, reply)? {
+            None => Ok(()),
+            // What the name led to is gone. Something else may have its name by now: it is asked for anew.
+            Some(_) => self.look(tree, header, args, reply)?.map_or(Ok(()), Err),
+        }
+    }
+
+    /// Tells what a name leads to; what it is refused with, if that is a tree that is gone: the name does not lead there any more.
+    fn look(
+        &self,
+        tree: Tree,
+        header: &Header,
+        args: Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Answer<Option<Refusal>> {
+        reply.within(tree);
         let mut words = args;
         let place = Place { tree, dir: header.node, name: words.name()?.to_vec(), to: Vec::new() };
         let found = self.with(tree, |kept| match kept {
@@ -276,11 +311,21 @@ impl Forest {
                 there
             }
         });
-        let Some((other, kept)) = found.unwrap_or_else(|| no(libc::ESTALE))? else { return Ok(()) };
-        let entry = kept.root_entry().inspect_err(|_| kept.forget(crate::abi::ROOT, 1))?;
+        let Some((other, kept)) = found.unwrap_or_else(|| no(libc::ESTALE))? else { return Ok(None) };
+        let entry = match kept.root_entry() {
+            Ok(entry) => entry,
+            Err(refusal) => {
+                kept.forget(crate::abi::ROOT, 1);
+                if !is_gone(&refusal) {
+                    return Err(refusal);
+                }
+                self.others.write().detach(other);
+                return Ok(Some(refusal));
+            }
+        };
         reply.within(other);
         reply.entry(&entry);
-        Ok(())
+        Ok(None)
     }
 
     /// The tree that a directory leads to, if it says so.
@@ -320,13 +365,13 @@ impl Forest {
         let changing = self.changing.lock();
         if let Some(known) = known() {
             drop(changing);
-            opened.end()?;
+            // Nobody was in it.
+            let _ = opened.end();
             return Ok(Some(known));
         }
         self.make_room()?;
         let mut others = self.others.write();
-        others.next = others.next.checked_add(1).ok_or_else(many)?;
-        let (tree, kept) = (Tree(others.next), Arc::new(opened));
+        let (tree, kept) = (others.number(), Arc::new(opened));
         kept.told();
         others.trees.insert(tree, (Arc::clone(&kept), place.clone()));
         others.by_place.insert(place.clone(), tree);
@@ -344,15 +389,11 @@ impl Forest {
         let idle: Vec<Tree> = others.trees.iter().filter_map(idle).collect();
         let mut gone = Vec::new();
         for tree in idle {
-            if let Some((kept, place)) = others.trees.remove(&tree) {
-                others.by_place.remove(&place);
-                gone.push(kept);
-            }
+            others.detach(tree);
+            gone.extend(others.trees.remove(&tree).map(|(kept, _)| kept));
         }
         drop(others);
-        for kept in &gone {
-            gone_is_ended(kept.end())?;
-        }
+        end_all(&gone)?;
         if count - gone.len() < TREES_MAX { Ok(()) } else { Err(many()) }
     }
 }
@@ -360,6 +401,20 @@ impl Forest {
 /// More containers are in use than one mount has room for.
 const fn many() -> Refusal {
     Refusal::Number(libc::EMFILE)
+}
+
+/// Ends each of them, whatever becomes of the others.
+fn end_all(trees: &[Arc<Kept>]) -> daos_dfs::Result<()> {
+    let mut ended = Ok(());
+    for kept in trees {
+        ended = ended.and(gone_is_ended(kept.end()));
+    }
+    ended
+}
+
+/// Whether a container was destroyed, or one's rights to it were taken.
+fn is_gone(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Said(error) if matches!(error.der, Some(Der::Nonexist | Der::NoHdl)))
 }
 
 /// Of a container that was destroyed meanwhile nothing is left to be made durable.
@@ -474,6 +529,19 @@ mod tests {
         assert_eq!(asked(&forest, Opcode::Getattr, below, &[0; 16]), Err(libc::ESTALE));
         asked(&forest, Opcode::Getattr, a, &[0; 16]).unwrap();
         forest.end().unwrap();
+    }
+
+    #[test]
+    fn names_lead_to_trees_however_many_there_were() {
+        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None);
+        let look = |name: &str| asked(&forest, Opcode::Lookup, ROOT, &[name.as_bytes(), b"\0"].concat());
+        let stays = node_in(&look("stays").unwrap());
+        for number in 0..u32::from(u16::MAX) + 2 {
+            let node = node_in(&look(&format!("n{number}")).unwrap());
+            assert!(node != stays && Tree::inside(node).0 != Tree::ROOT, "{number}");
+            asked(&forest, Opcode::Forget, node, &1_u64.to_ne_bytes()).unwrap();
+        }
+        assert_eq!(node_in(&look("stays").unwrap()), stays);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Directory {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.lookups.load(Ordering::Acquire) == 0
+        self.lookups.load(Ordering::Acquire) == 0 && self.listings.is_empty()
     }
 
     pub(crate) fn open(&self, name: &[u8]) -> daos_dfs::Result<Option<crate::forest::Branch>> {

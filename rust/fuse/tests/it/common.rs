@@ -12,7 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) struct Random(pub(crate) u64);
 
@@ -63,6 +63,11 @@ impl Store {
     /// Another container with a file system.
     pub(crate) fn another(&self, label: &str) -> Arc<dyn ContainerService> {
         made(&self.system, label)
+    }
+
+    /// Destroys one of them.
+    pub(crate) fn destroy(&self, label: &str) {
+        self.system.pool_open("p").unwrap().container_destroy(label).unwrap();
     }
 
     pub(crate) fn dfs(&self) -> Dfs {
@@ -160,6 +165,15 @@ fn unshare() -> Result<(), String> {
 
 pub(crate) fn no<T: std::fmt::Debug>(result: rustix::io::Result<T>) -> Errno {
     result.unwrap_err()
+}
+
+/// Waits until something is so.
+pub(crate) fn soon(is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "not in 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 pub(crate) fn open(path: &Path, flags: OFlags) -> rustix::io::Result<File> {

@@ -1,6 +1,6 @@
 //! Mounts of several containers: by names that nobody stores, and by directories that lead to others.
 
-use crate::common::{Mounted, Store, mkdir, no};
+use crate::common::{Mounted, Store, mkdir, no, soon};
 use daos_client::ContainerService;
 use daos_dfs::{Dfs, Errno, Error, MountOptions};
 use daos_fuse::{Branch, Caching, Files, Links, Mount, Names, Options};
@@ -32,7 +32,8 @@ impl Shelf {
         let Some(container) = self.0.lock().unwrap().get(name).cloned() else { return Ok(None) };
         let dfs = Dfs::mount(container, MountOptions::default())?;
         let identity = Some(String::from_utf8_lossy(name).into_owned());
-        Ok(Some(Branch::Files(Files { dfs, caching: Caching::DEFAULT, identity })))
+        let caching = if name == b"brief" { Caching::NONE } else { Caching::DEFAULT };
+        Ok(Some(Branch::Files(Files { dfs, caching, identity })))
     }
 }
 
@@ -163,5 +164,51 @@ fn a_directory_leads_to_another_container() {
     assert!(fs::read_dir(m.path("link")).unwrap().next().is_none());
     fs::remove_dir(m.path("link")).unwrap();
     assert_eq!(fs::read_to_string(m.path("plain/sub/file")).unwrap(), "plain");
+    m.end();
+}
+
+#[test]
+fn a_name_leads_to_what_has_it_now() {
+    let store = Store::new();
+    let shelf = Arc::new(Shelf::default());
+    shelf.put("brief", store.another("brief"));
+    let names: Arc<dyn Names> = Arc::<Shelf>::clone(&shelf);
+    let start =
+        |at: &std::path::Path| Mount::start_at(Branch::Names(names), false, at, Options::default()).unwrap();
+    let Some(m) = Mounted::started(start) else { return };
+    fs::write(m.path("brief/old"), b"old").unwrap();
+    store.destroy("brief");
+    shelf.put("brief", store.another("brief"));
+    // As soon as the kernel has forgotten what the name led to.
+    soon(|| fs::write(m.path("brief/new"), b"new").is_ok());
+    let names: Vec<_> =
+        fs::read_dir(m.path("brief")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["new"]);
+    // And nowhere, if it is gone for good.
+    store.destroy("brief");
+    shelf.0.lock().unwrap().clear();
+    let gone =
+        || fs::metadata(m.path("brief")).is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT));
+    soon(gone);
+    m.end();
+}
+
+#[test]
+fn a_directory_that_led_to_what_is_gone_is_a_directory() {
+    let store = Store::new();
+    let shelf = Arc::new(Shelf::default());
+    shelf.put("brief", store.another("brief"));
+    let options = || Options {
+        links: Some(Arc::<Shelf>::clone(&shelf) as Arc<dyn Links>),
+        caching: Caching::NONE,
+        ..Options::default()
+    };
+    let Some(m) = Mounted::with(store.dfs(), options()) else { return };
+    fs::create_dir(m.path("link")).unwrap();
+    rustix::fs::setxattr(m.path("link"), "user.daos", b"brief", XattrFlags::empty()).unwrap();
+    fs::write(m.path("link/file"), b"there").unwrap();
+    store.destroy("brief");
+    shelf.0.lock().unwrap().clear();
+    soon(|| fs::remove_dir(m.path("link")).is_ok());
     m.end();
 }
