@@ -86,7 +86,10 @@ class Branches:
         self._pools: dict[str, Pool] = {}
         self._system: System | None = None
         self._directory = None if wanted.directory is None else os.path.realpath(wanted.directory)
-        if self._directory is not None:
+        if wanted.directory is None or self._directory is None:
+            self._here = frozenset({""})
+        else:
+            self._here = frozenset({self._directory, os.path.normpath(wanted.directory)})
             self._system = keep.enter_context(open_system(self._directory, create=False))
 
     def root(self) -> _core.Branch:
@@ -190,7 +193,8 @@ class Branches:
 
         def look() -> _core.Branch:
             link = Link.decode(value)
-            if link.type != POSIX or (link.system and os.path.realpath(link.system)) != (self._directory or ""):
+            # By its letters alone: a path that leads into this mount would wait for what waits for this.
+            if link.type != POSIX or link.system not in self._here:
                 raise NotFoundError("it is of another system")
             return self.files(self.pool(link.pool), link.container)
 

@@ -102,6 +102,20 @@ def test_a_directory_that_stands_for_a_container_leads_into_it(mounts: Mounts, s
     mounts.end(process, path)
 
 
+def test_whatever_a_directory_says_it_can_be_used(mounts: Mounts, store: Path) -> None:
+    process, path = mounts.start("-S", str(store), "tank", "home")
+    inside = f"DAOS.POSIX://{path}/d3/x//tank/home".encode()
+    nowhere = b"DAOS.POSIX://none/none", b"DAOS.TABLE://tank/home"
+    for number, value in enumerate((b"", b"\xff", b"DAOS.POSIX:///a%00b//tank/home", inside, *nowhere)):
+        directory = path / f"d{number}"
+        directory.mkdir()
+        os.setxattr(directory, "user.daos", value)
+        (directory / "a").write_text("a")
+        assert [entry.name for entry in directory.iterdir()] == ["a"]
+        shutil.rmtree(directory)
+    mounts.end(process, path)
+
+
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_all_of_a_running_system(mounts: Mounts, tmp_path: Path) -> None:
     with tank(tmp_path / "dev") as agent:
