@@ -344,3 +344,22 @@ def test_a_look_up_loads_nothing_heavy(tmp_path: Path) -> None:
     line = "import sys, daos.uns; daos.uns.resolve(sys.argv[1]); print(*{'daos._core', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", line, tmp_path], capture_output=True, timeout=60, check=True)
     assert done.stdout == b"\n"
+
+
+def test_what_is_above_a_path_need_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = tmp_path / "shut" / "mine"
+    below.mkdir(parents=True)
+    real = os.getxattr
+
+    def getxattr(path: str, name: str, *, follow_symlinks: bool = True) -> bytes:
+        if path == str(shut):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, name, follow_symlinks=follow_symlinks)
+
+    shut = below.parent
+    monkeypatch.setattr(os, "getxattr", getxattr)
+    assert uns.find(below) is None
+    os.setxattr(below, ATTRIBUTE, b"DAOS.POSIX://tank/home")
+    assert uns.resolve(below / "a").path == "/a"
+    with pytest.raises(AccessError, match="cannot look at"):
+        uns.find(shut)

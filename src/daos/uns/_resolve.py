@@ -42,7 +42,7 @@ def resolve(path: str | os.PathLike[str]) -> Resolved:
     Raises:
         NotFoundError: `DER.NONEXIST`: it stands for no container, or for one that was never made.
         InvalidError: `DER.INVAL`: a bad URL, or an attribute that names no container.
-        AccessError: `DER.NO_PERM`: it may not be looked at.
+        AccessError: `DER.NO_PERM`: it may not be looked at. What is above it may be passed without.
     """
     named = find(path)
     if named is not None:
@@ -70,10 +70,16 @@ def find(path: str | os.PathLike[str]) -> Resolved | None:
     real = os.path.realpath(given)
     where, names = real, list[str]()
     while True:
-        value = attribute(where, ATTRIBUTE)
+        try:
+            value = attribute(where, ATTRIBUTE)
+            making = being_made(where) if value is None else None
+        except AccessError:
+            # Many a directory may be passed and not looked at; a path below it is one of the host as well.
+            if not names:
+                raise
+            value = making = None
         if value is not None:
             return _named(where, value, "/" + "/".join(reversed(names)))
-        making = being_made(where)
         if making is not None:
             raise _never_made(where, making)
         above, name = os.path.split(where)
