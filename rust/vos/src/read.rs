@@ -112,10 +112,9 @@ pub(crate) fn object_at(
     if let Some(state) = recent.at(at)? {
         return Ok(Some((recent.num, state)));
     }
-    // Who reads what was before the object was removed last.
-    let whole = ObjectState::load(merge, &mut KeyBuf::object(of.cont, of.oid))?;
-    let state = whole.map(|whole| whole.at(at)).transpose()?.flatten();
-    Ok(Some((recent.num, state.unwrap_or_default())))
+    // Who reads what was before the object was removed last looks from there on, and not at all of it.
+    let state = node::state(merge, &mut KeyBuf::object(of.cont, of.oid), at, Version::default())?;
+    Ok(Some((recent.num, state)))
 }
 
 impl View {

@@ -474,6 +474,10 @@ mod tests {
         for (round, epoch) in epochs.into_iter().enumerate() {
             assert_eq!(hot.read(1, epoch), [round as u8], "before it was removed");
             assert_eq!(hot.read(1, epoch + 1), [0], "after");
+            let version = Version::read_at(Epoch(epoch));
+            let (_, looked) = view.scoped(hot.of, version, |scope| Ok(scope.merge.stood));
+            let looked = looked.unwrap().unwrap();
+            assert!(looked < 10, "{looked}");
         }
     }
 }
