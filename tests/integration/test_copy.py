@@ -561,3 +561,23 @@ def test_whoever_kills_a_copy_finds_whole_files_and_goes_on(
     with mount(home) as fs:
         assert (seen_mounted(fs, "/t") if to == "container" else seen(tmp_path / "t")) == seen(trees)
         assert [found for found in fs.check().findings if found.kind != "orphan"] == []
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_source_that_is_a_link_leads_on_from_where_it_is(home: str, tmp_path: Path, *, inside: bool) -> None:
+    if inside:
+        with mount(home) as fs:
+            fs.makedirs("/x/y")
+            fs.symlink("x/y", "/d")
+            fs.symlink("../f", "/x/y/l")
+            fs.write_bytes("/x/f", b"meant")
+            fs.write_bytes("/f", b"another")
+    else:
+        top = tmp_path / "top"
+        (top / "x" / "y").mkdir(parents=True)
+        (top / "d").symlink_to("x/y")
+        (top / "x" / "y" / "l").symlink_to("../f")
+        (top / "x" / "f").write_bytes(b"meant")
+        (top / "f").write_bytes(b"another")
+    copied(f"{home}/d/l" if inside else tmp_path / "top" / "d" / "l", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"meant"

@@ -226,7 +226,8 @@ def _followed(place: Place) -> Place:
     for _ in range(LINKS_MAX):
         if not place.dfs.islink(path):
             break
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), place.dfs.readlink(path)))
+        # What is above may be a link too: `..` is known by who follows it alone.
+        path = posixpath.join(posixpath.dirname(path), place.dfs.readlink(path))
     return replace(place, path=path)
 
 
