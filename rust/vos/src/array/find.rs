@@ -336,6 +336,8 @@ fn wrong() -> VosError {
 
 #[cfg(test)]
 mod tests {
+    use crate::dtx::DtxId;
+    use crate::error::{Result, VosError};
     use crate::key::KeyBuf;
     use crate::node::ObjectState;
     use crate::read::ObjectRef;
@@ -390,15 +392,32 @@ mod tests {
             tx.commit().unwrap();
         }
 
+        /// The same in a transaction that nobody has decided.
+        fn prepare(&mut self, index: u64, data: &[u8]) -> DtxId {
+            let recxs = [Extent { index, count: data.len() as u64 }];
+            let iods = [Iod::new(b"a", IodValue::Array { rec_size: 1, recxs: &recxs, data })];
+            let version = self.version();
+            let id = DtxId { uuid: [7; 16], hlc: self.clock };
+            let mut tx = self.store.begin_dtx(id).unwrap();
+            tx.update(SHARD, self.of, version, b"d", &iods, Cond::NONE).unwrap();
+            tx.prepare().unwrap();
+            id
+        }
+
         /// Bytes from the first on, as they were at an epoch; unwritten ones are 0.
-        fn read(&self, len: usize, epoch: u64) -> Vec<u8> {
+        fn try_read(&self, len: usize, epoch: u64) -> Result<Vec<u8>> {
             let recxs = [Extent { index: 0, count: len as u64 }];
             let mut data = vec![0; len];
             let array = ArrayFetch::new(&recxs, &mut data, 1);
             let mut iods = [FetchIod::new(b"a", FetchValue::Array(array))];
             let version = Version::read_at(Epoch(epoch));
-            self.store.view(SHARD).unwrap().fetch(self.of, b"d", &mut iods, version, Cond::NONE).1.unwrap();
-            data
+            let fetched =
+                self.store.view(SHARD).unwrap().fetch(self.of, b"d", &mut iods, version, Cond::NONE);
+            fetched.1.map(|_| data)
+        }
+
+        fn read(&self, len: usize, epoch: u64) -> Vec<u8> {
+            self.try_read(len, epoch).unwrap()
         }
 
         /// Entries that are looked at to find what so many bytes are made of.
@@ -438,6 +457,29 @@ mod tests {
         let mut expected = vec![1; 96];
         expected[20..28].fill(2);
         assert_eq!(hot.read(96, then), expected);
+    }
+
+    #[test]
+    fn what_is_not_decided_hides_nothing_and_is_in_the_way_where_it_would_show() {
+        for is_merged in [false, true] {
+            let mut hot = Hot::new();
+            let before = hot.write(0, &[1; 8]);
+            let aborted = hot.prepare(0, &[2; 8]);
+            assert!(matches!(hot.try_read(8, hot.clock), Err(VosError::InProgress)));
+            assert_eq!(hot.read(8, before), [1; 8]);
+            // What lies above it is read without.
+            let now = hot.write(0, &[3; 4]);
+            assert_eq!(hot.read(4, now), [3; 4]);
+            assert!(matches!(hot.try_read(8, now), Err(VosError::InProgress)));
+            let committed = hot.prepare(2, &[4; 2]);
+            if is_merged {
+                hot.store.merge_all().unwrap();
+            }
+            hot.store.dtx_abort(aborted).unwrap();
+            hot.store.dtx_commit(committed).unwrap();
+            assert_eq!(hot.read(8, now), [3, 3, 3, 3, 1, 1, 1, 1]);
+            assert_eq!(hot.read(8, hot.clock), [3, 3, 4, 4, 1, 1, 1, 1]);
+        }
     }
 
     #[test]
