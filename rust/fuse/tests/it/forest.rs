@@ -1,10 +1,10 @@
 //! Mounts of several containers: by names that nobody stores, and by directories that lead to others.
 
-use crate::common::{Mounted, Store, mkdir, no, soon};
+use crate::common::{Mounted, Store, mkdir, no, open, soon};
 use daos_client::ContainerService;
 use daos_dfs::{Dfs, Errno, Error, MountOptions};
 use daos_fuse::{Branch, Caching, Files, Links, Mount, Names, Options};
-use rustix::fs::XattrFlags;
+use rustix::fs::{OFlags, XattrFlags};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -136,6 +136,9 @@ fn a_directory_leads_to_another_container() {
     fs::write(m.path("link/early"), b"early").unwrap();
     m.end();
     let Some(m) = Mounted::with(store.dfs(), options(&shelf)) else { return };
+    // The kernel is told of what the directory leads to, and not of itself.
+    fs::metadata(m.path("link/early")).unwrap();
+    assert_eq!(m.mount.usage().inodes, 3);
     // Listed with all that is known, it is still what it leads to.
     let mut names: Vec<_> = fs::read_dir(m.root())
         .unwrap()
@@ -210,5 +213,28 @@ fn a_directory_that_led_to_what_is_gone_is_a_directory() {
     store.destroy("brief");
     shelf.0.lock().unwrap().clear();
     soon(|| fs::remove_dir(m.path("link")).is_ok());
+    m.end();
+}
+
+#[test]
+fn what_the_kernel_knows_something_of_stays() {
+    let store = Store::new();
+    let shelf = Arc::new(Shelf::default());
+    // One container is as good as many: each name has its own mount of it.
+    for name in ["brief".to_owned()].into_iter().chain((0..300).map(|number| format!("n{number}"))) {
+        shelf.put(&name, Arc::clone(&store.container));
+    }
+    let names: Arc<dyn Names> = Arc::<Shelf>::clone(&shelf);
+    let start =
+        |at: &std::path::Path| Mount::start_at(Branch::Names(names), false, at, Options::default()).unwrap();
+    let Some(m) = Mounted::started(start) else { return };
+    fs::write(m.path("brief/file"), b"12345").unwrap();
+    // Not open, but not to be forgotten either.
+    let held = open(&m.path("brief/file"), OFlags::PATH).unwrap();
+    for number in 0..300 {
+        assert!(fs::metadata(m.path(&format!("n{number}"))).unwrap().is_dir());
+    }
+    assert_eq!(held.metadata().unwrap().len(), 5);
+    drop(held);
     m.end();
 }
