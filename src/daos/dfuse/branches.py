@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from daos import _core
 from daos.client import connect, open_system
 from daos.client.served import parse_url, pools
-from daos.errors import AccessError, DaosError, InvalidError, NotFoundError
+from daos.errors import AccessError, ClosedError, DaosError, InvalidError, NotFoundError
 from daos.model.namespace import POSIX, Link
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Branches:
             return _core.Branch.names(names)
         pool = self.pool(wanted.pool)
         if wanted.container is None:
-            return _core.Branch.names(_Containers(self, pool))
+            return _core.Branch.names(_Containers(self, wanted.pool))
         return self.files(pool, wanted.container, wanted.snapshot)
 
     def pools(self) -> list[str]:
@@ -126,6 +126,13 @@ class Branches:
         opened = self._opened(name)
         with self._lock:
             return self._pools.setdefault(name, opened)
+
+    def renewed(self, name: str, gone: Pool) -> Pool:
+        """Return what has the name of a pool by now that is gone."""
+        with self._lock:
+            if self._pools.get(name) is gone:
+                del self._pools[name]
+        return self.pool(name)
 
     def _opened(self, name: str) -> Pool:
         if self._system is not None:
@@ -211,18 +218,35 @@ class _Pools:
         return self._branches.pools()
 
     def open(self, name: str) -> _core.Branch | None:
-        return _found(lambda: _core.Branch.names(_Containers(self._branches, self._branches.pool(name))))
+        def look() -> _core.Branch:
+            self._branches.pool(name)
+            return _core.Branch.names(_Containers(self._branches, name))
+
+        return _found(look)
 
 
 class _Containers:
     """The containers of a pool, as names."""
 
-    def __init__(self, branches: Branches, pool: Pool) -> None:
+    def __init__(self, branches: Branches, pool: str) -> None:
         self._branches = branches
         self._pool = pool
 
     def names(self) -> list[str]:
-        return [listed.label or listed.uuid for listed in self._pool.containers()]
+        pool = self._branches.pool(self._pool)
+        try:
+            listed = pool.containers()
+        except (NotFoundError, ClosedError):
+            # It was destroyed: another may have its name.
+            listed = self._branches.renewed(self._pool, pool).containers()
+        return [container.label or container.uuid for container in listed]
 
     def open(self, name: str) -> _core.Branch | None:
-        return _found(lambda: self._branches.files(self._pool, name))
+        def look() -> _core.Branch:
+            pool = self._branches.pool(self._pool)
+            try:
+                return self._branches.files(pool, name)
+            except ClosedError:
+                return self._branches.files(self._branches.renewed(self._pool, pool), name)
+
+        return _found(look)

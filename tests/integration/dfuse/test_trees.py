@@ -102,6 +102,20 @@ def test_a_directory_that_stands_for_a_container_leads_into_it(mounts: Mounts, s
     mounts.end(process, path)
 
 
+def test_a_pool_that_was_made_anew_is_found(mounts: Mounts, store: Path) -> None:
+    process, path = mounts.start("-S", str(store))
+    tank = path / "tank"
+    assert [entry.name for entry in tank.iterdir()] == ["home"]
+    with daos.open_system(store, create=False) as system:
+        system.destroy_pool("tank")
+        with pytest.raises(OSError, match="tank"):
+            os.scandir(tank)
+        make_container(system.pool("tank", create=True), "new", "POSIX")
+        assert [entry.name for entry in tank.iterdir()] == ["new"]
+        (tank / "new" / "a").write_text("a")
+    mounts.end(process, path)
+
+
 def test_whatever_a_directory_says_it_can_be_used(mounts: Mounts, store: Path) -> None:
     process, path = mounts.start("-S", str(store), "tank", "home")
     inside = f"DAOS.POSIX://{path}/d3/x//tank/home".encode()
