@@ -536,6 +536,9 @@ mod tests {
         let forest = Forest::new(Branch::Names(Arc::new(Deep)), None);
         let look = |name: &str| asked(&forest, Opcode::Lookup, ROOT, &[name.as_bytes(), b"\0"].concat());
         let stays = node_in(&look("stays").unwrap());
+        // Told of twice and forgotten once, it is known.
+        assert_eq!(node_in(&look("stays").unwrap()), stays);
+        asked(&forest, Opcode::Forget, stays, &1_u64.to_ne_bytes()).unwrap();
         for number in 0..u32::from(u16::MAX) + 2 {
             let node = node_in(&look(&format!("n{number}")).unwrap());
             assert!(node != stays && Tree::inside(node).0 != Tree::ROOT, "{number}");
