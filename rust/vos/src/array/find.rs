@@ -413,7 +413,7 @@ mod tests {
             let version = Version::read_at(Epoch(epoch));
             let fetched =
                 self.store.view(SHARD).unwrap().fetch(self.of, b"d", &mut iods, version, Cond::NONE);
-            fetched.1.map(|_| data)
+            fetched.1.map(|()| data)
         }
 
         fn read(&self, len: usize, epoch: u64) -> Vec<u8> {
