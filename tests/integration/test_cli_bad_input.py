@@ -304,6 +304,8 @@ def _of_every_command() -> Iterator[Row]:
         needed = [str(argument.human_readable_name).lower() for argument in arguments if argument.required]
         given = GIVEN.get(words, " ".join("x" for _ in arguments))
         yield f"{words} --nope", "unknown flag `nope'", GENERIC, f"daos {words} -h"
+        if command.context_settings.get("allow_interspersed_args") is False:
+            continue  # what follows is another program's
         extra = f"{words} {given} more {REQUIRED.get(words, '')}"
         what = "Unknown command `more'" if isinstance(command, click.Group) else "Got unexpected extra argument (more)"
         yield extra, what, GENERIC, f"daos {words} -h"

@@ -34,6 +34,7 @@ def test_it_is_the_synchronous_face_awaited(tmp_path: Path) -> None:  # noqa: PL
                 assert await file.write(b"0123456789") == 10
                 room = bytearray(4)
                 assert (await file.seek(2), await file.readinto(room), bytes(room)) == (2, 4, b"2345")
+                assert (await file.preadinto(room, 1), bytes(room)) == (4, b"1234")
                 assert (file.tell(), await file.read(), await file.pread(2, 1)) == (6, b"6789", b"12")
                 assert (await file.truncate(5), (await file.stat()).st_size) == (5, 5)
                 await file.pwrite(b"!", 9)

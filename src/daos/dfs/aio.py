@@ -95,6 +95,10 @@ class File:
         """Return bytes from a place on."""
         return await self._home.call(lambda: self._sync.pread(size, at))
 
+    async def preadinto(self, buffer: Buffer, at: int) -> int:
+        """Read from a place on straight into a buffer; return how many bytes."""
+        return await self._home.call(lambda: self._sync.preadinto(buffer, at))
+
     async def pwrite(self, data: Buffer, at: int) -> int:
         """Write at a place."""
         return await self._home.call(lambda: self._sync.pwrite(data, at))
