@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 def in_child(act: Callable[[], None]) -> int:
     """Run something in a forked child; return its exit status, 0 if nothing was raised."""
+    # What earlier tests left behind is dropped here: of some libraries it can only be dropped where it was made.
+    gc.collect()
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

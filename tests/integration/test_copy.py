@@ -554,6 +554,8 @@ def test_whoever_kills_a_copy_finds_whole_files_and_goes_on(
                 assert what.content == expected[name].content
             else:
                 assert base.startswith(".daos-copy-") or (trees / name).is_dir()
+    if found == seen(trees):
+        return  # it was faster: what is whole is a directory to copy into
     # Into the directory that is there, not below it.
     done = copied(source, target, resume=True)
     assert done.files == 321
