@@ -19,6 +19,7 @@ NAMES = [
     "AsyncObject",
     "AsyncTransaction",
     "Attributes",
+    "Branch",
     "Container",
     "Dfs",
     "DfsFile",
