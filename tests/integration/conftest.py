@@ -1,4 +1,4 @@
-"""Ways to open the system of a test at the seam."""
+"""Ways to open the system of a test at the seam, and file systems that the tests of a module share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+import daos
 from daos import _core
 from daos.client import system
+from tests.dev_pool import tank
+from tests.dfs_systems import KINDS, forget_file_systems, pool_of
 from tests.fake_core import FakeDisk
 
 if TYPE_CHECKING:
@@ -69,3 +72,31 @@ def serving(tmp_path: Path) -> Iterator[Open]:
     yield open_it
     for engine in engines:
         engine.close()
+
+
+@pytest.fixture(scope="module")
+def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a file system on an embedded system."""
+    directory = tmp_path_factory.mktemp("embedded")
+    with pool_of("embedded", directory) as pool:
+        pool.container("home", create=True, type="POSIX")
+        yield f"daos://{directory}/s.daos//tank/home"
+        forget_file_systems()
+
+
+@pytest.fixture(scope="module")
+def served_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a file system on a running system, whose agent the environment names."""
+    with tank(tmp_path_factory.mktemp("dev") / "s") as agent, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAOS_AGENT_DRPC_DIR", str(agent.parent))
+        with daos.connect("daos://tank") as pool:
+            pool.container("home", create=True, type="POSIX")
+        forget_file_systems()
+        yield "daos://tank/home"
+        forget_file_systems()
+
+
+@pytest.fixture(params=KINDS)
+def top(request: pytest.FixtureRequest) -> str:
+    """Give the URL of a file system of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_home"))

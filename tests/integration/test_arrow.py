@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dask.dataframe as dd
@@ -23,35 +23,9 @@ import daos.arrow
 from daos.dfs import mount
 from daos.errors import InvalidError, NotFoundError
 from daos.upath import DaosPath
-from tests.dev_pool import tank
-from tests.dfs_systems import forget_file_systems, pool_of
 from tests.forking import in_child
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("embedded")
-    with pool_of("embedded", directory) as pool:
-        pool.container("home", create=True, type="POSIX")
-        yield f"daos://{directory}/s.daos//tank/home"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with tank(tmp_path_factory.mktemp("dev") / "s") as agent, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAOS_AGENT_DRPC_DIR", str(agent.parent))
-        with daos.connect("daos://tank") as pool:
-            pool.container("home", create=True, type="POSIX")
-        forget_file_systems()
-        yield "daos://tank/home"
-        forget_file_systems()
-
-
-@pytest.fixture(params=["embedded", "served"])
-def top(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

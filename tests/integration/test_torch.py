@@ -18,35 +18,9 @@ import pydaos.torch
 from daos.dfs import DFS, mount
 from daos.errors import ClosedError, InvalidError, NotFoundError
 from daos.torch import Checkpoint, Dataset, IterableDataset, _dataset
-from tests.dev_pool import tank
-from tests.dfs_systems import KINDS, forget_file_systems
 from tests.forking import in_child
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("embedded") / "s.daos"
-    with daos.open(path, pool="tank", targets=2) as pool:
-        pool.container("home", create=True, type="POSIX")
-        yield f"daos://{path}//tank/home"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with tank(tmp_path_factory.mktemp("dev") / "s") as agent, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAOS_AGENT_DRPC_DIR", str(agent.parent))
-        with daos.connect("daos://tank") as pool:
-            pool.container("home", create=True, type="POSIX")
-        forget_file_systems()
-        yield "daos://tank/home"
-        forget_file_systems()
-
-
-@pytest.fixture(params=KINDS)
-def top(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -143,8 +117,8 @@ def test_samples_go_to_other_processes(url: str, samples: list[bytes]) -> None:
         pickle.loads(pickle.dumps(data))[0]
 
 
-def test_pool_and_container_have_names(embedded: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAOS_SYSTEM", embedded.removeprefix("daos://").partition("//")[0])
+def test_pool_and_container_have_names(embedded_home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAOS_SYSTEM", embedded_home.removeprefix("daos://").partition("//")[0])
     with Checkpoint("tank", "home", prefix="/named") as checkpoint, checkpoint.writer("a/b") as file:
         file.write(b"1")
     with Dataset("tank", "home", "named") as data:

@@ -16,7 +16,6 @@ import daos
 from daos.dfs import DFS, mount
 from daos.errors import InvalidError
 from tests import fake_torch
-from tests.dfs_systems import KINDS, forget_file_systems, pool_of
 from tests.fake_torch import LoadItemType, Metadata, Plan, ReadItem, Tensor, WriteItem, WriteItemType, WriteResult
 
 pytestmark = pytest.mark.skipif(
@@ -34,23 +33,14 @@ def dcp() -> Iterator[ModuleType]:
     sys.modules.pop("daos.torch._distributed")
 
 
-@pytest.fixture(scope="module")
-def top(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("embedded")
-    with pool_of(KINDS[0], directory) as pool:
-        pool.container("home", create=True, type="POSIX")
-        yield f"daos://{directory}/s.daos//tank/home"
-        forget_file_systems()
+@pytest.fixture
+def url(embedded_home: str) -> str:
+    return f"{embedded_home}/steps/place-{next(_numbers)}"
 
 
 @pytest.fixture
-def url(top: str) -> str:
-    return f"{top}/steps/place-{next(_numbers)}"
-
-
-@pytest.fixture
-def fs(top: str) -> Iterator[DFS]:
-    with mount(top) as dfs:
+def fs(embedded_home: str) -> Iterator[DFS]:
+    with mount(embedded_home) as dfs:
         yield dfs
 
 

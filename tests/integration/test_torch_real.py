@@ -12,40 +12,18 @@ from pathlib import Path
 
 import pytest
 
-import daos
 from daos.dfs import DFS, mount
 from daos.errors import InvalidError
 from daos.torch import Checkpoint, Dataset, IterableDataset
-from tests.dev_pool import tank
-from tests.dfs_systems import KINDS, forget_file_systems
 
 torch = pytest.importorskip("torch", reason="PyTorch takes gigabytes: pip install torch")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("embedded") / "s.daos"
-    with daos.open(path, pool="tank", targets=2) as pool:
-        pool.container("home", create=True, type="POSIX")
-        yield f"daos://{path}//tank/home"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with tank(tmp_path_factory.mktemp("dev") / "s") as agent, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAOS_AGENT_DRPC_DIR", str(agent.parent))
-        with daos.connect("daos://tank") as pool:
-            pool.container("home", create=True, type="POSIX")
-        forget_file_systems()
-        yield "daos://tank/home"
-        forget_file_systems()
-
-
-@pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest) -> str:
-    return f"{request.getfixturevalue(request.param)}/place-{next(_numbers)}"
+@pytest.fixture
+def url(top: str) -> str:
+    return f"{top}/place-{next(_numbers)}"
 
 
 @pytest.fixture

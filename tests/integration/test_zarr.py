@@ -30,37 +30,16 @@ from daos.dfs import DFS, mount
 from daos.dfs import Path as DfsPath
 from daos.errors import InvalidError, NotFoundError
 from daos.zarr import DaosStore
-from tests.dev_pool import tank
-from tests.dfs_systems import forget_file_systems, pool_of
 from tests.forking import in_child
 
 PROTOTYPE = default_buffer_prototype()
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("embedded")
-    with pool_of("embedded", directory) as pool:
-        pool.container("home", create=True, type="POSIX")
-        yield f"daos://{directory}/s.daos//tank/home"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with tank(tmp_path_factory.mktemp("dev") / "s") as agent, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAOS_AGENT_DRPC_DIR", str(agent.parent))
-        with daos.connect("daos://tank") as pool:
-            pool.container("home", create=True, type="POSIX")
-        forget_file_systems()
-        yield "daos://tank/home"
-        forget_file_systems()
-
-
-@pytest.fixture(params=["embedded", "served"])
-def url(request: pytest.FixtureRequest) -> str:
+@pytest.fixture
+def url(top: str) -> str:
     """Give a place of its own to a test."""
-    return f"{request.getfixturevalue(request.param)}/place-{next(_numbers)}"
+    return f"{top}/place-{next(_numbers)}"
 
 
 @pytest.fixture
@@ -376,9 +355,9 @@ def test_a_closed_store_opens_again(url: str) -> None:
     store.close()
 
 
-def test_a_snapshot_is_read(embedded: str) -> None:
-    url = f"{embedded}/snapped"
-    directory = embedded.removeprefix("daos://").partition("//")[0]
+def test_a_snapshot_is_read(embedded_home: str) -> None:
+    url = f"{embedded_home}/snapped"
+    directory = embedded_home.removeprefix("daos://").partition("//")[0]
     with DaosStore(url) as store:
         put(store, k=b"old")
         store.close()
