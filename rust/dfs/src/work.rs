@@ -293,10 +293,13 @@ impl Work<'_> {
     /// In a transaction all of the record is written: one extent, below which no reader has to look. Without one only what differs
     /// is: another mount may change the rest at the same time.
     pub(crate) fn patch(&self, slot: &Slot, old: &Held, new: &Record, values: &[Iod<'_>]) -> Result<()> {
-        let (mut recxs, mut data) = new.patch(&old.record, old.len);
-        if self.is_atomic && !recxs.is_empty() {
-            (recxs, data) = (WHOLE.to_vec(), new.encode().to_vec());
-        }
+        let (recxs, data) = if !self.is_atomic {
+            new.patch(&old.record, old.len)
+        } else if *new == old.record && old.len == LEN_4 {
+            Default::default()
+        } else {
+            (WHOLE.to_vec(), new.encode().to_vec())
+        };
         let mut iods = Vec::with_capacity(1 + values.len());
         if !recxs.is_empty() {
             iods.push(Iod::new(RECORD_AKEY, IodValue::Array { rec_size: 1, recxs: &recxs, data: &data }));

@@ -116,12 +116,22 @@ pub(crate) const GETATTR_FH: u32 = 1 << 0;
 
 /// Tells the kernel that what it keeps of a node's attributes holds no longer; contents that it keeps stay.
 pub(crate) fn forget_attr(node: u64) -> Vec<u8> {
+    // From before the beginning on, where no content is.
+    forget_node(node, u64::MAX)
+}
+
+/// Tells the kernel that what it keeps of a node, attributes and contents, holds no longer; what is to be written is written first.
+pub(crate) fn forget_content(node: u64) -> Vec<u8> {
+    forget_node(node, 0)
+}
+
+/// Tells the kernel that attributes of a node, and its contents from a byte to the last, hold no longer.
+fn forget_node(node: u64, from: u64) -> Vec<u8> {
     /// `FUSE_NOTIFY_INVAL_INODE`, where a reply has its failure.
     const INVAL_INODE: u32 = 2;
-    let len = (OUT_HEADER + 24) as u32;
-    let words = [len, INVAL_INODE].map(u32::to_ne_bytes);
-    // No request's; from before the beginning, which no content is; to no end.
-    let numbers = [0, node, u64::MAX, 0].map(u64::to_ne_bytes);
+    let words = [(OUT_HEADER + 24) as u32, INVAL_INODE].map(u32::to_ne_bytes);
+    // No request's; to no end.
+    let numbers = [0, node, from, 0].map(u64::to_ne_bytes);
     [words.concat(), numbers.concat()].concat()
 }
 
@@ -137,16 +147,6 @@ pub(crate) fn forget_entry(dir: u64, name: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(name);
     bytes.push(0);
     bytes
-}
-
-/// Tells the kernel that what it keeps of a node, attributes and contents, holds no longer; what is to be written is written first.
-pub(crate) fn forget_content(node: u64) -> Vec<u8> {
-    /// `FUSE_NOTIFY_INVAL_INODE`, where a reply has its failure.
-    const INVAL_INODE: u32 = 2;
-    let words = [(OUT_HEADER + 24) as u32, INVAL_INODE].map(u32::to_ne_bytes);
-    // No request's; the node; from the first byte to the last.
-    let numbers = [0, node, 0, 0].map(u64::to_ne_bytes);
-    [words.concat(), numbers.concat()].concat()
 }
 
 /// One of the file systems that a mount consists of. The kernel's number of a node tells in its upper bits of which it is.
