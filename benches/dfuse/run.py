@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import time
-from collections import defaultdict
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 import daos
-from benches.dfuse.work import Rate
+from benches.turns import RUN_S_MAX, in_turns
 from daos.cli._il import environment_with, library
 from tools.build import ROOT
 
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
 EXAMPLES = Path("/usr/share/doc/libfuse3-dev/examples")
 """Where the package libfuse3-dev has the source of the passthrough."""
 SIZES, SIZES_QUICK = ("256", "10000", "20000"), ("64", "1000", "2000")
-RUN_S_MAX = 600.0
 MOUNT_S_MAX = 30.0
 DFUSE, NATIVE, PASSTHROUGH = "dfuse", "native", "passthrough"
 DIRECT, LIBRARY = "direct", "library"
@@ -125,38 +119,18 @@ def run(
     if reason:
         print(f"without {PASSTHROUGH}: {reason}", flush=True)
         del systems[PASSTHROUGH]
-    rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for repetition in range(repetitions):
-        begun = time.monotonic()
-        for name, system in systems.items():
-            root = scratch / f"{name}-{repetition}"
-            shutil.rmtree(root, ignore_errors=True)
-            root.mkdir(parents=True)
-            # What the run before left to be written would be written during this one.
-            os.sync()
-            with system(root) as path:
-                done = subprocess.run(
-                    [sys.executable, "-m", "benches.dfuse.work", str(path), *(SIZES_QUICK if quick else SIZES)],
-                    cwd=ROOT,
-                    env=environment_with(os.environ, library()) if name == LIBRARY else None,
-                    check=True,
-                    capture_output=True,
-                    timeout=RUN_S_MAX,
-                )
-            shutil.rmtree(root, ignore_errors=True)
-            for rate in msgspec.json.decode(done.stdout, type=list[Rate]):
-                rates[rate.row][name].append(rate.operations / rate.seconds)
-                write(
-                    {
-                        "row": f"dfuse {rate.row}",
-                        "system": name,
-                        "repetition": repetition,
-                        "operations": rate.operations,
-                        "seconds": rate.seconds,
-                    }
-                )
-        print(f"repetition {repetition + 1} of {repetitions}: {time.monotonic() - begun:.0f} s", flush=True)
-    return {row: {name: statistics.median(found) for name, found in of.items()} for row, of in rates.items()}
+
+    def work(name: str, path: Path) -> bytes:
+        return subprocess.run(
+            [sys.executable, "-m", "benches.dfuse.work", str(path), *(SIZES_QUICK if quick else SIZES)],
+            cwd=ROOT,
+            env=environment_with(os.environ, library()) if name == LIBRARY else None,
+            check=True,
+            capture_output=True,
+            timeout=RUN_S_MAX,
+        ).stdout
+
+    return in_turns("dfuse", systems, work, write, scratch, repetitions=repetitions)
 
 
 def table(medians: dict[str, dict[str, float]]) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from benches.turns import Rate
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -20,20 +22,6 @@ PAGE = 4096
 SEED = 1
 FRESH_S = 1.1
 """After so long, what was kept of names and attributes is asked for again."""
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """How fast something went.
-
-    Attributes:
-        row: What.
-        operations: How many, or MiB.
-        seconds: How long.
-    """
-
-    row: str
-    operations: int
-    seconds: float
 
 
 class Work:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 import daos
-from benches.dfuse.work import Rate
 from benches.ecosystem.work import Side
+from benches.turns import RUN_S_MAX, in_turns
 from daos.dev import DevSystem, Plan
 from tools.build import ROOT
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZES, SIZES_QUICK = ("128", "10000"), ("32", "1000")
-RUN_S_MAX = 600.0
 START_S_MAX = 30.0
 EMBEDDED, SERVED, S3 = "daos", "daos_served", "s3fs"
 GATEWAY = "versitygw"
@@ -137,41 +134,22 @@ def run(
     if reason:
         print(f"without {S3}: {reason}", flush=True)
         del systems[S3]
-    rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for repetition in range(repetitions):
-        begun = time.monotonic()
-        for name, system in systems.items():
-            root = scratch / f"{name}-{repetition}"
-            shutil.rmtree(root, ignore_errors=True)
-            root.mkdir(parents=True)
-            # What the run before left to be written would be written during this one.
-            os.sync()
-            with system(root) as (side, told):
-                # What the environment says of other object servers is not for this one.
-                kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-                done = subprocess.run(
-                    [sys.executable, "-m", "benches.ecosystem.work", *(SIZES_QUICK if quick else SIZES)],
-                    cwd=ROOT,
-                    env={**kept, **told},
-                    input=msgspec.json.encode(side),
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    timeout=RUN_S_MAX,
-                )
-            shutil.rmtree(root, ignore_errors=True)
-            for rate in msgspec.json.decode(done.stdout, type=list[Rate]):
-                rates[rate.row][name].append(rate.operations / rate.seconds)
-                write(
-                    {
-                        "row": f"ecosystem {rate.row}",
-                        "system": name,
-                        "repetition": repetition,
-                        "operations": rate.operations,
-                        "seconds": rate.seconds,
-                    }
-                )
-        print(f"repetition {repetition + 1} of {repetitions}: {time.monotonic() - begun:.0f} s", flush=True)
-    return {row: {name: statistics.median(found) for name, found in of.items()} for row, of in rates.items()}
+
+    def work(_: str, given: tuple[Side, dict[str, str]]) -> bytes:
+        side, told = given
+        # What the environment says of other object servers is not for this one.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return subprocess.run(
+            [sys.executable, "-m", "benches.ecosystem.work", *(SIZES_QUICK if quick else SIZES)],
+            cwd=ROOT,
+            env={**kept, **told},
+            input=msgspec.json.encode(side),
+            check=True,
+            stdout=subprocess.PIPE,
+            timeout=RUN_S_MAX,
+        ).stdout
+
+    return in_turns("ecosystem", systems, work, write, scratch, repetitions=repetitions)
 
 
 def table(medians: dict[str, dict[str, float]]) -> str:

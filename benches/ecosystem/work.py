@@ -14,7 +14,7 @@ import numpy as np
 import zarr
 from zarr.storage import FsspecStore
 
-from benches.dfuse.work import Rate
+from benches.turns import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
