@@ -104,7 +104,7 @@ impl ManySums {
         let bytes = self.bytes.get(from.0..end.0).unwrap_or_default();
         let units = self.units.get(from.1..end.1).unwrap_or_default();
         let by = if bytes.is_empty() { Checksums::default() } else { by };
-        Iod { sums: IodSums { by, bytes, units }, ..*iod }
+        Iod { sums: IodSums { by, bytes, units, landed: 0 }, ..*iod }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::error::Result;
 use crate::kv;
-use daos_types::{Cond, Durability, FetchIod, FetchValue, KV_AKEY, KeyFound, Origin, TargetIdx};
+use daos_types::{Cond, Durability, FetchIod, FetchValue, KV_AKEY, KeyFound, Landing, Origin, TargetIdx};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, GetValues, GotValues, List, ListedKeys,
     ListedObjects, ListedPairs, Objects, Punch, PutPairs, Query, Update,
 };
+use std::sync::Arc;
 
 /// A change of a target that is made together with others.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +74,15 @@ pub trait Route: std::fmt::Debug + Send + Sync {
 
     /// Puts new values under akeys of one dkey.
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()>;
+
+    /// A place for a value of so many bytes that comes from elsewhere, for an update to take. `None` where the way does not end in
+    /// a store, or it would not help.
+    fn land(&self, _target: TargetIdx, _len: usize, _durability: Durability) -> Option<Arc<dyn Landing>> {
+        None
+    }
+
+    /// A long update is about to be made, whose sums take a while: who answers it may be woken meanwhile. A hint.
+    fn announce(&self, _target: TargetIdx) {}
 
     /// Puts values under keys of one flat object: all or none, where the way ends in a store. Elsewhere, as in a transaction, one
     /// after the other.

@@ -10,8 +10,8 @@ use crate::tables;
 use daos_client::{Change, Error, Result, Route, Survey};
 use daos_engine::{Target, target::Outcome};
 use daos_locks::Mutex;
-use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, PoolId, TargetIdx};
-use daos_vos::{Rows, Seen, Store, VosError};
+use daos_types::{ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, Landing, PoolId, TargetIdx};
+use daos_vos::{Landed, Rows, Seen, Store, VosError};
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, List, ListedKeys, ListedObjects, ListedPairs,
     Objects, Punch, PutPairs, Query, Update,
@@ -110,6 +110,25 @@ impl EmbeddedRoute {
     }
 }
 
+/// A landing, which is written to as long as the system is open, like all else.
+#[derive(Debug)]
+struct Guarded {
+    guard: Arc<Guard>,
+    inner: Landed,
+}
+
+impl Landing for Guarded {
+    fn number(&self) -> u64 {
+        self.inner.number()
+    }
+
+    fn put(&self, at: usize, bytes: &[u8]) {
+        if let Ok(_open) = self.guard.enter() {
+            self.inner.put(at, bytes);
+        }
+    }
+}
+
 impl Route for EmbeddedRoute {
     fn targets(&self) -> u32 {
         self.targets.len() as u32
@@ -119,6 +138,12 @@ impl Route for EmbeddedRoute {
         let _open = self.guard.enter()?;
         let target = self.target(target)?;
         self.reply(target, request.durability, target.update(request))
+    }
+
+    fn land(&self, target: TargetIdx, len: usize, durability: Durability) -> Option<Arc<dyn Landing>> {
+        let _open = self.guard.enter().ok()?;
+        let inner = self.target(target).ok()?.land(len, durability)?;
+        Some(Arc::new(Guarded { guard: Arc::clone(&self.guard), inner }))
     }
 
     fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {

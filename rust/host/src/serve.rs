@@ -4,11 +4,12 @@
 
 use crate::handles::Granted;
 use daos_client::Error;
-use daos_types::{ContainerId, Der, Durability, Origin, TargetIdx};
+use daos_types::{ContainerId, Der, Durability, Landing, Origin, TargetIdx};
 use daos_wire::{
     Check, Count, Diff, Encoded, List, Opcode, Punch, PutPairs, Query, ReadFetch, ReadGetValues, ReadObjects,
     ReadPunch, ReadPutPairs, ReadUpdate, Update, WireError, encode_done, encode_found,
 };
+use std::sync::Arc;
 
 /// A request that is there as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Request<'a> {
     pub payloads: &'a [&'a [u8]],
     /// The sums of the units of each, if whoever took them in has made them.
     pub units: &'a [&'a [u32]],
+    /// The number of the landing where the only payload is; 0 where there is none.
+    pub landed: u64,
 }
 
 /// The answer to a request.
@@ -130,6 +133,17 @@ pub fn serve(
     if len > max { Err(Refused::TooLong { len, max }) } else { Ok(answer) }
 }
 
+/// A place for the payload of an update that comes, if its handle allows the update.
+pub(crate) fn land(
+    granted: &Granted,
+    target: TargetIdx,
+    len: usize,
+    durability: Durability,
+) -> Option<Arc<dyn Landing>> {
+    granted.may_change(granted.cont).ok()?;
+    granted.route.land(target, len, durability)
+}
+
 /// An error outside is one of a message.
 fn try_serve(
     granted: &Granted,
@@ -137,12 +151,12 @@ fn try_serve(
     opcode: Opcode,
     request: &Request<'_>,
 ) -> Result<Result<Answer, Refused>, WireError> {
-    let Request { durability, origin, body, payloads, units, answer_len_max } = *request;
+    let Request { durability, origin, body, payloads, units, landed, answer_len_max } = *request;
     let route = &granted.route;
     let done = |()| Ok(Answer::of(encode_done()));
     Ok(match opcode {
         Opcode::Update => {
-            let update = ReadUpdate::decode(durability, body, payloads)?.summed(units);
+            let update = ReadUpdate::decode(durability, body, payloads)?.summed(units).landed(landed);
             update.with(|update| {
                 granted.may_change(update.of.cont)?;
                 answered(route.update(target, &Update { origin, ..*update }), done)

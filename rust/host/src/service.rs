@@ -3,14 +3,14 @@
 
 use crate::control;
 use crate::handles::{Granted, Handles, Open};
-use crate::serve::{Answer, Refused, Request, serve};
+use crate::serve::{Answer, Refused, Request, land, serve};
 use crate::workers::Workers;
 use daos_client::SystemService;
 use daos_embed::{Debt, collect};
 use daos_locks::Mutex;
-use daos_net::frame::Refusal;
+use daos_net::frame::{Header, Refusal};
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
-use daos_types::{Der, Origin, TargetIdx};
+use daos_types::{Der, Landing, Origin, TargetIdx};
 use daos_wire::{CONTROL, Control, Opcode, decode_control, decode_done, encode_done, encode_handle};
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,6 +88,7 @@ impl HostService {
             body: &request.body,
             payloads: &payloads,
             units: &units,
+            landed: request.landing.as_ref().map_or(0, |landing| landing.number()),
         };
         let done = || decode_done(asked.body, asked.payloads).map_err(Refused::Message);
         let target = TargetIdx(request.target);
@@ -161,6 +162,16 @@ const NOT_HERE: Refused =
 const TOO_MANY: Refused = Refused::Denied { der: Der::Busy, message: "too many transactions are open" };
 
 impl Service for HostService {
+    fn land(&mut self, header: &Header, len: usize) -> Option<Arc<dyn Landing>> {
+        let here = self.only.is_none_or(|only| only == header.target);
+        if !here || Opcode::from_number(header.opcode) != Some(Opcode::Update) {
+            return None;
+        }
+        // A transaction's values become entries when it commits.
+        let Open::Container { granted, .. } = self.shared.handles.get(header.handle)? else { return None };
+        land(&granted, TargetIdx(header.target), len, header.durability())
+    }
+
     fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
         if request.opcode == CONTROL {
             return self.control(&request, replies);
@@ -175,11 +186,13 @@ impl Service for HostService {
             };
         }
         let (answer, debt) = collect(|| self.data(&request));
+        let ticket = request.ticket;
+        request.recycle();
         if debt.is_settled() {
             // A read, most often: it may be on its way while others are worked on.
-            return replies.send(request.ticket, to_frame(answer));
+            return replies.send(ticket, to_frame(answer));
         }
-        self.owed.push(Owed { ticket: request.ticket, debt, answer });
+        self.owed.push(Owed { ticket, debt, answer });
         if self.owed.len() >= OWED_MAX {
             self.settle(replies);
         }

@@ -100,6 +100,11 @@ impl Channel {
         Ok(channel)
     }
 
+    /// A long request will be sent in a moment, and who answers it may be asleep.
+    pub(crate) fn announce(&self) {
+        self.link.announce();
+    }
+
     /// Who the server is.
     pub fn welcome(&self) -> Option<Welcome> {
         self.state.lock().caller.welcome().copied()
@@ -581,8 +586,7 @@ enum Stop {
 }
 
 fn over_time() -> NetError {
-    let message = "no reply came in the time that was given";
-    NetError::before(Der::Timedout, message)
+    NetError::before(Der::Timedout, "no reply came in the time that was given")
         .hint("look whether it happened before you ask again")
         .after_sending()
 }

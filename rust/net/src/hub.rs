@@ -150,8 +150,11 @@ impl Hub {
     }
 
     fn reserve(&mut self, now: Moment, number: u64, bytes: u64) {
-        if self.sessions.get_mut(&number).is_some_and(|session| session.reserve(now)) {
+        if let Some(session) = self.sessions.get_mut(&number)
+            && session.reserve(now)
+        {
             self.held += bytes;
+            session.land(|header, len| self.service.land(header, len));
         }
     }
 

@@ -20,6 +20,7 @@ pub mod serving;
 mod session;
 pub mod shm;
 mod socket;
+mod spare;
 pub mod tcp;
 mod tls;
 mod transport;

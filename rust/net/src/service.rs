@@ -1,10 +1,11 @@
 //! What a server hands requests to, and how it gets the answers.
 
 use crate::Moment;
-use crate::frame::{Refusal, SessionId};
+use crate::frame::{Header, Refusal, SessionId};
 use crate::peer::Peer;
+use crate::spare;
 use daos_locks::Mutex;
-use daos_types::{Durability, ShardIdx};
+use daos_types::{Durability, Landing, ShardIdx};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,6 +26,13 @@ pub struct Bulk {
     pub bytes: Vec<u8>,
     /// Of one that came: the sums of its [units](daos_types::unit), made meanwhile; they are not always kept.
     pub units: Vec<u32>,
+}
+
+impl Incoming {
+    /// Is done with: what it holds serves the next one, where this thread is the server's.
+    pub fn recycle(self) {
+        self.payloads.into_iter().for_each(|bulk| spare::give(bulk.bytes));
+    }
 }
 
 impl Bulk {
@@ -63,6 +71,8 @@ pub struct Incoming {
     pub body: Vec<u8>,
     /// The payloads, in their order.
     pub payloads: Vec<Bulk>,
+    /// Where its only payload was put while it came.
+    pub landing: Option<Arc<dyn Landing>>,
 }
 
 /// What a request is answered.
@@ -101,6 +111,12 @@ impl Answer {
 pub trait Service: Send {
     /// A request came. It is answered by `replies`, once, now or later.
     fn request(&mut self, now: Moment, request: Incoming, replies: &Replies);
+
+    /// A place for the only payload of a request that comes, which has at least [`LANDING_MIN`](daos_types::LANDING_MIN) bytes: they are
+    /// put there meanwhile. The request comes with the place once it is whole; if it never is, the place is dropped.
+    fn land(&mut self, _header: &Header, _len: usize) -> Option<Arc<dyn Landing>> {
+        None
+    }
 
     /// A request is not waited for any more. It is answered all the same: what was not begun, with that.
     fn cancel(&mut self, _ticket: Ticket, _replies: &Replies) {}

@@ -10,13 +10,18 @@ use crate::link::Link;
 use crate::peer::Peer;
 use crate::service::{Answer, Bulk, Incoming, Ticket};
 use crate::serving::{Asked, Identity, Parting, Serving};
+use crate::spare;
 use daos_codec::UnitSums;
-use daos_types::Der;
+use daos_types::unit::UNIT_MIN;
+use daos_types::{Der, LANDING_MIN, Landing};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 /// Parts that are written by one call.
 const PARTS_MAX: usize = 64;
+/// Bytes that are put where they are to be by one call, at least: they are in the core's cache.
+const LAND_LEN: usize = 128 << 10;
 /// Milliseconds that a connection stays after its goodbye, so that the peer reads that before it sees the end.
 const LINGER_MS: u32 = 1_000;
 
@@ -49,6 +54,9 @@ struct Coming {
     /// Bytes of the last one that are there, and their sums.
     filled: usize,
     sums: UnitSums,
+    landing: Option<Arc<dyn Landing>>,
+    /// Bytes of the payload that were put there.
+    landed: usize,
 }
 
 /// Frames without a request that wait to be written: a peer that keeps to the rules has two.
@@ -246,6 +254,8 @@ impl Session {
                     payloads,
                     filled: 0,
                     sums: UnitSums::new(0),
+                    landing: None,
+                    landed: 0,
                 });
                 Some(Read::Needs(bytes))
             }
@@ -258,9 +268,20 @@ impl Session {
         self.coming.as_mut().is_some_and(|coming| !std::mem::replace(&mut coming.reserved, true))
     }
 
+    /// Asks for a place for the only payload of the request that has room.
+    pub(crate) fn land(&mut self, find: impl FnOnce(&Header, usize) -> Option<Arc<dyn Landing>>) {
+        if let Some(coming) = &mut self.coming
+            && let [only] = coming.head.places.as_slice()
+            && only.len as usize >= LANDING_MIN
+            && coming.head.header.flags & BODY_IS_PAYLOAD == 0
+        {
+            coming.landing = find(&coming.head.header, only.len as usize);
+        }
+    }
+
     /// The request whose payloads are all there.
     fn whole(&mut self) -> Read {
-        let Some(Coming { head, deadline, payloads, .. }) = self.coming.take() else {
+        let Some(Coming { head, deadline, payloads, landing, .. }) = self.coming.take() else {
             return Read::Nothing;
         };
         let Head { header, mut body, .. } = head;
@@ -284,6 +305,7 @@ impl Session {
             deadline,
             body,
             payloads: payloads.into(),
+            landing,
         }))
     }
 
@@ -375,7 +397,9 @@ impl Session {
                 Ends::Small => self.small -= 1,
                 Ends::Nothing => {}
             }
-            self.out.pop_front();
+            if let Some(sent) = self.out.pop_front() {
+                spare::give(sent.bytes);
+            }
         }
     }
 
@@ -420,7 +444,7 @@ impl Coming {
                 last.units = sums.into_sums();
             }
             let Some(next) = next else { return Ok(None) };
-            self.payloads.push(Bulk { shard: next.shard, ..Bulk::new(vec![0; next.len as usize]) });
+            self.payloads.push(Bulk { shard: next.shard, ..Bulk::new(spare::take(next.len as usize)) });
             self.filled = 0;
         }
         let rest = self.payloads.last_mut().and_then(|last| last.bytes.get_mut(self.filled..));
@@ -435,5 +459,19 @@ impl Coming {
         let piece = self.payloads.last().and_then(|last| last.bytes.get(self.filled..self.filled + len));
         self.sums.update(piece.unwrap_or_default());
         self.filled += len;
+        self.put();
+    }
+
+    /// Puts what is there of the payload where it is to be, once that is worth a call.
+    fn put(&mut self) {
+        let (Some(landing), Some(bytes)) = (&self.landing, self.payloads.last().map(|last| &last.bytes))
+        else {
+            return;
+        };
+        let end = if self.filled == bytes.len() { self.filled } else { self.filled / UNIT_MIN * UNIT_MIN };
+        if end == bytes.len() || end >= self.landed + LAND_LEN {
+            landing.put(self.landed, bytes.get(self.landed..end).unwrap_or_default());
+            self.landed = end;
+        }
     }
 }

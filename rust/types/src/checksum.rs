@@ -126,12 +126,14 @@ pub struct IodSums<'a> {
     pub bytes: &'a [u8],
     /// The CRC-32C of each [unit](crate::unit) of the data, if this process has made them of these very bytes: they do not travel.
     pub units: &'a [u32],
+    /// The number of the [landing](crate::Landing) where these very bytes are by now; 0 where they are at none. It does not travel.
+    pub landed: u64,
 }
 
 impl<'a> IodSums<'a> {
     /// Sums without those of units.
     pub fn new(by: Checksums, bytes: &'a [u8]) -> Self {
-        Self { by, bytes, units: &[] }
+        Self { by, bytes, units: &[], landed: 0 }
     }
 
     /// Takes off the front those of the next extent of `len` bytes, in records of `rec_size`; `None` where nothing is summed.

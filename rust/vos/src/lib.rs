@@ -49,7 +49,7 @@ pub use changes::ShardNum;
 pub use check::{CheckBudget, CheckPage, IndexPage};
 pub use checksum::verify_update;
 pub use daos_types::{KV_AKEY, Pair};
-pub use data::VALUE_LEN_MAX;
+pub use data::{Landed, VALUE_LEN_MAX};
 pub use draft::Draft;
 pub use dtx::{DtxId, Status as DtxStatus};
 pub use entry::DtxNum;

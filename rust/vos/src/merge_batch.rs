@@ -9,6 +9,7 @@ use crate::index::Batch;
 use crate::key;
 use crate::memtable::{MemRead, Walk};
 use crate::shard::Shard;
+use daos_types::IodSums;
 use std::collections::VecDeque;
 
 /// The batch of one merge.
@@ -82,7 +83,7 @@ impl<'a> MergeBatch<'a> {
             let mut reference = Vec::new();
             // Room for it was kept when it was admitted.
             let mut room = u64::MAX;
-            self.taken.push(self.shard.store_value(bytes, &[], &mut reference, &mut room)?);
+            self.taken.push(self.shard.store_value(bytes, IodSums::default(), &mut reference, &mut room)?);
             self.deferred.push_back(Some(reference.into_boxed_slice()));
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::index::{Cursor as _, IndexView as _};
 use crate::key::TAG_TREE;
 use crate::levels::Levels;
 use crate::shard::Shard;
-use daos_types::Lsn;
+use daos_types::{IodSums, Lsn};
 use std::sync::Arc;
 
 /// Entries that a census looks at under one hold of the memtable.
@@ -30,17 +30,18 @@ pub(crate) struct CensusWalk {
 }
 
 impl Shard {
-    /// Writes a value to the data file; the reference goes to `out`. The sums of its units may be known. The file may grow by `room`
+    /// Writes a value to the data file; the reference goes to `out`. The sums of its units may be known, and it may have
+    /// landed. The file may grow by `room`
     /// bytes for it.
     pub(crate) fn store_value(
         &self,
         bytes: &[u8],
-        units: &[u32],
+        sums: IodSums<'_>,
         out: &mut Vec<u8>,
         room: &mut u64,
     ) -> Result<Run> {
         self.count_blocks()?;
-        self.data.store(bytes, units, out, room)
+        self.data.store(bytes, sums, out, room)
     }
 
     /// Bytes that are free as soon as merges have moved on.

@@ -6,7 +6,7 @@ use crate::entry::Content;
 use crate::error::Result;
 use crate::shard::Shard;
 use daos_types::part::parts;
-use daos_types::{Iod, IodValue};
+use daos_types::{Iod, IodSums, IodValue};
 use std::sync::Arc;
 
 /// The values of one update that are in the data file already. Dropped without [`Staged::keep`] their blocks are free again.
@@ -51,8 +51,8 @@ impl Staged {
         let mut staged = Self { shard: Arc::clone(shard), iods: Vec::new(), runs: Vec::new() };
         for iod in iods {
             let mut parts = Vec::new();
-            each_part(iod, |bytes, units| {
-                parts.push(if bytes.len() <= stays { None } else { Some(staged.store(bytes, units, room)?) });
+            each_part(iod, |bytes, sums| {
+                parts.push(if bytes.len() <= stays { None } else { Some(staged.store(bytes, sums, room)?) });
                 Ok(())
             })?;
             staged.iods.push(StagedIod { parts });
@@ -60,9 +60,9 @@ impl Staged {
         Ok(staged)
     }
 
-    fn store(&mut self, bytes: &[u8], units: &[u32], room: &mut u64) -> Result<Box<[u8]>> {
+    fn store(&mut self, bytes: &[u8], sums: IodSums<'_>, room: &mut u64) -> Result<Box<[u8]>> {
         let mut reference = Vec::new();
-        self.runs.push(self.shard.store_value(bytes, units, &mut reference, room)?);
+        self.runs.push(self.shard.store_value(bytes, sums, &mut reference, room)?);
         Ok(reference.into_boxed_slice())
     }
 
@@ -93,17 +93,17 @@ fn total(iods: &[Iod<'_>]) -> usize {
     iods.iter().map(len).sum()
 }
 
-/// Shows the parts into which an iod's data is divided, and the sums of the units of one that is all of it.
-fn each_part(iod: &Iod<'_>, mut show: impl FnMut(&[u8], &[u32]) -> Result<()>) -> Result<()> {
+/// Shows the parts into which an iod's data is divided, and of one that is all of it what is known of its bytes.
+fn each_part(iod: &Iod<'_>, mut show: impl FnMut(&[u8], IodSums<'_>) -> Result<()>) -> Result<()> {
     match iod.value {
-        IodValue::Single(data) => show(data, iod.sums.units),
+        IodValue::Single(data) => show(data, iod.sums),
         IodValue::Array { rec_size, recxs, data } => {
             // What is wrong is refused before anything is written.
             check_len(rec_size, check_recxs(recxs)?, data.len())?;
             for part in parts(rec_size, recxs) {
                 let bytes = part.bytes(rec_size, data);
-                let units = if bytes.len() == data.len() { iod.sums.units } else { &[] };
-                show(bytes, units)?;
+                let known = if bytes.len() == data.len() { iod.sums } else { IodSums::default() };
+                show(bytes, known)?;
             }
             Ok(())
         }

@@ -135,6 +135,13 @@ impl<'a> ReadUpdate<'a> {
         self
     }
 
+    /// With the number of the landing where its only payload is.
+    #[must_use]
+    pub fn landed(mut self, number: u64) -> Self {
+        self.iods.iter_mut().filter(|iod| iod.payload == Some(0)).for_each(|iod| iod.sums.landed = number);
+        self
+    }
+
     /// Hands the request over, as it was made.
     pub fn with<R>(&self, run: impl FnOnce(&Update<'_>) -> R) -> R {
         let recxs = |range: &Range<usize>| self.recxs.get(range.clone()).unwrap_or_default();

@@ -59,8 +59,15 @@ fn send_with(
     let payloads: Vec<&[u8]> = message.payloads.iter().map(|beside| beside.bytes).collect();
     let units: Vec<&[u32]> = message.payloads.iter().map(|beside| beside.units).collect();
     let (durability, body) = (Durability::Synced, &message.body);
-    let request =
-        Request { durability, origin: None, answer_len_max, body, payloads: &payloads, units: &units };
+    let request = Request {
+        durability,
+        origin: None,
+        answer_len_max,
+        body,
+        payloads: &payloads,
+        units: &units,
+        landed: 0,
+    };
     serve(&world.granted, TARGET, opcode, &request)
 }
 
@@ -236,7 +243,15 @@ fn what_cannot_be_answered_is_refused_and_changes_nothing() {
     let count =
         Count { cont: of.cont, from: None, budget: 1, durability: Durability::Synced }.encode().unwrap();
     let (durability, body) = (Durability::Synced, &count.body);
-    let request = Request { durability, origin: None, answer_len_max: ROOM, body, payloads: &[], units: &[] };
+    let request = Request {
+        durability,
+        origin: None,
+        answer_len_max: ROOM,
+        body,
+        payloads: &[],
+        units: &[],
+        landed: 0,
+    };
     let inside = Granted { survey: None, ..world.granted.clone() };
     let refused = serve(&inside, TARGET, Opcode::Count, &request).unwrap_err();
     assert_eq!(refused.der(), Der::Notsupported, "not a part of transactions");

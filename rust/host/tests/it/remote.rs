@@ -187,6 +187,37 @@ fn arrays_and_objects_are_what_was_written() {
 }
 
 #[test]
+fn long_values_are_what_was_written_however_they_come() {
+    for served in served(TARGETS) {
+        let container = container(&served);
+        let object = container.object(oid(ObjectType::MultiHashed, 4)).unwrap();
+        let value = |len: usize, seed: u8| (0..len).map(|at| (at / 7) as u8 ^ seed).collect::<Vec<u8>>();
+        // One payload that lands; two of one update; one that is refused after it came; one in a transaction.
+        let (one, two) = (value((1 << 20) + 3, 1), value(300 << 10, 2));
+        let of = |akey, value| Iod::new(akey, IodValue::Single(value));
+        object.update(b"one", &[of(b"a", &one)], Cond::NONE).unwrap();
+        object.update(b"both", &[of(b"a", &one), of(b"b", &two)], Cond::NONE).unwrap();
+        let refused = object.update(b"one", &[of(b"a", &two)], Cond::DKEY_INSERT).unwrap_err();
+        assert_eq!(refused.der, Der::Exist);
+        let opened = container.transaction(daos_types::Durability::Synced).unwrap();
+        let inside = opened.container.object(oid(ObjectType::MultiHashed, 4)).unwrap();
+        inside.update(b"later", &[of(b"a", &two)], Cond::NONE).unwrap();
+        opened.end.commit().unwrap();
+        let read = |dkey: &[u8], akey: &[u8]| {
+            let mut found = Vec::new();
+            let mut wanted = [FetchIod::new(akey, FetchValue::Single(&mut found))];
+            object.fetch(dkey, &mut wanted, Cond::NONE).unwrap();
+            found
+        };
+        assert!(read(b"one", b"a") == one && read(b"both", b"a") == one);
+        assert!(read(b"both", b"b") == two && read(b"later", b"a") == two);
+        for target in 0..TARGETS {
+            assert_eq!(container.check(TargetIdx(target), None, 4 << 20).unwrap().damaged, []);
+        }
+    }
+}
+
+#[test]
 fn pools_and_containers_are_what_they_are_for_their_holder() {
     for served in served(TARGETS) {
         let system = &served.system;

@@ -1,13 +1,14 @@
 //! What every provider must do.
 
 use crate::{ECHO, GIVE, KEEP, SECOND, echo, hello, me, pattern, providers, small};
-use daos_net::frame::{Hello, Payload};
+use daos_locks::Mutex;
+use daos_net::frame::{Header, Hello, Payload};
 use daos_net::tcp::Tcp;
 use daos_net::{
     Answer, Bulk, Call, Channel, Endpoint, Incoming, Limits, Link, Listening, Moment, NetError, Outcome,
     Receive, Replies, Reply, Service, Transport,
 };
-use daos_types::{Der, Rank, ShardIdx};
+use daos_types::{Der, LANDING_MIN, Landing, Rank, ShardIdx};
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -501,4 +502,69 @@ fn answers_may_come_from_another_thread() {
         drop((channel, net));
         worker.join().unwrap();
     }
+}
+
+/// Where a payload is put; it must come in order, in whole blocks.
+#[derive(Debug, Default)]
+struct Place(Mutex<Vec<u8>>);
+
+impl Landing for Place {
+    fn number(&self) -> u64 {
+        7
+    }
+
+    fn put(&self, at: usize, bytes: &[u8]) {
+        let mut there = self.0.lock();
+        assert_eq!(there.len(), at);
+        assert!(at.is_multiple_of(4096));
+        there.extend_from_slice(bytes);
+    }
+}
+
+/// Gives places, and answers how many it gave and what was put into the last one.
+#[derive(Default)]
+struct Lands {
+    given: u8,
+    last: Option<Arc<Place>>,
+}
+
+impl Service for Lands {
+    fn land(&mut self, header: &Header, len: usize) -> Option<Arc<dyn Landing>> {
+        assert!(len >= LANDING_MIN);
+        if header.opcode != ECHO {
+            return None;
+        }
+        self.given += 1;
+        let place = self.last.insert(Arc::default());
+        Some(place.clone())
+    }
+
+    fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
+        let there = self.last.take().map_or(Vec::new(), |last| last.0.lock().clone());
+        assert_eq!(request.landing.map(|landing| landing.number()), (!there.is_empty()).then_some(7));
+        assert!(there.is_empty() || request.payloads[0].bytes == there);
+        let length = (there.len() as u64).to_le_bytes();
+        replies.send(request.ticket, Answer::of_body(0, [&[self.given][..], &length].concat()));
+    }
+}
+
+#[test]
+fn a_long_payload_is_put_where_it_is_to_be_while_it_comes() {
+    let lands = || Box::new(Lands::default()) as Box<dyn Service>;
+    each(small(), lands, |net| {
+        let channel = net.open();
+        let answer = |opcode, body: &[u8], payloads: &[&[u8]]| {
+            let payloads: Vec<_> = payloads.iter().map(|bytes| Payload::new(bytes)).collect();
+            let body = ask(&channel, &call(opcode, body, &payloads)).unwrap().body;
+            (body[0], u64::from_le_bytes(body[1..].try_into().unwrap()))
+        };
+        let long = pattern((2 << 20) + 77);
+        assert_eq!(answer(ECHO, b"", &[&long]), (1, long.len() as u64));
+        assert_eq!(answer(ECHO, b"", &[&long[..LANDING_MIN]]), (2, LANDING_MIN as u64));
+        // What is short, one of several, a body, or what the service wants no place for.
+        assert_eq!(answer(ECHO, b"", &[&long[..LANDING_MIN - 1]]), (2, 0));
+        assert_eq!(answer(ECHO, b"", &[&long[..LANDING_MIN], b"x"]), (2, 0));
+        assert_eq!(answer(ECHO, &long, &[]), (2, 0));
+        assert_eq!(answer(ECHO + 1, b"", &[&long]), (2, 0));
+    });
 }

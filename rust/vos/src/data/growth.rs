@@ -142,6 +142,7 @@ mod tests {
     use crate::media::faulty::{Call, Fault, Faulty};
     use crate::media::{Media, MemoryMedia};
     use daos_locks::Mutex;
+    use daos_types::IodSums;
     use std::io::IoSlice;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
@@ -156,7 +157,7 @@ mod tests {
 
     fn store(file: &DataFile, len: usize) -> Result<(Run, Vec<u8>)> {
         let mut reference = Vec::new();
-        let run = file.store(&vec![0xA5; len], &[], &mut reference, &mut u64::MAX.clone())?;
+        let run = file.store(&vec![0xA5; len], IodSums::default(), &mut reference, &mut u64::MAX.clone())?;
         Ok((run, reference))
     }
 

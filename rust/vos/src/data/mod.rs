@@ -3,11 +3,13 @@
 
 mod files;
 mod growth;
+mod landing;
 mod space;
 mod stored;
 
 pub(crate) use files::DataFiles;
 use growth::holes_of;
+pub use landing::Landed;
 pub(crate) use space::Census;
 pub use stored::VALUE_LEN_MAX;
 #[cfg(test)]
@@ -17,8 +19,9 @@ pub(crate) use stored::{BLOCK, Run, STORED_MIN, Stored};
 use crate::error::{Result, VosError};
 use crate::media::{self, Media, MediaError, MediaFile};
 use daos_locks::{Condvar, Mutex};
-use daos_types::TargetIdx;
+use daos_types::{IodSums, TargetIdx};
 use space::Space;
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,6 +58,8 @@ pub(crate) struct DataFile {
     pace: AtomicU64,
     /// The file is not being made longer any more.
     lengthened: Condvar,
+    /// Values that are on their way here, by their numbers.
+    landings: Mutex<BTreeMap<u64, Arc<landing::Site>>>,
 }
 
 #[derive(Debug)]
@@ -110,6 +115,7 @@ impl DataFile {
             synced: Mutex::new(Ok(0)),
             pace: AtomicU64::new(0),
             lengthened: Condvar::new(),
+            landings: Mutex::default(),
         })
     }
 
@@ -175,26 +181,20 @@ impl DataFile {
     }
 
     /// Writes a value to free blocks and appends the reference to `out`. Durable after [`DataFile::sync`]. The sums of its units may be
-    /// known. The file may grow by `room` bytes for it; what of them it took is taken off.
+    /// known, and it may have landed. The file may grow by `room` bytes for it; what of them it took is taken off.
     pub(crate) fn store(
         &self,
         bytes: &[u8],
-        units: &[u32],
+        sums: IodSums<'_>,
         out: &mut Vec<u8>,
         room: &mut u64,
     ) -> Result<Run> {
-        const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
-        let (file, run) = self.take(blocks_of(bytes.len()), room)?;
-        // Whole blocks: the kernel need not read what is overwritten.
-        let padding = run.count as usize * BLOCK as usize - bytes.len();
-        let parts = [IoSlice::new(bytes), IoSlice::new(&ZEROS[..padding])];
-        let written = file.write_at(run.block * BLOCK, &parts[..=usize::from(padding > 0)]);
-        if let Err(error) = written {
-            self.give(run);
-            return Err(error.into());
-        }
+        let (file, run) = match self.landed(sums.landed, bytes.len()) {
+            Some(there) => there,
+            None => self.put(bytes, room)?,
+        };
         let written = self.written.fetch_add(run.count * BLOCK, Ordering::AcqRel);
-        stored::encode(&self.identity, run.block, bytes, units, out);
+        stored::encode(&self.identity, run.block, bytes, sums.units, out);
         // Whoever writes much syncs some of it himself, so that a small change need not wait for all of it.
         let passes = |bytes: u64| written / bytes != (written + run.count * BLOCK) / bytes;
         if passes(UNSYNCED_MAX) {
@@ -203,6 +203,16 @@ impl DataFile {
             file.begin_sync();
         }
         Ok(run)
+    }
+
+    /// Writes a value to free blocks.
+    fn put(&self, bytes: &[u8], room: &mut u64) -> Result<(Arc<dyn MediaFile>, Run)> {
+        let (file, run) = self.take(blocks_of(bytes.len()), room)?;
+        if let Err(error) = write_blocks(&*file, run.block * BLOCK, bytes) {
+            self.give(run);
+            return Err(error.into());
+        }
+        Ok((file, run))
     }
 
     fn take(&self, count: u64, room: &mut u64) -> Result<(Arc<dyn MediaFile>, Run)> {
@@ -338,6 +348,14 @@ impl DataFile {
         let Run { block, count } = stored.run();
         VosError::Corrupt { why: format!("{}: blocks {block} to {}: {why}", self.name, block + count - 1) }
     }
+}
+
+/// Writes whole blocks, so that the kernel need not read what is overwritten.
+fn write_blocks(file: &dyn MediaFile, offset: u64, bytes: &[u8]) -> media::Result<()> {
+    const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+    let padding = bytes.len().next_multiple_of(ZEROS.len()) - bytes.len();
+    let parts = [IoSlice::new(bytes), IoSlice::new(&ZEROS[..padding])];
+    file.write_at(offset, &parts[..=usize::from(padding > 0)])
 }
 
 /// A read of parts of one value.

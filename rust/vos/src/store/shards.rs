@@ -5,7 +5,7 @@ use super::space::check_quota;
 use super::{SYSTEM_SHARD, Store};
 use crate::base;
 use crate::changes::ShardNum;
-use crate::data::DataFile;
+use crate::data::{DataFile, Landed, VALUE_LEN_MAX};
 use crate::error::{Result, VosError};
 use crate::key::KeyBuf;
 use crate::media::MediaError;
@@ -148,6 +148,22 @@ impl Store {
             self.staged.store(true, Ordering::Release);
         }
         Ok(Some(staged))
+    }
+
+    /// A place for a value of so many bytes that is yet to come, for an update to take. `None` where its update would not put it into
+    /// the data file. What is `begun` goes on to the device at once, as somebody will wait for that.
+    pub fn land(&self, num: ShardNum, len: usize, begins: bool) -> Result<Option<Landed>> {
+        self.check_running()?;
+        let shard = self.shard(num)?;
+        shard.check_writable()?;
+        if len <= self.defer_bytes_max() || len > VALUE_LEN_MAX {
+            return Ok(None);
+        }
+        check_quota(&shard, Load::default(), Purpose::Store)?;
+        let mut room = self.staging_room(&shard)?;
+        let landed = Landed::new(&shard, len, begins, &mut room)?;
+        check_quota(&shard, Load::default(), Purpose::Store)?;
+        Ok(Some(landed))
     }
 
     /// A shard's state for reading.

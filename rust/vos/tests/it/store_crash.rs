@@ -6,12 +6,13 @@
 
 use crate::common::{CONTAINER, IDENTITY, Kept, crash_states, create, routed, small, with_devices};
 use daos_codec::{sums, verify, verify_value};
-use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, Iod, IodSums, IodValue, Punched};
+use daos_types::unit::UNIT_MIN;
+use daos_types::{ArrayFetch, Extent, FetchIod, FetchValue, Iod, IodSums, IodValue, Landing, Punched};
 use daos_types::{ChecksumKind, Checksums, UnitOid, ValueSink as _, Version};
 use daos_types::{Cond, Durability, Epoch, Lsn, ObjectId, ObjectType, ShardIdx};
 use daos_vos::media::recorded::{Crash, History, Recorded};
 use daos_vos::media::{Media, MemoryMedia, Roles};
-use daos_vos::{ContNum, KV_AKEY, KeysOf, ListRange, ObjectRef, Pair, ShardNum, Staged, Store, View};
+use daos_vos::{ContNum, KV_AKEY, KeysOf, Landed, ListRange, ObjectRef, Pair, ShardNum, Staged, Store, View};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -220,9 +221,15 @@ impl Workload<'_> {
         let bytes: usize = changes.values().flatten().map(Vec::len).sum();
         let in_one =
             changes.values().all(Option::is_some) && bytes < BATCH_BYTES && self.random.below(2) == 0;
-        let stage = |iods: &[Iod<'_>]| if in_one { None } else { store.stage(shard, iods).unwrap() };
-        let staged: Vec<_> =
-            changes.iter().map(|(key, value)| stage(&single(value.as_ref()?, summed(key)))).collect();
+        let mut staged = Vec::new();
+        for (key, value) in &changes {
+            let stage = |value: &Vec<u8>| {
+                let landing = (self.random.below(2) == 0).then(|| land(store, shard, value)).flatten();
+                let landed = landing.as_ref().map_or(0, Landing::number);
+                store.stage(shard, &single(value, IodSums { landed, ..summed(key) })).unwrap()
+            };
+            staged.push(value.as_ref().filter(|_| !in_one).and_then(stage));
+        }
         let from = self.random.below(RECORDS as u64 - 1);
         let count = 1 + self.random.below(RECORDS as u64 - from);
         let recxs = [Extent { index: from, count }];
@@ -273,6 +280,14 @@ impl Workload<'_> {
         staged.into_iter().chain([extents]).flatten().for_each(Staged::keep);
         position
     }
+}
+
+/// Puts a value where it is to be before it is staged, block by block.
+fn land(store: &Store, shard: ShardNum, value: &[u8]) -> Option<Landed> {
+    let landing = store.land(shard, value.len(), value.len().is_multiple_of(2)).unwrap()?;
+    let blocks = value.chunks(UNIT_MIN).zip((0..).step_by(UNIT_MIN));
+    blocks.for_each(|(block, at)| landing.put(at, block));
+    Some(landing)
 }
 
 fn single<'a>(value: &'a [u8], sums: IodSums<'a>) -> [Iod<'a>; 1] {

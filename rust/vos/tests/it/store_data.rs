@@ -2,8 +2,8 @@
 
 use crate::common::{CONTAINER, IDENTITY, Kept, create};
 use daos_types::{
-    Cond, ContainerId, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType, Punched,
-    ShardIdx, UnitOid, Version,
+    Cond, ContainerId, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, Landing as _, ObjectId,
+    ObjectType, Punched, ShardIdx, UnitOid, Version,
 };
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{
@@ -319,4 +319,78 @@ fn a_destroyed_shard_takes_its_data_along() {
     media.create(FILE).unwrap();
     Store::open(media.clone(), IDENTITY, StoreOptions::default()).unwrap();
     assert!(!media.list().unwrap().iter().any(|name| name == FILE));
+}
+
+/// Puts a value by an update that says where it landed.
+fn put_landed(world: &World, epoch: u64, key: &[u8], value: &[u8], landed: u64) {
+    let mut iods = single(value);
+    iods[0].sums.landed = landed;
+    let staged = world.store.stage(world.shard, &iods).unwrap();
+    let mut tx = world.store.begin().unwrap();
+    let version = Version::new(Epoch(epoch), 1);
+    tx.update_staged(world.shard, of(world.cont), version, key, &iods, Cond::NONE, staged.as_ref()).unwrap();
+    let position = tx.commit().unwrap();
+    staged.into_iter().for_each(daos_vos::Staged::keep);
+    world.store.wait(position, Durability::Synced).unwrap();
+}
+
+#[test]
+fn a_value_that_has_landed_is_not_written_again() {
+    let world = World::new();
+    let put = value(3, (300 << 10) + 5);
+    let before = world.used();
+    let landing = world.store.land(world.shard, put.len(), true).unwrap().unwrap();
+    let whole = (put.len() as u64).next_multiple_of(BLOCK);
+    assert_eq!(world.used(), before + whole, "its blocks are nobody else's");
+    let (head, tail) = put.split_at(128 << 10);
+    landing.put(0, head);
+    landing.put(head.len(), tail);
+    put_landed(&world, 10, b"landed", &put, landing.number());
+    drop(landing);
+    assert_eq!(world.used(), before + whole);
+    assert_eq!(world.get(b"landed").unwrap().unwrap(), put);
+    let world = world.reopen();
+    assert_eq!(world.get(b"landed").unwrap().unwrap(), put);
+    assert_eq!(world.used(), before + whole);
+}
+
+#[test]
+fn what_has_not_landed_whole_is_written_by_its_update() {
+    let world = World::new();
+    let len = 300 << 10;
+    let before = world.used();
+    let land = || world.store.land(world.shard, len, false).unwrap().unwrap();
+    // Nothing of it; a part; out of order; a part that ends inside of a block; more than was said; another length.
+    let pieces: [&[(usize, usize)]; 6] = [
+        &[],
+        &[(0, 128 << 10)],
+        &[(128 << 10, len - (128 << 10)), (0, 128 << 10)],
+        &[(0, 5000), (5000, len - 5000)],
+        &[(0, len), (len, 4096)],
+        &[(0, len)],
+    ];
+    for (nth, pieces) in pieces.into_iter().enumerate() {
+        let put = value(nth as u8, if nth == 5 { len - 1 } else { len });
+        let long = value(nth as u8 + 100, len + 4096);
+        let landing = land();
+        // What landed is not what the update says: it must not be taken.
+        for (at, len) in pieces {
+            landing.put(*at, &long[*at..*at + *len]);
+        }
+        put_landed(&world, 10 + nth as u64, &[nth as u8], &put, landing.number());
+        drop(landing);
+        assert_eq!(world.get(&[nth as u8]).unwrap().unwrap(), put, "{nth}");
+    }
+    let each = (len as u64).next_multiple_of(BLOCK);
+    assert_eq!(world.used(), before + 6 * each, "what was not taken is free again");
+    drop(land());
+    assert_eq!(world.used(), before + 6 * each);
+    // A number means something once, and to one shard.
+    let landing = land();
+    landing.put(0, &value(77, len));
+    put_landed(&world, 20, b"first", &value(77, len), landing.number());
+    put_landed(&world, 21, b"second", &value(78, len), landing.number());
+    assert_eq!(world.get(b"first").unwrap().unwrap(), value(77, len));
+    assert_eq!(world.get(b"second").unwrap().unwrap(), value(78, len));
+    assert!(world.store.land(world.shard, 4096, false).unwrap().is_none(), "it would wait in the log");
 }

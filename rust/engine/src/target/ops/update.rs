@@ -1,8 +1,8 @@
 //! `update`.
 
 use super::super::{Outcome, Target, check_cond, once};
-use daos_types::Cond;
-use daos_vos::{Seen, VosError, verify_update};
+use daos_types::{Cond, Durability};
+use daos_vos::{Landed, Seen, VosError, verify_update};
 use daos_wire::Update;
 
 /// Conditions of an update.
@@ -16,6 +16,11 @@ impl Target {
         let mut seen = Seen::default();
         let result = self.store.with_room(|| self.try_update(request, &mut seen));
         (seen, result)
+    }
+
+    /// A place for a value that comes. `None` where there is none to be had, or it would not help: its update is the same without.
+    pub fn land(&self, len: usize, durability: Durability) -> Option<Landed> {
+        self.store.land(self.shard, len, durability == Durability::Synced).ok().flatten()
     }
 
     fn try_update(&self, request: &Update<'_>, seen: &mut Seen) -> Result<(), VosError> {
