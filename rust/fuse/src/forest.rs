@@ -10,6 +10,7 @@ use crate::caching::Caching;
 use crate::filesystem::nodes::IDENTITY;
 use crate::filesystem::{Answer, Filesystem, Refusal, no};
 use crate::names::Directory;
+use crate::tally::Tally;
 use daos_dfs::{Dfs, Kind};
 use daos_locks::{Mutex, RwLock};
 use daos_types::Der;
@@ -156,6 +157,7 @@ pub(crate) struct Forest {
     links: Option<Arc<dyn Links>>,
     forgetting: OnceLock<Forgetting>,
     write_back: bool,
+    tally: Tally,
 }
 
 impl fmt::Debug for Forest {
@@ -173,7 +175,12 @@ impl Forest {
         let write_back = matches!(&first, Branch::Files(files) if files.caching.write_back);
         let first = kept(first, write_back, links.is_some());
         let (others, changing, forgetting) = (RwLock::default(), Mutex::default(), OnceLock::new());
-        Self { first, others, changing, links, forgetting, write_back }
+        Self { first, others, changing, links, forgetting, write_back, tally: Tally::new() }
+    }
+
+    /// What was asked of it.
+    pub(crate) const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// By whom the kernel is told to forget names that lead elsewhere by now.

@@ -12,6 +12,7 @@ mod inodes;
 mod listing;
 mod mount;
 mod names;
+mod tally;
 
 pub use caching::{Caching, DataCache};
 pub use filesystem::Usage;

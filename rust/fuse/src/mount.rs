@@ -396,7 +396,8 @@ impl Session {
         while session.may_read() {
             let asked = Instant::now();
             let received = receive(device, &mut request);
-            let at_once = asked.elapsed() < AT_ONCE;
+            let begun = Instant::now();
+            let at_once = begun.duration_since(asked) < AT_ONCE;
             session.taken.fetch_add(1, Ordering::Relaxed);
             session.readers.fetch_sub(1, Ordering::AcqRel);
             let len = match received {
@@ -417,7 +418,9 @@ impl Session {
                 Self::help(session);
             }
             let mut reply = Reply::new(&mut buffer);
-            let Some(answer) = session.forest.answer(&header, args, &mut reply) else { continue };
+            let answer = session.forest.answer(&header, args, &mut reply);
+            session.forest.tally().add(header.opcode, begun.elapsed());
+            let Some(answer) = answer else { continue };
             let number = match answer {
                 Ok(()) => 0,
                 Err(refusal) => {

@@ -35,6 +35,8 @@ struct Finder<'a> {
     floor: Version,
     iod: usize,
     akey: &'a [u8],
+    /// The walk stands behind the versions of the akey.
+    near: bool,
     /// What of an extent is answered with sums.
     summed: Vec<data::Part>,
     /// Neighbours that are looked up together.
@@ -151,6 +153,8 @@ impl Scope<'_, '_> {
             }
             floor = state.floor;
         }
+        // The dkey's versions were looked at; its akeys are behind them.
+        let mut near = !self.kind.is_kv();
         for (at, iod) in iods.iter_mut().enumerate() {
             let mark = node.mark();
             if self.kind.is_kv() {
@@ -163,9 +167,10 @@ impl Scope<'_, '_> {
                     self.single(&mut node, floor, (*sink, &mut iod.sum), at, later, trace.as_deref_mut())?
                 }
                 FetchValue::Array(fetch) => {
-                    self.array(&mut node, floor, iod.akey, fetch, at, later, trace.as_deref_mut())?
+                    self.array(&mut node, (floor, near), iod.akey, fetch, at, later, trace.as_deref_mut())?
                 }
             };
+            near = false;
             if !there {
                 if let Some(trace) = &mut trace {
                     trace.nothing();
@@ -232,7 +237,7 @@ impl Scope<'_, '_> {
     fn array(
         &mut self,
         node: &mut KeyBuf,
-        floor: Version,
+        (floor, near): (Version, bool),
         akey: &[u8],
         fetch: &mut ArrayFetch<'_>,
         at: usize,
@@ -240,7 +245,7 @@ impl Scope<'_, '_> {
         mut trace: Option<&mut Trace>,
     ) -> Result<bool> {
         check_bounds(fetch, trace.as_ref().is_some_and(|trace| trace.is_probe))?;
-        let leaf = Leaf::load(self.merge, node, self.at, floor)?;
+        let leaf = Leaf::load_from(self.merge, node, self.at, floor, near)?;
         let asked = fetch.rec_size;
         leave(fetch);
         match leaf.holds {
@@ -256,7 +261,7 @@ impl Scope<'_, '_> {
             return Ok(true);
         }
         fetch.holes.clear();
-        let mut finder = Finder { floor: leaf.floor, iod: at, akey, ..Finder::default() };
+        let mut finder = Finder { floor: leaf.floor, iod: at, akey, near: true, ..Finder::default() };
         let mut before = 0;
         for recx in fetch.recxs {
             let gap = Gap { index: recx.index, end: recx.end(), at: before };
@@ -281,10 +286,10 @@ impl Scope<'_, '_> {
         later: &mut Vec<Later>,
         mut trace: Option<&mut Trace>,
     ) -> Result<()> {
-        let Finder { floor, iod, akey, summed, group, pieces, segments } = finder;
+        let Finder { floor, iod, akey, near, summed, group, pieces, segments } = finder;
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         let range = first.index..last.end;
-        pieces.collect(self.merge, node, self.at, *floor, fetch.rec_size, range)?;
+        pieces.collect(self.merge, node, self.at, *floor, fetch.rec_size, range, std::mem::take(near))?;
         segments.clear();
         pieces.fill(group, segments);
         group.clear();

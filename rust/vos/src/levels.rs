@@ -209,6 +209,23 @@ impl<'a> Merge<'a> {
         self.settle()
     }
 
+    /// To the first entry at or behind `key`, from before it: the caller knows that nothing lies between `key` and where the walk
+    /// stands, unless it stands before `key`. By steps while they are few, else by a search.
+    pub(crate) fn advance(&mut self, key: &[u8]) -> Result<bool> {
+        /// Steps that cost less than a search.
+        const STEPS_MAX: usize = 3;
+        for _ in 0..STEPS_MAX {
+            if !self.forward || self.on == Source::Nowhere {
+                break;
+            }
+            if self.key() >= key {
+                return Ok(true);
+            }
+            self.step()?;
+        }
+        self.seek(key)
+    }
+
     /// To the last entry before `key`.
     pub(crate) fn seek_before(&mut self, key: &[u8]) -> Result<bool> {
         self.forward = false;

@@ -141,6 +141,17 @@ pub(crate) fn walk_versions(
     merge: &mut Merge<'_>,
     node: &mut KeyBuf,
     at: Version,
+    show: impl FnMut(Version, Entry<'_>) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    walk_versions_from(merge, node, at, false, show)
+}
+
+/// The same; `near`: the walk stands before them, or at the first, having passed nothing of the node.
+pub(crate) fn walk_versions_from(
+    merge: &mut Merge<'_>,
+    node: &mut KeyBuf,
+    at: Version,
+    near: bool,
     mut show: impl FnMut(Version, Entry<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let mark = node.mark();
@@ -148,7 +159,7 @@ pub(crate) fn walk_versions(
     let prefix_len = node.mark();
     node.truncate(mark);
     node.version(at);
-    let mut on = merge.seek(node.as_slice())?;
+    let mut on = if near { merge.advance(node.as_slice())? } else { merge.seek(node.as_slice())? };
     while on && merge.key().starts_with(&node.as_slice()[..prefix_len]) {
         let version = key::parse_version(&merge.key()[prefix_len..])
             .ok_or_else(|| VosError::Corrupt { why: "a version's key has no known form".to_owned() })?;

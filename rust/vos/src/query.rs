@@ -2,8 +2,9 @@
 
 use crate::array::{Holds, Leaf, Pieces};
 use crate::error::{Result, VosError};
-use crate::key::KeyBuf;
+use crate::key::{self, KeyBuf, ObjNum};
 use crate::levels::Seen;
+use crate::node;
 use crate::read::{ListRange, ObjectRef, Scope, View};
 use daos_types::object_id::KeyKind;
 use daos_types::{AkeyQuery, KeyFound, KeyQuery, Version};
@@ -47,12 +48,51 @@ impl Scope<'_, '_> {
         if let Some(dkey) = query.dkey {
             return self.query_dkey(dkey, query);
         }
+        if let AkeyQuery::Given(akey) = query.akey
+            && query.greatest
+            && query.recx
+            && let Some(found) = self.last_recx(akey)?
+        {
+            return Ok(Some(found));
+        }
         // A dkey may be there without what is asked of it: then the next one counts.
         let node = KeyBuf::tree(self.num);
         self.first_below(&node, self.object.floor, query.greatest, |scope, key| {
             let found = scope.query_dkey(key, query)?;
             found.map(|found| Ok(KeyFound { dkey: Some(number(key)?), ..found })).transpose()
         })
+    }
+
+    /// The last record below the last dkey, if it is visible and has few extents: what nearly all arrays end with. One search finds the
+    /// dkey, and one what is below it.
+    fn last_recx(&mut self, akey: &[u8]) -> Result<Option<KeyFound>> {
+        let mut node = KeyBuf::tree(self.num);
+        let begin = node.mark();
+        let behind = KeyBuf::tree(ObjNum(self.num.0 + 1));
+        if key::is_long(akey) || behind.as_slice() <= node.as_slice() {
+            return Ok(None);
+        }
+        if !self.merge.seek_before(behind.as_slice())? || !self.merge.key().starts_with(node.as_slice()) {
+            return Ok(None);
+        }
+        let Some(dkey) = self.merge.key()[begin..].first_chunk().map(|dkey| u64::from_be_bytes(*dkey)) else {
+            return Ok(None);
+        };
+        node.user_key(KeyKind::Uint64, &dkey.to_le_bytes())?;
+        let state = node::state(self.merge, &mut node, self.at, self.object.floor)?;
+        if !state.alive {
+            return Ok(None);
+        }
+        node.below();
+        node.user_key(self.kind.akey_kind(), akey)?;
+        let leaf = Leaf::load_from(self.merge, &mut node, self.at, state.floor, true)?;
+        let Holds::Array(rec_size) = leaf.holds else { return Ok(None) };
+        let mut pieces = Pieces::bare();
+        if rec_size == 0 || !pieces.collect_few(self.merge, &mut node, self.at, leaf.floor, rec_size)? {
+            return Ok(None);
+        }
+        let found = |recx| KeyFound { dkey: Some(dkey), recx: Some(recx), rec_size, ..KeyFound::default() };
+        Ok(pieces.last().map(found))
     }
 
     /// What is asked for below one dkey.
@@ -80,7 +120,7 @@ impl Scope<'_, '_> {
         self.down_to_akey(&mut node, akey)?;
         let leaf = Leaf::load(self.merge, &mut node, self.at, state.floor)?;
         let Holds::Array(rec_size) = leaf.holds else { return Ok(None) };
-        let mut pieces = Pieces::default();
+        let mut pieces = Pieces::bare();
         let recx = pieces.extreme(self.merge, &node, self.at, leaf.floor, rec_size, query.greatest)?;
         Ok(recx.map(|recx| KeyFound { recx: Some(recx), rec_size, ..KeyFound::default() }))
     }

@@ -3,6 +3,7 @@
 use super::{Forest, Kept};
 use crate::abi::{Args, Reply, Tree, forget_content, forget_entry};
 use crate::filesystem::{Answer, Usage, no};
+use crate::tally::OPERATIONS;
 use std::collections::HashSet;
 
 /// What the mount has: [`USAGE_LEN`] bytes, a version and the numbers of [`Usage`].
@@ -13,6 +14,11 @@ const USAGE_VERSION: u64 = 1;
 const RESIDENT: u32 = 0xc008_a3c9;
 /// Has the kernel forget what it keeps of what is asked; 8 bytes, what `stat` tells as its number.
 const EVICT: u32 = 0x8008_a3ca;
+/// What the mount was asked: [`TALLY_LEN`] bytes, a version, then for each number of an operation how many requests of it there were,
+/// and nanoseconds that their answers took. Those that have no such number count as 0.
+const TALLY: u32 = 0x8408_a3cb;
+const TALLY_LEN: u32 = 8 + 16 * OPERATIONS as u32;
+const TALLY_VERSION: u64 = 1;
 
 impl Forest {
     /// What it has.
@@ -60,6 +66,14 @@ impl Forest {
                 reply.u64(USAGE_VERSION);
                 for number in [pools, containers, inodes, open_files] {
                     reply.u64(number as u64);
+                }
+            }
+            TALLY if room >= TALLY_LEN => {
+                begun(reply);
+                reply.u64(TALLY_VERSION);
+                for (count, nanoseconds) in self.tally().all() {
+                    reply.u64(count);
+                    reply.u64(nanoseconds);
                 }
             }
             RESIDENT => {

@@ -13,6 +13,8 @@ use std::ops::Range;
 
 /// Records of the first window behind the extent at an array's end.
 const WINDOW_MIN: u64 = 64;
+/// Extents of an array that are read all at once to find its end.
+const FEW: usize = 16;
 
 /// A visible extent.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ enum Content {
 pub(crate) struct Pieces {
     pieces: Vec<Piece>,
     bytes: Vec<u8>,
+    /// Only where they are counts.
+    is_bare: bool,
 }
 
 /// Where a piece has its bytes.
@@ -103,7 +107,14 @@ impl Rest {
 }
 
 impl Pieces {
-    /// Collects what is visible of the array below `node` and overlaps the records of `range`.
+    /// Of which only is asked where they are, not what they hold.
+    pub(crate) fn bare() -> Self {
+        Self { is_bare: true, ..Self::default() }
+    }
+
+    /// Collects what is visible of the array below `node` and overlaps the records of `range`. The walk stands behind the versions of
+    /// the node, or somewhere else altogether if it is not `near`.
+    #[allow(clippy::too_many_arguments)] // what a read of an array is about
     pub(crate) fn collect(
         &mut self,
         merge: &mut Merge<'_>,
@@ -112,6 +123,7 @@ impl Pieces {
         floor: Version,
         rec_size: u64,
         range: Range<u64>,
+        near: bool,
     ) -> Result<()> {
         self.pieces.clear();
         self.bytes.clear();
@@ -121,7 +133,8 @@ impl Pieces {
         let prefix = extents.mark();
         let mut class = 0;
         extents.extent(class, geometry.begins_at(class, range.start));
-        let mut on = merge.seek(extents.as_slice())?;
+        let from = extents.as_slice();
+        let mut on = if near { merge.advance(from)? } else { merge.seek(from)? };
         let mut rest = Rest::new(floor);
         while on && merge.key().starts_with(&extents.as_slice()[..prefix]) {
             let (found, index, version) = key::parse_extent(&merge.key()[prefix..]).ok_or_else(wrong)?;
@@ -192,7 +205,7 @@ impl Pieces {
             return Ok(None);
         }
         let (mut content, mut sums) = (Content::Hole, None);
-        if let Some(payload) = entry.change.payload() {
+        if let Some(payload) = entry.change.payload().filter(|_| !self.is_bare) {
             if payload.len() as u64 != rec_size * span.count * span.blocks {
                 return Err(VosError::Corrupt {
                     why: format!("an extent with records of another size than its array's {rec_size}"),
@@ -224,6 +237,45 @@ impl Pieces {
         paint(self.pieces.iter().map(|piece| &piece.span), gaps, segments);
     }
 
+    /// The same of a whole array that consists of few extents; false if it has more. The walk stands behind the versions of the node.
+    pub(crate) fn collect_few(
+        &mut self,
+        merge: &mut Merge<'_>,
+        node: &mut KeyBuf,
+        at: At<'_>,
+        floor: Version,
+        rec_size: u64,
+    ) -> Result<bool> {
+        self.pieces.clear();
+        self.bytes.clear();
+        let mark = node.mark();
+        node.extents();
+        let mut on = merge.advance(node.as_slice())?;
+        let mut seen = 0;
+        while on && merge.key().starts_with(node.as_slice()) {
+            seen += 1;
+            if seen > FEW {
+                break;
+            }
+            let place = key::parse_extent(&merge.key()[node.mark()..]).ok_or_else(wrong)?;
+            if place.0 > CLASS_FAR {
+                return Err(wrong());
+            }
+            if place.2 > floor && place.2 <= at.version {
+                self.take(Entry::decode(merge.value())?, at, place, rec_size, &(0..INDEX_END))?;
+            }
+            on = merge.step()?;
+        }
+        node.truncate(mark);
+        self.pieces.sort_by_key(|piece| std::cmp::Reverse(piece.span.version));
+        Ok(seen <= FEW)
+    }
+
+    /// The last visible stretch of records of what [`collect_few`](Self::collect_few) collected.
+    pub(crate) fn last(&self) -> Option<Extent> {
+        self.extreme_of(&(0..INDEX_END), true).map(|(found, _)| found)
+    }
+
     /// The greatest or least visible stretch of records of the array; `None` where all are holes.
     pub(crate) fn extreme(
         &mut self,
@@ -245,7 +297,7 @@ impl Pieces {
             let mut window = if greatest { index..all.end } else { begin..index + 1 };
             let mut width = WINDOW_MIN;
             while !window.is_empty() {
-                self.collect(merge, node, at, floor, rec_size, window.clone())?;
+                self.collect(merge, node, at, floor, rec_size, window.clone(), false)?;
                 if let Some((found, piece)) = self.extreme_of(&window, greatest) {
                     // What begins before the window, or ends behind it, is seen in part only.
                     let whole = self.records_of(piece);
@@ -259,7 +311,7 @@ impl Pieces {
                     if wider == window {
                         return Ok(Some(found));
                     }
-                    self.collect(merge, node, at, floor, rec_size, wider.clone())?;
+                    self.collect(merge, node, at, floor, rec_size, wider.clone(), false)?;
                     return Ok(self.extreme_of(&wider, greatest).map(|(found, _)| found));
                 }
                 window = if greatest {
@@ -428,7 +480,15 @@ mod tests {
                 let (mut node, state) = scope.dkey(b"d")?;
                 scope.down_to_akey(&mut node, b"a")?;
                 let before = scope.merge.stood;
-                super::Pieces::default().collect(scope.merge, &node, scope.at, state.floor, 1, 0..len)?;
+                super::Pieces::default().collect(
+                    scope.merge,
+                    &node,
+                    scope.at,
+                    state.floor,
+                    1,
+                    0..len,
+                    false,
+                )?;
                 Ok(scope.merge.stood - before)
             });
             looked.unwrap().unwrap()

@@ -5,6 +5,9 @@ use crate::entry::Change;
 use daos_types::Version;
 use std::collections::BTreeMap;
 
+/// So many gaps are gone through one by one.
+const FEW: usize = 16;
+
 /// Which records an extent is about, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -120,6 +123,32 @@ pub(crate) fn paint<'a>(
         first.cut(*gap, *which, segments, &mut |_| {});
         return;
     }
+    // Few gaps are gone through, for each span.
+    let (mut few, mut left) = (Vec::with_capacity(FEW.min(gaps.len() + 4)), Vec::new());
+    if gaps.len() <= FEW {
+        few.extend_from_slice(gaps);
+        while few.len() <= FEW
+            && let Some((which, span)) = newest_first.next()
+        {
+            if few.is_empty() {
+                return;
+            }
+            for gap in few.drain(..) {
+                if gap.index < span.end() && span.index < gap.end {
+                    span.cut(gap, which, segments, &mut |gap| left.push(gap));
+                } else {
+                    left.push(gap);
+                }
+            }
+            std::mem::swap(&mut few, &mut left);
+        }
+    }
+    let gaps = if gaps.len() <= FEW { &few } else { gaps };
+    let hole = |Gap { index, end, at }: Gap| Segment { span: None, index, count: end - index, at, from: 0 };
+    if newest_first.peek().is_none() {
+        segments.extend(gaps.iter().copied().map(hole));
+        return;
+    }
     let mut open: BTreeMap<u64, Gap> = gaps.iter().map(|gap| (gap.index, *gap)).collect();
     let mut reached = Vec::new();
     for (which, span) in newest_first {
@@ -137,13 +166,7 @@ pub(crate) fn paint<'a>(
             });
         }
     }
-    segments.extend(open.into_values().map(|Gap { index, end, at }| Segment {
-        span: None,
-        index,
-        count: end - index,
-        at,
-        from: 0,
-    }));
+    segments.extend(open.into_values().map(hole));
 }
 
 #[cfg(test)]

@@ -32,8 +32,19 @@ pub(crate) struct Leaf {
 impl Leaf {
     /// Reads an akey's node, below a dkey with this floor.
     pub(crate) fn load(merge: &mut Merge<'_>, node: &mut KeyBuf, at: At<'_>, floor: Version) -> Result<Self> {
+        Self::load_from(merge, node, at, floor, false)
+    }
+
+    /// The same; `near`: the walk stands at or before the node, having passed nothing of it.
+    pub(crate) fn load_from(
+        merge: &mut Merge<'_>,
+        node: &mut KeyBuf,
+        at: At<'_>,
+        floor: Version,
+        near: bool,
+    ) -> Result<Self> {
         let mut leaf = Self { holds: Holds::Nothing, floor };
-        node::walk_versions(merge, node, at.version, |version, entry| {
+        node::walk_versions_from(merge, node, at.version, near, |version, entry| {
             if version <= floor {
                 return Ok(ControlFlow::Break(()));
             }
