@@ -440,9 +440,12 @@ impl Shared {
                 })
             })
         };
-        // A time is not worth the requests of a transaction: at worst what another mount puts in its place in this moment gets it. But
-        // now and then it gets one, which writes all of the record: readers find what is newer than that, not each time there was.
-        let cheap = self.superblock.consistency == Consistency::Relaxed && !time.is_one_in_eight();
+        // Where each request is a message, a time is not worth those of a transaction: at worst what another mount puts in its place in
+        // this moment gets it. But now and then it gets one, which writes all of the record: readers find what is newer than that, not
+        // each time there was.
+        let cheap = self.superblock.consistency == Consistency::Relaxed
+            && !time.is_one_in_eight()
+            && self.container.route().is_far();
         let stored = self.patiently(|| if cheap { store(&self.plain()) } else { self.atomically(store) });
         match stored {
             // Another mount removed it, or gave it another name: there is no place to store it.
@@ -503,7 +506,7 @@ impl Shared {
                 work.remove_object(ids::inode(node.oid))?;
             }
             work.remove_object(node.oid)?;
-            work.remove(&slot)
+            work.remove_found(&slot)
         })
     }
 

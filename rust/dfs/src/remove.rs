@@ -155,7 +155,7 @@ impl Dfs {
                 if found.kind() == Kind::Directory {
                     return Err(Error::new(Errno::EISDIR, format!("{} is a directory", shown(name))));
                 }
-                let fate = Shared::release(work, &found, &claim, || work.remove(&slot))?;
+                let fate = Shared::release(work, &found, &claim, || work.remove_found(&slot))?;
                 Ok(Some((fate, claim)))
             })?;
             let Some((fate, claim)) = released else { continue };
@@ -197,7 +197,7 @@ impl Dfs {
                 if !work.is_empty(node.oid)? {
                     return Err(Error::new(Errno::ENOTEMPTY, format!("{} is not empty", shown(name))));
                 }
-                work.remove(&slot)?;
+                work.remove_found(&slot)?;
                 work.remove_object(node.oid)?;
                 Ok(true)
             })?;

@@ -160,13 +160,13 @@ impl Shared {
                 inserted => inserted?,
             }
             work.touch_inodes([&moved], now)?;
-            work.remove(&from_slot)?;
+            work.remove_found(&from_slot)?;
             return Ok(Renamed::Done { moved, other: None, fate: Fate::Stays, removed: false, claim });
         };
         let take = || {
             work.put_under(&to_slot, &moved.entry, &content, now)?;
             work.touch_inodes([&moved], now)?;
-            work.remove(&from_slot)
+            work.remove_found(&from_slot)
         };
         match (moved.kind(), other.kind()) {
             (Kind::Directory, Kind::Directory) => {

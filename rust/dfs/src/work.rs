@@ -329,6 +329,14 @@ impl Work<'_> {
         })
     }
 
+    /// The same of an entry that was found by this work: a transaction makes sure by itself that it still is when it commits.
+    pub(crate) fn remove_found(&self, slot: &Slot) -> Result<()> {
+        if !self.is_atomic {
+            return self.remove(slot);
+        }
+        Ok(self.object(slot.oid)?.punch(Punched::Dkey(&slot.dkey), Cond::NONE)?)
+    }
+
     /// Removes an object with all that is in it.
     pub(crate) fn remove_object(&self, oid: ObjectId) -> Result<()> {
         Ok(self.object(oid)?.punch(Punched::Object, Cond::NONE)?)

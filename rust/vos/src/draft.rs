@@ -3,6 +3,7 @@
 use crate::changes::{Changes, ShardNum};
 use crate::entry::DtxNum;
 use crate::error::{Result, VosError};
+use crate::key::{self, KeyBuf, ObjNum};
 use crate::levels::Seen;
 use crate::read::{ObjectRef, View};
 use crate::stage::Staged;
@@ -22,8 +23,41 @@ pub struct Draft {
     /// Objects whose numbers are among the changes, should they have any.
     numbered: HashSet<(ShardNum, ObjectRef)>,
     changes: Changes,
+    /// Those of the last operation, from there on, are not on top of the levels yet: nobody has read since.
+    unlaid: Option<(ShardNum, usize)>,
+    /// What cannot be refused and nobody has read since: most transactions end with it, and it runs when they commit.
+    put_off: Vec<PutOff>,
     /// Bytes of all changes.
     bytes: usize,
+}
+
+/// So many punches are put off at most.
+const PUT_OFF_MAX: usize = 16;
+
+/// A punch that nothing depends on.
+#[derive(Debug)]
+struct PutOff {
+    shard: ShardNum,
+    of: ObjectRef,
+    minor: u16,
+    /// `None` of the whole object.
+    dkey: Option<Vec<u8>>,
+}
+
+impl PutOff {
+    /// A punch, if no state of the store could have it refused; what is wrong with it by itself is told by running it.
+    fn of(shard: ShardNum, of: ObjectRef, minor: u16, what: Punched<'_>, cond: Cond) -> Option<Self> {
+        let kind = of.kind().ok().filter(|_| cond == Cond::NONE)?;
+        let dkey = match what {
+            Punched::Object => None,
+            Punched::Dkey(dkey) => Some(dkey),
+            Punched::Akeys(..) => return None,
+        };
+        let is_sound = |dkey: &[u8]| {
+            !key::is_long(dkey) && KeyBuf::tree(ObjNum(0)).user_key(kind.dkey_kind(), dkey).is_ok()
+        };
+        dkey.is_none_or(is_sound).then(|| Self { shard, of, minor, dkey: dkey.map(<[u8]>::to_vec) })
+    }
 }
 
 impl std::fmt::Debug for Draft {
@@ -38,7 +72,15 @@ impl std::fmt::Debug for Draft {
 impl Draft {
     /// A draft that reads at an epoch which no change carries, before which none can come any more.
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, parts: Vec::new(), numbered: HashSet::new(), changes: Changes::default(), bytes: 0 }
+        Self {
+            epoch,
+            parts: Vec::new(),
+            numbered: HashSet::new(),
+            changes: Changes::default(),
+            unlaid: None,
+            put_off: Vec::new(),
+            bytes: 0,
+        }
     }
 
     /// The epoch at which it reads.
@@ -63,6 +105,30 @@ impl Draft {
         Ok(part)
     }
 
+    /// Puts on top of the levels what the last operation changed.
+    fn lay(&mut self) -> Result<()> {
+        let Some((shard, mark)) = self.unlaid.take() else { return Ok(()) };
+        match self.parts.iter_mut().find(|part| part.shard.num == shard) {
+            Some(part) => part.overlay(self.changes.since(mark)),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs what was put off: somebody is about to look.
+    fn settle(&mut self, store: &Store) -> (Seen, Result<()>) {
+        let mut seen = Seen::default();
+        for PutOff { shard, of, minor, dkey } in std::mem::take(&mut self.put_off) {
+            let what = dkey.as_deref().map_or(Punched::Object, Punched::Dkey);
+            let run = |writing: &mut Writing<'_, '_>| writing.punch(what, Cond::NONE);
+            let (more, result) = self.operate(store, shard, of, minor, run);
+            seen = seen.and(more);
+            if result.is_err() {
+                return (seen, result);
+            }
+        }
+        (seen, self.lay())
+    }
+
     /// Runs one operation; where it fails, it alone has not happened.
     fn operate(
         &mut self,
@@ -72,6 +138,9 @@ impl Draft {
         minor: u16,
         operation: impl FnOnce(&mut Writing<'_, '_>) -> Result<()>,
     ) -> (Seen, Result<()>) {
+        if let Err(error) = self.lay() {
+            return (Seen::default(), Err(error));
+        }
         let mut changes = std::mem::take(&mut self.changes);
         changes.clear();
         let mark = changes.mark();
@@ -88,10 +157,7 @@ impl Draft {
             Ok(part) => {
                 let (seen, result) = part.run(of, version, DtxNum::COMMITTED, &mut changes, operation);
                 let bytes = before + changes.mark() - mark;
-                let result = result
-                    .and_then(|()| store.check_record(bytes))
-                    .and_then(|()| part.overlay(changes.since(mark)))
-                    .map(|()| bytes);
+                let result = result.and_then(|()| store.check_record(bytes)).map(|()| bytes);
                 (seen, result)
             }
         };
@@ -99,6 +165,7 @@ impl Draft {
         (
             seen,
             result.map(|bytes| {
+                self.unlaid = Some((shard, mark));
                 self.numbered.insert((shard, of));
                 self.bytes = bytes;
             }),
@@ -118,7 +185,13 @@ impl Draft {
         cond: Cond,
         staged: Option<&Staged>,
     ) -> (Seen, Result<()>) {
-        self.operate(store, shard, of, minor, |writing| writing.update(dkey, iods, cond, staged))
+        let (before, settled) = self.settle(store);
+        if settled.is_err() {
+            return (before, settled);
+        }
+        let run = |writing: &mut Writing<'_, '_>| writing.update(dkey, iods, cond, staged);
+        let (seen, result) = self.operate(store, shard, of, minor, run);
+        (seen.and(before), result)
     }
 
     /// Hides an object, a dkey or akeys, the `minor`-th change of the transaction.
@@ -131,11 +204,27 @@ impl Draft {
         what: Punched<'_>,
         cond: Cond,
     ) -> (Seen, Result<()>) {
-        self.operate(store, shard, of, minor, |writing| writing.punch(what, cond))
+        if self.put_off.len() < PUT_OFF_MAX
+            && let Some(put_off) = PutOff::of(shard, of, minor, what, cond)
+        {
+            let sound = self.part(store, shard).map(drop);
+            if sound.is_ok() {
+                self.put_off.push(put_off);
+            }
+            return (Seen::default(), sound);
+        }
+        let (before, settled) = self.settle(store);
+        if settled.is_err() {
+            return (before, settled);
+        }
+        let (seen, result) = self.operate(store, shard, of, minor, |writing| writing.punch(what, cond));
+        (seen.and(before), result)
     }
 
     /// A shard's state for reading, with what the transaction did on top.
-    pub fn view(&self, store: &Store, shard: ShardNum) -> Result<View> {
+    pub fn view(&mut self, store: &Store, shard: ShardNum) -> Result<View> {
+        // What is read now depends on all that is read below it, and so on all that these saw.
+        self.settle(store).1?;
         let mut view = store.view(shard)?;
         view.overlay = self.parts.iter().find(|part| part.shard.num == shard).and_then(Part::overlay_shared);
         Ok(view)
