@@ -371,6 +371,24 @@ impl Dfs {
         let akey = xattr_akey(name)?;
         shared.patiently(|| {
             let work = shared.plain();
+            // Nearly always it lies beside a record that is where it is looked for: one question.
+            let slot = match at {
+                At::Entry(dir, name) => {
+                    check_name(name)?;
+                    Slot::entry(dir.node.oid, name)
+                }
+                At::Dir(Dir { node }) => Slot::of(node),
+                At::File(file) => Slot::of(file.node()),
+            };
+            let is_it = |record: &Record| {
+                let same = |node: &Node| (record.oid, record.kind()) == (node.oid, node.kind);
+                !record.is_linked() && at.node().is_none_or(same)
+            };
+            if let Some((held, value)) = work.read_beside(&slot, &akey)?
+                && is_it(&held.record)
+            {
+                return value.ok_or_else(|| Error::new(Errno::ENODATA, none_such(name)));
+            }
             let found = work.find_at(&at)?;
             let mut value: Vec<u8> = Vec::new();
             let mut iods = [FetchIod::new(&akey, FetchValue::Single(&mut value))];
@@ -439,5 +457,9 @@ impl Dfs {
 }
 
 fn no_attribute(error: Error, name: &[u8]) -> Error {
-    error.meaning(Der::Nonexist, Errno::ENODATA, || format!("there is no attribute {}", shown(name)))
+    error.meaning(Der::Nonexist, Errno::ENODATA, || none_such(name))
+}
+
+fn none_such(name: &[u8]) -> String {
+    format!("there is no attribute {}", shown(name))
 }

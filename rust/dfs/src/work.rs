@@ -8,6 +8,7 @@ use crate::record::{Kind, LEN_4, Record, Stored, damaged};
 use daos_client::{Array, ContainerRef, ContainerService, Object, Route};
 use daos_types::{
     ArrayFetch, Cond, Der, Durability, Extent, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched,
+    ValueSink,
 };
 use std::ops::Range;
 
@@ -121,6 +122,24 @@ impl Content {
     }
 }
 
+/// A single value that may not be there.
+#[derive(Debug, Default)]
+struct Noted(Option<Vec<u8>>);
+
+impl ValueSink for Noted {
+    fn put(&mut self, value: &[u8]) {
+        self.0 = Some(value.to_vec());
+    }
+
+    fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+        Some(self.0.insert(vec![0; len]))
+    }
+
+    fn last(&self, len: usize) -> Option<&[u8]> {
+        self.0.as_deref().filter(|value| value.len() == len)
+    }
+}
+
 /// One way to the store.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
@@ -175,6 +194,20 @@ impl Work<'_> {
     /// The record of a slot.
     pub(crate) fn read(&self, slot: &Slot) -> Result<Option<Held>> {
         Ok(self.read_both(slot, false)?.map(|(held, _)| held))
+    }
+
+    /// The record of a slot, and the value of an akey beside it, both as of one moment.
+    pub(crate) fn read_beside(&self, slot: &Slot, akey: &[u8]) -> Result<Option<(Held, Option<Vec<u8>>)>> {
+        let (mut bytes, mut value) = ([0; LEN_4], Noted::default());
+        let mut iods = [
+            FetchIod::new(RECORD_AKEY, FetchValue::Array(ArrayFetch::new(&WHOLE, &mut bytes, 1))),
+            FetchIod::new(akey, FetchValue::Single(&mut value)),
+        ];
+        let fetched = self.object(slot.oid)?.fetch(&slot.dkey, &mut iods, Cond::NONE);
+        let [FetchIod { value: FetchValue::Array(fetch), .. }, _] = iods else { return Ok(None) };
+        let (stored, holes) = (fetch.rec_size, fetch.holes);
+        fetched?;
+        Ok(held(stored, &bytes, &holes)?.map(|held| (held, value.0)))
     }
 
     /// What an entry leads to, and where that leads, if it is a symbolic link.

@@ -24,10 +24,10 @@ pub(crate) struct OpenEpoch {
 }
 
 impl OpenEpochs {
-    /// Takes note of an epoch. To be called under the writer's lock under which it was drawn.
-    pub(crate) fn open(self: &Arc<Self>, epoch: Epoch, now: Instant) -> OpenEpoch {
+    /// Takes note of an epoch that this process reads. To be called under the writer's lock under which it was drawn.
+    pub(crate) fn open(self: &Arc<Self>, owner: Owner, epoch: Epoch, now: Instant) -> OpenEpoch {
         self.0.lock().insert(epoch, now);
-        OpenEpoch { epochs: Arc::clone(self), owner: Owner::here(), epoch, opened: now }
+        OpenEpoch { epochs: Arc::clone(self), owner, epoch, opened: now }
     }
 
     /// The least epoch that is read; what only earlier epochs saw may go. To be called under the writer's lock, and before an
@@ -74,8 +74,8 @@ mod tests {
         let epochs = Arc::new(OpenEpochs::default());
         let begin = Instant::now();
         assert_eq!(epochs.oldest(begin), None);
-        let first = epochs.open(Epoch(5), begin);
-        let second = epochs.open(Epoch(7), begin + LIFE_MAX / 2);
+        let first = epochs.open(Owner::here(), Epoch(5), begin);
+        let second = epochs.open(Owner::here(), Epoch(7), begin + LIFE_MAX / 2);
         assert_eq!((first.epoch(), epochs.oldest(begin)), (Epoch(5), Some(Epoch(5))));
         drop(first);
         assert_eq!(epochs.oldest(begin + LIFE_MAX), Some(Epoch(7)));

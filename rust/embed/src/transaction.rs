@@ -70,7 +70,7 @@ impl Transact for EmbeddedRoute {
 
     fn begin(&self, _: Durability) -> Result<OpenDraft> {
         let _open = self.guard.enter()?;
-        let note = |epoch: Epoch| self.guard.epochs.open(epoch, Instant::now());
+        let note = |epoch: Epoch| self.guard.epochs.open(self.guard.owner, epoch, Instant::now());
         let epoch = self.target(TargetIdx(0))?.read_epoch(note).map_err(told)?;
         Ok(OpenDraft { draft: Draft::new(epoch.epoch()), epoch })
     }

@@ -7,7 +7,16 @@ use daos_codec::{sum, verify_all};
 use daos_types::checksum::WrongSums;
 use daos_types::part::parts;
 use daos_types::{ChecksumKind, FetchedSums, Iod, IodSums, IodValue, ObjectId, Sums};
+use std::cell::Cell;
 use std::ops::Range;
+
+/// The longest piece for which a thread keeps room.
+const PIECE_KEPT_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Room for a piece that is read whole, as only a part of it was asked for: made and cleared once, not for each.
+    static PIECE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 const KIND_MASK: u8 = 0x0F;
 /// Piece and number of the sums follow.
@@ -244,7 +253,8 @@ pub(crate) fn read(
         _ => data.read(stored, std::slice::from_ref(part), out),
     };
     let mut whole: Vec<Part> = Vec::new();
-    let mut buffer = Vec::new();
+    // An error leaves it behind.
+    let mut kept = PIECE.take();
     by_piece(sums.piece, stored.len(), parts, |piece, is_whole, parts| {
         let wanted = stored_sum(sums, &piece);
         if is_whole {
@@ -260,9 +270,12 @@ pub(crate) fn read(
             }
             return Ok(());
         }
-        buffer.resize(piece.len(), 0);
-        load(&Part { at: piece.start, out: 0..piece.len() }, &mut buffer)?;
-        verify_all(&wanted, &buffer).map_err(|_| wrong())?;
+        if kept.len() < piece.len() {
+            kept.resize(piece.len(), 0);
+        }
+        let buffer = kept.get_mut(..piece.len()).unwrap_or_default();
+        load(&Part { at: piece.start, out: 0..piece.len() }, buffer)?;
+        verify_all(&wanted, buffer).map_err(|_| wrong())?;
         for part in parts {
             let from = part.at - piece.start;
             if let (Some(to), Some(from)) =
@@ -271,8 +284,11 @@ pub(crate) fn read(
                 to.copy_from_slice(from);
             }
         }
-        push_parts(sums.kind, &buffer, piece.start, parts, fetched);
+        push_parts(sums.kind, buffer, piece.start, parts, fetched);
         Ok(())
     })?;
+    if kept.len() <= PIECE_KEPT_MAX {
+        PIECE.set(kept);
+    }
     whole.iter().try_for_each(|part| load(part, out))
 }

@@ -242,3 +242,86 @@ impl Store {
         Err(VosError::TransactionTooLong { what: "bytes of changes", max })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read::KeysOf;
+    use crate::store::StoreOptions;
+    use daos_types::{
+        ContainerId, IodValue, ObjectId, ObjectType, PoolId, ShardIdx, TargetIdx, UnitOid, limits,
+    };
+    use std::sync::Arc;
+
+    const SHARD: ShardNum = ShardNum(1);
+
+    /// A store with an object that has 40 dkeys, and a draft that reads behind them.
+    fn begun() -> (Store, ObjectRef, Draft) {
+        let media = Arc::new(crate::media::MemoryMedia::new());
+        let store = Store::create(media, [7; 16], StoreOptions::default()).unwrap();
+        assert_eq!(store.shard_create(PoolId([1; 16]), TargetIdx(0)).unwrap(), SHARD);
+        let mut tx = store.begin().unwrap();
+        let cont = tx.cont_open(SHARD, ContainerId([2; 16])).unwrap();
+        let oid = ObjectId::generate(ObjectType::MultiHashed, 1, 1, 0, 7);
+        let of = ObjectRef { cont, oid: UnitOid { oid, shard: ShardIdx(0) } };
+        for dkey in 0..40_u8 {
+            let iods = [Iod::new(b"a", IodValue::Single(&[dkey]))];
+            let version = Version { epoch: Epoch(10), minor: u16::from(dkey) + 1 };
+            tx.update(SHARD, of, version, &[dkey + 1], &iods, Cond::NONE).unwrap();
+        }
+        tx.commit().unwrap();
+        (store, of, Draft::new(Epoch(20)))
+    }
+
+    fn there(store: &Store, of: ObjectRef, draft: &mut Draft) -> Vec<u8> {
+        let view = draft.view(store, SHARD).unwrap();
+        let is_there = |dkey: &u8| {
+            let at = Version::read_at(draft.epoch());
+            view.exists(of, KeysOf::Dkey(&[*dkey + 1]), at).1.unwrap()
+        };
+        (0..40).filter(is_there).collect()
+    }
+
+    #[test]
+    fn what_was_put_off_is_seen_by_whoever_reads_and_by_what_comes_after_it() {
+        let (store, of, mut draft) = begun();
+        let mut minor = 0;
+        let mut punch = |draft: &mut Draft, what: Punched<'_>, cond: Cond| {
+            minor += 1;
+            draft.punch(&store, SHARD, of, minor, what, cond).1
+        };
+        // More than are put off.
+        for dkey in 0..PUT_OFF_MAX as u8 + 4 {
+            punch(&mut draft, Punched::Dkey(&[dkey + 1]), Cond::NONE).unwrap();
+        }
+        assert!(!draft.put_off.is_empty() && draft.put_off.len() <= PUT_OFF_MAX);
+        // A condition is judged by all that was done before.
+        punch(&mut draft, Punched::Dkey(&[5]), Cond::NONE).unwrap();
+        let absent = punch(&mut draft, Punched::Dkey(&[5]), Cond::PUNCH);
+        assert!(matches!(absent, Err(VosError::NotFound { .. })));
+        assert!(draft.put_off.is_empty());
+        punch(&mut draft, Punched::Dkey(&[31]), Cond::NONE).unwrap();
+        let expected: Vec<u8> = (PUT_OFF_MAX as u8 + 4..40).filter(|dkey| *dkey != 30).collect();
+        assert_eq!(there(&store, of, &mut draft), expected);
+        // What is written after a punch stays.
+        punch(&mut draft, Punched::Object, Cond::NONE).unwrap();
+        let iods = [Iod::new(b"a", IodValue::Single(b"new"))];
+        draft.update(&store, SHARD, of, 100, &[8], &iods, Cond::NONE, None).1.unwrap();
+        assert_eq!(there(&store, of, &mut draft), [7]);
+        // Nobody else sees any of it.
+        assert_eq!(there(&store, of, &mut Draft::new(Epoch(20))).len(), 40);
+    }
+
+    #[test]
+    fn what_is_wrong_by_itself_is_not_put_off() {
+        let (store, of, mut draft) = begun();
+        let long = vec![b'x'; limits::KEY_LEN_MAX + 1];
+        for dkey in [&b""[..], &long] {
+            let refused = draft.punch(&store, SHARD, of, 1, Punched::Dkey(dkey), Cond::NONE).1;
+            assert!(matches!(refused, Err(VosError::KeyShape { .. } | VosError::KeyTooLong { .. })));
+        }
+        let nowhere = draft.punch(&store, ShardNum(9), of, 1, Punched::Object, Cond::NONE).1;
+        assert!(nowhere.is_err());
+        assert!(draft.put_off.is_empty());
+    }
+}

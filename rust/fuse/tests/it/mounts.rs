@@ -156,6 +156,34 @@ fn asked(file: &File, question: u64, told: &mut [u64]) -> Result<(), Option<i32>
 }
 
 #[test]
+fn what_a_mount_was_asked_is_counted_by_operation() {
+    const TALLY: u64 = 0x8408_a3cb;
+    const MKDIR: usize = 9;
+    const RMDIR: usize = 11;
+    mounted!(store, m);
+    let file = make(&m.path("a"));
+    let tally = || {
+        let mut told = [0; 129];
+        asked(&file, TALLY, &mut told).unwrap();
+        assert_eq!(told[0], 1, "the version");
+        move |operation: usize| (told[1 + 2 * operation], told[2 + 2 * operation])
+    };
+    let before = tally();
+    for _ in 0..3 {
+        std::fs::create_dir(m.path("d")).unwrap();
+        std::fs::remove_dir(m.path("d")).unwrap();
+    }
+    let after = tally();
+    for operation in [MKDIR, RMDIR] {
+        assert_eq!(after(operation).0 - before(operation).0, 3);
+        assert!(after(operation).1 > before(operation).1);
+    }
+    assert_eq!(after(63), (0, 0), "nobody asks for that");
+    // Who has less room for it is not told.
+    assert_eq!(asked(&file, 0x8400_a3cb, &mut [0; 128]), Err(Some(libc::ENOTTY)));
+}
+
+#[test]
 fn what_the_kernel_knows_is_told_and_can_be_forgotten() {
     const USAGE: u64 = 0x8028_a3c8;
     const RESIDENT: u64 = 0xc008_a3c9;

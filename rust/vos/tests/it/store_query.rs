@@ -156,3 +156,91 @@ fn the_extreme_stretch_is_whole_and_found_behind_many_holes() {
     assert_eq!(extreme(b"long", false), Some((11_900, 100)));
     assert_eq!(extreme(b"long", true), Some((12_001, 99)));
 }
+
+/// A change of an array over several dkeys.
+#[derive(Debug, Clone)]
+enum Change {
+    Write {
+        dkey: u64,
+        recx: Extent,
+    },
+    Hole {
+        dkey: u64,
+        recx: Extent,
+    },
+    PunchDkey(u64),
+    PunchAkey(u64),
+    PunchObject,
+    /// A single value beside the array.
+    Beside(u64),
+    Merge,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let recx = || (0..200_u64, 1..80_u64).prop_map(|(index, count)| Extent { index, count });
+    let dkey = || 1..5_u64;
+    prop_oneof![
+        8 => (dkey(), recx()).prop_map(|(dkey, recx)| Change::Write { dkey, recx }),
+        3 => (dkey(), recx()).prop_map(|(dkey, recx)| Change::Hole { dkey, recx }),
+        2 => dkey().prop_map(Change::PunchDkey),
+        1 => dkey().prop_map(Change::PunchAkey),
+        1 => Just(Change::PunchObject),
+        1 => dkey().prop_map(Change::Beside),
+        1 => Just(Change::Merge),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_array_ends_where_the_last_of_its_dkeys_does_that_shows_anything(
+        changes in proptest::collection::vec(change(), 1..60)
+    ) {
+        let (store, shard, cont) = create(Arc::new(MemoryMedia::new()), StoreOptions::default());
+        let of = ObjectRef { cont, oid: object(ObjectType::DkeyUint64) };
+        let mut epoch = 100;
+        for change in &changes {
+            epoch += 1;
+            let version = Version::new(Epoch(epoch), 1);
+            let mut tx = store.begin().unwrap();
+            let put = |tx: &mut daos_vos::Tx<'_>, dkey: u64, akey: &[u8], value: IodValue<'_>| {
+                tx.update(shard, of, version, &dkey.to_le_bytes(), &[Iod::new(akey, value)], Cond::NONE).unwrap();
+            };
+            match change {
+                Change::Write { dkey, recx } => {
+                    let data = vec![epoch as u8; recx.count as usize];
+                    put(&mut tx, *dkey, b"a", IodValue::Array { rec_size: 1, recxs: &[*recx], data: &data });
+                }
+                Change::Hole { dkey, recx } => put(&mut tx, *dkey, b"a", IodValue::Holes(&[*recx])),
+                Change::Beside(dkey) => put(&mut tx, *dkey, b"b", IodValue::Single(b"x")),
+                Change::PunchDkey(dkey) => {
+                    tx.punch(shard, of, version, Punched::Dkey(&dkey.to_le_bytes()), Cond::NONE).unwrap();
+                }
+                Change::PunchAkey(dkey) => {
+                    let what = Punched::Akeys(&dkey.to_le_bytes(), &[b"a"]);
+                    tx.punch(shard, of, version, what, Cond::NONE).unwrap();
+                }
+                Change::PunchObject => tx.punch(shard, of, version, Punched::Object, Cond::NONE).unwrap(),
+                Change::Merge => {
+                    drop(tx);
+                    store.merge_all().unwrap();
+                    continue;
+                }
+            }
+            tx.commit().unwrap();
+        }
+        let view = store.view(shard).unwrap();
+        let ask = |dkey: Option<&[u8]>, at: u64| {
+            let query = KeyQuery { greatest: true, dkey, akey: AkeyQuery::Given(b"a"), recx: true };
+            let found = view.query_key(of, query, Version::read_at(Epoch(at))).1.unwrap();
+            found.and_then(|found| Some((found.dkey, found.recx?.end(), found.rec_size)))
+        };
+        for at in (100..=epoch).rev().step_by(7).chain([u64::MAX]) {
+            let of_dkey = |dkey: u64| {
+                ask(Some(&dkey.to_le_bytes()), at).map(|(_, end, rec_size)| (Some(dkey), end, rec_size))
+            };
+            prop_assert_eq!(ask(None, at), (1..5).rev().find_map(of_dkey), "at {}", at);
+        }
+    }
+}
