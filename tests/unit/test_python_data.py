@@ -5,22 +5,29 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import daos.torch
 from daos.dfs._fsspec_files import split_url, url_of
 from daos.dfs._mount import Address
+from daos.dfs._source import address_of
 from daos.errors import DER, InvalidError
+from daos.tensorflow._order import Share, groups, order
 from daos.torch._dataset import stretch
-from daos.torch._source import address_of
 from pydaos import DDict, DObjNotFound, ObjClassID, PyDError
 from pydaos._errors import told
 
+ORDERS = [[5, 2, 1, 6, 4, 0, 3, 7], [1, 3, 6, 5, 4, 7, 0, 2], [4, 3, 0, 7, 1, 2, 5, 6]]
+
 
 def test_nothing_is_loaded_before_it_is_used() -> None:
-    program = "import sys, daos, daos.torch, pydaos; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    program = """
+import sys, daos, daos.tensorflow, daos.torch, pydaos
+print(*sorted({name.partition('.')[0] for name in sys.modules}))
+"""
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=30)
-    assert not {"torch", "zarr", "pyarrow", "pandas", "fsspec", "upath"} & set(done.stdout.split())
+    assert not {"tensorflow", "torch", "zarr", "pyarrow", "pandas", "fsspec", "upath"} & set(done.stdout.split())
 
 
 def test_names_of_torch_are_told_and_no_others() -> None:
@@ -101,3 +108,30 @@ def test_classes_have_the_numbers_of_daos() -> None:
     assert {name: ObjClassID[name].value for name in known} == known
     with pytest.raises(KeyError):
         ObjClassID["OC_S3"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_shares_are_all_of_an_epoch_once(count: int, workers: int) -> None:
+    numbers = order(count, 3, 5)
+    parts = [Share(worker, workers).of(numbers).tolist() for worker in range(workers)]
+    assert sorted(one for part in parts for one in part) == list(range(count))
+    even = [Share(worker, workers, drop_remainder=True).of(numbers).tolist() for worker in range(workers)]
+    assert {len(part) for part in even} == {count // workers}
+
+
+def test_an_order_never_changes() -> None:
+    """Workers of other versions have the same one: else samples would be lost."""
+    assert order(8, None, 9).tolist() == list(range(8))
+    assert order(8, 1, 0).tolist() == ORDERS[0]
+    assert order(8, 1, 1).tolist() == ORDERS[1]
+    assert order(8, (1 << 64) - 1, 1 << 40).tolist() == ORDERS[2]
+
+
+def test_groups_are_bounded() -> None:
+    numbers = np.array([3, 0, 1, 2, 4])
+    sizes = [5, 5, 100, 1, 0]
+    assert groups(numbers, sizes, files_max=2, bytes_max=10).tolist() == [[3, 0], [1, -1], [2, -1], [4, -1]]
+    assert groups(numbers, sizes, files_max=9, bytes_max=11).tolist() == [[3, 0, 1], [2, -1, -1], [4, -1, -1]]
+    assert groups(numbers, sizes, files_max=1, bytes_max=11).tolist() == [[3], [0], [1], [2], [4]]
+    assert groups(numbers[:0], sizes, files_max=1, bytes_max=11).shape == (0, 0)

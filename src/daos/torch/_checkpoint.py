@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from daos.dfs._file import flat
 from daos.dfs._fsspec_files import temporary
+from daos.dfs._source import Source, address_of
 from daos.errors import InvalidError
-from daos.torch._source import Source, address_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import stat as stats
 from typing import TYPE_CHECKING, Self, cast
 
-from daos.torch._source import Source, address_of
+from daos.dfs._source import EMBEDDED_THREADS, READ_THREADS, Source, address_of, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,10 +28,6 @@ ITER_BATCH_SIZE = 32
 READDIR_BATCH_SIZE = 128
 PARALLEL_SCAN_WORKERS = 16
 DIR_CACHE_SIZE = 65536
-READ_THREADS = 4
-"""Files that a worker has under way at a running system: it waits for answers, not for work."""
-EMBEDDED_THREADS = 1
-"""The same of an embedded system, where there is nothing to wait for: threads would only take turns."""
 
 
 def transform_fn_default(data: bytes) -> bytes:
@@ -61,7 +56,7 @@ class _Samples:
         threads = EMBEDDED_THREADS if address.embedded else READ_THREADS
         self._source = Source(address, read_only=True, threads=threads)
         try:
-            self._paths = _files_below(self._source, address.path)
+            self._paths = [path for path, _ in files_below(self._source, address.path)]
         except BaseException:
             self._source.close()
             raise
@@ -182,35 +177,3 @@ def stretch(count: int, worker: int, workers: int) -> tuple[int, int]:
     """Return the first number and the one behind the last of a worker's samples: as many for each, fewer at the end."""
     each = -(-count // workers)
     return min(count, worker * each), min(count, (worker + 1) * each)
-
-
-def _files_below(source: Source, top: str) -> list[str]:
-    """Return the paths of all files below a directory, in order.
-
-    Raises:
-        FileNotFoundError: There is no such directory.
-        NotADirectoryError: It is none.
-    """
-    dfs = source.dfs
-
-    def scan(where: str) -> tuple[list[str], list[str]]:
-        files, dirs = [], []
-        try:
-            for entry in dfs.scandir(where):
-                mode = entry.stat(follow_symlinks=False).st_mode
-                if stats.S_ISREG(mode):
-                    files.append(entry.path)
-                elif stats.S_ISDIR(mode):
-                    dirs.append(entry.path)
-        except FileNotFoundError:
-            if where == top:
-                raise
-        return files, dirs
-
-    found: list[str] = []
-    left = [top]
-    while left:
-        level = source.each(scan, left)
-        left = [one for _, dirs in level for one in dirs]
-        found += (one for files, _ in level for one in files)
-    return sorted(found)

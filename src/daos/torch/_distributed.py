@@ -27,9 +27,9 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from daos.dfs._fsspec_files import SCHEME
+from daos.dfs._source import Source, address_of
 from daos.errors import InvalidError
 from daos.torch._checkpoint import DEFAULT_CHUNK_SIZE, WORKERS, WriteBuffer, read_whole
-from daos.torch._source import Source, address_of
 
 if TYPE_CHECKING:
     import os

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat as stats
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
     from daos.dfs._dfs import DFS
 
-__all__ = ["Source", "address_of"]
+__all__ = ["EMBEDDED_THREADS", "READ_THREADS", "Source", "address_of", "files_below"]
+
+READ_THREADS = 4
+"""Files that a process has under way at a running system: it waits for answers, not for work."""
+EMBEDDED_THREADS = 1
+"""The same of an embedded system, where there is nothing to wait for: threads would only take turns."""
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -92,7 +98,7 @@ class Source:
         pool = self._pool
         if pool is None or pool[0] != os.getpid():
             # Those of a parent are not there.
-            pool = self._pool = os.getpid(), ThreadPoolExecutor(self._threads, "daos-torch")
+            pool = self._pool = os.getpid(), ThreadPoolExecutor(self._threads, "daos-source")
         return pool[1]
 
     def close(self) -> None:
@@ -115,3 +121,35 @@ class Source:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._mount = self._shared(keep=True) if state["_mount"] else None
+
+
+def files_below(source: Source, top: str) -> list[tuple[str, int]]:
+    """Return paths and sizes of all files below a directory, in the order of the paths; links are left out.
+
+    Raises:
+        FileNotFoundError: There is no such directory.
+        NotADirectoryError: It is none.
+    """
+    dfs = source.dfs
+
+    def scan(where: str) -> tuple[list[tuple[str, int]], list[str]]:
+        files, dirs = [], []
+        try:
+            for entry in dfs.scandir(where):
+                told = entry.stat(follow_symlinks=False)
+                if stats.S_ISREG(told.st_mode):
+                    files.append((entry.path, told.st_size))
+                elif stats.S_ISDIR(told.st_mode):
+                    dirs.append(entry.path)
+        except FileNotFoundError:
+            if where == top:
+                raise
+        return files, dirs
+
+    found: list[tuple[str, int]] = []
+    left = [top]
+    while left:
+        level = source.each(scan, left)
+        left = [one for _, dirs in level for one in dirs]
+        found += (one for files, _ in level for one in files)
+    return sorted(found)
