@@ -3,7 +3,7 @@
 use crate::classes::{self, Hints};
 use crate::errno::{Errno, Error, Result};
 use crate::ids;
-use crate::mount::{Dfs, atomically};
+use crate::mount::{Dfs, atomically, read_superblock};
 use crate::record::{Kind, Record, Time};
 use crate::superblock::{self, AKEYS, Consistency, LAYOUT, Superblock};
 use crate::work::Slot;
@@ -36,7 +36,8 @@ pub struct FormatOptions {
 }
 
 impl Dfs {
-    /// Makes a file system in a container that has none; durable at return. `EEXIST` if there is one.
+    /// Makes a file system in a container that has none; durable at return. `EEXIST` if there is one; `EIO` if there is all of one but
+    /// its superblock.
     pub fn format(container: &Arc<dyn ContainerService>, options: &FormatOptions) -> Result<()> {
         let chunk_size = options.chunk_size.unwrap_or(superblock::CHUNK_SIZE);
         let targets = container.route().targets();
@@ -59,7 +60,15 @@ impl Dfs {
         atomically(&**container, Durability::Synced, false, |work| {
             let superblock = work.object(ids::SUPERBLOCK)?;
             let slot = Slot::root();
-            // Of an attempt that was cut short there may be an entry.
+            // Of an attempt that was cut short there may be an entry, which leads to nothing yet.
+            let there = work.read(&slot)?.map_or(root, |held| held.record.oid);
+            if !work.is_empty(there)?
+                && read_superblock(work).is_err_and(|error| error.errno == Errno::EINVAL)
+            {
+                let message =
+                    format!("the file system of container {:?} has no superblock", container.label());
+                return Err(Error::new(Errno::EIO, message).hint("daos fs fix-sb writes it anew"));
+            }
             work.replace(&slot, &record, &crate::work::Content::default())?;
             superblock.update(superblock::DKEY, &iods, Cond::DKEY_INSERT).map_err(|error| {
                 Error::from(error).meaning(Der::Exist, Errno::EEXIST, || {

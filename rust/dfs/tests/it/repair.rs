@@ -506,3 +506,31 @@ fn the_size_of_chunks_of_an_entry_is_set() {
     let paths = root(&Dfs::mount(Arc::clone(&broken.made.container), read_only).unwrap());
     assert_eq!(paths.fix_entry(b"/f", chunk(4096)).unwrap_err().errno, Errno::EROFS);
 }
+
+/// Formatted anew, it would have another owner and other chunks than it was made with, and nobody would be told.
+#[test]
+fn what_has_lost_its_superblock_is_not_formatted() {
+    for punched in [Punched::Dkey(b"DFS_SB_METADATA"), Punched::Akeys(b"DFS_SB_METADATA", &[b"DFS_MAGIC"])] {
+        for root_too in [false, true] {
+            let broken = Broken::new();
+            write(&broken.paths, b"/f", b"content");
+            superblock(&broken).punch(punched, Cond::NONE).unwrap();
+            if root_too {
+                superblock(&broken).punch(Punched::Dkey(b"/"), Cond::NONE).unwrap();
+            }
+            let error = Dfs::format(&broken.made.container, &FormatOptions::default()).unwrap_err();
+            assert_eq!(error.errno, Errno::EIO, "{error:?}");
+            assert_eq!(error.hint.as_deref(), Some("daos fs fix-sb writes it anew"));
+            Dfs::fix_superblock(&broken.made.container, &FormatOptions::default()).unwrap();
+            if !root_too {
+                assert_eq!(read(&root(&mount(&broken.made.container)), b"/f"), b"content");
+            }
+        }
+    }
+    // What has nothing in it may be made, as after an attempt that was cut short.
+    let broken = Broken::new();
+    superblock(&broken).punch(Punched::Dkey(b"DFS_SB_METADATA"), Cond::NONE).unwrap();
+    Dfs::format(&broken.made.container, &FormatOptions::default()).unwrap();
+    let again = Dfs::format(&broken.made.container, &FormatOptions::default()).unwrap_err();
+    assert_eq!(again.errno, Errno::EEXIST);
+}
