@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
 import stat as stats
 from itertools import islice
 from typing import TYPE_CHECKING, cast
@@ -22,11 +21,12 @@ from zarr.core.buffer.core import default_buffer_prototype
 
 from daos.aio._queue import Home
 from daos.dfs._dfs import DFS
-from daos.dfs._fsspec_files import split_url, temporary
+from daos.dfs._fsspec_files import split_url
 from daos.dfs._mount import Address
 from daos.dfs._mounted import UMASK
 from daos.dfs._path import Path
 from daos.dfs._shared import SharedMount, shared
+from daos.dfs._temporary import is_temporary, temporary
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["DaosStore"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\Z", re.DOTALL)
 """What `temporary` makes: a value that is being written, or whose writer died."""
 _NO_KEY = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
@@ -184,7 +183,7 @@ class DaosStore(Store):
         if not isinstance(key, str):
             raise TypeError(f"a key is str, not {type(key).__name__}")
         names = key.split("/")
-        if "" in names or "." in names or ".." in names or _TEMPORARY.match(names[-1]):
+        if "" in names or "." in names or ".." in names or is_temporary(names[-1]):
             raise ValueError(f"invalid key {key!r}")
         return f"{self._root}/{key}"
 
@@ -353,7 +352,7 @@ class DaosStore(Store):
             return [
                 entry.name
                 for entry in self.dfs.scandir(where or "/")
-                if not _TEMPORARY.match(entry.name)
+                if not is_temporary(entry.name)
                 and (
                     any(True for _ in self._walked(f"{where}/{entry.name}"))
                     if entry.is_dir(follow_symlinks=False)
@@ -376,7 +375,7 @@ class DaosStore(Store):
                     path = f"{where}/{entry.name}"
                     if entry.is_dir(follow_symlinks=False):
                         left.append(path)
-                    elif not _TEMPORARY.match(entry.name) and entry.is_file():
+                    elif not is_temporary(entry.name) and entry.is_file():
                         yield path, entry.stat().st_size
             except _NO_KEY:
                 # It went meanwhile, or never was.

@@ -209,3 +209,24 @@ def test_what_is_not_to_be_repaired_is_refused(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(FileExistsError):
             fix_superblock(home)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda container: superblock(container).punch("DFS_SB_METADATA"),
+        lambda container: superblock(container).punch("DFS_SB_METADATA", ["DFS_MAGIC"]),
+    ],
+)
+def test_a_mount_makes_nothing_anew_that_is_there(
+    tool: Run, tmp_path: Path, damage: Callable[[Container], object]
+) -> None:
+    damaged(tmp_path, damage)
+    for read_only in (False, True):
+        with pytest.raises(OSError, match="no superblock" if not read_only else "no file system") as caught:
+            mount(f"daos://{tmp_path}/s.daos//tank/home", read_only=read_only)
+        assert "fix-sb" in str(getattr(caught.value, "hint", None)) or read_only
+    status, _, err = tool("fs", "check", "tank", "home", "--flags", "remove")
+    assert (status, "daos fs fix-sb" in err) == (1, True), err
+    assert tool("fs", "fix-sb", "tank", "home")[0] == 0
+    intact(tool, tmp_path)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
+import fsspec
 import pytest
 
 import daos
@@ -28,6 +29,7 @@ from daos.errors import (
     NotFoundError,
 )
 from daos.model.namespace import ATTRIBUTE, MAKING
+from daos.torch import Checkpoint
 from daos.uns import _make
 from daos.uns._resolve import Mounted, mount_of
 from tests.dfs_systems import pool_of
@@ -363,3 +365,33 @@ def test_what_is_above_a_path_need_not_be_looked_at(tmp_path: Path, monkeypatch:
     assert uns.resolve(below / "a").path == "/a"
     with pytest.raises(AccessError, match="cannot look at"):
         uns.find(shut)
+
+
+def test_urls_of_fsspec_may_be_paths(pool: Pool, tmp_path: Path) -> None:
+    path = tmp_path / "run 7"
+    made = uns.create(path, pool, type="POSIX")
+    url = f"daos://{path}"
+    with fsspec.open(f"{url}/a/x.csv", "wb") as file:
+        file.write(b"1,2\n")
+    fs, inside = fsspec.core.url_to_fs(f"{url}/a")
+    assert (fs.ls(inside, detail=False), fs.cat_file(f"{url}/a/x.csv")) == (["/a/x.csv"], b"1,2\n")
+    # What it is called from then on names the container, wherever the path goes.
+    named = f"daos://{tmp_path}/s.daos//{pool.uuid}/{made.uuid}/a/x.csv"
+    assert fs.unstrip_protocol("/a/x.csv") == named
+    assert [str(one) for one in fsspec.open_files(f"{url}/a/*.csv")] == ["<OpenFile '/a/x.csv'>"]
+    made.snapshot("before")
+    fs.rm("/a/x.csv")
+    then, inside = fsspec.core.url_to_fs(f"{url}/a/x.csv?snap=before")
+    assert then.cat_file(inside) == b"1,2\n"
+    with Checkpoint(url) as checkpoint, checkpoint.writer("a/y") as out:
+        out.write(b"2")
+    assert fs.cat_file("/a/y") == b"2"
+    (tmp_path / "plain").mkdir()
+    for wrong in (f"daos://{tmp_path}/plain/x", f"daos://{tmp_path}/none", "daos:///"):
+        with pytest.raises(InvalidError, match="stands for no container"):
+            fsspec.open(wrong)
+    path.rmdir()
+    with pytest.raises(InvalidError, match="stands for no container"):
+        fsspec.open(f"{url}/a/y")
+    then.dfs.close()
+    fs.dfs.close()

@@ -271,7 +271,7 @@ def test_values_come_and_go_at_once(store: DaosStore) -> None:
 
 def test_what_a_dead_writer_left_is_no_key(store: DaosStore) -> None:
     put(store, a__b=b"1")
-    left = f"{store.path}/a/.c.0123456789abcdef"
+    left = f"{store.path}/a/.c.daos-0123456789abcdef"
     store.dfs.write_bytes(left, b"half")
     assert keys_of(store) == ["a/b"]
 
@@ -280,7 +280,7 @@ def test_what_a_dead_writer_left_is_no_key(store: DaosStore) -> None:
 
     assert asyncio.run(names()) == ["b"]
     with pytest.raises(ValueError, match="invalid key"):
-        store.set_sync("a/.c.0123456789abcdef", buffer(b"x"))
+        store.set_sync("a/.c.daos-0123456789abcdef", buffer(b"x"))
 
 
 @pytest.mark.parametrize("key", ["", "/", "a//b", "/a", "a/", "../a", "a/../../b", ".", "a/."])

@@ -123,7 +123,11 @@ def hint_of(error: Exception, tool: str = "daos") -> str | None:
         return f"{error.ctx.command_path if error.ctx else tool} -h tells what it takes"
     if isinstance(error, OutputError):
         error = error.error
-    return OS_HINTS.get(error.errno or 0) if isinstance(error, OSError) else None
+    if not isinstance(error, OSError):
+        return None
+    # Errors of file systems may have one of their own.
+    own = getattr(error, "hint", None)
+    return own if isinstance(own, str) else OS_HINTS.get(error.errno or 0)
 
 
 def usage_text(error: click.ClickException) -> str:

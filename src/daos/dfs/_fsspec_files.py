@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import secrets
 from typing import IO, TYPE_CHECKING, cast
 
 from daos.dfs._mount import Address
+from daos.dfs._temporary import temporary
 from daos.errors import InvalidError
+from daos.uns import find
 
 if TYPE_CHECKING:
     from fsspec.callbacks import Callback
@@ -19,21 +19,20 @@ if TYPE_CHECKING:
 
     File = RawFile | IO[bytes] | io.FileIO
 
-__all__ = ["SCHEME", "ReadFile", "WriteFile", "copied", "range_of", "split_url", "temporary", "url_of"]
+__all__ = ["SCHEME", "ReadFile", "WriteFile", "copied", "range_of", "split_url", "url_of"]
 
 SCHEME = "daos://"
 BLOCK = 4 << 20
 """Bytes that are copied at a time."""
 _OPTIONS = re.compile(r"\?((?:snap|system)=[^&?/]*(?:&(?:snap|system)=[^&?/]*)*)$")
-_TEMPORARY_BYTES = 200
-"""Of a name, in that of what is to get it."""
 
 
 def split_url(url: str) -> Address:
-    """Return what a URL names.
+    """Return what a URL names: a container by its names, or by a path of this host that stands for one.
 
     Raises:
         InvalidError: `DER.INVAL`: it names no container.
+        DaosError: As `daos.uns.find`, of a path.
     """
     rest = url.removeprefix(SCHEME)
     options: dict[str, str] = {}
@@ -43,16 +42,26 @@ def split_url(url: str) -> Address:
         rest = rest[: found.start()]
     system = options.get("system", "")
     if rest.startswith("/"):
-        system, slashes, rest = rest.partition("//")
-        if not slashes or not system:
-            raise InvalidError(
-                f"invalid URL {url!r}", hint="two slashes end the directory: daos:///DIRECTORY//POOL/CONTAINER[/PATH]"
-            )
+        where, slashes, names = rest.partition("//")
+        if not slashes or not where:
+            return _of_path(url, rest, options.get("snap"))
+        system, rest = where, names
     pool, _, rest = rest.partition("/")
     container, _, path = rest.partition("/")
     if not pool or not container:
         raise InvalidError(f"URL {url!r} names no container", hint="daos://POOL/CONTAINER[/PATH]")
     return Address(pool, container, f"/{path}", system, options.get("snap"))
+
+
+def _of_path(url: str, path: str, snapshot: str | None) -> Address:
+    """Return what a path of this host stands for."""
+    found = find(path)
+    if found is None:
+        raise InvalidError(
+            f"invalid URL {url!r}: {path} stands for no container",
+            hint="two slashes end the directory of a system: daos:///DIRECTORY//POOL/CONTAINER[/PATH]",
+        )
+    return Address(found.pool, found.container, found.path, found.system, snapshot)
 
 
 def url_of(named: Address) -> str:
@@ -117,13 +126,6 @@ class WriteFile(io.BufferedWriter):
             raise RuntimeError("Cannot discard if set to autocommit")
         self.close()
         self.fs.dfs.remove(self.temporary)
-
-
-def temporary(path: str) -> str:
-    """Return a name in the same directory that nobody has."""
-    above, _, name = path.rpartition("/")
-    kept = os.fsdecode(os.fsencode(name)[:_TEMPORARY_BYTES])
-    return f"{above}/.{kept}.{secrets.token_hex(8)}"
 
 
 def range_of(file: RawFile, start: int | None, end: int | None) -> bytes:

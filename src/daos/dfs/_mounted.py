@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat as stats
+import time
 import weakref
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -14,7 +15,8 @@ from daos.client._posix import make_file_system
 from daos.client._within import within
 from daos.client.system import _DURABILITY
 from daos.dfs._entries import fspath
-from daos.dfs._report import CheckReport, Mode, report_of
+from daos.dfs._report import CheckReport, Mode, report_of, with_temporaries
+from daos.dfs._temporary import left_below
 from daos.dfs.errors import FileClosedError
 from daos.errors import DaosError, InvalidError
 from daos.model.posix import Posix
@@ -241,7 +243,8 @@ class Mounted:
 
         Args:
             mode: `print` tells what is wrong; `remove` repairs it, and removes what has no name; `relink` gives that a
-                name under `/lost+found`. Nobody else may have it mounted for the last two.
+                name under `/lost+found`. Both remove what has a name for the time being, and did not change for a day.
+                Nobody else may have it mounted for them.
             name: Of the directory there; by default after the time.
 
         Raises:
@@ -251,7 +254,13 @@ class Mounted:
         modes = ("print", "remove", "relink")
         if mode not in modes:
             raise InvalidError(f"mode cannot be {mode!r}", hint=f"one of {', '.join(modes)}")
-        return report_of(self._fs.check(modes.index(mode), name))
+        report = report_of(self._fs.check(modes.index(mode), name))
+        dfs = cast("DFS", self)
+        left = sorted(left_below(dfs, "/", time.time()))
+        if mode != "print":
+            for path in left:
+                dfs.rmtree(path)
+        return with_temporaries(report, left, removed=mode != "print")
 
     def fix_entry(
         self, path: StrPath, *, chunk_size: int | str | None = None, kind: bool = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CheckReport", "Finding", "Mode", "report_of"]
+__all__ = ["CheckReport", "Finding", "Mode", "report_of", "with_temporaries"]
 
 Mode = Literal["print", "remove", "relink"]
 
@@ -22,7 +22,8 @@ class Finding:
             record of a file of several names, to which none leads; `orphan`: a file without a name that was open when
             its mount ended; `links`: a file says another number of names than it has; `several_names`: names of one
             file that do not know of each other; `second_name`: a directory has two; `dangling`: a name leads to
-            nothing; `damaged`: an entry without a record that can be read.
+            nothing; `damaged`: an entry without a record that can be read; `temporary`: a file or directory that was to
+            get its name when it is whole, and whose maker died: it did not change for a day.
         oid: The object, as halves; None where paths tell.
         paths: The names that it is about.
         stored: How many names the file says it has.
@@ -67,6 +68,13 @@ class CheckReport:
     def clean(self) -> bool:
         """Whether nothing is wrong, or all was repaired."""
         return self.repaired == len(self.findings)
+
+
+def with_temporaries(report: CheckReport, paths: Sequence[str], *, removed: bool) -> CheckReport:
+    """Return a report that tells of what processes left that died, too."""
+    found = tuple(Finding("temporary", None, (path,), None, None, None) for path in paths)
+    repaired = report.repaired + (len(found) if removed else 0)
+    return replace(report, findings=report.findings + found, repaired=repaired)
 
 
 def report_of(

@@ -30,8 +30,9 @@ from fsspec.utils import isfilelike, stringify_path
 
 from daos.aio._queue import Home
 from daos.dfs._file import BUFFER_SIZE, RawFile
-from daos.dfs._fsspec_files import SCHEME, ReadFile, WriteFile, copied, range_of, split_url, temporary, url_of
+from daos.dfs._fsspec_files import SCHEME, ReadFile, WriteFile, copied, range_of, split_url, url_of
 from daos.dfs._mount import Address, mount
+from daos.dfs._temporary import temporary
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:

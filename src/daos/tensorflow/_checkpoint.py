@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from daos.dfs._fsspec_files import temporary
 from daos.dfs._source import Source, address_of
+from daos.dfs._temporary import temporary
 from daos.dfs.copying import Place, copy_tree
 from daos.errors import InvalidError
 

@@ -10,8 +10,8 @@ from collections import deque
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from daos.dfs._file import flat
-from daos.dfs._fsspec_files import temporary
 from daos.dfs._source import Source, address_of
+from daos.dfs._temporary import temporary
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:
