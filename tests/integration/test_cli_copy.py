@@ -10,7 +10,7 @@ import pytest
 
 import daos
 from daos.cli._main import run
-from daos.dfs import mount
+from daos.dfs import Posix, mount
 from tests.integration.test_cli_uns import UUID, Run
 
 
@@ -113,7 +113,7 @@ def test_what_was_left_out_is_an_error_after_all_else(tool: Run, tmp_path: Path)
         ("fs copy -s daos://{tmp}/s.daos//tank/none -d {tmp}/x", "none", ""),
         ("fs copy -s {tmp}/top -d {tmp}/top/d", "cannot be copied into itself", "a place that is not in it"),
         ("fs copy -s {tmp}/top -d daos://tank", "names no container", "daos://POOL/CONTAINER"),
-        ("fs copy -s daos://{tmp}/s.daos//tank/new -d {tmp}/x --preserve-props f", "unknown flag `preserve-props'", ""),
+        ("fs copy -s {tmp}/top -d {tmp}/x --preserve-props f", "neither {tmp}/top nor {tmp}/x is in a container", ""),
     ],
 )
 def test_a_bad_line_is_told(tool: Run, tmp_path: Path, line: str, text: str, hint: str) -> None:
@@ -124,3 +124,66 @@ def test_a_bad_line_is_told(tool: Run, tmp_path: Path, line: str, text: str, hin
     assert hint in err
     with daos.open(tmp_path / "s.daos", pool="tank") as pool:
         assert pool.containers() == []
+
+
+def test_properties_and_attributes_are_kept(tool: Run, tmp_path: Path) -> None:
+    system, kept, out = f"{tmp_path}/s.daos", f"{tmp_path}/kept.json", f"{tmp_path}/out"
+    url = f"daos://{system}//tank"
+    with daos.open(system, pool="tank") as pool:
+        posix = Posix(chunk_size=8192, file_oclass="S1", hints="dir:max", mode="balanced")
+        made = pool.container("a", create=True, type=posix, properties={"cksum": "crc64", "scrub_disabled": True})
+        made.attributes.update({"ä": b"\0\xff" * 100, "empty": b""})
+        with mount(made) as fs:
+            fs.write_bytes("/f", b"1")
+    Path(kept).write_text("what was there")
+    assert tool("fs", "copy", "-s", f"{url}/a", "-d", out, "--preserve-props", kept)[0] == 0
+    assert Path(kept).stat().st_mode & 0o777 == 0o600
+    assert tool("fs", "copy", "-s", f"{out}/f", "-d", f"{url}/b", "-m", kept)[0] == 0
+    # Between containers: the file is written, and holds for what is made.
+    again = f"{tmp_path}/again.json"
+    assert tool("fs", "copy", "-s", f"{url}/a", "-d", f"{url}/c", "-m", again)[0] == 0
+    assert Path(again).read_bytes() == Path(kept).read_bytes()
+    with daos.open(system, pool="tank") as pool:
+        for label in ("b", "c"):
+            container = pool.container(label)
+            with mount(container) as fs:
+                assert fs.read_bytes("/f") == b"1"
+                assert fs.made_as() == posix.checked()
+            assert [container.properties[name] for name in ("cksum", "scrub_disabled")] == ["crc64", "true"]
+            assert dict(container.attributes) == {"ä": b"\0\xff" * 100, "empty": b""}
+        pool.container("c").attributes.remove(["empty"])
+    status, _, err = tool("fs", "copy", "-s", f"{out}/f", "-d", f"{url}/c", "-m", kept)
+    assert (status, "container c is there" in err) == (1, True)
+    assert tool("fs", "copy", "-s", f"{out}/f", "-d", f"{url}/c", "-m", kept, "--resume")[0] == 0
+    with daos.open(system, pool="tank") as pool:
+        assert "empty" in pool.container("c").attributes
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "tells no properties"),
+        ("{}", "tells no properties"),
+        ("\0\xff", "tells no properties"),
+        ('{"version":1,"properties":{},"posix":{},"attributes":{"a":"?"}}', "tells no properties"),
+        ('{"version":1,"properties":{},"posix":{"chunk":1},"attributes":{}}', "tells no properties"),
+        ('{"version":2,"more":1}', "is of a newer release"),
+        ('{"version":1,"properties":{"cksum":"md5"},"posix":{},"attributes":{}}', 'invalid choice "md5" for cksum'),
+        ('{"version":1,"properties":{"none":"1"},"posix":{},"attributes":{}}', "none"),
+        ('{"version":1,"properties":{},"posix":{"chunk_size":-1},"attributes":{}}', "-1"),
+        ('{"version":1,"properties":{},"posix":{"oclass":"S3"},"attributes":{}}', "S3"),
+        ('{"version":1,"properties":{},"posix":{},"attributes":{"":"MQ=="}}', "attribute"),
+    ],
+)
+def test_what_tells_no_properties_makes_no_container(tool: Run, tmp_path: Path, text: str, told: str) -> None:
+    kept, url = tmp_path / "kept.json", f"daos://{tmp_path}/s.daos//tank/x"
+    kept.write_bytes(text.encode("latin1"))
+    status, out, err = tool("fs", "copy", "-s", f"{tmp_path}/top", "-d", url, "-m", str(kept))
+    assert (status, out, told in err, len(err.splitlines()) <= 2) == (1, "", True, True), err
+    status, _, err = tool("fs", "copy", "-s", f"{tmp_path}/top", "-d", url, "-m", f"{kept}.none")
+    assert (status, "No such file" in err) == (1, True)
+    status, _, err = tool("fs", "copy", "-s", f"{tmp_path}/top", "-d", f"{tmp_path}/y", "-m", str(kept))
+    assert (status, "is in a container" in err) == (1, True)
+    with daos.open(tmp_path / "s.daos", pool="tank") as pool:
+        assert pool.containers() == []
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["kept.json", "s.daos", "top"]

@@ -40,11 +40,25 @@ RESUME = click.Option(
     is_flag=True,
     help="Go on with a copy that was cut short: leave out what is there with the size and time of its source.",
 )
+PRESERVE = click.Option(
+    ["-m", "--preserve-props", "preserve_props"],
+    metavar="FILE",
+    help="Keep properties and attributes of the container: FILE is written where it is copied out of one, and tells"
+    " those of a container that is made for a copy into it.",
+)
 
 
-@make("copy", SOURCE, TARGET, IGNORE, RESUME)
+@make("copy", SOURCE, TARGET, IGNORE, PRESERVE, RESUME)
 @click.pass_context
-def command(context: click.Context, source: str, target: str, *, ignore_unsupported: bool, resume: bool) -> Reply:
+def command(
+    context: click.Context,
+    source: str,
+    target: str,
+    *,
+    ignore_unsupported: bool,
+    preserve_props: str | None,
+    resume: bool,
+) -> Reply:
     """Copy a file, or a directory with all below it, to, from or between containers.
 
     A directory is copied into a directory that is there, under its name; of the root of a container, what is in it.
@@ -54,7 +68,7 @@ def command(context: click.Context, source: str, target: str, *, ignore_unsuppor
 
     _raise_limit()
     with contextlib.ExitStack() as stack:
-        places = open_places(stack, source, target, system_on_line(context))
+        places = open_places(stack, source, target, system_on_line(context), preserved=preserve_props, go_on=resume)
         progress = stack.enter_context(Progress("copying"))
         options = Options(resume=resume, ignore_unsupported=ignore_unsupported, progress=progress.at)
         copied = copy_tree(places.source, places.target, options)

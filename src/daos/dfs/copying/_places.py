@@ -14,6 +14,7 @@ from urllib.parse import quote
 from daos.client.served import connect
 from daos.client.system import open_system
 from daos.dfs._mount import mount
+from daos.dfs.copying._kept import Kept, kept_of, read_kept, write_kept
 from daos.dfs.copying._sides import Directory, LocalDirectory, MountedDirectory, Node
 from daos.errors import InvalidError, NotFoundError
 from daos.model.labels import is_uuid
@@ -143,7 +144,15 @@ class Places:
     made: Container | None
 
 
-def open_places(stack: ExitStack, source: str, target: str, system: str = "") -> Places:
+def open_places(
+    stack: ExitStack,
+    source: str,
+    target: str,
+    system: str = "",
+    *,
+    preserved: str | None = None,
+    go_on: bool = False,
+) -> Places:
     """Return the places of a copy, by their paths or URLs; what they are in is closed by the stack.
 
     A container that the target names and that is not there is made.
@@ -153,8 +162,12 @@ def open_places(stack: ExitStack, source: str, target: str, system: str = "") ->
         source: A path, `daos://POOL/CONTAINER[/PATH]`, or a path that stands for a container, or below.
         target: The same.
         system: The directory or name of the system, for those that do not say it.
+        preserved: A file of the host for what a container is beside its files. It is written from the source's; a
+            container that is made for the target gets what it tells.
+        go_on: The container of the target may be there from a copy that was cut short.
 
     Raises:
+        InvalidError: `DER.INVAL`: `preserved`, and neither is in a container; or the target's is there already.
         DaosError: As `daos.dfs.mount`.
         OSError: As that.
     """
@@ -166,23 +179,63 @@ def open_places(stack: ExitStack, source: str, target: str, system: str = "") ->
         first = _followed(_local(source))
         # Before anything is made for it.
         first.stat()
+        kept = None if preserved is None else _read_kept(preserved, source, target, end)
     else:
         container = opened.pool(begin, writes=end is not None and _same_pool(begin, end)).container(begin.container)
         if begin.snapshot is not None:
             container = container.at(begin.snapshot)
-        first = _followed(_mounted(source, stack.enter_context(mount(container, read_only=True)), begin.path))
+        fs = stack.enter_context(mount(container, read_only=True))
+        first = _followed(_mounted(source, fs, begin.path))
         first.stat()
-    made = None
+        kept = None if preserved is None else kept_of(fs)
+        if preserved is not None and kept is not None:
+            write_kept(preserved, kept)
     if end is None:
         return Places(first, _local(target), None)
-    pool = opened.pool(end, writes=True)
+    container, is_made = _target(opened.pool(end, writes=True), end, kept, go_on=go_on)
+    place = _mounted(target, stack.enter_context(mount(container)), end.path)
+    return Places(first, place, container if is_made else None)
+
+
+def _read_kept(path: str, source: str, target: str, end: Resolved | None) -> Kept:
+    if end is None:
+        raise InvalidError(
+            f"neither {source} nor {target} is in a container",
+            hint="--preserve-props is for what a container is beside its files",
+        )
+    return read_kept(path)
+
+
+def _target(pool: Pool, end: Resolved, kept: Kept | None, *, go_on: bool) -> tuple[Container, bool]:
+    """Return the container that a copy goes to, and whether it was made."""
     try:
         container = pool.container(end.container)
     except NotFoundError:
         if is_uuid(end.container) or end.where is not None:
             raise
-        container = made = pool.container(end.container, create="exclusive", type="POSIX")
-    return Places(first, _mounted(target, stack.enter_context(mount(container)), end.path), made)
+        return _made(pool, end.container, kept), True
+    if kept is not None and go_on:
+        # Whoever made it may have died before it had them.
+        container.attributes.update(kept.attributes)
+    elif kept is not None:
+        raise InvalidError(
+            f"container {container.label} is there, with properties of its own",
+            hint="--preserve-props gives them to a container that the copy makes",
+        )
+    return container, False
+
+
+def _made(pool: Pool, label: str, kept: Kept | None) -> Container:
+    """Return a new container with a file system; where that fails, none."""
+    if kept is None:
+        return pool.container(label, create="exclusive", type="POSIX")
+    made = pool.container(label, create="exclusive", properties=kept.properties, type=kept.posix)
+    try:
+        made.attributes.update(kept.attributes)
+    except BaseException:
+        pool.destroy_container(made.uuid, force=True)
+        raise
+    return made
 
 
 class _Opened:
