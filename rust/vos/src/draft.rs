@@ -265,7 +265,8 @@ mod tests {
         let oid = ObjectId::generate(ObjectType::MultiHashed, 1, 1, 0, 7);
         let of = ObjectRef { cont, oid: UnitOid { oid, shard: ShardIdx(0) } };
         for dkey in 0..40_u8 {
-            let iods = [Iod::new(b"a", IodValue::Single(&[dkey]))];
+            let value = [dkey];
+            let iods = [Iod::new(b"a", IodValue::Single(&value))];
             let version = Version { epoch: Epoch(10), minor: u16::from(dkey) + 1 };
             tx.update(SHARD, of, version, &[dkey + 1], &iods, Cond::NONE).unwrap();
         }
