@@ -25,7 +25,7 @@ torture-system: build ## kill daemons of a busy system, ROUNDS=20 times, SEED=n 
 	@$(VENV) -m tools.system_rounds --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED))
 fuzz: build ## mutations of what is stored, decoded: SECONDS=10 for each decoder, SEED=n to repeat
 	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) cargo test --profile fast --locked \
-		-p daos-vos -p daos-embed -p daos-client -p daos-wire -p daos-net -p daos-consensus --lib fuzz:: -- --nocapture
+		-p daos-vos -p daos-embed -p daos-client -p daos-wire -p daos-net -p daos-door -p daos-consensus --lib fuzz:: -- --nocapture
 	@DAOS_FUZZ_SECONDS=$(or $(SECONDS),10) DAOS_FUZZ_SEED=$(SEED) $(VENV) -m pytest -q -s --timeout 0 tests/unit/test_fuzz.py
 sanitize: build ## tests with the compiler's sanitizers, if there is a nightly toolchain: ONLY=address or thread
 	@$(VENV) -m tools.sanitize --only "$(ONLY)"

@@ -1,10 +1,17 @@
 //! What is said at the side doors of a mount: by programs that have files of it open and want their bytes without the kernel. Pure.
 //!
 //! A mount says by `ioctl` where its doors are and under which number it knows an open file; reads and writes of that file are then
-//! asked at a door. `docs/internals/interception.md`. Both ends are on one machine; numbers are little-endian all the same.
+//! asked at a door, and so is what paths lead to. `docs/internals/interception.md`. Both ends are on one machine; numbers are
+//! little-endian all the same.
+
+#[cfg(test)]
+mod fuzz;
+mod names;
+
+pub use names::{ACCESS_NO_FOLLOW, Asked, Attr, GROUPS_MAX, NO_FOLLOW, NO_REPLACE, PATH_MAX, Place, Who};
 
 /// The version of all of this. An end that meets another one keeps to the kernel.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Asks a mount where its doors are: answered by [`Info`]. Of anything that is open in the mount.
 pub const IOCTL_INFO: u32 = 0x8020_a3d0;
 /// Takes over an open file: answered by [`Taken`].
@@ -27,20 +34,25 @@ pub const LATER: u32 = u32::MAX;
 pub struct Info {
     /// The kernel keeps what is written, to write it later: all files stay with it.
     pub write_back: bool,
+    /// The kernel keeps nothing of names and attributes: they can be asked for, and changed, at the doors.
+    pub names: bool,
     /// How many doors there are.
     pub doors: u32,
     /// What makes their addresses those of this mount.
-    pub token: [u8; 16],
+    pub token: [u8; Self::TOKEN],
 }
 
 impl Info {
     /// Bytes of it.
     pub const LEN: usize = 32;
+    /// Bytes of what makes addresses those of one mount.
+    pub const TOKEN: usize = 16;
 
     /// Its bytes.
     pub fn encode(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
-        let words = [VERSION, u32::from(self.write_back), self.doors, 0].map(u32::to_le_bytes);
+        let words =
+            [VERSION, u32::from(self.write_back), self.doors, u32::from(self.names)].map(u32::to_le_bytes);
         let all = words.iter().flatten().chain(&self.token);
         for (to, from) in bytes.iter_mut().zip(all) {
             *to = *from;
@@ -53,10 +65,10 @@ impl Info {
         let (version, rest) = split_u32(bytes)?;
         let (write_back, rest) = split_u32(rest)?;
         let (doors, rest) = split_u32(rest)?;
-        let (_, rest) = split_u32(rest)?;
+        let (names, rest) = split_u32(rest)?;
         let token = *rest.first_chunk()?;
-        let fits = version == VERSION && write_back < 2 && (1..=DOORS_MAX).contains(&doors);
-        fits.then_some(Self { write_back: write_back == 1, doors, token })
+        let fits = version == VERSION && write_back < 2 && names < 2 && (1..=DOORS_MAX).contains(&doors);
+        fits.then_some(Self { write_back: write_back == 1, names: names == 1, doors, token })
     }
 
     /// The address of a door.
@@ -109,6 +121,20 @@ pub enum Op {
     Read = 1,
     /// Bytes for a file: a [`Range`] and the bytes, in the message or beside it; answered by a [`Status`] and how many were taken.
     Write = 2,
+    /// What a path leads to: an [`Asked`], answered, as those below, by a [`Status`], and, if that is 0, an [`Attr`].
+    Stat = 3,
+    /// Whether something is there and may be used so.
+    Access = 4,
+    /// Where a symbolic link leads: answered by that.
+    Readlink = 5,
+    /// Takes the name of a file or symbolic link away.
+    Unlink = 6,
+    /// Removes an empty directory.
+    Rmdir = 7,
+    /// Makes a directory; the mode is as it is stored.
+    Mkdir = 8,
+    /// Gives a file or symbolic link another name.
+    Rename = 9,
 }
 
 impl Op {
@@ -117,6 +143,13 @@ impl Op {
         match number {
             1 => Some(Self::Read),
             2 => Some(Self::Write),
+            3 => Some(Self::Stat),
+            4 => Some(Self::Access),
+            5 => Some(Self::Readlink),
+            6 => Some(Self::Unlink),
+            7 => Some(Self::Rmdir),
+            8 => Some(Self::Mkdir),
+            9 => Some(Self::Rename),
             _ => None,
         }
     }
@@ -124,6 +157,16 @@ impl Op {
     /// Its number.
     pub const fn number(self) -> u16 {
         self as u16
+    }
+
+    /// Whether it is about a path, not about an open file.
+    pub const fn is_of_names(self) -> bool {
+        !matches!(self, Self::Read | Self::Write)
+    }
+
+    /// Whether it changes names: it is not to happen twice.
+    pub const fn changes_names(self) -> bool {
+        matches!(self, Self::Unlink | Self::Rmdir | Self::Mkdir | Self::Rename)
     }
 }
 
@@ -198,7 +241,7 @@ fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
 mod tests {
     use super::*;
 
-    const INFO: Info = Info { write_back: true, doors: 4, token: [0xa5; 16] };
+    const INFO: Info = Info { write_back: true, names: false, doors: 4, token: [0xa5; 16] };
 
     #[test]
     fn what_is_told_comes_back() {
@@ -209,21 +252,25 @@ mod tests {
         let bytes = [&range.encode()[..], b"data"].concat();
         assert_eq!(Range::decode(&bytes), Some((range, &b"data"[..])));
         assert_eq!(Status::decode(&Status(5).and(b"x")), Some((Status(5), &b"x"[..])));
-        for op in [Op::Read, Op::Write] {
-            assert_eq!(Op::of(op.number()), Some(op));
+        let named = Info { names: true, ..INFO };
+        assert_eq!(Info::decode(&named.encode()), Some(named));
+        for number in 1..=9 {
+            let op = Op::of(number).unwrap();
+            assert_eq!((op.number(), op.is_of_names()), (number, number > 2));
+            assert_eq!(op.changes_names(), number > 5);
         }
-        assert_eq!((Op::of(0), Op::of(3)), (None, None));
+        assert_eq!((Op::of(0), Op::of(10)), (None, None));
     }
 
     #[test]
     fn another_version_and_what_cannot_be_is_refused() {
-        for (at, value) in [(0, 2), (4, 2), (8, 0), (8, 17)] {
+        for (at, value) in [(0, 1), (4, 2), (8, 0), (8, 17), (12, 2)] {
             let mut bytes = INFO.encode();
             bytes[at] = value;
             assert_eq!(Info::decode(&bytes), None, "{at}");
         }
         let mut bytes = Taken { handle: 1 }.encode();
-        bytes[0] = 2;
+        bytes[0] = 1;
         assert_eq!(Taken::decode(&bytes), None);
         for range in [
             Range { at: 0, len: LEN_MAX as u32 + 1 },

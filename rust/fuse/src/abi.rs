@@ -149,6 +149,20 @@ pub(crate) fn forget_entry(dir: u64, name: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Tells the kernel that a name is gone, and with it what it led to: as after an `unlink` or `rmdir` of its own.
+pub(crate) fn removed_entry(dir: u64, node: u64, name: &[u8]) -> Vec<u8> {
+    /// `FUSE_NOTIFY_DELETE`, where a reply has its failure.
+    const DELETE: u32 = 6;
+    let len = OUT_HEADER + 24 + name.len() + 1;
+    let mut bytes = [len as u32, DELETE].map(u32::to_ne_bytes).concat();
+    // No request's; the directory; what it led to; how long the name is.
+    bytes.extend([0, dir, node].map(u64::to_ne_bytes).concat());
+    bytes.extend([name.len() as u32, 0].map(u32::to_ne_bytes).concat());
+    bytes.extend_from_slice(name);
+    bytes.push(0);
+    bytes
+}
+
 /// One of the file systems that a mount consists of. The kernel's number of a node tells in its upper bits of which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Tree(pub(crate) u16);
@@ -499,6 +513,16 @@ mod tests {
             assert!(request(&bytes[..len]).is_err(), "{len}");
         }
         request(&bytes).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_gone_is_told_with_what_it_led_to() {
+        let told = removed_entry(7, 9, b"ab");
+        assert_eq!(told.len(), OUT_HEADER + 24 + 3);
+        let mut args = Args(&told);
+        assert_eq!((args.u32(), args.u32(), args.u64()), (Ok(told.len() as u32), Ok(6), Ok(0)));
+        assert_eq!((args.u64(), args.u64(), args.u32(), args.u32()), (Ok(7), Ok(9), Ok(2), Ok(0)));
+        assert_eq!(args.name(), Ok(&b"ab"[..]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The side doors of a mount: programs that have files of it open ask there for their bytes, through memory that they share with this
 //! process. Nobody is let in but processes of this user. `docs/internals/interception.md`.
 
+use crate::caching::Caching;
 use crate::filesystem::Refusal;
 use crate::forest::Forest;
 use daos_door::{Info, LATER, Op, SYSTEM, Status};
@@ -11,6 +12,7 @@ use daos_net::{Answer, Bulk, Incoming, Limits, Listening, Moment, Replies, Servi
 use daos_types::{Der, Rank};
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Doors of a mount, each with a thread: what waits at one holds up nobody at the others.
 const DOORS: u32 = 4;
@@ -23,18 +25,23 @@ struct Porter<F> {
     tell: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
-/// Opens the doors of a mount, to the file system at its mount point; they are closed when what is returned is dropped.
+/// Opens the doors of a mount, to the file system at its mount point, of which the kernel may keep so much; they are closed when what
+/// is returned is dropped.
 pub(crate) fn open<F>(
     forest: &Arc<F>,
-    write_back: bool,
+    caching: &Caching,
     tell: &Arc<dyn Fn(&str) + Send + Sync>,
 ) -> io::Result<(Info, Vec<Box<dyn Listening>>)>
 where
     F: AsRef<Forest> + Send + Sync + 'static,
 {
-    let mut token = [0; 16];
+    let mut token = [0; Info::TOKEN];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut token)?;
-    let info = Info { write_back, doors: DOORS, token };
+    // What the kernel keeps of names and attributes would not follow what is changed at a door.
+    let kept = [caching.attr, caching.dentry, caching.dentry_dir, caching.ndentry];
+    let write_back = caching.write_back;
+    let names = !write_back && kept.iter().all(Duration::is_zero);
+    let info = Info { write_back, names, doors: DOORS, token };
     let limits = Limits {
         frame_bytes: (2 * daos_door::LEN_MAX) as u32,
         window_requests: 64,
@@ -62,7 +69,13 @@ impl<F: AsRef<Forest> + Send + Sync> Service for Porter<F> {
         };
         let beside = payloads.pop().map(|bulk| bulk.bytes);
         let first = (*self.forest).as_ref().first();
-        let asked = first.map(|files| files.at_door(op, handle, &body, beside.as_deref()));
+        let asked = first.map(|files| {
+            if op.is_of_names() {
+                files.names_at_door(op, &body).map(|body| (body, None))
+            } else {
+                files.at_door(op, handle, &body, beside.as_deref())
+            }
+        });
         let (body, beside) = match asked.unwrap_or(Err(Refusal::Later)) {
             Ok((body, beside)) => (body, beside),
             Err(refusal) => {

@@ -2,6 +2,7 @@
 
 mod content;
 mod entries;
+mod named;
 pub(crate) mod nodes;
 mod sides;
 

@@ -192,6 +192,19 @@ impl Inodes {
         state.nodes.get(number).map(|node| (node.ino, node.kind))
     }
 
+    /// What the kernel knows by a name, and the directory, by their numbers.
+    pub(crate) fn entry(&self, dir: &Dir, name: &[u8]) -> Option<(u64, u64)> {
+        let state = self.state.lock();
+        let node = state.by_name.get(&(dir.oid(), name.to_vec()))?;
+        Some((*state.by_oid.get(&dir.oid())?, *node))
+    }
+
+    /// The number for `stat` of an object, if the kernel knows that.
+    pub(crate) fn ino_of_object(&self, oid: ObjectId) -> Option<u64> {
+        let state = self.state.lock();
+        state.nodes.get(state.by_oid.get(&oid)?).map(|node| node.ino)
+    }
+
     /// What is known of a node; `ESTALE` of one that the kernel was not told of.
     pub(crate) fn get(&self, number: u64) -> Result<(Known, Moment)> {
         let state = self.state.lock();

@@ -288,13 +288,13 @@ impl Session {
                 session.tell(what);
             }
         });
-        let opened = doors::open(session, first.caching().write_back, &tell);
+        let opened = doors::open(session, first.caching(), &tell);
         match opened {
             Ok((info, doors)) => {
-                first.sides().open(info, move |node| {
+                first.sides().open(info, move |told| {
                     if let Some(session) = shared.upgrade() {
-                        // Of what the kernel does not know any more it keeps nothing. In the first tree nodes have their own numbers.
-                        let _ = rustix::io::write(&session.device, &abi::forget_attr(node));
+                        // Of what the kernel does not know any more it keeps nothing.
+                        let _ = rustix::io::write(&session.device, told);
                     }
                 });
                 doors

@@ -1,13 +1,13 @@
 //! Connections to the doors of mounts, and what is asked there.
 
 use crate::kernel;
-use daos_door::{INLINE_MAX, Info, LATER, LEN_MAX, Op, Range, SYSTEM, Status, split_u32};
-use daos_locks::Mutex;
+use daos_door::{Asked, INLINE_MAX, Info, LATER, LEN_MAX, Op, Range, SYSTEM, Status, split_u32};
+use daos_locks::{Mutex, MutexGuard};
 use daos_net::frame::{Hello, Payload, Place, SessionId};
 use daos_net::shm::Shm;
 use daos_net::{Call, Channel, Limits, NetError, Outcome, Receive};
 use daos_types::{Der, Rank};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -118,8 +118,9 @@ struct Entry {
 /// What a process has open.
 #[derive(Debug)]
 pub(crate) struct Doors {
-    process: i32,
     open: Mutex<Vec<Entry>>,
+    /// The table of mounts, which tells when it changes; none before it is needed.
+    watched: Mutex<i32>,
 }
 
 /// What a request came to.
@@ -137,26 +138,12 @@ pub(crate) enum Came {
 
 impl Doors {
     pub(crate) fn new() -> Self {
-        Self { process: kernel::process(), open: Mutex::new(Vec::new()) }
-    }
-
-    pub(crate) fn process(&self) -> i32 {
-        self.process
+        Self { open: Mutex::new(Vec::new()), watched: Mutex::new(-1) }
     }
 
     /// The connection to a door, opened if need be; nothing where that fails, or somebody else is at it.
     fn connection(&self, info: &Info, door: u32) -> Option<Arc<Connection>> {
-        let mut looks = 0;
-        let mut open = loop {
-            match self.open.try_lock() {
-                Some(open) => break open,
-                None if looks >= LOOKS_MAX => return None,
-                None => {
-                    looks += 1;
-                    std::hint::spin_loop();
-                }
-            }
-        };
+        let mut open = patiently(&self.open)?;
         let at = open.iter().position(|entry| entry.token == info.token && entry.door == door);
         let at = at.unwrap_or_else(|| {
             open.push(Entry { token: info.token, door, connection: None, until: None });
@@ -181,9 +168,31 @@ impl Doors {
         None
     }
 
+    /// Runs something while nobody else does, and tells it whether the table of mounts may have changed since it ran last. Nothing where
+    /// that cannot be said.
+    pub(crate) fn watching<T>(&self, run: impl FnOnce(bool) -> T) -> Option<T> {
+        let mut watched = patiently(&self.watched)?;
+        if *watched < 0 {
+            let table = aside(kernel::open_own(c"/proc/self/mountinfo")?);
+            if !hide(table.as_raw_fd()) {
+                return None;
+            }
+            *watched = table.into_raw_fd();
+            return Some(run(true));
+        }
+        let changed = kernel::has_changed(*watched)?;
+        Some(run(changed))
+    }
+
     /// Ends the connection of a descriptor, whose number the program wants. What is under way there ends, and the descriptor stays until
     /// nobody uses it: then it is the program's, so it is not closed here.
     pub(crate) fn end(&self, descriptor: i32) {
+        let mut watched = self.watched.lock();
+        if *watched == descriptor {
+            *watched = -1;
+            show(descriptor);
+        }
+        drop(watched);
         let mut open = self.open.lock();
         for entry in open.iter_mut() {
             if let Some(connection) = entry.connection.take_if(|it| it.descriptor == descriptor) {
@@ -207,6 +216,25 @@ impl Doors {
             (Ok(()), Some(Status(0))) => Came::Bytes(reply.came),
             (Ok(()), Some(status)) => of_status(status),
             // A read can be asked again: of the kernel, which says what is wrong.
+            _ => Came::Shut,
+        }
+    }
+
+    /// Asks for what a path leads to, or changes names. What is told goes into `into`.
+    pub(crate) fn ask(&self, info: &Info, door: u32, op: Op, asked: &Asked<'_>, into: &mut [u8]) -> Came {
+        let Some(connection) = self.connection(info, door) else { return Came::Shut };
+        let body = asked.encode();
+        let reply_max = (into.len() + Status::LEN) as u32;
+        let call = Call { reply_max, ..Call::new(op.number(), CALL, &body) };
+        let mut reply = Bytes { room: into, came: 0, status: None };
+        let done = connection.channel.call(&call, &mut reply);
+        match (done, reply.status) {
+            (Ok(()), Some(Status(0))) => Came::Bytes(reply.came),
+            (Ok(()), Some(status)) => of_status(status),
+            // It may have happened, and what happens twice ends otherwise.
+            (Err(error), _) if op.changes_names() && error.outcome != Outcome::Nothing => {
+                Came::Failed(libc::EIO)
+            }
             _ => Came::Shut,
         }
     }
@@ -240,6 +268,17 @@ impl Doors {
             _ => Came::Failed(libc::EIO),
         }
     }
+}
+
+/// A lock that somebody else may have, but not for long.
+fn patiently<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    for _ in 0..LOOKS_MAX {
+        if let Some(held) = lock.try_lock() {
+            return Some(held);
+        }
+        std::hint::spin_loop();
+    }
+    None
 }
 
 fn of_status(status: Status) -> Came {
@@ -368,9 +407,30 @@ mod tests {
     #[test]
     fn where_nobody_listens_the_door_is_shut_and_left_alone_for_a_while() {
         let doors = Doors::new();
-        let info = Info { write_back: false, doors: 1, token: [3; 16] };
+        let info = Info { write_back: false, names: true, doors: 1, token: [3; 16] };
         assert_eq!(doors.read(&info, 0, 1, 0, &mut [0; 8]), Came::Shut);
         assert_eq!(doors.write(&info, 0, 1, 0, &[0; 8]), Came::Shut);
+        let asked = Asked::default();
+        assert_eq!(doors.ask(&info, 0, Op::Stat, &asked, &mut [0; 8]), Came::Shut);
+        assert_eq!(doors.ask(&info, 0, Op::Unlink, &asked, &mut []), Came::Shut, "it cannot have happened");
         assert!(doors.open.lock()[0].until.is_some());
+    }
+
+    #[test]
+    fn the_table_of_mounts_is_looked_at_once_and_when_it_changes() {
+        let doors = Doors::new();
+        assert_eq!(
+            (doors.watching(|changed| changed), doors.watching(|changed| changed)),
+            (Some(true), Some(false))
+        );
+        let descriptor = *doors.watched.lock();
+        assert!(is_hidden(descriptor));
+        doors.end(descriptor);
+        assert!(!is_hidden(descriptor));
+        kernel::close(descriptor);
+        assert_eq!(doors.watching(|changed| changed), Some(true));
+        let descriptor = *doors.watched.lock();
+        doors.end(descriptor);
+        kernel::close(descriptor);
     }
 }

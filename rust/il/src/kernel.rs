@@ -1,7 +1,7 @@
 //! Calls of the kernel that the library makes for itself: none of them goes by a function that is preloaded here.
 #![allow(unsafe_code)]
 
-use daos_door::{IOCTL_INFO, IOCTL_LEAVE, IOCTL_TAKE, Info, Taken};
+use daos_door::{GROUPS_MAX, IOCTL_INFO, IOCTL_LEAVE, IOCTL_TAKE, Info, Taken, Who};
 use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
@@ -43,6 +43,130 @@ pub(crate) fn identity(descriptor: i32) -> Option<Identity> {
 /// Of a directory that a path begins at.
 pub(crate) fn directory(descriptor: i32) -> Option<Identity> {
     if descriptor == libc::AT_FDCWD { identity_at(rustix::fs::CWD) } else { identity(descriptor) }
+}
+
+/// What `name_to_handle_at` tells: of a file system of FUSE, its number of a node in two halves, and a number of no use here.
+#[repr(C)]
+struct Handle {
+    bytes: u32,
+    kind: i32,
+    words: [u32; 3],
+}
+
+/// Something of a mount of FUSE, as the kernel and the mount know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Node {
+    /// The mount's number.
+    pub(crate) number: u64,
+    /// The number of the mount among others.
+    pub(crate) mount: i32,
+}
+
+/// What a path leads to, or, without one, a descriptor or the directory of the process. Nothing is asked of a mount, and rights to
+/// search the directories above are looked at.
+pub(crate) fn node(directory: i32, path: Option<&std::ffi::CStr>) -> Option<Node> {
+    /// 64 bits of a number, 32 of a generation.
+    const NUMBER: i32 = 0x81;
+    let words = [0_u32; 3];
+    let mut handle = Handle { bytes: size_of_val(&words) as u32, kind: 0, words };
+    let mut mount: i32 = -1;
+    let flags = if path.is_some() { 0 } else { libc::AT_EMPTY_PATH };
+    // SAFETY: the path ends with a NUL, and the handle has as much room as it says.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            directory,
+            path.unwrap_or(c"").as_ptr(),
+            &raw mut handle,
+            &raw mut mount,
+            flags,
+        )
+    };
+    let [high, low, _] = handle.words;
+    let is_one = done == 0 && handle.kind == NUMBER && handle.bytes as usize == size_of_val(&words);
+    is_one.then_some(Node { number: u64::from(high) << 32 | u64::from(low), mount })
+}
+
+/// What the kernel tells of a path, as far as it knows without asking a mount.
+pub(crate) fn statx_of(path: &std::ffi::CStr) -> Option<libc::statx> {
+    // SAFETY: all of it are numbers, of which each can be 0.
+    let mut told: libc::statx = unsafe { std::mem::zeroed() };
+    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+    // SAFETY: the path ends with a NUL, and there is room for what is told.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_STATX_DONT_SYNC,
+            mask,
+            &raw mut told,
+        )
+    };
+    (done == 0).then_some(told)
+}
+
+/// Rights over files that a thread has beside those of its user: to pass by modes, owners, and what both mean.
+const OVER_FILES: u32 = 0b1_1111;
+
+/// On whose behalf this thread works. Nothing where that is not one user, or one who has some of root's rights only, or in too many
+/// groups.
+pub(crate) fn who() -> Option<Who> {
+    let (mut users, mut groups) = ([0_u32; 3], [0_u32; 3]);
+    let [real, effective, saved] = users.each_mut().map(|id| &raw mut *id);
+    // SAFETY: there is room for three numbers each; what sets anything to a number that is none changes nothing and tells the one
+    // before.
+    let (done, user) = unsafe {
+        (
+            libc::syscall(libc::SYS_getresuid, real, effective, saved),
+            libc::syscall(libc::SYS_setfsuid, u32::MAX),
+        )
+    };
+    let [real, effective, saved] = groups.each_mut().map(|id| &raw mut *id);
+    // SAFETY: as above.
+    let (done_too, group) = unsafe {
+        (
+            libc::syscall(libc::SYS_getresgid, real, effective, saved),
+            libc::syscall(libc::SYS_setfsgid, u32::MAX),
+        )
+    };
+    let (uid, gid) = (u32::try_from(user).ok()?, u32::try_from(group).ok()?);
+    if done != 0 || done_too != 0 || users != [uid; 3] || groups != [gid; 3] {
+        return None;
+    }
+    // Version 3: two halves of 64 bits, three sets of them; the first is what holds.
+    let mut header = [0x2008_0522_u32, 0];
+    let mut sets = [0_u32; 6];
+    // SAFETY: there is as much room as that version has.
+    let done = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
+    let over_files = sets.first()? & OVER_FILES;
+    if done != 0 || over_files != if uid == 0 { OVER_FILES } else { 0 } {
+        return None;
+    }
+    if uid == 0 {
+        // Who may do all needs no group to do it.
+        return Some(Who { uid, gid, groups: Vec::new() });
+    }
+    let mut others = vec![0_u32; GROUPS_MAX];
+    // SAFETY: there is room for as many.
+    let count = unsafe { libc::syscall(libc::SYS_getgroups, GROUPS_MAX, others.as_mut_ptr()) };
+    others.truncate(usize::try_from(count).ok()?);
+    Some(Who { uid, gid, groups: others })
+}
+
+/// A file of the kernel's own, to be watched.
+pub(crate) fn open_own(path: &std::ffi::CStr) -> Option<rustix::fd::OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Whether what is told by a watched file of the kernel's is another by now. Nothing where it is no such file.
+pub(crate) fn has_changed(descriptor: i32) -> Option<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let descriptor = borrowed(descriptor)?;
+    let mut fds = [PollFd::new(&descriptor, PollFlags::PRI)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).ok()?;
+    let told = fds.first()?.revents();
+    (!told.contains(PollFlags::NVAL)).then(|| told.intersects(PollFlags::PRI | PollFlags::ERR))
 }
 
 /// The flags of a descriptor that is open.
@@ -218,6 +342,26 @@ mod tests {
         assert_eq!(flags(file.as_raw_fd()).unwrap() & libc::O_ACCMODE, libc::O_RDONLY);
         assert_eq!(take(file.as_raw_fd()), Err(libc::ENOTTY));
         assert_eq!(ask_doors(file.as_raw_fd()), None);
+    }
+
+    #[test]
+    fn what_is_of_no_mount_of_fuse_has_no_node() {
+        assert_eq!((node(-1, None), node(libc::AT_FDCWD, Some(c"/nothing"))), (None, None));
+        assert_eq!(node(libc::AT_FDCWD, Some(c"/proc")), None);
+    }
+
+    #[test]
+    fn one_works_as_oneself() {
+        let who = who().unwrap();
+        assert_eq!(who.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(who.gid, rustix::process::getegid().as_raw());
+    }
+
+    #[test]
+    fn a_table_that_is_watched_has_not_changed() {
+        let table = open_own(c"/proc/self/mountinfo").unwrap();
+        assert_eq!(has_changed(table.as_raw_fd()), Some(false));
+        assert_eq!(has_changed(1 << 20), None);
     }
 
     #[test]

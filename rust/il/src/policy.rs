@@ -69,6 +69,10 @@ pub(crate) const KERNEL_FIRST: u32 = 2;
 const PAUSE_FIRST: u32 = 16;
 const PAUSE_MAX: u32 = 4096;
 
+/// Questions about names that the kernel answers first: to connect to a door costs as much as a few of them, and many programs ask no
+/// more.
+pub(crate) const KERNEL_NAMES_FIRST: u32 = 4;
+
 /// How the library is to behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -123,6 +127,20 @@ pub(crate) fn fits(len: usize, at: Option<i64>) -> bool {
 /// How many requests go by the kernel after it would not let go of a file for the `times`-th time.
 pub(crate) fn pause(times: u32) -> u32 {
     PAUSE_FIRST.saturating_mul(1 << times.min(16)).min(PAUSE_MAX)
+}
+
+/// What a path has behind a directory: not from `/` on.
+pub(crate) fn behind<'p>(path: &'p [u8], root: &[u8]) -> Option<&'p [u8]> {
+    let rest = path.strip_prefix(root).filter(|_| is_below(path, root))?;
+    let at = rest.iter().position(|byte| *byte != b'/').unwrap_or(rest.len());
+    rest.get(at..)
+}
+
+/// The bits that a process takes from the modes of what it makes, as the kernel tells them of it.
+pub(crate) fn umask_of(status: &[u8]) -> Option<u32> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let word = lines.find_map(|line| line.strip_prefix(b"Umask:"))?.trim_ascii();
+    u32::from_str_radix(std::str::from_utf8(word).ok()?, 8).ok().filter(|mask| *mask <= 0o777)
 }
 
 /// Whether a path begins with a directory.
@@ -181,6 +199,24 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_a_bound() {
         assert_eq!([0, 1, 2, 8, 9, 31, u32::MAX].map(pause), [16, 32, 64, 4096, 4096, 4096, 4096]);
+    }
+
+    #[test]
+    fn what_is_behind_a_mount_is_a_path_from_there() {
+        let root = b"/mnt/home";
+        assert_eq!(behind(b"/mnt/home//a/b/", root), Some(&b"a/b/"[..]));
+        assert_eq!(behind(b"/mnt/home", root), Some(&b""[..]));
+        assert_eq!(behind(b"/mnt/home//", root), Some(&b""[..]));
+        assert_eq!((behind(b"/mnt/homes", root), behind(b"/mnt", root)), (None, None));
+        assert_eq!(behind(b"/a", b"/"), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn a_mask_is_told_in_octal() {
+        assert_eq!(umask_of(b"Name:\tx\nUmask:\t0027\nState:\tR\n"), Some(0o27));
+        for none in [&b"Name:\tx\n"[..], b"Umask:\n", b"Umask:\t9\n", b"Umask:\t1000\n"] {
+            assert_eq!(umask_of(none), None);
+        }
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use crate::door::Doors;
 use crate::kernel;
 use crate::mounts::{Mount, mounts_of};
-use crate::policy::is_below;
+use crate::policy::{KERNEL_NAMES_FIRST, is_below, umask_of};
 use daos_door::Info;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The library's state. What is called before it is loaded goes by.
@@ -28,8 +29,19 @@ thread_local! {
     static DOOR: Cell<u32> = const { Cell::new(0) };
 }
 
+/// The process whose memory this is; a child of `vfork` is another.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
+/// Names are the kernel's: the process has left something that it had with others.
+static NAMES_OFF: AtomicBool = AtomicBool::new(false);
+/// What the process takes from modes; nothing above what can be.
+static UMASK: AtomicU32 = AtomicU32::new(UMASK_UNKNOWN);
+const UMASK_UNKNOWN: u32 = u32::MAX;
+/// Questions about names so far.
+static NAMES: AtomicU32 = AtomicU32::new(0);
+
 /// The library is to be used from now on, or not at all.
 pub(crate) fn begin(active: bool) {
+    PROCESS.store(kernel::process(), Ordering::Relaxed);
     STATE.store(if active { ACTIVE } else { OFF }, Ordering::Release);
 }
 
@@ -89,10 +101,50 @@ pub(crate) fn door_of_thread(doors: u32) -> u32 {
     number % doors.max(1)
 }
 
+/// Names are the kernel's from now on.
+pub(crate) fn leave_names() {
+    NAMES_OFF.store(true, Ordering::Release);
+}
+
+/// Whether names are asked for at doors, as far as this process goes.
+pub(crate) fn has_names() -> bool {
+    !NAMES_OFF.load(Ordering::Acquire)
+}
+
+/// Whether enough was asked that a door is worth it.
+pub(crate) fn asks_for_more() -> bool {
+    if NAMES.load(Ordering::Relaxed) >= KERNEL_NAMES_FIRST {
+        return true;
+    }
+    NAMES.fetch_add(1, Ordering::Relaxed);
+    false
+}
+
+/// What the process takes from modes is another by now.
+pub(crate) fn note_umask(mask: u32) {
+    if PROCESS.load(Ordering::Relaxed) == kernel::process() {
+        UMASK.store(mask & 0o777, Ordering::Release);
+    }
+}
+
+/// What the process takes from modes.
+pub(crate) fn umask() -> Option<u32> {
+    let mask = UMASK.load(Ordering::Acquire);
+    if mask != UMASK_UNKNOWN {
+        return Some(mask);
+    }
+    let mask = umask_of(&kernel::read_all(c"/proc/self/status").ok()?)?;
+    // Whoever set it meanwhile knows better.
+    let noted = UMASK.compare_exchange(UMASK_UNKNOWN, mask, Ordering::AcqRel, Ordering::Acquire);
+    Some(noted.map_or_else(|other| other, |_| mask))
+}
+
 /// A mount, and where its doors are once that was asked.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) mount: Mount,
+    /// Where it is, for the kernel.
+    pub(crate) root: CString,
     info: AtomicPtr<Option<Info>>,
 }
 
@@ -119,6 +171,14 @@ impl Known {
     }
 }
 
+/// What the kernel tells of the root of a mount, as of all that is there.
+pub(crate) fn root_statx(mount: i32) -> Option<libc::statx> {
+    let _inside = Inside::enter()?;
+    let known = table_now()?.mounts.iter().find(|known| known.mount.id == mount)?;
+    kernel::statx_of(&known.root)
+        .filter(|told| (told.stx_dev_major, told.stx_dev_minor) == known.mount.device)
+}
+
 /// The mounts at one time.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -136,7 +196,10 @@ fn table_now() -> Option<&'static Table> {
 
 fn read_table(times: u32) -> Option<&'static Table> {
     let text = kernel::read_all(c"/proc/self/mountinfo").unwrap_or_default();
-    let known = |mount| Known { mount, info: AtomicPtr::default() };
+    let known = |mount: Mount| {
+        let root = CString::new(mount.root.clone()).unwrap_or_default();
+        Known { mount, root, info: AtomicPtr::default() }
+    };
     let mounts = mounts_of(&text).into_iter().map(known).collect();
     let fresh = Box::into_raw(Box::new(Table { mounts, read: Instant::now(), times }));
     // What was there is kept: somebody may be looking at it.
@@ -147,6 +210,17 @@ fn read_table(times: u32) -> Option<&'static Table> {
 /// The mounts as they were last seen; they are looked at once before.
 pub(crate) fn table() -> Option<&'static Table> {
     table_now().or_else(|| read_table(0))
+}
+
+/// The mounts as they are at this moment.
+pub(crate) fn table_of_today(doors: &Doors) -> Option<&'static Table> {
+    doors.watching(|changed| {
+        let table = table()?;
+        if !changed {
+            return Some(table);
+        }
+        if table.times < TIMES_MAX { read_table(table.times + 1) } else { None }
+    })?
 }
 
 /// The mount of a device. One that is not known may be new: the mounts are looked at again then.
@@ -182,10 +256,13 @@ static DOORS: AtomicPtr<Doors> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What the process has open at doors; nothing in a child of `vfork`, which has what its parent has.
 pub(crate) fn doors() -> Option<&'static Doors> {
+    if PROCESS.load(Ordering::Relaxed) != kernel::process() {
+        return None;
+    }
     let doors = DOORS.load(Ordering::Acquire);
     // SAFETY: what is published is never freed.
     if let Some(doors) = unsafe { doors.as_ref() } {
-        return (doors.process() == kernel::process()).then_some(doors);
+        return Some(doors);
     }
     let fresh = Box::into_raw(Box::new(Doors::new()));
     let first =
@@ -205,6 +282,8 @@ fn doors_again() -> Option<&'static Doors> {
 /// What a child that was forked has of its parent: copies of connections, which it closes and does not use, and nothing of locks.
 pub(crate) fn forked() {
     DOORS.store(std::ptr::null_mut(), Ordering::Release);
+    PROCESS.store(kernel::process(), Ordering::Relaxed);
+    NAMES.store(0, Ordering::Relaxed);
     crate::door::close_hidden();
     INSIDE.with(|inside| inside.set(false));
 }

@@ -1,7 +1,7 @@
 //! The functions that are behind those of this library: those of the next one that was loaded, in the end glibc's.
 #![allow(unsafe_code)]
 
-use libc::{c_char, c_int, c_void, iovec, mode_t, off_t, size_t, ssize_t};
+use libc::{c_char, c_int, c_uint, c_void, iovec, mode_t, off_t, size_t, ssize_t};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -80,4 +80,38 @@ real! {
     dup3: fn(from: c_int, to: c_int, flags: c_int) -> c_int;
     fcntl: fn(descriptor: c_int, command: c_int; argument: *mut c_void) -> c_int;
     mmap: fn(near: *mut c_void, len: size_t, protection: c_int, flags: c_int, descriptor: c_int, at: off_t) -> *mut c_void;
+    stat: fn(path: *const c_char, room: *mut libc::stat) -> c_int;
+    lstat: fn(path: *const c_char, room: *mut libc::stat) -> c_int;
+    fstat: fn(descriptor: c_int, room: *mut libc::stat) -> c_int;
+    fstatat: fn(at: c_int, path: *const c_char, room: *mut libc::stat, flags: c_int) -> c_int;
+    __xstat: fn(version: c_int, path: *const c_char, room: *mut libc::stat) -> c_int;
+    __lxstat: fn(version: c_int, path: *const c_char, room: *mut libc::stat) -> c_int;
+    __fxstat: fn(version: c_int, descriptor: c_int, room: *mut libc::stat) -> c_int;
+    __fxstatat: fn(version: c_int, at: c_int, path: *const c_char, room: *mut libc::stat, flags: c_int) -> c_int;
+    stat64: fn(path: *const c_char, room: *mut libc::stat) -> c_int;
+    lstat64: fn(path: *const c_char, room: *mut libc::stat) -> c_int;
+    fstat64: fn(descriptor: c_int, room: *mut libc::stat) -> c_int;
+    fstatat64: fn(at: c_int, path: *const c_char, room: *mut libc::stat, flags: c_int) -> c_int;
+    __xstat64: fn(version: c_int, path: *const c_char, room: *mut libc::stat) -> c_int;
+    __lxstat64: fn(version: c_int, path: *const c_char, room: *mut libc::stat) -> c_int;
+    __fxstat64: fn(version: c_int, descriptor: c_int, room: *mut libc::stat) -> c_int;
+    __fxstatat64: fn(version: c_int, at: c_int, path: *const c_char, room: *mut libc::stat, flags: c_int) -> c_int;
+    statx: fn(at: c_int, path: *const c_char, flags: c_int, mask: c_uint, room: *mut libc::statx) -> c_int;
+    access: fn(path: *const c_char, rights: c_int) -> c_int;
+    faccessat: fn(at: c_int, path: *const c_char, rights: c_int, flags: c_int) -> c_int;
+    readlink: fn(path: *const c_char, room: *mut c_char, len: size_t) -> ssize_t;
+    readlinkat: fn(at: c_int, path: *const c_char, room: *mut c_char, len: size_t) -> ssize_t;
+    __readlink_chk: fn(path: *const c_char, room: *mut c_char, len: size_t, most: size_t) -> ssize_t;
+    __readlinkat_chk: fn(at: c_int, path: *const c_char, room: *mut c_char, len: size_t, most: size_t) -> ssize_t;
+    unlink: fn(path: *const c_char) -> c_int;
+    unlinkat: fn(at: c_int, path: *const c_char, flags: c_int) -> c_int;
+    rmdir: fn(path: *const c_char) -> c_int;
+    mkdir: fn(path: *const c_char, mode: mode_t) -> c_int;
+    mkdirat: fn(at: c_int, path: *const c_char, mode: mode_t) -> c_int;
+    rename: fn(from: *const c_char, to: *const c_char) -> c_int;
+    renameat: fn(from: c_int, from_path: *const c_char, to: c_int, to_path: *const c_char) -> c_int;
+    renameat2: fn(from: c_int, from_path: *const c_char, to: c_int, to_path: *const c_char, flags: c_uint) -> c_int;
+    umask: fn(mask: mode_t) -> mode_t;
+    unshare: fn(flags: c_int) -> c_int;
+    setns: fn(descriptor: c_int, kind: c_int) -> c_int;
 }

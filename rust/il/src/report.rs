@@ -18,9 +18,14 @@ pub(crate) enum What {
     KernelWrite,
     /// Files that were given to the kernel, to be mapped.
     Leave,
+    /// Questions about names at doors, and changes.
+    Name,
+    /// Those that a door left to the kernel.
+    KernelName,
 }
 
-const NAMES: [&str; 7] = ["open", "take", "read", "write", "kernel read", "kernel write", "mmap"];
+const NAMES: [&str; 9] =
+    ["open", "take", "read", "write", "kernel read", "kernel write", "mmap", "name", "kernel name"];
 static COUNTS: [AtomicU64; NAMES.len()] = [const { AtomicU64::new(0) }; NAMES.len()];
 
 /// Counts one more.
@@ -53,6 +58,6 @@ mod tests {
         assert_eq!(lines[0], "libdaos_il: prog (7)");
         assert_eq!(lines[7], "libdaos_il: [mmap        ] 1");
         assert_eq!(lines[6], "libdaos_il: [kernel write] 1");
-        assert_eq!(lines.len(), 8);
+        assert_eq!(lines.len(), 10);
     }
 }

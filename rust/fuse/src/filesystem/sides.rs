@@ -5,7 +5,7 @@
 //! taken over. `docs/internals/interception.md`.
 
 use super::{Answer, Filesystem, Opened, Refusal, no};
-use crate::abi::{Args, Header, Reply};
+use crate::abi::{Args, Header, Reply, forget_attr};
 use daos_door::{INLINE_MAX, IOCTL_INFO, IOCTL_LEAVE, IOCTL_TAKE, Info, Op, Range, Status, Taken};
 use daos_locks::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
@@ -55,15 +55,16 @@ struct Shared {
     stale: AtomicUsize,
 }
 
-/// What tells the kernel that the attributes it keeps of a node hold no longer.
-type Forget = Box<dyn Fn(u64) + Send + Sync>;
+/// What tells the kernel of something. It waits for who changes the directory that this is about, so who tells holds nothing that a
+/// request of the kernel's waits for.
+type Tell = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Who has which file.
 #[derive(Default)]
 pub(crate) struct Sides {
     shared: Arc<Shared>,
     /// Where the doors are and how the kernel is told, once there are any.
-    doors: OnceLock<(Info, Forget)>,
+    doors: OnceLock<(Info, Tell)>,
 }
 
 impl std::fmt::Debug for Sides {
@@ -83,9 +84,16 @@ pub(super) struct Hold {
 
 impl Sides {
     /// There are doors from now on.
-    pub(crate) fn open(&self, info: Info, forget: impl Fn(u64) + Send + Sync + 'static) {
+    pub(crate) fn open(&self, info: Info, tell: impl Fn(&[u8]) + Send + Sync + 'static) {
         // Once, before anybody asks.
-        let _ = self.doors.set((info, Box::new(forget)));
+        let _ = self.doors.set((info, Box::new(tell)));
+    }
+
+    /// Tells the kernel what it would know by itself if it had gone by it. In the first tree nodes have their own numbers.
+    pub(super) fn tell(&self, what: &[u8]) {
+        if let Some((_, tell)) = self.doors.get() {
+            tell(what);
+        }
     }
 
     /// A handle of a node is opened. The other answer tells whether what the kernel keeps of it may still be true.
@@ -210,7 +218,7 @@ impl Filesystem {
         if !matches!(command, IOCTL_INFO | IOCTL_TAKE | IOCTL_LEAVE) {
             return None;
         }
-        let Some((info, forget)) = self.sides.doors.get() else { return Some(no(libc::ENOTTY)) };
+        let Some((info, tell)) = self.sides.doors.get() else { return Some(no(libc::ENOTTY)) };
         // No other is let in.
         if header.uid != rustix::process::geteuid().as_raw() {
             return Some(no(libc::EPERM));
@@ -224,7 +232,7 @@ impl Filesystem {
             Ok(opened) if opened.node == header.node => opened,
             _ => return Some(no(libc::ENOTTY)),
         };
-        Some(take_or_leave(command == IOCTL_TAKE, handle, &opened, info, forget, reply))
+        Some(take_or_leave(command == IOCTL_TAKE, handle, &opened, info, tell, reply))
     }
 
     /// Answers at a door: a reply, and what goes beside it.
@@ -240,6 +248,8 @@ impl Filesystem {
         let answer = opened.hold.at_door(|| match op {
             Op::Read => door_read(&opened, body),
             Op::Write => door_write(&opened, body, beside),
+            // What is about a path needs no open file.
+            _ => no(libc::EINVAL),
         });
         self.close(opened);
         answer
@@ -251,7 +261,7 @@ fn take_or_leave(
     handle: u64,
     opened: &Opened,
     info: &Info,
-    forget: &Forget,
+    tell: &Tell,
     reply: &mut Reply<'_>,
 ) -> Answer {
     reply.put(&IOCTL_HEAD);
@@ -267,7 +277,7 @@ fn take_or_leave(
         return no(libc::EBUSY);
     }
     // What it was told before holds no longer than until somebody writes; from now on it asks.
-    forget(opened.node);
+    tell(&forget_attr(opened.node));
     reply.put(&Taken { handle }.encode());
     Ok(())
 }
