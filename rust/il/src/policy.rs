@@ -69,8 +69,7 @@ pub(crate) const KERNEL_FIRST: u32 = 2;
 const PAUSE_FIRST: u32 = 16;
 const PAUSE_MAX: u32 = 4096;
 
-/// Questions about names that the kernel answers first: to connect to a door costs as much as a few of them, and many programs ask no
-/// more.
+/// Questions about names that the kernel answers first: to connect to a door costs as much as these do, and many programs ask no more.
 pub(crate) const KERNEL_NAMES_FIRST: u32 = 4;
 
 /// How the library is to behave.

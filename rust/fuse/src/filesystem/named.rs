@@ -172,9 +172,9 @@ impl Filesystem {
             };
             if attr.kind == Kind::Symlink && (!is_last || last == Last::Follow || slash) {
                 followed += 1;
-                let is_anothers = is_last && attr.uid != who.uid;
+                let is_foreign = is_last && attr.uid != who.uid;
                 if followed > LINKS_FOLLOWED_MAX
-                    || (is_anothers && self.guarded(&mut top)?.mode & SHARED == SHARED)
+                    || (is_foreign && self.guarded(&mut top)?.mode & SHARED == SHARED)
                 {
                     return Err(Refusal::Later);
                 }
