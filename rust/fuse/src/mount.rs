@@ -413,9 +413,8 @@ impl Session {
                 session.tell("the kernel sent a request that is none");
                 continue;
             };
-            // Whoever waits for each answer asks again at once, too, if he runs where this thread does. What nobody waits for comes
-            // between his questions, and says nothing of others.
-            if at_once && alone != Some(header.thread) && !is_told_only(header.opcode) {
+            // Whoever waits for each answer asks again at once, too, if he runs where this thread does.
+            if at_once && alone != Some(header.thread) {
                 Self::help(session);
             }
             let mut reply = Reply::new(&mut buffer);
@@ -434,10 +433,7 @@ impl Session {
             // Nobody waits for it any more, or the mount ended: then the next read tells.
             let reply = reply.finish(header.unique, number);
             let _ = rustix::io::write(device, reply);
-            let is_little = len + reply.len() <= LITTLE;
-            if header.thread != 0 || !is_little {
-                alone = Some(header.thread).filter(|thread| *thread != 0 && is_little);
-            }
+            alone = Some(header.thread).filter(|thread| *thread != 0 && len + reply.len() <= LITTLE);
         }
     }
 
@@ -526,11 +522,6 @@ impl Session {
         self.end.notify_all();
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
-}
-
-/// Whether the kernel only tells something: no program waits for it.
-fn is_told_only(opcode: u32) -> bool {
-    matches!(Opcode::of(opcode), Some(Opcode::Forget | Opcode::BatchForget | Opcode::Release))
 }
 
 /// The next request. One that was taken back meanwhile is none.

@@ -42,6 +42,7 @@ enum Content {
 
 /// The extents that overlap a range, and their bytes.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_field_names)] // they are pieces
 pub(crate) struct Pieces {
     pieces: Vec<Piece>,
     bytes: Vec<u8>,
