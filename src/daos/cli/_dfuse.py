@@ -17,12 +17,20 @@ from daos.errors import DaosError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Usage", "evict", "resident", "usage"]
+__all__ = ["Usage", "evict", "resident", "statistics", "usage"]
 
 # docs/internals/dfuse.md
-_USAGE, _RESIDENT, _EVICT = 0x8028_A3C8, 0xC008_A3C9, 0x8008_A3CA
+_USAGE, _RESIDENT, _EVICT, _TALLY = 0x8028_A3C8, 0xC008_A3C9, 0x8008_A3CA, 0x8408_A3CB
 _NUMBERS = struct.Struct("=5Q")
 _NUMBER = struct.Struct("=Q")
+_COUNTS = struct.Struct("=Q128Q")
+_OPERATIONS = (  # noqa: SIM905 -- a list of them has fifty lines
+    "lookup forget getattr setattr readlink symlink - mknod mkdir unlink rmdir rename link open read write statfs "
+    "release - fsync setxattr getxattr listxattr removexattr flush init opendir readdir releasedir fsyncdir getlk "
+    "setlk setlkw access create interrupt bmap destroy ioctl poll notify_reply batch_forget fallocate readdirplus "
+    "rename2 lseek copy_file_range setupmapping removemapping syncfs tmpfile statx"
+).split()
+"""What the kernel's numbers stand for, from 1 on (include/uapi/linux/fuse.h); it has none for two of them."""
 _NOT_HERE = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 FORGOTTEN_S = 2.0
 """So long one waits for the kernel to let something go that it was told to forget."""
@@ -60,12 +68,14 @@ def _opened(path: str) -> Iterator[int]:
 
 
 def _asked(path: str, descriptor: int, question: int, words: bytes) -> bytes:
+    answer = bytearray(words)
     try:
-        return fcntl.ioctl(descriptor, question, words)
+        fcntl.ioctl(descriptor, question, answer)
     except OSError as error:
         if error.errno in _NOT_HERE:
             raise DaosError(f"{path} is on no mount by dfuse", hint="mount lists those of the type fuse.daos") from None
         raise DaosError(f"cannot ask the mount of {path}: {error.strerror}") from None
+    return bytes(answer)
 
 
 def usage(path: str) -> Usage:
@@ -78,6 +88,18 @@ def usage(path: str) -> Usage:
     with _opened(path) as descriptor:
         _, *numbers = _NUMBERS.unpack(_asked(path, descriptor, _USAGE, bytes(_NUMBERS.size)))
     return Usage(*numbers)
+
+
+def statistics(path: str) -> dict[str, dict[str, int]]:
+    """Return what the kernel asked the mount since it began, by operation: how often, and microseconds of the answers.
+
+    Raises:
+        DaosError: As `usage`.
+    """
+    with _opened(path) as descriptor:
+        _, *numbers = _COUNTS.unpack(_asked(path, descriptor, _TALLY, bytes(_COUNTS.size)))
+    told = zip(("others", *_OPERATIONS), zip(numbers[::2], numbers[1::2], strict=True), strict=False)
+    return {name: {"count": count, "us": took // 1000} for name, (count, took) in told if count}
 
 
 def resident(path: str, inode: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from daos.cli._base import command as make
-from daos.cli._dfuse import resident, usage
+from daos.cli._dfuse import resident, statistics, usage
 from daos.cli._output import Reply, rows
 
 
@@ -17,7 +17,7 @@ from daos.cli._output import Reply, rows
     click.Option(["-i", "--inode"], type=click.IntRange(min=1), metavar="N", help="Whether the kernel knows it."),
 )
 def command(*, path: str, inode: int | None) -> Reply:
-    """Tell what a mount by dfuse has, by a PATH in it."""
+    """Tell what a mount by dfuse has, by a PATH in it; as JSON, what it was asked, too."""
     found = usage(path)
     known = None if inode is None else resident(path, inode)
     lines = [
@@ -33,4 +33,6 @@ def command(*, path: str, inode: int | None) -> Reply:
     ]
     if known is not None:
         lines.append(f"Inode {inode} {'resident' if known else 'not resident'}")
-    return Reply(lines, lambda: asdict(found) | ({} if known is None else {"resident": known}))
+    asked = statistics(path)
+    told = asdict(found) | {"statistics": asked}
+    return Reply(lines, lambda: told | ({} if known is None else {"resident": known}))

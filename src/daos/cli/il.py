@@ -27,7 +27,8 @@ def command(words: Sequence[str], *, show: bool, report: bool, everything: bool)
     """Run a program whose reads and writes on mounts of dfuse go past the kernel.
 
     The mount has to be made with --disable-wb-cache or --disable-caching; on others, and everywhere else, nothing is
-    different. With --disable-caching so do names: stat, mkdir, unlink, rename and the like. The program takes the place of this one: its status is its own.
+    different. With --disable-caching so do names: stat, mkdir, unlink, rename and the like.
+    The program takes the place of this one: its status is its own.
     """
     path = library()
     if show:
