@@ -13,11 +13,14 @@ thread_local! {
 
 /// A buffer of so many bytes, each of which will be written before it is read: what they are is not said.
 pub(crate) fn take(len: usize) -> Vec<u8> {
+    if len < LEN_MIN {
+        return vec![0; len];
+    }
     let kept = KEPT.with_borrow_mut(|kept| {
         let nth = kept.iter().position(|buffer| buffer.len() >= len && buffer.len() / 2 <= len)?;
         Some(kept.swap_remove(nth))
     });
-    match kept.filter(|_| len >= LEN_MIN) {
+    match kept {
         Some(mut buffer) => {
             buffer.truncate(len);
             buffer
@@ -56,6 +59,9 @@ mod tests {
         assert_eq!(take((1 << 20) + 1), vec![0; (1 << 20) + 1]);
         assert_eq!(take((1 << 20) - 1), vec![7; (1 << 20) - 1]);
         assert_eq!(held(), 0);
+        give(vec![7; LEN_MIN]);
+        assert_eq!(take(LEN_MIN - 1), vec![0; LEN_MIN - 1]);
+        assert_eq!(held(), LEN_MIN, "what is short does not cost a long one");
     }
 
     #[test]

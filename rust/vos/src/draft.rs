@@ -114,15 +114,18 @@ impl Draft {
         }
     }
 
-    /// Runs what was put off: somebody is about to look.
+    /// Runs what was put off: somebody is about to look. What cannot run now stays put off, with all behind it: it was answered
+    /// already, so nobody may look past it.
     fn settle(&mut self, store: &Store) -> (Seen, Result<()>) {
         let mut seen = Seen::default();
-        for PutOff { shard, of, minor, dkey } in std::mem::take(&mut self.put_off) {
+        let put_off = std::mem::take(&mut self.put_off);
+        for (at, PutOff { shard, of, minor, dkey }) in put_off.iter().enumerate() {
             let what = dkey.as_deref().map_or(Punched::Object, Punched::Dkey);
             let run = |writing: &mut Writing<'_, '_>| writing.punch(what, Cond::NONE);
-            let (more, result) = self.operate(store, shard, of, minor, run);
+            let (more, result) = self.operate(store, *shard, *of, *minor, run);
             seen = seen.and(more);
             if result.is_err() {
+                self.put_off = put_off.into_iter().skip(at).collect();
                 return (seen, result);
             }
         }
@@ -311,6 +314,28 @@ mod tests {
         assert_eq!(there(&store, of, &mut draft), [7]);
         // Nobody else sees any of it.
         assert_eq!(there(&store, of, &mut Draft::new(Epoch(20))).len(), 40);
+    }
+
+    #[test]
+    fn what_was_put_off_and_cannot_run_yet_is_not_lost() {
+        let (store, of, mut draft) = begun();
+        draft.punch(&store, SHARD, of, 1, Punched::Dkey(&[3]), Cond::NONE).1.unwrap();
+        draft.punch(&store, SHARD, of, 2, Punched::Dkey(&[5]), Cond::NONE).1.unwrap();
+        // Somebody else's transaction over the same object, which nobody has decided.
+        let id = crate::dtx::DtxId { uuid: [7; 16], hlc: 15 };
+        let mut tx = store.begin_dtx(id).unwrap();
+        let version = Version { epoch: Epoch(15), minor: 1 };
+        tx.punch(SHARD, of, version, Punched::Object, Cond::NONE).unwrap();
+        tx.prepare().unwrap();
+        let iods = [Iod::new(b"a", IodValue::Single(b"new"))];
+        for _ in 0..2 {
+            let refused = draft.update(&store, SHARD, of, 3, &[9], &iods, Cond::NONE, None).1;
+            assert!(matches!(refused, Err(VosError::InProgress)), "{refused:?}");
+            assert!(matches!(draft.view(&store, SHARD), Err(VosError::InProgress)));
+        }
+        store.dtx_abort(id).unwrap();
+        let expected: Vec<u8> = (0..40).filter(|dkey| ![2, 4].contains(dkey)).collect();
+        assert_eq!(there(&store, of, &mut draft), expected);
     }
 
     #[test]

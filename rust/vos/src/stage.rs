@@ -37,6 +37,19 @@ impl Staged {
         total(iods) <= defer_max
     }
 
+    /// Lets go of the places of values that will be written elsewhere: in parts, or as they are not there whole.
+    pub(crate) fn keep_landed(shard: &Shard, iods: &[Iod<'_>]) -> Result<()> {
+        for iod in iods.iter().filter(|iod| iod.sums.landed != 0) {
+            let mut len = 0;
+            each_part(iod, |bytes, sums| {
+                len = if sums.landed == 0 { 0 } else { bytes.len() };
+                Ok(())
+            })?;
+            shard.data.keep_landed(iod.sums.landed, len);
+        }
+        Ok(())
+    }
+
     /// Writes what is large of an update, longer than `defer_max`. Not durable yet. A record of the
     /// log has room for `inline_max` bytes of the rest, and the data file may grow by `room` bytes.
     pub(crate) fn write(

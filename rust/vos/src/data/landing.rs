@@ -54,10 +54,21 @@ impl DataFile {
         Some((Arc::clone(&site.file), site.run))
     }
 
+    /// Gives the blocks back of what no update takes, unless it is a whole value of so many bytes: who writes it elsewhere must not
+    /// need room for both.
+    pub(crate) fn keep_landed(&self, number: u64, len: usize) {
+        let is_kept = self.landings.lock().get(&number).is_none_or(|site| site.len == len && site.is_whole());
+        if !is_kept {
+            self.abandon(number);
+        }
+    }
+
     /// Gives the blocks back, unless they are somebody's by now.
     fn abandon(&self, number: u64) {
         let site = self.landings.lock().remove(&number);
         if let Some(site) = site {
+            // Nothing is put there from now on.
+            *site.there.lock() = None;
             self.give(site.run);
         }
     }

@@ -139,6 +139,7 @@ impl Store {
         if Staged::is_small(iods, defer_max) {
             return Ok(None);
         }
+        Staged::keep_landed(&shard, iods)?;
         check_quota(&shard, Load::default(), Purpose::Store)?;
         let mut room = self.staging_room(&shard)?;
         let staged = Staged::write(&shard, iods, defer_max, inline_max, &mut room)?;
@@ -163,6 +164,10 @@ impl Store {
         let mut room = self.staging_room(&shard)?;
         let landed = Landed::new(&shard, len, begins, &mut room)?;
         check_quota(&shard, Load::default(), Purpose::Store)?;
+        // What others were promised before may not be there any more.
+        if shard.quota().is_some() {
+            self.staged.store(true, Ordering::Release);
+        }
         Ok(Some(landed))
     }
 

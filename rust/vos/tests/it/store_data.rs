@@ -2,12 +2,12 @@
 
 use crate::common::{CONTAINER, IDENTITY, Kept, create};
 use daos_types::{
-    Cond, ContainerId, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, Landing as _, ObjectId,
-    ObjectType, Punched, ShardIdx, UnitOid, Version,
+    Cond, ContainerId, Durability, Epoch, Extent, FetchIod, FetchValue, Iod, IodValue, Landing as _,
+    ObjectId, ObjectType, Punched, ShardIdx, UnitOid, Version,
 };
 use daos_vos::media::{Media, MemoryMedia};
 use daos_vos::{
-    ContNum, DtxId, KV_AKEY, ListRange, ObjectRef, ShardNum, Store, StoreOptions, View, VosError,
+    ContNum, DtxId, KV_AKEY, ListRange, ObjectRef, Quota, ShardNum, Store, StoreOptions, View, VosError,
 };
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -393,4 +393,32 @@ fn what_has_not_landed_whole_is_written_by_its_update() {
     assert_eq!(world.get(b"first").unwrap().unwrap(), value(77, len));
     assert_eq!(world.get(b"second").unwrap().unwrap(), value(78, len));
     assert!(world.store.land(world.shard, 4096, false).unwrap().is_none(), "it would wait in the log");
+}
+
+#[test]
+fn a_value_that_is_written_in_parts_does_not_need_room_for_its_landing_too() {
+    let world = World::new();
+    let len = 1 << 20;
+    // The log, and what is merged, are not of it: room for the value once, not twice.
+    let quota = Quota { meta: 16 << 20, data: Some(len as u64 * 3 / 2) };
+    world.store.set_quota(world.shard, Some(quota)).unwrap();
+    let put = value(9, len);
+    let landing = world.store.land(world.shard, len, false).unwrap().unwrap();
+    landing.put(0, &put);
+    let recxs =
+        [Extent { index: 0, count: len as u64 / 2 }, Extent { index: len as u64, count: len as u64 / 2 }];
+    let mut iods = [Iod::new(b"a", IodValue::Array { rec_size: 1, recxs: &recxs, data: &put })];
+    iods[0].sums.landed = landing.number();
+    let staged = world.store.stage(world.shard, &iods).unwrap();
+    assert!(staged.is_some());
+    // Whoever still puts something there does not put it into blocks of others.
+    landing.put(0, &vec![0xEE; len]);
+    drop((staged, landing));
+    assert_eq!(world.used(), 0);
+    // The same where less has come than was said.
+    let landing = world.store.land(world.shard, len, false).unwrap().unwrap();
+    landing.put(0, &put[..4096]);
+    put_landed(&world, 10, b"k", &put, landing.number());
+    drop(landing);
+    assert_eq!(world.get(b"k").unwrap().unwrap(), put);
 }
