@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["DaosStore"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-"""What `temporary` makes: a value that is being written, or whose writer died."""
+"""How what `temporary` names is opened: a value that is being written, or whose writer died."""
 _NO_KEY = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 

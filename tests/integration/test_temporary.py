@@ -73,6 +73,20 @@ def test_a_check_tells_and_removes_what_is_left(fs: DFS, monkeypatch: pytest.Mon
     assert (fs.read_bytes("/d/e/f"), fs.exists("/.f.0123456789abcdef")) == (b"whole", True)
 
 
+def test_a_directory_in_which_somebody_still_writes_is_not_left(fs: DFS, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = temporary("/checkpoint")
+    fs.makedirs(f"{directory}/a/b")
+    fs.write_bytes(f"{directory}/a/b/x", b"half")
+    now = time.time() + LEFT_S + 60
+    monkeypatch.setattr("daos.dfs._mounted.time.time", lambda: now)
+    fs.utime(f"{directory}/a/b/x", (now - 10, now - 10))
+    assert fs.check("remove").findings == ()
+    assert fs.read_bytes(f"{directory}/a/b/x") == b"half"
+    now += LEFT_S
+    assert len(fs.check("remove").findings) == 1
+    assert not fs.exists(directory)
+
+
 def test_the_command_tells_and_removes_it(
     system: str, fs: DFS, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

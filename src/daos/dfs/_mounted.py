@@ -259,7 +259,9 @@ class Mounted:
         left = sorted(left_below(dfs, "/", time.time()))
         if mode != "print":
             for path in left:
-                dfs.rmtree(path)
+                # Its maker lives, and it has its name by now.
+                with contextlib.suppress(FileNotFoundError):
+                    dfs.rmtree(path)
         return with_temporaries(report, left, removed=mode != "print")
 
     def fix_entry(

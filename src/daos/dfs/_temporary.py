@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from daos.dfs._dfs import DFS
+    from daos.dfs._entries import DirEntry
 
 __all__ = ["LEFT_S", "is_left", "is_temporary", "left_below", "temporary"]
 
@@ -47,9 +48,29 @@ def left_below(dfs: DFS, top: str, now_s: float) -> Iterator[str]:
         with contextlib.suppress(OSError):
             for entry in dfs.scandir(left.pop()):
                 with contextlib.suppress(OSError):
-                    known = entry.stat(follow_symlinks=False)
-                    # A copy gives what it has written the time of its source: that of the record is its own.
-                    if is_left(entry.name, max(known.st_mtime, known.st_ctime), now_s):
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    changed_s = _changed_s(entry)
+                    if is_left(entry.name, changed_s, now_s) and not (
+                        is_directory and _changes_below(dfs, entry.path, now_s)
+                    ):
                         yield entry.path
-                    elif entry.is_dir(follow_symlinks=False):
+                    elif is_directory:
                         left.append(entry.path)
+
+
+def _changed_s(entry: DirEntry) -> float:
+    # A copy gives what it has written the time of its source: that of the record is its own.
+    known = entry.stat(follow_symlinks=False)
+    return max(known.st_mtime, known.st_ctime)
+
+
+def _changes_below(dfs: DFS, top: str, now_s: float) -> bool:
+    """Tell whether anything below a directory changed lately: the directory does not, while files in it are written."""
+    left = [top]
+    while left:
+        for entry in dfs.scandir(left.pop()):
+            if now_s - _changed_s(entry) < LEFT_S:
+                return True
+            if entry.is_dir(follow_symlinks=False):
+                left.append(entry.path)
+    return False
