@@ -360,14 +360,15 @@ fn what_has_not_landed_whole_is_written_by_its_update() {
     let len = 300 << 10;
     let before = world.used();
     let land = || world.store.land(world.shard, len, false).unwrap().unwrap();
-    // Nothing of it; a part; out of order; a part that ends inside of a block; more than was said; another length.
-    let pieces: [&[(usize, usize)]; 6] = [
+    // Nothing of it; a part; out of order; a part that ends inside of a block; more than was said; another length; its end alone.
+    let pieces: [&[(usize, usize)]; 7] = [
         &[],
         &[(0, 128 << 10)],
         &[(128 << 10, len - (128 << 10)), (0, 128 << 10)],
         &[(0, 5000), (5000, len - 5000)],
         &[(0, len), (len, 4096)],
         &[(0, len)],
+        &[(128 << 10, len - (128 << 10))],
     ];
     for (nth, pieces) in pieces.into_iter().enumerate() {
         let put = value(nth as u8, if nth == 5 { len - 1 } else { len });
@@ -382,9 +383,9 @@ fn what_has_not_landed_whole_is_written_by_its_update() {
         assert_eq!(world.get(&[nth as u8]).unwrap().unwrap(), put, "{nth}");
     }
     let each = (len as u64).next_multiple_of(BLOCK);
-    assert_eq!(world.used(), before + 6 * each, "what was not taken is free again");
+    assert_eq!(world.used(), before + 7 * each, "what was not taken is free again");
     drop(land());
-    assert_eq!(world.used(), before + 6 * each);
+    assert_eq!(world.used(), before + 7 * each);
     // A number means something once, and to one shard.
     let landing = land();
     landing.put(0, &value(77, len));

@@ -1,7 +1,7 @@
 //! The extreme keys of objects with integer keys, against a map.
 
 use crate::common::create;
-use daos_types::{AkeyQuery, Extent, KeyFound, KeyQuery};
+use daos_types::{AkeyQuery, ArrayFetch, Extent, FetchIod, FetchValue, KeyFound, KeyQuery};
 use daos_types::{Cond, Durability, Epoch, ObjectId, ObjectType, ShardIdx};
 use daos_types::{Iod, IodValue, Punched};
 use daos_types::{UnitOid, Version};
@@ -241,6 +241,41 @@ proptest! {
                 ask(Some(&dkey.to_le_bytes()), at).map(|(_, end, rec_size)| (Some(dkey), end, rec_size))
             };
             prop_assert_eq!(ask(None, at), (1..5).rev().find_map(of_dkey), "at {}", at);
+        }
+    }
+}
+
+#[test]
+fn arrays_of_several_akeys_are_read_in_any_order() {
+    let (store, shard, cont) = create(Arc::new(MemoryMedia::new()), StoreOptions::default());
+    let of = ObjectRef { cont, oid: object(ObjectType::MultiHashed) };
+    let akeys: [&[u8]; 3] = [b"a", b"b", b"c"];
+    let recxs = [Extent { index: 0, count: 4 }];
+    let mut tx = store.begin().unwrap();
+    for (nth, akey) in akeys.into_iter().enumerate() {
+        let data = [nth as u8 + 1; 4];
+        let iods = [Iod::new(akey, IodValue::Array { rec_size: 1, recxs: &recxs, data: &data })];
+        tx.update(shard, of, Version::new(Epoch(10), nth as u16 + 1), b"d", &iods, Cond::NONE).unwrap();
+    }
+    tx.commit().unwrap();
+    for is_merged in [false, true] {
+        if is_merged {
+            store.merge_all().unwrap();
+        }
+        let view = store.view(shard).unwrap();
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 1, 0], [2, 0, 0]] {
+            let mut read = [[0; 4]; 3];
+            let mut iods: Vec<_> = order
+                .iter()
+                .zip(&mut read)
+                .map(|(nth, data)| {
+                    FetchIod::new(akeys[*nth], FetchValue::Array(ArrayFetch::new(&recxs, data, 1)))
+                })
+                .collect();
+            let at = Version::read_at(Epoch(10));
+            view.fetch(of, b"d", &mut iods, at, Cond::AKEY_FETCH).1.unwrap();
+            drop(iods);
+            assert_eq!(read, order.map(|nth| [nth as u8 + 1; 4]), "{order:?}");
         }
     }
 }
