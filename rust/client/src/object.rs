@@ -6,14 +6,11 @@ use crate::listing::{self, KeyPage, PAGE_BYTES_MAX};
 use crate::route::{Change, FetchOne, Route};
 use daos_placement::Layout;
 use daos_types::{
-    Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, KeyFound,
-    KeyQuery, ObjectId, ObjectType, Punched, ShardIdx, TargetIdx, UnitOid,
+    Checksums, Cond, ContainerId, Der, Durability, Epoch, FetchIod, FetchValue, Iod, KeyFound, KeyQuery,
+    ObjectId, ObjectType, Punched, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_wire::{Fetch, List, Punch, Query, ShardRef, Update};
 use std::sync::Arc;
-
-/// Bytes of values that are long.
-const LONG_MIN: usize = 256 << 10;
 
 /// An object.
 #[derive(Debug)]
@@ -76,9 +73,6 @@ impl<R: Route + ?Sized> Object<R> {
         if self.checksums.kind.is_none() {
             return send(iods);
         }
-        if is_long(iods) {
-            self.route.announce(target);
-        }
         let mut sums = ManySums::default();
         sums.add(self.checksums, iods);
         let summed: Vec<Iod<'_>> =
@@ -91,11 +85,6 @@ impl<R: Route + ?Sized> Object<R> {
         self.writable()?;
         let updates: Vec<_> = updates.collect();
         let mut sums = ManySums::default();
-        if let Some((dkey, iods)) = updates.first()
-            && is_long(iods)
-        {
-            self.route.announce(self.layout.of_dkey(dkey).1);
-        }
         for (_, iods) in &updates {
             sums.add(self.checksums, iods);
         }
@@ -307,13 +296,4 @@ pub(crate) fn check_writable(epoch: Epoch) -> Result<()> {
 /// The integer of an integer key.
 fn number(key: &[u8]) -> Option<u64> {
     key.try_into().ok().map(u64::from_le_bytes)
-}
-
-/// Whether it takes as long to sum these values as to wake somebody.
-fn is_long(iods: &[Iod<'_>]) -> bool {
-    let len = |iod: &Iod<'_>| match iod.value {
-        IodValue::Single(data) | IodValue::Array { data, .. } => data.len(),
-        IodValue::NoSingle | IodValue::Holes(_) => 0,
-    };
-    iods.iter().map(len).sum::<usize>() >= LONG_MIN
 }

@@ -81,9 +81,6 @@ pub trait Route: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// A long update is about to be made, whose sums take a while: who answers it may be woken meanwhile. A hint.
-    fn announce(&self, _target: TargetIdx) {}
-
     /// Puts values under keys of one flat object: all or none, where the way ends in a store. Elsewhere, as in a transaction, one
     /// after the other.
     fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {

@@ -100,11 +100,6 @@ impl Channel {
         Ok(channel)
     }
 
-    /// A long request will be sent in a moment, and who answers it may be asleep.
-    pub(crate) fn announce(&self) {
-        self.link.announce();
-    }
-
     /// Who the server is.
     pub fn welcome(&self) -> Option<Welcome> {
         self.state.lock().caller.welcome().copied()

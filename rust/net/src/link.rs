@@ -21,9 +21,6 @@ pub trait Link: Debug + Send + Sync {
         Ok(0)
     }
 
-    /// Something long is about to be written: who sleeps at the other end may wake up meanwhile. A hint.
-    fn announce(&self) {}
-
     /// Returns when there may be something to read, or room to write, whichever is asked for; at the given time at the latest. It may
     /// return for nothing.
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()>;

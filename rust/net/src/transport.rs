@@ -136,15 +136,6 @@ impl Endpoint {
         }
     }
 
-    /// A long request will be sent in a moment: where there is a connection, who sleeps at its other end may wake up meanwhile.
-    pub fn announce(&self) {
-        if self.maker.is_here()
-            && let Some(channel) = self.state.lock().channel.clone()
-        {
-            channel.announce();
-        }
-    }
-
     /// The connection, opened if need be.
     pub fn channel(&self, timeout: Duration) -> Result<Arc<Channel>> {
         if !self.maker.is_here() {

@@ -375,12 +375,6 @@ impl Route for RemoteRoute {
         self.update_by(None, target, &Update { origin: self.origin(request.origin), ..*request })
     }
 
-    fn announce(&self, target: TargetIdx) {
-        if let Some(target) = self.reached().get(target.0 as usize) {
-            target.endpoint.announce();
-        }
-    }
-
     fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
         self.change_together(&[(target, Change::PutPairs(*request))]).into_iter().collect()
     }

@@ -134,10 +134,6 @@ impl Link for ShmLink {
         self.stream.write_some(parts)
     }
 
-    fn announce(&self) {
-        self.stream.announce();
-    }
-
     fn wait(&self, readable: bool, writable: bool, until: Moment) -> io::Result<()> {
         let stream = &self.stream;
         let is_ready = || stream.has_news(readable, writable) || stream.is_gone();

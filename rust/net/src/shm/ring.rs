@@ -138,11 +138,6 @@ impl Writer {
         self.ring.set_waiting(WRITER_WAITS);
     }
 
-    /// Whether the reader has to be woken, so that he looks for what is about to come.
-    pub(super) fn announce(&self) -> bool {
-        self.ring.take_waiting(READER_WAITS)
-    }
-
     /// Says that nothing more comes.
     pub(super) fn end(&self) -> bool {
         self.ring.word(ENDED).store(1, Ordering::Release);

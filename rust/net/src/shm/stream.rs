@@ -116,13 +116,6 @@ impl ShmStream {
         let _ = send(&self.socket, b"!", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
-    /// Wakes who sleeps until something comes: it is on its way.
-    pub(super) fn announce(&self) {
-        if !self.is_gone() && self.writer.announce() {
-            self.ring();
-        }
-    }
-
     /// Has the bell rung when there is something to read, or room.
     pub(super) fn say_waiting(&self, readable: bool, writable: bool) {
         if readable {

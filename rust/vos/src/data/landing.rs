@@ -29,8 +29,6 @@ pub struct Landed {
     shard: Arc<Shard>,
     number: u64,
     site: Arc<Site>,
-    /// Somebody will wait until it is durable: the device begins at once.
-    begins: bool,
 }
 
 impl DataFile {
@@ -82,10 +80,10 @@ impl Site {
 
 impl Landed {
     /// A place in a shard; the data file may grow by `room` bytes for it.
-    pub(crate) fn new(shard: &Arc<Shard>, len: usize, begins: bool, room: &mut u64) -> Result<Self> {
+    pub(crate) fn new(shard: &Arc<Shard>, len: usize, room: &mut u64) -> Result<Self> {
         shard.count_blocks()?;
         let (number, site) = shard.data.land(len, room)?;
-        Ok(Self { shard: Arc::clone(shard), number, site, begins })
+        Ok(Self { shard: Arc::clone(shard), number, site })
     }
 }
 
@@ -103,7 +101,8 @@ impl Landing for Landed {
         let put =
             follows && whole_blocks && write_blocks(&**file, run.block * BLOCK + at as u64, bytes).is_ok();
         *there = put.then_some(end);
-        if put && self.begins {
+        if put {
+            // Somebody will wait until it is durable.
             file.begin_sync();
         }
     }

@@ -151,9 +151,9 @@ impl Store {
         Ok(Some(staged))
     }
 
-    /// A place for a value of so many bytes that is yet to come, for an update to take. `None` where its update would not put it into
-    /// the data file. What is `begun` goes on to the device at once, as somebody will wait for that.
-    pub fn land(&self, num: ShardNum, len: usize, begins: bool) -> Result<Option<Landed>> {
+    /// A place for a value of so many bytes that is yet to come, for an update to take; the device begins with what is put there.
+    /// `None` where its update would not put it into the data file.
+    pub fn land(&self, num: ShardNum, len: usize) -> Result<Option<Landed>> {
         self.check_running()?;
         let shard = self.shard(num)?;
         shard.check_writable()?;
@@ -162,7 +162,7 @@ impl Store {
         }
         check_quota(&shard, Load::default(), Purpose::Store)?;
         let mut room = self.staging_room(&shard)?;
-        let landed = Landed::new(&shard, len, begins, &mut room)?;
+        let landed = Landed::new(&shard, len, &mut room)?;
         check_quota(&shard, Load::default(), Purpose::Store)?;
         // What others were promised before may not be there any more.
         if shard.quota().is_some() {

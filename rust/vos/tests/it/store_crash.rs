@@ -284,7 +284,7 @@ impl Workload<'_> {
 
 /// Puts a value where it is to be before it is staged, block by block.
 fn land(store: &Store, shard: ShardNum, value: &[u8]) -> Option<Landed> {
-    let landing = store.land(shard, value.len(), value.len().is_multiple_of(2)).unwrap()?;
+    let landing = store.land(shard, value.len()).unwrap()?;
     let blocks = value.chunks(UNIT_MIN).zip((0..).step_by(UNIT_MIN));
     blocks.for_each(|(block, at)| landing.put(at, block));
     Some(landing)

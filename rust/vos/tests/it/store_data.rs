@@ -339,7 +339,7 @@ fn a_value_that_has_landed_is_not_written_again() {
     let world = World::new();
     let put = value(3, (300 << 10) + 5);
     let before = world.used();
-    let landing = world.store.land(world.shard, put.len(), true).unwrap().unwrap();
+    let landing = world.store.land(world.shard, put.len()).unwrap().unwrap();
     let whole = (put.len() as u64).next_multiple_of(BLOCK);
     assert_eq!(world.used(), before + whole, "its blocks are nobody else's");
     let (head, tail) = put.split_at(128 << 10);
@@ -359,7 +359,7 @@ fn what_has_not_landed_whole_is_written_by_its_update() {
     let world = World::new();
     let len = 300 << 10;
     let before = world.used();
-    let land = || world.store.land(world.shard, len, false).unwrap().unwrap();
+    let land = || world.store.land(world.shard, len).unwrap().unwrap();
     // Nothing of it; a part; out of order; a part that ends inside of a block; more than was said; another length; its end alone.
     let pieces: [&[(usize, usize)]; 7] = [
         &[],
@@ -393,7 +393,7 @@ fn what_has_not_landed_whole_is_written_by_its_update() {
     put_landed(&world, 21, b"second", &value(78, len), landing.number());
     assert_eq!(world.get(b"first").unwrap().unwrap(), value(77, len));
     assert_eq!(world.get(b"second").unwrap().unwrap(), value(78, len));
-    assert!(world.store.land(world.shard, 4096, false).unwrap().is_none(), "it would wait in the log");
+    assert!(world.store.land(world.shard, 4096).unwrap().is_none(), "it would wait in the log");
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn a_value_that_is_written_in_parts_does_not_need_room_for_its_landing_too() {
     let quota = Quota { meta: 16 << 20, data: Some(len as u64 * 3 / 2) };
     world.store.set_quota(world.shard, Some(quota)).unwrap();
     let put = value(9, len);
-    let landing = world.store.land(world.shard, len, false).unwrap().unwrap();
+    let landing = world.store.land(world.shard, len).unwrap().unwrap();
     landing.put(0, &put);
     let recxs =
         [Extent { index: 0, count: len as u64 / 2 }, Extent { index: len as u64, count: len as u64 / 2 }];
@@ -417,7 +417,7 @@ fn a_value_that_is_written_in_parts_does_not_need_room_for_its_landing_too() {
     drop((staged, landing));
     assert_eq!(world.used(), 0);
     // The same where less has come than was said.
-    let landing = world.store.land(world.shard, len, false).unwrap().unwrap();
+    let landing = world.store.land(world.shard, len).unwrap().unwrap();
     landing.put(0, &put[..4096]);
     put_landed(&world, 10, b"k", &put, landing.number());
     drop(landing);

@@ -18,9 +18,11 @@ impl Target {
         (seen, result)
     }
 
-    /// A place for a value that comes. `None` where there is none to be had, or it would not help: its update is the same without.
+    /// A place for a value that comes. `None` where there is none to be had, or it would not help, as where nobody waits for the
+    /// device: its update is the same without.
     pub fn land(&self, len: usize, durability: Durability) -> Option<Landed> {
-        self.store.land(self.shard, len, durability == Durability::Synced).ok().flatten()
+        let waits = durability == Durability::Synced;
+        waits.then(|| self.store.land(self.shard, len).ok().flatten())?
     }
 
     fn try_update(&self, request: &Update<'_>, seen: &mut Seen) -> Result<(), VosError> {
