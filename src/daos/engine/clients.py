@@ -549,15 +549,22 @@ class _Request:
 
     async def _destroy_snapshots(self, first: int, last: int) -> int:
         listed = await self._ask(lambda state: queries.snapshots(state, self._handle))
+        known = self._known()
+        if known is not None:
+            # It came before, and its answer was lost: they are gone by it.
+            return _checked(known).value(snapshots.SnapshotsDestroyed).count
         chosen = [each.epoch for each in listed if first <= each.epoch <= last]
         if not chosen:
             what = f"at epoch {first:#x}" if first == last else f"from epoch {first:#x} to {last:#x}"
             raise NotFoundError(f"there is no snapshot {what}", hint="list the snapshots")
-        for epoch in chosen:
-            # Each is a command of its own: one that was done before is passed over.
+        # Each is a command of its own. The last one is the request's: it tells all of them to whoever sends it again.
+        for epoch in chosen[:-1]:
             command = snapshots.SnapshotDestroy(handle=self._handle, epoch=epoch)
             _checked(await self._service.submit(command, timeout_s=CLIENT_S_MAX))
-        return len(chosen)
+        command = snapshots.SnapshotDestroy(handle=self._handle, epoch=chosen[-1], told=len(chosen))
+        request = RequestId(self._client, self._served.stamp)
+        outcome = _checked(await self._service.submit(command, request, timeout_s=CLIENT_S_MAX))
+        return outcome.value(snapshots.SnapshotsDestroyed).count
 
     async def _rollback(self, epoch: int) -> None:
         container = await self._opened(Permission.w, "roll it back")

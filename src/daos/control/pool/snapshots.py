@@ -43,16 +43,28 @@ class SnapshotCreate(_ContainerCommand, frozen=True, kw_only=True, tag="snapshot
         return snapshot
 
 
+class SnapshotsDestroyed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request to destroy snapshots.
+
+    Attributes:
+        count: How many were destroyed.
+    """
+
+    count: int
+
+
 class SnapshotDestroy(_ContainerCommand, frozen=True, kw_only=True, tag="snapshot_destroy"):
     """Keep an epoch no longer.
 
     Attributes:
         epoch: Of the snapshot.
+        told: How many were destroyed by the request that ends with this one.
     """
 
     epoch: int
+    told: int = 1
 
-    def run(self, state: PoolState) -> None:
+    def run(self, state: PoolState) -> SnapshotsDestroyed:
         """Take it off, and tell the engines."""
         container = self.opened(state, Permission.w, "destroy snapshots")
         left = [each for each in container.snapshots if each.epoch != self.epoch]
@@ -60,6 +72,7 @@ class SnapshotDestroy(_ContainerCommand, frozen=True, kw_only=True, tag="snapsho
             raise NotFoundError(f"there is no snapshot at {self.epoch:#x}", hint="list the snapshots")
         container.snapshots = left
         _tell(state, container)
+        return SnapshotsDestroyed(count=self.told)
 
 
 class OidRange(msgspec.Struct, frozen=True, kw_only=True):
