@@ -39,6 +39,7 @@ from daos.engine.body import (
     handle_number,
     payload,
 )
+from daos.engine.changes import container_change
 from daos.engine.closing import close_handle
 from daos.engine.queries import Administrators
 from daos.engine.waiting import done_by_all
@@ -353,7 +354,7 @@ class _Request:
                 | asks.ContainerDeleteAcl()
                 | asks.ContainerSetOwner()
             ):
-                await self._do(_container_change(self._handle, ask))
+                await self._do(container_change(self._handle, ask))
                 return None
             case asks.ContainerEvict():
                 outcome = await self._do(
@@ -575,22 +576,6 @@ class _Request:
 
 def _targets(state: PoolState) -> list[tuple[int, int]]:
     return [(rank.rank, index) for rank in state.map.ranks.values() for index in range(len(rank.targets))]
-
-
-def _container_change(
-    handle: str,
-    ask: asks.ContainerOverwriteAcl | asks.ContainerUpdateAcl | asks.ContainerDeleteAcl | asks.ContainerSetOwner,
-) -> AnyCommand:
-    """Return the command of a change of the container that a handle is of."""
-    match ask:
-        case asks.ContainerOverwriteAcl():
-            return container_settings.ContainerOverwriteAcl(handle=handle, entries=tuple(ask.entries))
-        case asks.ContainerUpdateAcl():
-            return container_settings.ContainerUpdateAcl(handle=handle, entries=tuple(ask.entries))
-        case asks.ContainerDeleteAcl():
-            return container_settings.ContainerDeleteAclEntry(handle=handle, principal=ask.principal)
-        case asks.ContainerSetOwner():
-            return container_settings.ContainerSetOwner(handle=handle, owner=ask.owner, group=ask.group)
 
 
 def _checked(outcome: Outcome) -> Outcome:
