@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import daos
 from daos import _core
 from daos.client import system
+from daos.dfs import mount
 from tests.dev_pool import tank
 from tests.dfs_systems import KINDS, forget_file_systems, pool_of
 from tests.fake_core import FakeDisk
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daos.client import _seam
+    from daos.dfs import DFS
+
+_numbers = itertools.count()
 
 
 class Open(Protocol):
@@ -100,3 +105,24 @@ def served_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def top(request: pytest.FixtureRequest) -> str:
     """Give the URL of a file system of each kind."""
     return str(request.getfixturevalue(f"{request.param}_home"))
+
+
+@pytest.fixture
+def fs(top: str) -> Iterator[DFS]:
+    """Mount the file system that a test is given."""
+    with mount(top) as dfs:
+        yield dfs
+
+
+@pytest.fixture
+def url(top: str) -> str:
+    """Give a place of its own to a test."""
+    return f"{top}/place-{next(_numbers)}"
+
+
+@pytest.fixture
+def place(url: str, fs: DFS) -> str:
+    """Make the directory of `url`, and give its path."""
+    path = f"/{url.rpartition('/')[2]}"
+    fs.makedirs(path)
+    return path

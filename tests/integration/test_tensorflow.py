@@ -5,41 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from daos.dfs import DFS, mount
+from daos.dfs import DFS
 from daos.errors import ClosedError, InvalidError, NotFoundError
 from daos.tensorflow import Checkpoint, Samples
 from tests import fake_tensorflow
-
-_numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
 def tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tensorflow.put_in_place(monkeypatch)
-
-
-@pytest.fixture
-def fs(top: str) -> Iterator[DFS]:
-    with mount(top) as dfs:
-        yield dfs
-
-
-@pytest.fixture
-def url(top: str) -> str:
-    """Give a place of its own to a test."""
-    return f"{top}/place-{next(_numbers)}"
-
-
-@pytest.fixture
-def place(url: str, fs: DFS) -> str:
-    path = f"/{url.rpartition('/')[2]}"
-    fs.makedirs(path)
-    return path
 
 
 @pytest.fixture

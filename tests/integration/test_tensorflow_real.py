@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
-from daos.dfs import DFS, mount
+from daos.dfs import DFS
 from daos.tensorflow import Checkpoint, Samples
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow takes gigabytes: pip install tensorflow-cpu")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
-_numbers = itertools.count()
 
 
 @pytest.fixture
-def url(top: str) -> str:
-    return f"{top}/place-{next(_numbers)}"
-
-
-@pytest.fixture
-def fs(url: str) -> Iterator[DFS]:
-    with mount(url.rpartition("/")[0]) as dfs:
-        yield dfs
-
-
-@pytest.fixture
-def hundred(url: str, fs: DFS) -> str:
-    place = f"/{url.rpartition('/')[2]}"
-    fs.makedirs(place)
+def hundred(url: str, place: str, fs: DFS) -> str:
     for number in range(100):
         fs.write_bytes(f"{place}/{number:03}", np.float32(number).tobytes() + b"\0")
     return url

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import pickle
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,27 +17,6 @@ from daos.dfs import DFS, mount
 from daos.errors import ClosedError, InvalidError, NotFoundError
 from daos.torch import Checkpoint, Dataset, IterableDataset, _dataset
 from tests.forking import in_child
-
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def fs(top: str) -> Iterator[DFS]:
-    with mount(top) as dfs:
-        yield dfs
-
-
-@pytest.fixture
-def url(top: str) -> str:
-    """Give a place of its own to a test."""
-    return f"{top}/place-{next(_numbers)}"
-
-
-@pytest.fixture
-def place(url: str, fs: DFS) -> str:
-    path = f"/{url.rpartition('/')[2]}"
-    fs.makedirs(path)
-    return path
 
 
 @pytest.fixture

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import pickle
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from daos.dfs import DFS, mount
+from daos.dfs import DFS
 from daos.errors import InvalidError
 from daos.torch import Checkpoint, Dataset, IterableDataset
 
 torch = pytest.importorskip("torch", reason="PyTorch takes gigabytes: pip install torch")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
-_numbers = itertools.count()
-
-
-@pytest.fixture
-def url(top: str) -> str:
-    return f"{top}/place-{next(_numbers)}"
-
-
-@pytest.fixture
-def fs(url: str) -> Iterator[DFS]:
-    with mount(url.rpartition("/")[0]) as dfs:
-        yield dfs
 
 
 def number_of(data: bytes) -> int:
@@ -37,9 +23,7 @@ def number_of(data: bytes) -> int:
 
 
 @pytest.fixture
-def hundred(url: str, fs: DFS) -> str:
-    place = f"/{url.rpartition('/')[2]}"
-    fs.makedirs(place)
+def hundred(url: str, place: str, fs: DFS) -> str:
     for number in range(100):
         fs.write_bytes(f"{place}/{number:03}", b"%d" % number)
     return url

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from daos.dfs._dfs import DFS
 
-__all__ = ["EMBEDDED_THREADS", "READ_THREADS", "Source", "address_of", "files_below"]
+__all__ = ["EMBEDDED_THREADS", "READ_THREADS", "OnSource", "Source", "address_of", "files_below"]
 
 READ_THREADS = 4
 """Files that a process has under way at a running system: it waits for answers, not for work."""
@@ -121,6 +121,24 @@ class Source:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._mount = self._shared(keep=True) if state["_mount"] else None
+
+
+class OnSource:
+    """What is made on a file system of its own, and lets it go; also at the end of a `with`."""
+
+    _source: Source
+
+    def close(self) -> None:
+        """Let the file system go; closing again is no error."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def files_below(source: Source, top: str) -> list[tuple[str, int]]:

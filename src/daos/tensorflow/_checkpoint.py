@@ -7,21 +7,20 @@ import os
 import posixpath
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from daos.dfs._source import Source, address_of
+from daos.dfs._source import OnSource, Source, address_of
 from daos.dfs._temporary import temporary
 from daos.dfs.copying import Place, copy_tree
 from daos.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 __all__ = ["Checkpoint"]
 
 
-class Checkpoint:
+class Checkpoint(OnSource):
     """Checkpoints in a directory of a container, each a directory that TensorFlow wrote.
 
     TensorFlow writes and reads in a directory of the host, for the time of a `with` block: whatever it can store there,
@@ -156,18 +155,6 @@ class Checkpoint:
         # Half of it must not be found under its name.
         self._source.dfs.rename(path, half, replace=False)
         self._source.dfs.rmtree(half)
-
-    def close(self) -> None:
-        """Let the file system go; closing again is no error."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _of_host(directory: Path) -> Place:

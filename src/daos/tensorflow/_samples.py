@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daos.dfs._source import EMBEDDED_THREADS, READ_THREADS, Source, address_of, files_below
+from daos.dfs._source import EMBEDDED_THREADS, READ_THREADS, OnSource, Source, address_of, files_below
 from daos.errors import InvalidError
 from daos.tensorflow._order import Share, groups, order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -25,7 +24,7 @@ BYTES_MAX = 16 << 20
 EPOCHS_MAX = (1 << 63) - 1
 
 
-class Samples:
+class Samples(OnSource):
     """The files below a directory, for `tf.data`.
 
     Args:
@@ -155,15 +154,3 @@ class Samples:
             data[at] = read(path)
             paths[at] = path[self._top :].encode(errors="surrogateescape")
         return paths, data
-
-    def close(self) -> None:
-        """Let the file system go; closing again is no error."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

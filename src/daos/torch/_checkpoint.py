@@ -7,10 +7,10 @@ import io
 import os
 import stat as stats
 from collections import deque
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from daos.dfs._file import flat
-from daos.dfs._source import Source, address_of
+from daos.dfs._source import OnSource, Source, address_of
 from daos.dfs._temporary import temporary
 from daos.errors import InvalidError
 
@@ -31,7 +31,7 @@ WORKERS = 4
 PERMISSIONS = stats.S_IFREG | 0o644
 
 
-class Checkpoint:
+class Checkpoint(OnSource):
     """Files of checkpoints in a directory.
 
     Args:
@@ -122,18 +122,6 @@ class Checkpoint:
             oclass=self._oclass,
             replace=not self._exclusive,
         )
-
-    def close(self) -> None:
-        """Let the file system go; closing again is no error."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class WriteBuffer(io.BufferedIOBase):

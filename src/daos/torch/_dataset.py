@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
-from daos.dfs._source import EMBEDDED_THREADS, READ_THREADS, Source, address_of, files_below
+from daos.dfs._source import EMBEDDED_THREADS, READ_THREADS, OnSource, Source, address_of, files_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
 
 try:
     from torch.utils.data import Dataset as _DatasetBase
@@ -35,7 +34,7 @@ def transform_fn_default(data: bytes) -> bytes:
     return data
 
 
-class _Samples:
+class _Samples(OnSource):
     """The files below a directory, and how they are read."""
 
     def __init__(
@@ -78,18 +77,6 @@ class _Samples:
         """Begin in a worker of a loader. It is not needed: the first sample does it; here an error shows at once."""
         del worker_id
         self._source.dfs.exists("/")
-
-    def close(self) -> None:
-        """Let the file system go; closing again is no error."""
-        self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Dataset(_Samples, _DatasetBase):
