@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Bytes of a ring, a power of two: what fits a core's cache, together with the other direction.
-pub(super) const RING_LEN: usize = 256 << 10;
+pub(super) const RING_LEN: usize = 512 << 10;
 /// Bytes before the rings.
 const CONTROL_LEN: usize = 4096;
 /// Bytes of all.
