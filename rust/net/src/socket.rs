@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -105,8 +105,13 @@ pub(crate) trait Stream: AsFd + Debug + Send + Sync + 'static {
         false
     }
 
-    /// Asks to be woken by the descriptor. It has to be looked once more after that.
+    /// Asks to be woken by [`Stream::bell`]. It has to be looked once more after that.
     fn wake_me(&self, _readable: bool, _writable: bool) {}
+
+    /// The descriptor that wakes who asked for it, where it is not the stream's own: it becomes readable again and again.
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// A socket to which others connect.
@@ -138,8 +143,8 @@ pub(crate) fn poll_for(of: &impl AsFd, readable: bool, writable: bool, time: Dur
 fn events<S: Stream>(readable: bool, writable: bool) -> epoll::EventFlags {
     let mut flags = epoll::EventFlags::empty();
     if S::RINGS {
-        // A bell: each ringing is told once, and whatever it is for.
-        return epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        // Of the stream itself only the end: for all else there is the bell.
+        return epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
     }
     flags.set(epoll::EventFlags::IN, readable);
     flags.set(epoll::EventFlags::OUT, writable);
@@ -420,6 +425,10 @@ impl<L: Listener> SocketServer<L> {
         let flags = events::<L::Stream>(true, false);
         // Where it cannot be watched, its time will end it.
         let _ = epoll::add(&self.epoll, &*stream, epoll::EventData::new_u64(number), flags);
+        if let Some(bell) = stream.bell() {
+            let told_once = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            let _ = epoll::add(&self.epoll, bell, epoll::EventData::new_u64(number), told_once);
+        }
         self.watched.insert(number, (stream, flags));
     }
 
@@ -430,6 +439,8 @@ impl<L: Listener> SocketServer<L> {
                     self.hot.remove(&number);
                     if let Some((stream, _)) = self.watched.remove(&number) {
                         let _ = epoll::delete(&self.epoll, &*stream);
+                        // The client has it too: it would be watched until that is gone as well.
+                        let _ = stream.bell().map(|bell| epoll::delete(&self.epoll, bell));
                     }
                 }
                 Wish::Watch { readable, writable } => {

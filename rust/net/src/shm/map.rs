@@ -8,7 +8,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// A file that is mapped, for this process and those that it shares it with.
 #[derive(Debug)]
@@ -45,6 +45,14 @@ impl Map {
         let place = self.place(at, size_of::<AtomicU64>());
         // SAFETY: inside, aligned (a mapping begins with a page), and for as long as the mapping. Only atomic accesses go there.
         unsafe { AtomicU64::from_ptr(place.cast()) }
+    }
+
+    /// A word of half the size, for those who sleep over it.
+    pub(super) fn half_word(&self, at: usize) -> &AtomicU32 {
+        assert!(at.is_multiple_of(align_of::<AtomicU32>()), "a word that is not aligned");
+        let place = self.place(at, size_of::<AtomicU32>());
+        // SAFETY: as in `word`.
+        unsafe { AtomicU32::from_ptr(place.cast()) }
     }
 
     /// Copies bytes to it.

@@ -1,7 +1,7 @@
 //! The provider of shared memory: for processes of one machine and one user, as `unix`, without a system call on the way of the bytes.
 //!
-//! A connection begins at a socket in the file system, over which the server sends the memory that it made. From then on the socket is
-//! the bell, for whoever sleeps, and its end the connection's. See `docs/adr/0013-shared-memory-rings.md`.
+//! A connection begins at a socket in the file system, over which the server sends the memory that it made, and its bell. From then
+//! on the socket's end is the connection's. See `docs/adr/0013-shared-memory-rings.md`.
 
 mod bell;
 mod map;
@@ -19,10 +19,9 @@ use crate::near::NAMELESS;
 use crate::peer::Peer;
 use crate::service::Service;
 use crate::serving::Identity;
-use crate::socket::{Clock, Listener, Maker, SocketServer, Stream, poll_for};
+use crate::socket::{Clock, Listener, Maker, SocketServer, Stream};
 use crate::transport::{Listening, Transport};
 use crate::unix::{Bound, Whole, bind_nameless, dial};
-use bell::{Bell, Part};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,7 +31,7 @@ use std::time::Duration;
 use stream::ShmStream;
 
 /// Who sleeps looks again after so long, whatever happens.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the kernel calls every user of whom this user namespace does not know: it says nothing.
 const NOBODY: u32 = 65_534;
@@ -78,7 +77,7 @@ impl Transport for Shm {
 }
 
 impl Shm {
-    /// A connection whose bell is this socket, which somebody has connected to who serves so, and whose descriptor he chose.
+    /// A connection over this socket, which somebody has connected to who serves so, and whose descriptor he chose.
     pub fn over(&self, socket: UnixStream, timeout: Duration) -> io::Result<Box<dyn Link>> {
         if !is_of_my_user(&socket)? {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user serves it"));
@@ -87,8 +86,7 @@ impl Shm {
         // An empty time would be none at all.
         socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))?;
         let stream = ShmStream::take(socket)?;
-        let (spin, bell) = (Spin::default(), Bell::default());
-        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin, bell }))
+        Ok(Box::new(ShmLink { stream, maker: Maker::here(), time: self.time, spin: Spin::default() }))
     }
 }
 
@@ -122,7 +120,6 @@ struct ShmLink {
     maker: Maker,
     time: Clock,
     spin: Spin,
-    bell: Bell,
 }
 
 impl Link for ShmLink {
@@ -141,22 +138,13 @@ impl Link for ShmLink {
             return Ok(());
         }
         let longest = until.since(self.now()).min(LOOK_AGAIN);
-        match self.bell.part() {
-            Part::Waits(since) => {
-                stream.say_waiting(readable, writable);
-                if !is_ready() {
-                    self.bell.wait(since, longest);
-                }
-            }
-            Part::Listens(_listener) => {
-                // What is forgotten here may have been for others.
-                stream.hear();
-                self.bell.tell();
-                stream.say_waiting(readable, writable);
-                if !is_ready() {
-                    poll_for(stream, true, false, longest)?;
-                    stream.hear();
-                }
+        let since = stream.rung();
+        stream.say_waiting(readable, writable);
+        if !is_ready() {
+            stream.sleep(since, longest)?;
+            // A process that died wakes nobody.
+            if !is_ready() {
+                stream.look_for_peer();
             }
         }
         Ok(())

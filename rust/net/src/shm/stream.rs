@@ -1,5 +1,6 @@
 //! One end of a connection in shared memory, and how both ends come by it.
 
+use super::bell::{is_bell, ring_client, ring_server, rung, servers_bell, sleep};
 use super::map::Map;
 use super::ring::{RING_LEN, Reader, SHARED_LEN, Writer, ends};
 use crate::peer::Peer;
@@ -10,7 +11,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat,
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recv, recvmsg, send, sendmsg,
+    SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,8 +20,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-const MAGIC: &[u8; 8] = b"DAOSSHM\x01";
+const MAGIC: &[u8; 8] = b"DAOSSHM\x02";
 /// Magic, length of a ring, zeros.
 const GREETING_LEN: usize = 16;
 /// What must not be possible with the file: whoever maps it would fall over if it shrank.
@@ -34,10 +36,14 @@ fn greeting() -> [u8; GREETING_LEN] {
     bytes
 }
 
-/// One end. The socket is the bell: a byte on it says that there is something to look at; its end is the connection's.
+/// One end. The socket's end is the connection's.
 #[derive(Debug)]
 pub(super) struct ShmStream {
     socket: UnixStream,
+    map: Arc<Map>,
+    is_server: bool,
+    /// The server's: that of the client is in the memory.
+    bell: OwnedFd,
     /// Who reads, and who writes: one at a time.
     reading: Mutex<()>,
     writing: Mutex<()>,
@@ -52,20 +58,21 @@ fn wrong(what: &str) -> io::Error {
 }
 
 impl ShmStream {
-    fn new(socket: UnixStream, file: BorrowedFd<'_>, is_server: bool) -> io::Result<Self> {
-        let (reader, writer) = ends(&Arc::new(Map::new(file, SHARED_LEN)?), is_server);
+    fn new(socket: UnixStream, file: BorrowedFd<'_>, bell: OwnedFd, is_server: bool) -> io::Result<Self> {
+        let map = Arc::new(Map::new(file, SHARED_LEN)?);
+        let (reader, writer) = ends(&map, is_server);
         let (reading, writing, gone) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        Ok(Self { socket, reading, writing, reader, writer, gone })
+        Ok(Self { socket, map, is_server, bell, reading, writing, reader, writer, gone })
     }
 
     /// The server's end: makes the memory, and sends it. `None` where the client does not take it.
     pub(super) fn offer(socket: UnixStream) -> io::Result<Option<Self>> {
         let file = memory()?;
         socket.set_nonblocking(true)?;
-        let stream = Self::new(socket, file.as_fd(), true)?;
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let stream = Self::new(socket, file.as_fd(), servers_bell()?, true)?;
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        let files = [file.as_fd()];
+        let files = [file.as_fd(), stream.bell.as_fd()];
         control.push(SendAncillaryMessage::ScmRights(&files));
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         // A socket that is new has room for it.
@@ -75,7 +82,7 @@ impl ShmStream {
 
     /// The client's end: takes the memory, no longer than the socket's time for reading, if it is what it must be.
     pub(super) fn take(socket: UnixStream) -> io::Result<Self> {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut came = [0; GREETING_LEN];
         let message =
@@ -94,7 +101,10 @@ impl ShmStream {
             return Err(wrong("the server does not let this process in"));
         }
         let cut = message.flags.contains(ReturnFlags::CTRUNC);
-        let [file] = &files[..] else { return Err(wrong("what serves there does not share memory")) };
+        let bell = files.pop();
+        let (Some(bell), [file]) = (bell, &files[..]) else {
+            return Err(wrong("what serves there does not share memory"));
+        };
         if cut || message.bytes != GREETING_LEN || came != greeting() {
             return Err(wrong("what serves there shares memory of another form"));
         }
@@ -102,8 +112,11 @@ impl ShmStream {
         if !sealed || u64::try_from(fstat(file)?.st_size) != Ok(SHARED_LEN as u64) {
             return Err(wrong("the memory that is shared there is not sealed, or of another size"));
         }
+        if !is_bell(&bell) {
+            return Err(wrong("who serves there would have this process wait to wake him"));
+        }
         socket.set_nonblocking(true)?;
-        Self::new(socket, file.as_fd(), false)
+        Self::new(socket, file.as_fd(), bell, false)
     }
 
     /// Whether the connection is over, for whatever reason.
@@ -112,8 +125,7 @@ impl ShmStream {
     }
 
     fn ring(&self) {
-        // Where there is no room for a byte, enough of them are there; where nobody is, nobody needs it.
-        let _ = send(&self.socket, b"!", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        if self.is_server { ring_client(&self.map) } else { ring_server(&self.bell) }
     }
 
     /// Has the bell rung when there is something to read, or room.
@@ -126,8 +138,18 @@ impl ShmStream {
         }
     }
 
-    /// Takes what the bell said, and sees whether there is another end.
-    pub(super) fn hear(&self) {
+    /// A client's end: how often it was woken, to be asked before [`ShmStream::say_waiting`].
+    pub(super) fn rung(&self) -> u32 {
+        rung(&self.map)
+    }
+
+    /// A client's end: sleeps until it is woken again, so long at most.
+    pub(super) fn sleep(&self, since: u32, longest: Duration) -> io::Result<()> {
+        sleep(&self.map, since, longest)
+    }
+
+    /// Sees whether there is another end.
+    pub(super) fn look_for_peer(&self) {
         match recv(&self.socket, &mut [0_u8; 256][..], RecvFlags::DONTWAIT) {
             Ok((_, 1..)) | Err(Errno::AGAIN | Errno::INTR) => {}
             Ok(_) | Err(_) => self.gone.store(true, Ordering::Release),
@@ -198,6 +220,7 @@ impl Stream for ShmStream {
         if how == Shutdown::Both {
             self.gone.store(true, Ordering::Release);
             // Whoever sleeps over it wakes up, here and there.
+            ring_client(&self.map);
             self.socket.shutdown(Shutdown::Both)?;
         }
         Ok(())
@@ -212,7 +235,10 @@ impl Stream for ShmStream {
     }
 
     fn wake_me(&self, readable: bool, writable: bool) {
-        self.hear();
         self.say_waiting(readable, writable);
+    }
+
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.bell.as_fd())
     }
 }
