@@ -254,7 +254,7 @@ impl<L: Listener> SocketServer<L> {
         let replies = Replies::new(move || notify(&waker));
         let hub = Hub::new(me, limits, service, replies.clone());
         let (watched, stop) = (BTreeMap::new(), Arc::new(AtomicBool::new(false)));
-        let (hot, spin) = (BTreeMap::new(), Spin::default());
+        let (hot, spin) = (BTreeMap::new(), Spin::apart());
         Ok(Self {
             time,
             listener,

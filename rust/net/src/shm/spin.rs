@@ -1,6 +1,7 @@
 //! Looking again and again, for a short while, instead of sleeping: a wake-up costs more than most replies take.
 
-use rustix::thread::sched_getcpu;
+use daos_locks::Mutex;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use std::hint;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -39,12 +40,27 @@ const OUTLASTS: u32 = 2;
 const TRIES: u32 = 8;
 const LEFT_OUT: u32 = 64;
 
+/// So many times in a row a thread finds whom it waits for on its own processor before it goes to another; and so long it stays there at
+/// least.
+const TOGETHER_MAX: u32 = 3;
+const STAY: Duration = Duration::from_millis(10);
+
 /// Whether it pays to look, as it turned out.
 #[derive(Debug)]
 pub(crate) struct Spin {
     cores: usize,
     /// Times in a row that it was of no use or left out.
     vain: AtomicU32,
+    aside: Option<Mutex<Aside>>,
+}
+
+/// Going out of the way of whom one waits for. The kernel leaves two threads of which one always sleeps on one processor, as there is
+/// never one too many; each byte would then be handled by one with the other standing still.
+#[derive(Debug, Default)]
+struct Aside {
+    /// Times in a row that both were on one processor.
+    together: u32,
+    went: Option<Instant>,
 }
 
 impl Default for Spin {
@@ -56,7 +72,12 @@ impl Default for Spin {
 
 impl Spin {
     fn new(cores: usize) -> Self {
-        Self { cores, vain: AtomicU32::new(0) }
+        Self { cores, vain: AtomicU32::new(0), aside: None }
+    }
+
+    /// For a thread of our own, which goes to another of its processors when it is in the way of whom it waits for.
+    pub(crate) fn apart() -> Self {
+        Self { aside: Some(Mutex::default()), ..Self::default() }
     }
 
     /// Looks until there is something, as long as it pays; whether there is. `awaited` tells the processor on which they are who bring
@@ -80,7 +101,10 @@ impl Spin {
             return true;
         }
         // Who looks would keep away whom he waits for. To sleep at once makes room, and the kernel then goes over without a detour.
-        if awaited() == Some(processor()) {
+        let here = processor();
+        let together = awaited() == Some(here);
+        let goes = self.aside.as_ref().is_some_and(|aside| aside.lock().goes(together, Instant::now()));
+        if together && !(goes && step_aside(here)) {
             return false;
         }
         let vain = self.vain.load(Ordering::Relaxed);
@@ -89,6 +113,34 @@ impl Spin {
         self.vain.store(vain, Ordering::Relaxed);
         found
     }
+}
+
+impl Aside {
+    /// Whether it is time to go. What it costs is little only if it is rare.
+    fn goes(&mut self, together: bool, now: Instant) -> bool {
+        self.together = if together { self.together + 1 } else { 0 };
+        let goes = self.together >= TOGETHER_MAX && self.went.is_none_or(|went| now >= went + STAY);
+        if goes {
+            *self = Self { together: 0, went: Some(now) };
+        }
+        goes
+    }
+}
+
+/// Goes to another of the processors on which this thread may be; false where there is none.
+fn step_aside(here: u32) -> bool {
+    let Ok(all) = sched_getaffinity(None) else { return false };
+    let mut others = all;
+    if here as usize >= CpuSet::MAX_CPU {
+        return false;
+    }
+    others.unset(here as usize);
+    if others.count() == 0 || sched_setaffinity(None, &others).is_err() {
+        return false;
+    }
+    // What was allowed before is allowed now.
+    let _ = sched_setaffinity(None, &all);
+    true
 }
 
 /// The processor on which this runs now.
@@ -108,6 +160,8 @@ fn try_look(vain: u32, mut look: impl FnMut() -> bool, pace: &Pace) -> bool {
         if Instant::now() >= until {
             return false;
         }
+        // Others who were woken on this processor do not wait until it was looked long enough.
+        thread::yield_now();
     }
 }
 
@@ -160,6 +214,35 @@ mod tests {
                 times > 1
             }
         }));
+    }
+
+    #[test]
+    fn who_finds_the_other_on_his_processor_again_and_again_goes_to_another() {
+        let (mut aside, begun) = (Aside::default(), Instant::now());
+        let mut goes = |together, ms| aside.goes(together, begun + Duration::from_millis(ms));
+        assert_eq!(
+            [true, true, false, true, true, true].map(|together| goes(together, 0)),
+            [false, false, false, false, false, true]
+        );
+        assert_eq!([0, 0, 0, 9, 10].map(|ms| goes(true, ms)), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn to_step_aside_leaves_a_thread_where_it_may_be() {
+        thread::spawn(|| {
+            let before = sched_getaffinity(None).unwrap();
+            let from = processor();
+            let went = step_aside(from);
+            assert_eq!(went, before.count() > 1);
+            assert_eq!(sched_getaffinity(None).unwrap(), before);
+            let mut one = CpuSet::new();
+            one.set(processor() as usize);
+            sched_setaffinity(None, &one).unwrap();
+            assert!(!step_aside(processor()), "there is no other");
+            assert_eq!(sched_getaffinity(None).unwrap(), one);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]
