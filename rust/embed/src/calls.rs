@@ -1,11 +1,11 @@
 //! The calls inside a system, and its end: closing waits for those that have begun, and lets no other begin.
 
+use crate::system::System;
+use daos_locks::{Condvar, Mutex};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use daos_locks::{Condvar, Mutex};
 
 /// Of the state: it is closed, or waits to be. Below it, how many are inside.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -26,7 +26,7 @@ pub(crate) struct Calls {
 
 /// A call of this thread that is inside until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Inside<'a> {
+pub struct Inside<'a> {
     calls: &'a Calls,
     /// It is counted on the thread that began it.
     _thread: PhantomData<*const ()>,
@@ -68,6 +68,11 @@ impl Calls {
         true
     }
 
+    /// Whether no other call may begin.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) >= CLOSED
+    }
+
     /// Whether anybody is inside.
     pub(crate) fn is_busy(&self) -> bool {
         self.state.load(Ordering::Relaxed) & !CLOSED > 0
@@ -80,6 +85,18 @@ impl Calls {
             let _guard = self.lock.lock();
             self.left.notify_all();
         }
+    }
+}
+
+impl System {
+    /// Keeps it from being closed while several calls are made. `None` where it is closed: then nothing is begun.
+    pub fn enter(&self) -> Option<Inside<'_>> {
+        self.guard.calls.enter()
+    }
+
+    /// Whether it takes no more calls.
+    pub fn is_closed(&self) -> bool {
+        self.guard.calls.is_closed()
     }
 }
 

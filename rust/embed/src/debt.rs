@@ -3,29 +3,51 @@
 use crate::calls::Hold;
 use crate::route::{Guard, told};
 use daos_client::Result;
+use daos_locks::Mutex;
 use daos_types::{Durability, Lsn};
 use daos_vos::{Seen, Store};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 thread_local! {
     /// What the operation that runs on this thread owes; `None` where replies are not put off.
     static OWED: RefCell<Option<Debt>> = const { RefCell::new(None) };
+    /// The systems that debts of this thread keep open.
+    static HELD: RefCell<Vec<Weak<Held>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What must be safe before the reply of one operation may be told.
 #[derive(Debug, Default)]
 pub struct Debt {
-    system: Option<Held>,
+    system: Option<Arc<Held>>,
     written: Lsn,
     durable: Lsn,
 }
 
-/// A system that stays open until the debt is settled: later, other processes may have its files.
+/// A system that stays open until the debts of a thread are settled: later, other processes may have its files.
 #[derive(Debug)]
 struct Held {
     store: Arc<Store>,
-    _open: Hold,
+    /// `None` once it was let go.
+    open: Mutex<Option<Hold>>,
+}
+
+impl Held {
+    /// The one by which this thread holds a system. The caller is inside a call of that.
+    fn here(guard: &Guard) -> Arc<Self> {
+        HELD.with_borrow_mut(|held| {
+            held.retain(|one| one.strong_count() > 0);
+            let same = |one: &Arc<Self>| Arc::ptr_eq(&one.store, &guard.store);
+            if let Some(one) = held.iter().filter_map(Weak::upgrade).find(same) {
+                one.open.lock().get_or_insert_with(|| guard.calls.hold());
+                return one;
+            }
+            let open = Mutex::new(Some(guard.calls.hold()));
+            let one = Arc::new(Self { store: Arc::clone(&guard.store), open });
+            held.push(Arc::downgrade(&one));
+            one
+        })
+    }
 }
 
 /// Runs an operation whose reply waits for nothing: what it would have waited for is answered beside its result.
@@ -35,6 +57,17 @@ pub fn collect<R>(run: impl FnOnce() -> R) -> (R, Debt) {
     (result, OWED.take().unwrap_or_default())
 }
 
+/// Keeps no system open any more for what this thread owes. To be called before it waits for one to be closed: who closes it waits
+/// for those that keep it open. What it owes is safe then, or found to have failed, without a look at the files.
+pub fn let_go() {
+    let held = HELD.with_borrow(|held| held.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
+    for one in held {
+        // A failure is kept by the store, for who settles.
+        let _ = one.store.sync();
+        drop(one.open.lock().take());
+    }
+}
+
 /// Puts a wait off, within [`collect`]; false where the caller has to wait now. The caller is inside a call of the
 /// system.
 pub(crate) fn put_off(guard: &Guard, seen: Seen, durability: Durability) -> bool {
@@ -42,10 +75,9 @@ pub(crate) fn put_off(guard: &Guard, seen: Seen, durability: Durability) -> bool
         let Some(debt) = owed else { return false };
         match &debt.system {
             Some(held) if !Arc::ptr_eq(&held.store, &guard.store) => return false,
-            Some(_) => {}
-            None => {
-                debt.system = Some(Held { store: Arc::clone(&guard.store), _open: guard.calls.hold() });
-            }
+            // It may have been let go meanwhile.
+            Some(held) => drop(held.open.lock().get_or_insert_with(|| guard.calls.hold())),
+            None => debt.system = Some(Held::here(guard)),
         }
         let position = if durability == Durability::Synced { &mut debt.durable } else { &mut debt.written };
         *position = seen.0.max(*position);
@@ -130,6 +162,25 @@ mod tests {
             assert_eq!(media.count(Call::Write), 1);
             assert_eq!(debts.iter().all(Debt::is_settled), durability == Durability::Synced);
         }
+    }
+
+    #[test]
+    fn who_owes_lets_a_system_be_closed_before_it_waits_for_that() {
+        let (media, guard) = guard();
+        let debts: Vec<Debt> = [b"1", b"2"].map(|value| owed(&guard, value, Durability::Synced)).into();
+        assert!(guard.calls.is_busy());
+        let_go();
+        assert!(debts.iter().all(Debt::is_settled));
+        // One that comes later keeps it open again, as long as it is there.
+        let last = owed(&guard, b"3", Durability::Synced);
+        assert!(guard.calls.is_busy());
+        media.set(&[Fault::Fail { call: Call::Write, nth: 0, always: true }]);
+        let_go();
+        assert!(guard.calls.close());
+        let before = media.count(Call::Write);
+        assert!(last.settle().is_err());
+        debts.iter().try_for_each(Debt::settle).unwrap();
+        assert_eq!(media.count(Call::Write), before, "the files may be another's");
     }
 
     #[test]

@@ -121,9 +121,7 @@ impl Directory {
     fn lock(path: &Path) -> Result<Self> {
         let mut open_here = OPEN_HERE.get().lock();
         let lock_path = path.join(LOCK_NAME);
-        if let Ok(meta) = fs::metadata(&lock_path)
-            && open_here.contains(&(meta.dev(), meta.ino()))
-        {
+        if Self::place(path).is_some_and(|place| open_here.contains(&place)) {
             return Err(busy(path, std::process::id()));
         }
         let lock = OpenOptions::new()
@@ -141,6 +139,12 @@ impl Directory {
         let key = (meta.dev(), meta.ino());
         open_here.insert(key);
         Ok(Self { path: path.to_owned(), key, owner: Owner::here(), lock: Some(lock) })
+    }
+
+    /// Device and inode of the lock's file. It is not opened, see [`Directory::lock`].
+    pub(crate) fn place(path: &Path) -> Option<(u64, u64)> {
+        let meta = fs::metadata(path.join(LOCK_NAME)).ok()?;
+        Some((meta.dev(), meta.ino()))
     }
 
     /// Where others reach the system while it is open.

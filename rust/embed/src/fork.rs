@@ -67,15 +67,18 @@ impl Owner {
 
 /// A static of which each process has its own, made when it is first asked for. A child does not see its parent's, whose
 /// locks may be held by threads that are not there.
-pub(crate) struct PerProcess<T: 'static>(AtomicPtr<(Owner, T)>);
+#[derive(Debug)]
+pub struct PerProcess<T: 'static>(AtomicPtr<(Owner, T)>);
 
 impl<T: Default + Send + Sync> PerProcess<T> {
-    pub(crate) const fn new() -> Self {
+    /// One that no process has asked for.
+    #[expect(clippy::new_without_default, reason = "a static is made of it")]
+    pub const fn new() -> Self {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 
     /// This process's.
-    pub(crate) fn get(&self) -> &'static T {
+    pub fn get(&self) -> &'static T {
         let mut seen = self.0.load(Ordering::Acquire);
         loop {
             // SAFETY: it is null or was leaked below, whole before it was stored, and is never freed.

@@ -25,12 +25,13 @@ mod tables;
 mod transaction;
 
 pub use attributes::Attributes;
+pub use calls::Inside;
 pub use daos_vos::VolumeSpace;
 pub use daos_vos::media::{DeviceIdentity, Roles};
-pub use debt::{Debt, collect};
+pub use debt::{Debt, collect, let_go};
 pub use devices::{Devices, format_device, inspect_device};
 pub use event::{EventQueue, EventQueueOptions, Operation, Order, Submitted};
-pub use fork::{Owner, generation};
+pub use fork::{Owner, PerProcess, generation};
 pub use pool::{Container, Pool};
 pub use route::EmbeddedRoute;
 pub use shards::{ContainerPart, parse_uuid};

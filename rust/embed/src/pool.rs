@@ -19,6 +19,8 @@ pub struct Pool {
     /// Shared by the copies of a handle.
     pub(crate) label: Arc<Mutex<String>>,
     pub(crate) props: Vec<u8>,
+    /// What a change promises when it returns.
+    pub(crate) durability: Durability,
 }
 
 /// An open container.
@@ -50,6 +52,12 @@ impl Pool {
     /// The properties it was given.
     pub fn props(&self) -> &[u8] {
         &self.props
+    }
+
+    /// The same for somebody to whom another durability was promised than to who opened the system.
+    #[must_use]
+    pub fn promising(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     fn row_name(&self, uuid: ContainerId) -> Vec<u8> {

@@ -131,7 +131,7 @@ impl ContainerService for Container {
     }
 
     fn durability(&self) -> Durability {
-        self.pool.system.durability
+        self.pool.durability
     }
 
     fn check_open(&self) -> Result<()> {

@@ -159,6 +159,11 @@ impl System {
         Directory::socket_path(path)
     }
 
+    /// Which system's directory a path leads to: the same whatever the path.
+    pub fn place(path: &Path) -> Option<(u64, u64)> {
+        Directory::place(path)
+    }
+
     /// Opens the system in a directory, alone.
     pub fn open(path: &Path, options: &Options) -> Result<Arc<Self>> {
         Self::take(path, options)?.open()
@@ -429,6 +434,7 @@ impl System {
             uuid,
             label: Arc::new(Mutex::new(row.label)),
             props: row.props,
+            durability: self.durability,
         })
     }
 

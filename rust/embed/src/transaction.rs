@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Container {
-    /// A transaction; it begins with its first operation. When it has committed it is as durable as the system was opened for.
+    /// A transaction; it begins with its first operation. When it has committed it is as durable as the pool was opened for.
     pub fn transaction(&self) -> Result<Transaction> {
-        self.transaction_as(self.pool.system.durability)
+        self.transaction_as(self.pool.durability)
     }
 
     /// The same, as durable as is said here.

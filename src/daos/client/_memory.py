@@ -23,7 +23,7 @@ DEFAULT_MAX = 4 << 30
 def default_cache() -> int:
     """Return the bytes of a page cache that nobody asked for: an eighth of the memory, from 64 MiB to 4 GiB."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return cache_of(min(machine, *group_limits(_read)))
+    return cache_of(min([machine, *group_limits(_read)]))
 
 
 def cache_of(memory: int) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from daos.client import _memory
 from daos.client._memory import cache_of, default_cache, group_limits
 
 GIB = 1 << 30
@@ -34,4 +37,9 @@ def test_limits_of_the_older_kind() -> None:
 def test_what_cannot_be_read_sets_no_limit() -> None:
     assert group_limits(lambda _path: "") == []
     assert group_limits(lambda _path: "nonsense\n0:x\n0::relative\n") == []
+    assert 64 << 20 <= default_cache() <= 4 * GIB
+
+
+def test_where_no_group_limits_it_the_machine_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "_read", lambda _path: "")
     assert 64 << 20 <= default_cache() <= 4 * GIB

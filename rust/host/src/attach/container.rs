@@ -1,11 +1,12 @@
 //! Containers of a shared system, and the way to their objects.
 
 use super::pool::{SharedAttributes, SharedPool};
-use super::shared::{At, SharedSystem};
+use super::shared::{At, Had, Near, Opened, SharedSystem, enter_near};
 use daos_client::{
     AttributeService, Change, ContainerService, Error, FetchOne, Result, Route, Survey, SystemService as _,
     Transaction, TransactionEnd, each_pair,
 };
+use daos_embed::System;
 use daos_locks::Mutex;
 use daos_types::{
     Checksums, ContainerId, Der, Durability, Epoch, FetchIod, KeyFound, Origin, Snapshot, TargetIdx,
@@ -14,7 +15,7 @@ use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Fetch, GetValues, GotValues, List, ListedKeys,
     ListedObjects, ListedPairs, Objects, Punch, PutPairs, Query, Update,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Updates that are sent together, and together once more where their outcome is unknown.
 const TOGETHER_MAX: usize = 64;
@@ -36,7 +37,7 @@ struct Inner {
     epoch: Epoch,
     durability: Durability,
     targets: u32,
-    now: Mutex<At<Open>>,
+    now: Mutex<Had<Open>>,
 }
 
 /// What a turn has of it.
@@ -45,18 +46,26 @@ struct Open {
     container: Arc<dyn ContainerService>,
     route: Arc<dyn Route>,
     survey: Arc<dyn Survey>,
+    /// The system is in this process.
+    is_near: bool,
 }
 
 impl Open {
-    fn new(container: Arc<dyn ContainerService>) -> Self {
-        Self { route: container.route(), survey: container.survey(), container }
+    fn new(container: Arc<dyn ContainerService>, is_near: bool) -> Self {
+        Self { route: container.route(), survey: container.survey(), container, is_near }
+    }
+}
+
+impl Opened for Inner {
+    fn let_go(&self) {
+        Had::close(&self.now, |open| open.container.label());
     }
 }
 
 impl SharedContainer {
     pub(super) fn new(pool: SharedPool, opened: At<Arc<dyn ContainerService>>) -> Self {
-        let At { turn, value } = opened;
-        let open = Open::new(value);
+        let At { turn, near, value } = opened;
+        let open = Open::new(value, near.is_some());
         let opened = &open.container;
         let inner = Inner {
             uuid: opened.uuid(),
@@ -65,10 +74,12 @@ impl SharedContainer {
             epoch: opened.epoch(),
             durability: opened.durability(),
             targets: open.route.targets(),
-            now: Mutex::new(At { turn, value: open }),
+            now: Mutex::new(Had::Open(At { turn, near, value: open })),
             pool,
         };
-        Self { inner: Arc::new(inner), tx: None }
+        let inner = Arc::new(inner);
+        inner.pool.system().keep(&inner);
+        Self { inner, tx: None }
     }
 
     fn system(&self) -> &SharedSystem {
@@ -78,15 +89,17 @@ impl SharedContainer {
     /// The container at this turn.
     fn current(&self) -> Result<At<Open>> {
         self.system().check_open()?;
-        let mut now = self.inner.now.lock();
+        let mut had = self.inner.now.lock();
+        let now = had.open()?;
         if now.turn != self.system().turn() {
             let pool = self.inner.pool.current()?;
             if now.turn != pool.turn {
+                let _inside = pool.enter()?;
                 let mut container = pool.value.container_open(&self.inner.uuid.to_string())?;
                 if self.inner.epoch != Epoch::MAX {
                     container = container.at(self.inner.epoch)?;
                 }
-                *now = At { turn: pool.turn, value: Open::new(container) };
+                *now = pool.then(|_| Ok(Open::new(container, pool.near.is_some())))?;
             }
         }
         Ok(now.clone())
@@ -102,9 +115,14 @@ impl SharedContainer {
         changes.iter().map(|(target, change)| (*target, named(change))).collect()
     }
 
+    /// Makes named changes together.
+    fn all_once(&self, named: &[(TargetIdx, Change<'_>)]) -> Result<()> {
+        self.once(|open, _| open.route.change_all(named))
+    }
+
     /// Makes a change that may have been made: it does not happen again. Pairs for which there is no room go one by one.
     fn change_again(&self, target: TargetIdx, change: &Change<'_>) -> Result<()> {
-        match (self.once(|open| open.route.change(target, change)), change) {
+        match (self.once(|open, _| open.route.change(target, change)), change) {
             (Err(error), Change::PutPairs(put)) if error.der == Der::Nospace => {
                 each_pair(put, |update| self.update(target, update))
             }
@@ -112,9 +130,9 @@ impl SharedContainer {
         }
     }
 
-    /// The same of a change that says which it is.
-    fn once(&self, ask: impl FnMut(&Open) -> Result<()>) -> Result<()> {
-        self.system().ask_once(|| self.current(), ask)
+    /// The same of a change, which is told whether it has to say which it is.
+    fn once(&self, ask: impl FnMut(&Open, bool) -> Result<()>) -> Result<()> {
+        self.system().ask_once(|| self.current(), |open| open.is_near, ask)
     }
 }
 
@@ -124,7 +142,7 @@ impl ContainerService for SharedContainer {
     }
 
     fn label(&self) -> String {
-        self.inner.now.lock().value.container.label()
+        self.inner.now.lock().label(|open| open.container.label())
     }
 
     fn props(&self) -> &[u8] {
@@ -201,10 +219,13 @@ impl ContainerService for SharedContainer {
     }
 
     fn transaction(&self, durability: Durability) -> Result<Transaction> {
-        let At { turn, value } = self.current()?;
-        let tx = value.container.transaction(durability)?;
+        let begin = |at: &At<Open>| at.then(|open| open.container.transaction(durability));
+        let begun = self.system().ask(|| self.current().map(At::with_turn), begin)?;
+        let At { turn, near, value } = begun;
         let system = Arc::clone(self.inner.pool.system());
-        let tx = Arc::new(InTransaction { system, turn, route: tx.container.route(), end: tx.end });
+        let near = near.as_ref().map(Arc::downgrade);
+        let (route, end) = (value.container.route(), value.end);
+        let tx = Arc::new(InTransaction { system, turn, near, route, end });
         let container = Self { tx: Some(Arc::clone(&tx)), ..self.clone() };
         Ok(Transaction { container: Arc::new(container), end: tx })
     }
@@ -216,8 +237,10 @@ impl Route for SharedContainer {
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        let request = Update { origin: Some(self.system().next_origin()), ..*request };
-        self.once(|open| open.route.update(target, &request))
+        let origin = self.system().next_origin();
+        self.once(|open, says| {
+            open.route.update(target, &Update { origin: says.then_some(origin), ..*request })
+        })
     }
 
     fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
@@ -228,7 +251,7 @@ impl Route for SharedContainer {
         // No more at once than are known to have been done.
         changes.chunks(TOGETHER_MAX).try_for_each(|some| {
             let some = self.named(some);
-            match self.once(|open| open.route.change_all(&some)) {
+            match self.all_once(&some) {
                 Err(error) if error.der == Der::Nospace => {
                     some.iter().try_for_each(|(target, change)| self.change_again(*target, change))
                 }
@@ -240,7 +263,7 @@ impl Route for SharedContainer {
     fn change_each(&self, changes: &[(TargetIdx, Change<'_>)]) -> Vec<Result<()>> {
         let each = changes.chunks(TOGETHER_MAX).flat_map(|some| {
             let some = self.named(some);
-            if self.once(|open| open.route.change_all(&some)).is_ok() {
+            if self.all_once(&some).is_ok() {
                 return some.iter().map(|_| Ok(())).collect::<Vec<_>>();
             }
             some.iter().map(|(target, change)| self.change_again(*target, change)).collect()
@@ -277,8 +300,10 @@ impl Route for SharedContainer {
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        let request = Punch { origin: Some(self.system().next_origin()), ..*request };
-        self.once(|open| open.route.punch(target, &request))
+        let origin = self.system().next_origin();
+        self.once(|open, says| {
+            open.route.punch(target, &Punch { origin: says.then_some(origin), ..*request })
+        })
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
@@ -313,14 +338,30 @@ impl Survey for SharedContainer {
 struct InTransaction {
     system: Arc<SharedSystem>,
     turn: u64,
+    /// The system, where this process has it; a transaction does not keep it from being let go.
+    near: Option<Weak<System>>,
     route: Arc<dyn Route>,
     end: Arc<dyn TransactionEnd>,
 }
 
+/// What becomes of a transaction whose holder went before it committed.
+fn gone() -> Error {
+    let message = "the holder of the system was lost before the commit; nothing of it happened";
+    Error::new(Der::TxRestart, message).hint("run all of it again")
+}
+
 impl InTransaction {
-    /// Looks whether its system is gone, for those that come later.
-    fn noticed<T>(&self, result: Result<T>) -> Result<T> {
+    /// Does something in it, and looks whether its system is gone, for those that come later.
+    fn noticed<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
         self.system.check_open()?;
+        let near: Near = self.near.as_ref().and_then(Weak::upgrade);
+        let is_gone = self.near.is_some() && near.is_none();
+        let inside = if is_gone { Err(gone()) } else { enter_near(&near) };
+        let Ok(_inside) = inside else {
+            self.system.suspect(self.turn);
+            return Err(gone());
+        };
+        let result = run();
         if let Err(error) = &result
             && (error.nothing_happened || error.der == Der::TxUncertain)
         {
@@ -336,42 +377,42 @@ impl Route for InTransaction {
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        self.noticed(self.route.update(target, request))
+        self.noticed(|| self.route.update(target, request))
     }
 
     fn fetch(&self, target: TargetIdx, request: &Fetch<'_>, iods: &mut [FetchIod<'_>]) -> Result<()> {
-        self.noticed(self.route.fetch(target, request, iods))
+        self.noticed(|| self.route.fetch(target, request, iods))
     }
 
     fn query(&self, target: TargetIdx, request: &Query<'_>) -> Result<Option<KeyFound>> {
-        self.noticed(self.route.query(target, request))
+        self.noticed(|| self.route.query(target, request))
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        self.noticed(self.route.punch(target, request))
+        self.noticed(|| self.route.punch(target, request))
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {
-        self.noticed(self.route.list(target, request))
+        self.noticed(|| self.route.list(target, request))
     }
 
     fn list_pairs(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedPairs> {
-        self.noticed(self.route.list_pairs(target, request))
+        self.noticed(|| self.route.list_pairs(target, request))
     }
 }
 
 impl TransactionEnd for InTransaction {
     fn commit_once(&self, _: Option<Origin>) -> Result<()> {
+        if self.near.is_some() {
+            // No answer is lost.
+            return self.noticed(|| self.end.commit_once(None));
+        }
         let origin = self.system.next_origin();
-        let committed = self.noticed(self.end.commit_once(Some(origin)));
+        let committed = self.noticed(|| self.end.commit_once(Some(origin)));
         match committed {
             Err(unknown) if unknown.der == Der::TxUncertain => match self.system.settle(origin) {
                 Ok(true) => Ok(()),
-                Ok(false) => {
-                    let message =
-                        "the holder of the system was lost before the commit; nothing of it happened";
-                    Err(Error::new(Der::TxRestart, message).hint("run all of it again"))
-                }
+                Ok(false) => Err(gone()),
                 Err(_) => Err(unknown),
             },
             committed => committed,
@@ -379,6 +420,10 @@ impl TransactionEnd for InTransaction {
     }
 
     fn abort(&self) -> Result<()> {
-        self.noticed(self.end.abort())
+        match self.noticed(|| self.end.abort()) {
+            // It has ended with its system.
+            Err(error) if error.der == Der::TxRestart => Ok(()),
+            result => result,
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! A system that this process holds, and lets others use.
 
 use super::host;
+use super::neighbour::{self, Place};
 use crate::Host;
 use daos_client::{PoolService, Result, SystemService, SystemSpace};
 use daos_embed::{Owner, System};
 use daos_locks::Mutex;
 use daos_net::unix::Bound;
 use daos_types::{Origin, PoolId};
+use rustix::process::{Uid, geteuid};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The system and what serves it. Its pools are those of the system itself: who holds it pays nothing for the others.
@@ -15,12 +18,30 @@ pub(crate) struct Held {
     system: Arc<System>,
     host: Mutex<Option<Host>>,
     owner: Owner,
+    /// Whose it is: as at its socket, others are not let in.
+    user: Uid,
+    /// Where neighbours look for it.
+    place: Option<Place>,
 }
 
 impl Held {
-    pub(crate) fn new(system: Arc<System>, bound: Option<&Bound>) -> Result<Self> {
+    pub(crate) fn new(path: &Path, system: Arc<System>, bound: Option<&Bound>) -> Result<Arc<Self>> {
         let host = bound.map(|bound| host(Arc::clone(&system), bound)).transpose()?;
-        Ok(Self { system, host: Mutex::new(host), owner: Owner::here() })
+        let (host, owner, user) = (Mutex::new(host), Owner::here(), geteuid());
+        let place = System::place(path);
+        let held = Arc::new(Self { system, host, owner, user, place });
+        if let Some(place) = place {
+            neighbour::show(place, &held);
+        }
+        Ok(held)
+    }
+
+    pub(super) fn system(&self) -> &Arc<System> {
+        &self.system
+    }
+
+    pub(super) fn is_for_this_user(&self) -> bool {
+        self.user == geteuid()
     }
 }
 
@@ -39,6 +60,10 @@ impl SystemService for Held {
 
     fn close(&self) -> Result<()> {
         if !self.owner.is_forked() {
+            // Before it takes no more calls: who looks for a neighbour from here on waits for the directory.
+            if let Some(place) = self.place {
+                neighbour::hide(place, self);
+            }
             // Guests are told to go; they wait at the socket until the directory is free. Who closes at the same time waits, too:
             // as long as somebody is answered, the system is there.
             let mut host = self.host.lock();
@@ -69,6 +94,8 @@ impl Drop for Held {
         if self.owner.is_forked() {
             // The parent's threads and connections stay the parent's.
             std::mem::forget(self.host.get_mut().take());
+        } else if let Some(place) = self.place {
+            neighbour::hide(place, self);
         }
     }
 }

@@ -3,18 +3,20 @@
 
 mod container;
 mod held;
+mod neighbour;
 mod pool;
 mod shared;
 
 use crate::connect::new_session;
 use crate::{Host, HostOptions};
 use daos_client::{Error, Places, RemoteSystem, Result, SystemService};
-use daos_embed::{Options, System};
+use daos_embed::{Options, System, let_go};
 use daos_net::Limits;
 use daos_net::frame::{Hello, SessionId};
 use daos_net::unix::{Bound, Unix};
 use daos_types::{Der, Rank};
 use held::Held;
+use neighbour::Neighbour;
 use shared::SharedSystem;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,27 +38,46 @@ pub fn open_shared(path: &Path, options: &Options) -> Result<Arc<dyn SystemServi
     let session = new_session();
     match enter(path, options, session, ALONE)? {
         Entered::Holder(system) => Ok(system),
-        Entered::Guest(system) => {
+        entered => {
             if options.size.is_some() {
                 let message =
                     format!("the size of {} can be set by the process that holds it", path.display());
                 return Err(Error::new(Der::Busy, message).hint("close it there first, or leave size out"));
             }
-            Ok(Arc::new(SharedSystem::new(path, options, session, system)))
+            Ok(Arc::new(SharedSystem::new(path, options, session, entered)))
         }
     }
 }
 
 /// What a process is to a system.
-pub(crate) enum Entered {
+enum Entered {
     /// It has its files.
-    Holder(Arc<dyn SystemService>),
+    Holder(Arc<Held>),
+    /// It has them already, by somebody else in it.
+    Neighbour(Arc<Neighbour>),
     /// It asks the one that has.
     Guest(Arc<RemoteSystem>),
 }
 
+impl Entered {
+    /// What it asks; and the system itself, where that is in this process.
+    fn into_parts(self) -> (Arc<dyn SystemService>, Option<Arc<System>>) {
+        match self {
+            Self::Holder(held) => {
+                let near = Arc::clone(held.system());
+                (held, Some(near))
+            }
+            Self::Neighbour(neighbour) => {
+                let near = Arc::clone(neighbour.system());
+                (neighbour, Some(near))
+            }
+            Self::Guest(system) => (system, None),
+        }
+    }
+}
+
 /// Becomes the holder, or a guest of whoever is. A directory that is held while nobody listens is busy after `alone`.
-pub(crate) fn enter(path: &Path, options: &Options, session: SessionId, alone: Duration) -> Result<Entered> {
+fn enter(path: &Path, options: &Options, session: SessionId, alone: Duration) -> Result<Entered> {
     let begun = Instant::now();
     let mut unheard = begun;
     loop {
@@ -68,13 +89,24 @@ pub(crate) fn enter(path: &Path, options: &Options, session: SessionId, alone: D
                     taken.keep(Box::new(Arc::clone(bound)));
                 }
                 let system = taken.open()?;
-                return Ok(Entered::Holder(Arc::new(Held::new(system, bound.as_deref())?)));
+                return Ok(Entered::Holder(Held::new(path, system, bound.as_deref())?));
             }
             Err(error) if error.der == Der::Busy => error,
             Err(error) => return Err(error),
         };
+        let beside = || neighbour::find(path).map(|held| Arc::new(Neighbour::new(held, options.durability)));
+        if let Some(neighbour) = beside() {
+            return Ok(Entered::Neighbour(neighbour));
+        }
+        // It may be this process that is about to close it, and waits for what this thread owes.
+        let_go();
         match attach(path, options, session) {
-            Ok(system) => return Ok(Entered::Guest(system)),
+            Ok(system) => {
+                // It may have been this process that was about to open it.
+                let Some(neighbour) = beside() else { return Ok(Entered::Guest(system)) };
+                let _ = SystemService::close(&*system);
+                return Ok(Entered::Neighbour(neighbour));
+            }
             // It listens and has nothing to say: it recovers, or closes, or stands still.
             Err(Attach::Silent) => unheard = Instant::now(),
             Err(Attach::Nobody) => {}
@@ -139,3 +171,6 @@ fn limits() -> Limits {
         ..Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

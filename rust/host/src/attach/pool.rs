@@ -1,7 +1,7 @@
 //! Pools of a shared system.
 
 use super::container::SharedContainer;
-use super::shared::{At, SharedSystem};
+use super::shared::{At, Had, Opened, SharedSystem};
 use daos_client::{AttributeService, ContainerService, NewContainer, PoolService, Result};
 use daos_locks::Mutex;
 use daos_types::{ContainerId, PoolId, ScrubChange, ScrubStatus};
@@ -17,13 +17,22 @@ struct Inner {
     system: Arc<SharedSystem>,
     uuid: PoolId,
     props: Vec<u8>,
-    now: Mutex<At<Arc<dyn PoolService>>>,
+    now: Mutex<Had<Arc<dyn PoolService>>>,
+}
+
+impl Opened for Inner {
+    fn let_go(&self) {
+        Had::close(&self.now, |pool| pool.label());
+    }
 }
 
 impl SharedPool {
     pub(super) fn new(system: Arc<SharedSystem>, opened: At<Arc<dyn PoolService>>) -> Self {
         let (uuid, props) = (opened.value.uuid(), opened.value.props().to_vec());
-        Self(Arc::new(Inner { system, uuid, props, now: Mutex::new(opened) }))
+        let now = Mutex::new(Had::Open(opened));
+        let inner = Arc::new(Inner { system, uuid, props, now });
+        inner.system.keep(&inner);
+        Self(inner)
     }
 
     pub(super) fn system(&self) -> &Arc<SharedSystem> {
@@ -33,12 +42,13 @@ impl SharedPool {
     /// The pool at this turn.
     pub(super) fn current(&self) -> Result<At<Arc<dyn PoolService>>> {
         self.0.system.check_open()?;
-        let mut now = self.0.now.lock();
+        let mut had = self.0.now.lock();
+        let now = had.open()?;
         if now.turn != self.0.system.turn() {
             let system = self.0.system.current()?;
             if now.turn != system.turn {
-                let value = system.value.pool_open(&self.0.uuid.to_string())?;
-                *now = At { turn: system.turn, value };
+                let _inside = system.enter()?;
+                *now = system.then(|system| Arc::clone(system).pool_open(&self.0.uuid.to_string()))?;
             }
         }
         Ok(now.clone())
@@ -63,7 +73,7 @@ impl PoolService for SharedPool {
     }
 
     fn label(&self) -> String {
-        self.0.now.lock().value.label()
+        self.0.now.lock().label(|pool| pool.label())
     }
 
     fn props(&self) -> &[u8] {

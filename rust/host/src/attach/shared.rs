@@ -3,13 +3,13 @@
 use super::pool::SharedPool;
 use super::{CALL, CHANGE, Entered, enter};
 use daos_client::{Error, PoolService, Result, SystemService, SystemSpace};
-use daos_embed::{Options, Owner};
+use daos_embed::{Inside, Options, Owner, System};
 use daos_locks::Mutex;
 use daos_net::frame::SessionId;
 use daos_types::{Der, Origin, PoolId};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// How often one call goes on after its system was lost.
@@ -29,6 +29,50 @@ pub(super) struct SharedSystem {
     /// Counts the changes of who holds it; odd, somebody suspects that another is due.
     turn: AtomicU64,
     now: Mutex<Now>,
+    /// What was opened of it and may have more than is needed once it is closed.
+    opened: Mutex<Vec<Weak<dyn Opened>>>,
+}
+
+/// Something that is open, and is opened again for each turn.
+pub(super) trait Opened: std::fmt::Debug + Send + Sync {
+    /// Lets go what it has of the system, which others may open as soon as nobody in this process has it.
+    fn let_go(&self);
+}
+
+/// What something that is open has of its system.
+#[derive(Debug)]
+pub(super) enum Had<T> {
+    Open(At<T>),
+    /// The system is closed. What its label was.
+    Closed(String),
+}
+
+impl<T> Had<T> {
+    /// As far as it is not closed.
+    pub(super) fn open(&mut self) -> Result<&mut At<T>> {
+        match self {
+            Self::Open(at) => Ok(at),
+            Self::Closed(_) => Err(closed()),
+        }
+    }
+
+    /// Its label.
+    pub(super) fn label(&self, of: impl Fn(&T) -> String) -> String {
+        match self {
+            Self::Open(at) => of(&at.value),
+            Self::Closed(label) => label.clone(),
+        }
+    }
+
+    /// Closes it.
+    pub(super) fn close(had: &Mutex<Self>, label: impl Fn(&T) -> String) {
+        let mut had = had.lock();
+        let label = had.label(label);
+        let gone = std::mem::replace(&mut *had, Self::Closed(label));
+        drop(had);
+        // What it holds goes outside of the lock.
+        drop(gone);
+    }
 }
 
 #[derive(Debug)]
@@ -37,34 +81,41 @@ struct Now {
     turn: u64,
     /// `None` once it is closed.
     system: Option<Arc<dyn SystemService>>,
+    near: Near,
 }
+
+/// The system itself, where this process has it.
+pub(super) type Near = Option<Arc<System>>;
 
 /// Something of a system at one turn.
 #[derive(Debug, Clone)]
 pub(super) struct At<T> {
     pub(super) turn: u64,
+    pub(super) near: Near,
     pub(super) value: T,
 }
 
 impl<T> At<T> {
     /// For who has to know of which turn it is.
     pub(super) fn with_turn(self) -> At<Self> {
-        At { turn: self.turn, value: self }
+        At { turn: self.turn, near: self.near.clone(), value: self }
+    }
+
+    /// Keeps it from being closed meanwhile, if it is in this process. Whether it is closed by then is found out here and nowhere
+    /// else: a handle that is refused later is refused for another reason.
+    pub(super) fn enter(&self) -> Result<Option<Inside<'_>>> {
+        enter_near(&self.near)
     }
 
     /// What comes of it, of the same turn.
     pub(super) fn then<U>(&self, make: impl FnOnce(&T) -> Result<U>) -> Result<At<U>> {
-        Ok(At { turn: self.turn, value: make(&self.value)? })
+        Ok(At { turn: self.turn, near: self.near.clone(), value: make(&self.value)? })
     }
 }
 
 impl SharedSystem {
-    pub(super) fn new(
-        path: &Path,
-        options: &Options,
-        session: SessionId,
-        system: Arc<dyn SystemService>,
-    ) -> Self {
+    pub(super) fn new(path: &Path, options: &Options, session: SessionId, entered: Entered) -> Self {
+        let (system, near) = entered.into_parts();
         Self {
             path: path.to_owned(),
             // It is there by now; its size is the holder's affair.
@@ -74,7 +125,8 @@ impl SharedSystem {
             sequence: AtomicU64::new(1),
             targets: system.targets(),
             turn: AtomicU64::new(0),
-            now: Mutex::new(Now { turn: 0, system: Some(system) }),
+            now: Mutex::new(Now { turn: 0, system: Some(system), near }),
+            opened: Mutex::default(),
         }
     }
 
@@ -95,20 +147,35 @@ impl SharedSystem {
         let mut now = self.now.lock();
         let Some(system) = now.system.clone() else { return Err(closed()) };
         if self.turn() == now.turn {
-            return Ok(At { turn: now.turn, value: system });
+            return Ok(At { turn: now.turn, near: now.near.clone(), value: system });
         }
         // Somebody suspects that its holder is gone. Others wait here until that is clear.
         let mut value = system;
-        if value.pools().is_err_and(|error| is_lost(&error)) {
-            value = match enter(&self.path, &self.options, self.session, CHANGE)? {
-                Entered::Holder(system) => system,
-                Entered::Guest(system) => system,
-            };
+        let gone = match &now.near {
+            Some(system) => system.is_closed(),
+            None => value.pools().is_err_and(|error| is_lost(&error)),
+        };
+        if gone {
+            (value, now.near) = enter(&self.path, &self.options, self.session, CHANGE)?.into_parts();
             now.turn += 2;
             now.system = Some(Arc::clone(&value));
         }
         self.turn.store(now.turn, Ordering::Release);
-        Ok(At { turn: now.turn, value })
+        Ok(At { turn: now.turn, near: now.near.clone(), value })
+    }
+
+    /// Has something let go what it has when this is closed.
+    pub(super) fn keep<O: Opened + 'static>(&self, one: &Arc<O>) {
+        let mut opened = self.opened.lock();
+        if opened.len().is_power_of_two() {
+            opened.retain(|one| one.strong_count() > 0);
+        }
+        let weak: Weak<O> = Arc::downgrade(one);
+        opened.push(weak);
+        drop(opened);
+        if self.turn() == CLOSED {
+            one.let_go();
+        }
     }
 
     /// Takes note that the holder of a turn did not answer.
@@ -135,7 +202,7 @@ impl SharedSystem {
         loop {
             attempts += 1;
             let (turn, result) = match open() {
-                Ok(at) => (at.turn, ask(&at.value)),
+                Ok(at) => (at.turn, at.enter().and_then(|_inside| ask(&at.value))),
                 // The holder may go while something is opened again.
                 Err(error) => (self.turn(), Err(error)),
             };
@@ -151,18 +218,26 @@ impl SharedSystem {
         }
     }
 
-    /// The same of a change with an origin: where its outcome is unknown it is sent again, and happens once. It stays unknown
-    /// unless that succeeds: what was sent before may still be on its way.
+    /// The same of a change that says which it is, once it has left this process: where its outcome is unknown it is sent again, and
+    /// happens once. It stays unknown unless that succeeds: what was sent before may still be on its way. Before it has left, no
+    /// answer is lost, and `ask` is told that it need not say.
     pub(super) fn ask_once<S>(
         &self,
         open: impl Fn() -> Result<At<S>>,
-        mut ask: impl FnMut(&S) -> Result<()>,
+        is_near: impl Fn(&S) -> bool,
+        mut ask: impl FnMut(&S, bool) -> Result<()>,
     ) -> Result<()> {
         let begun = Instant::now();
         let mut first: Option<Error> = None;
+        let mut says = false;
         for attempt in 1.. {
+            let mut ask = |of: &S| {
+                says |= !is_near(of);
+                ask(of, says)
+            };
             let Err(error) = self.ask(&open, &mut ask) else { break };
-            let goes_on = error.der == Der::TxUncertain && begun.elapsed() < CALL && attempt < ATTEMPTS_MAX;
+            let goes_on =
+                says && error.der == Der::TxUncertain && begun.elapsed() < CALL && attempt < ATTEMPTS_MAX;
             let told = first.get_or_insert(error);
             if !goes_on || told.der != Der::TxUncertain {
                 return Err(told.clone());
@@ -191,6 +266,16 @@ fn closed() -> Error {
     Error::new(Der::NoHdl, "the system is closed").hint("open it again")
 }
 
+/// Begins a call of a system that is in this process, if it is not closed.
+pub(super) fn enter_near(near: &Near) -> Result<Option<Inside<'_>>> {
+    let Some(system) = near else { return Ok(None) };
+    let lost = || Error {
+        nothing_happened: true,
+        ..Error::new(Der::Shutdown, "the holder of the system has closed it")
+    };
+    system.enter().map(Some).ok_or_else(lost)
+}
+
 /// Whether nobody answered, or only that he goes.
 pub(super) fn is_lost(error: &Error) -> bool {
     matches!(error.der, Der::Unreach | Der::Shutdown | Der::TxUncertain)
@@ -216,8 +301,13 @@ impl SystemService for SharedSystem {
         let mut now = self.now.lock();
         self.turn.store(CLOSED, Ordering::Release);
         now.turn = CLOSED;
+        let (system, near) = (now.system.take(), now.near.take());
+        drop(now);
+        let opened = std::mem::take(&mut *self.opened.lock());
+        opened.iter().filter_map(Weak::upgrade).for_each(|one| one.let_go());
+        drop(near);
         // Where this process became the holder, all ends here; where it is a guest, only what it has.
-        now.system.take().map_or(Ok(()), |system| system.close())
+        system.map_or(Ok(()), |system| system.close())
     }
 
     fn pools(&self) -> Result<Vec<(PoolId, String)>> {
@@ -242,7 +332,8 @@ impl SystemService for SharedSystem {
 impl Drop for SharedSystem {
     fn drop(&mut self) {
         if self.owner.is_forked() {
-            std::mem::forget(self.now.get_mut().system.take());
+            let now = self.now.get_mut();
+            std::mem::forget((now.system.take(), now.near.take()));
         }
     }
 }
