@@ -278,8 +278,10 @@ def test_a_transaction_under_way_ends_with_its_holder_and_is_run_again(tmp_path:
         kv["a"] = b"1"
         holder.kill()
         holder.wait()
+        # A change may wait for the commit; a read cannot.
+        kv["b"] = b"1"
         with pytest.raises(daos.ConflictError):
-            kv["b"] = b"1"
+            kv.get("b")
         with pytest.raises(daos.DaosError):
             tx.commit()
         assert "a" not in cont.kv("k")
@@ -336,6 +338,38 @@ def test_each_transaction_that_commits_while_holders_die_is_counted_once(tmp_pat
         counted = int(pool.container("c").kv("count")["c"])
     # The last one may have committed and not been told.
     assert counted in (told, told + 1)
+
+
+CHANGER = """
+import sys, daos
+pool = daos.open(sys.argv[1])
+cont = pool.container("c", create=True)
+kv = cont.kv("k", create=True)
+print("up", flush=True)
+
+def change(tx):
+    inside = tx.kv("k")
+    for part in range(3):
+        inside[f"{sys.argv[2]}{number}-{part}"] = b"v"
+
+for number in range(1_000_000):
+    cont.run(change, deadline=30)
+    print(number, flush=True)
+"""
+
+
+def test_transactions_that_only_change_happen_as_a_whole_while_holders_die(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with telling(CHANGER, path, "a") as first, telling(CHANGER, path, "b") as second:
+        second.wait_for_more(5)
+        first.kill()
+        second.wait_for_more(20)
+        told = int(second.kill()[-1])
+    with daos.open(path, create=False) as pool:
+        keys = {key for key in pool.container("c").kv("k") if key.startswith("b")}
+    parts = {key.split("-")[0] for key in keys}
+    assert keys == {f"{number}-{part}" for number in parts for part in range(3)}
+    assert {f"b{number}" for number in range(told + 1)} <= parts
 
 
 def test_a_transaction_that_begins_when_its_holder_has_gone_is_run_again(tmp_path: Path) -> None:

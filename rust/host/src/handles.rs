@@ -1,8 +1,10 @@
 //! Open handles: what a number in a request's header stands for.
 
+use crate::serve::Refused;
+use crate::service::{TOO_MANY, WRONG_HANDLE};
 use daos_client::{ContainerService, PoolService, Route, Survey, TransactionEnd};
 use daos_locks::Mutex;
-use daos_types::{ContainerId, limits};
+use daos_types::{ContainerId, Durability, limits};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -49,7 +51,27 @@ impl Rights {
 pub(crate) enum Open {
     Pool(Arc<dyn PoolService>),
     Container { container: Arc<dyn ContainerService>, granted: Granted },
-    Transaction { granted: Granted, end: Arc<dyn TransactionEnd> },
+    Transaction(Begun),
+}
+
+/// A transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) granted: Granted,
+    pub(crate) end: Arc<dyn TransactionEnd>,
+}
+
+impl Begun {
+    /// A new one of a container, for whoever has these rights there.
+    pub(crate) fn new(
+        container: &dyn ContainerService,
+        rights: Rights,
+        durability: Durability,
+    ) -> Result<Self, Refused> {
+        let tx = container.transaction(durability).map_err(Refused::Failed)?;
+        let (cont, route) = (tx.container.uuid(), tx.container.route());
+        Ok(Self { granted: Granted { cont, route, survey: None, rights }, end: tx.end })
+    }
 }
 
 /// The handles of a host.
@@ -68,7 +90,7 @@ struct Table {
     turn: u64,
     open: HashMap<u64, (Open, u64)>,
     /// With when and by which handle they were begun.
-    transactions: HashMap<u64, (Open, Instant, u64)>,
+    transactions: HashMap<u64, (Begun, Instant, u64)>,
 }
 
 impl Handles {
@@ -103,40 +125,62 @@ impl Handles {
     /// Forgets what numbers stand for, and the transactions that were begun by them.
     pub(crate) fn revoke(&self, numbers: &[u64]) {
         let mut table = self.table.lock();
-        let mut gone: Vec<Open> =
+        let open: Vec<Open> =
             numbers.iter().filter_map(|number| Some(table.open.remove(number)?.0)).collect();
         let begun: Vec<u64> = table
             .transactions
             .iter()
             .filter_map(|(number, (_, _, by))| numbers.contains(by).then_some(*number))
             .collect();
-        gone.extend(begun.iter().filter_map(|number| Some(table.transactions.remove(number)?.0)));
+        let gone: Vec<Begun> =
+            begun.iter().filter_map(|number| Some(table.transactions.remove(number)?.0)).collect();
         drop(table);
         // What they hold goes outside of the lock.
-        drop(gone);
+        drop((open, gone));
     }
 
-    /// Keeps a transaction, begun by a handle; its number. `None` where there are too many.
-    pub(crate) fn insert_transaction(&self, open: Open, now: Instant, by: u64) -> Option<u64> {
+    /// The transaction of a number, which its client draws, of a container: begun by this, unless it was by the same handle before.
+    pub(crate) fn begun(
+        &self,
+        number: u64,
+        (by, durability): (u64, Durability),
+        container: &dyn ContainerService,
+        rights: Rights,
+    ) -> Result<Begun, Refused> {
+        if let Some((begun, _, of)) = self.table.lock().transactions.get(&number) {
+            return if *of == by { Ok(begun.clone()) } else { Err(WRONG_HANDLE) };
+        }
+        let begun = Begun::new(container, rights, durability)?;
+        self.insert_transaction(number, begun.clone(), Instant::now(), by)?;
+        Ok(begun)
+    }
+
+    /// Keeps a transaction, begun by a handle. Refused where there are too many, or the number is in use.
+    fn insert_transaction(&self, number: u64, begun: Begun, now: Instant, by: u64) -> Result<(), Refused> {
         let mut table = self.table.lock();
         let is_full = table.transactions.len() >= TRANSACTIONS_MAX;
         let mut gone = Vec::new();
         if is_full || table.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK) {
             table.looked = Some(now);
-            let over = |_: &u64, (_, begun, _): &mut (Open, Instant, u64)| {
+            let over = |_: &u64, (_, begun, _): &mut (Begun, Instant, u64)| {
                 now.duration_since(*begun) > TRANSACTION_LIFE
             };
             gone.extend(table.transactions.extract_if(over));
         }
-        let number = (table.transactions.len() < TRANSACTIONS_MAX).then(|| {
-            let number = self.fresh(&mut table);
-            table.transactions.insert(number, (open, now, by));
-            number
-        });
+        let is_taken =
+            number == 0 || table.open.contains_key(&number) || table.transactions.contains_key(&number);
+        let kept = if is_taken {
+            Err(WRONG_HANDLE)
+        } else if table.transactions.len() < TRANSACTIONS_MAX {
+            table.transactions.insert(number, (begun, now, by));
+            Ok(())
+        } else {
+            Err(TOO_MANY)
+        };
         drop(table);
         // Their drafts go outside of the lock: each may hold megabytes.
         drop(gone);
-        number
+        kept
     }
 
     /// A number that is not in use.
@@ -160,7 +204,7 @@ impl Handles {
             *used = turn;
             return Some(open.clone());
         }
-        table.transactions.get(&number).map(|(open, ..)| open.clone())
+        table.transactions.get(&number).map(|(begun, ..)| Open::Transaction(begun.clone()))
     }
 
     /// Forgets all.
@@ -182,14 +226,15 @@ impl Handles {
 
 #[cfg(test)]
 mod tests {
-    use super::{Handles, LOOK, Open, TRANSACTION_LIFE, TRANSACTIONS_MAX};
+    use super::{Begun, Handles, LOOK, Rights, TRANSACTION_LIFE, TRANSACTIONS_MAX};
+    use crate::serve::Refused;
     use daos_embed::{Options, System};
-    use daos_types::Durability;
+    use daos_types::{Der, Durability};
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     /// A transaction of a system in memory.
-    fn begun(system: &Arc<System>) -> Open {
+    fn begun(system: &Arc<System>) -> Begun {
         let label = format!("p{}", system.pools().unwrap().len());
         let pool = daos_client::SystemService::pool_create(Arc::clone(system), &label, b"\x80").unwrap();
         let container = pool.container_create(&daos_client::NewContainer {
@@ -199,14 +244,7 @@ mod tests {
             scrub_disabled: false,
         });
         let container = container.unwrap();
-        let tx = container.transaction(Durability::Synced).unwrap();
-        let granted = super::Granted {
-            cont: container.uuid(),
-            route: tx.container.route(),
-            survey: None,
-            rights: super::Rights::ALL,
-        };
-        Open::Transaction { granted, end: tx.end }
+        Begun::new(&*container, Rights::ALL, Durability::Synced).unwrap()
     }
 
     #[test]
@@ -214,15 +252,16 @@ mod tests {
         let system = System::in_memory(&Options::default()).unwrap();
         let (handles, begin) = (Handles::default(), Instant::now());
         let open = begun(&system);
-        let first = handles.insert_transaction(open.clone(), begin, 1).unwrap();
+        let insert = |number, at| handles.insert_transaction(number, open.clone(), at, 1).unwrap();
         let at = |more: Duration| begin + TRANSACTION_LIFE + more;
-        let second = handles.insert_transaction(open.clone(), at(Duration::ZERO), 1).unwrap();
-        assert!(handles.get(first).is_some(), "its time is not over yet");
-        let third = handles.insert_transaction(open.clone(), at(LOOK / 2), 1).unwrap();
-        assert!(handles.get(first).is_some(), "it is not looked each time");
-        let fourth = handles.insert_transaction(open, at(LOOK), 1).unwrap();
-        assert!(handles.get(first).is_none());
-        assert!([second, third, fourth].iter().all(|number| handles.get(*number).is_some()));
+        insert(1, begin);
+        insert(2, at(Duration::ZERO));
+        assert!(handles.get(1).is_some(), "its time is not over yet");
+        insert(3, at(LOOK / 2));
+        assert!(handles.get(1).is_some(), "it is not looked each time");
+        insert(4, at(LOOK));
+        assert!(handles.get(1).is_none());
+        assert!((2..=4).all(|number| handles.get(number).is_some()));
     }
 
     #[test]
@@ -230,11 +269,13 @@ mod tests {
         let system = System::in_memory(&Options::default()).unwrap();
         let (handles, begin) = (Handles::default(), Instant::now());
         let open = begun(&system);
-        for _ in 0..TRANSACTIONS_MAX {
-            handles.insert_transaction(open.clone(), begin, 1).unwrap();
-        }
-        assert!(handles.insert_transaction(open.clone(), begin, 1).is_none());
+        let insert = |number, at| handles.insert_transaction(number, open.clone(), at, 1);
+        (1..=TRANSACTIONS_MAX as u64).for_each(|number| insert(number, begin).unwrap());
+        let refused = |result: Result<(), Refused>| result.unwrap_err().der();
+        assert_eq!(refused(insert(u64::MAX, begin)), Der::Busy);
         let later = begin + TRANSACTION_LIFE + Duration::from_millis(1);
-        assert!(handles.insert_transaction(open, later, 1).is_some());
+        insert(u64::MAX, later).unwrap();
+        assert_eq!(refused(insert(u64::MAX, later)), Der::Inval, "it is in use");
+        assert_eq!(refused(insert(0, later)), Der::Inval);
     }
 }

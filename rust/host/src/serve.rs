@@ -241,7 +241,7 @@ fn try_serve(
                 answered(survey.count(target, &count), |page| page.encode().map(Answer::of))
             })
         }
-        Opcode::TxBegin | Opcode::TxCommit | Opcode::TxAbort => {
+        Opcode::TxFirst | Opcode::TxChanges | Opcode::TxAbort => {
             Err(Refused::Unknown { opcode: opcode as u16 })
         }
     })

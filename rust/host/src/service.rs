@@ -2,7 +2,7 @@
 //! that came together.
 
 use crate::control;
-use crate::handles::{Granted, Handles, Open};
+use crate::handles::{Begun, Handles, Open};
 use crate::serve::{Answer, Refused, Request, land, serve};
 use crate::workers::Workers;
 use daos_client::SystemService;
@@ -10,10 +10,9 @@ use daos_embed::{Debt, collect};
 use daos_locks::Mutex;
 use daos_net::frame::{Header, Refusal};
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
-use daos_types::{Der, Landing, Origin, TargetIdx};
-use daos_wire::{CONTROL, Control, Opcode, decode_control, decode_done, encode_done, encode_handle};
+use daos_types::{Der, Durability, Landing, Origin, TargetIdx};
+use daos_wire::{CONTROL, Control, Opcode, TxChanges, TxFirst, decode_control, decode_done, encode_done};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Answers that are held back at most before they are waited for.
 const OWED_MAX: usize = 256;
@@ -90,30 +89,75 @@ impl HostService {
             units: &units,
             landed: request.landing.as_ref().map_or(0, |landing| landing.number()),
         };
-        let done = || decode_done(asked.body, asked.payloads).map_err(Refused::Message);
         let target = TargetIdx(request.target);
+        let by = (request.handle, request.durability);
         match (opcode, open) {
-            (Opcode::TxBegin, Open::Container { container, granted }) => {
-                done()?;
-                let tx = container.transaction(request.durability).map_err(Refused::Failed)?;
-                let (cont, route) = (tx.container.uuid(), tx.container.route());
-                let granted = Granted { cont, route, survey: None, rights: granted.rights };
-                let open = Open::Transaction { granted, end: tx.end };
-                let handle = self.shared.handles.insert_transaction(open, Instant::now(), request.handle);
-                handle.map(|handle| Answer::of(encode_handle(handle))).ok_or(TOO_MANY)
+            (Opcode::TxFirst, Open::Container { container, granted }) => {
+                let TxFirst { number, opcode, body } =
+                    TxFirst::decode(asked.body).map_err(Refused::Message)?;
+                let begun = self.shared.handles.begun(number, by, &*container, granted.rights)?;
+                let answer = serve(&begun.granted, target, opcode, &Request { body, ..asked });
+                if answer.as_ref().is_err_and(Refused::is_before) {
+                    // It is as if it had not come: whoever sent it begins another one.
+                    self.shared.handles.remove_transaction(number);
+                }
+                answer
             }
-            (Opcode::TxCommit | Opcode::TxAbort, Open::Transaction { end, .. }) => {
-                done()?;
-                let ended =
-                    if opcode == Opcode::TxCommit { end.commit_once(asked.origin) } else { end.abort() };
+            (Opcode::TxChanges, open) => {
+                let changes = TxChanges::decode(asked.body, asked.payloads).map_err(Refused::Message)?;
+                self.changes(open, by, &changes, &asked)
+            }
+            (Opcode::TxAbort, Open::Transaction(begun)) => {
+                decode_done(asked.body, asked.payloads).map_err(Refused::Message)?;
+                let ended = begun.end.abort();
                 self.shared.handles.remove_transaction(request.handle);
                 ended.map(|()| Answer::of(encode_done())).map_err(Refused::Failed)
             }
-            (_, Open::Container { granted, .. } | Open::Transaction { granted, .. }) => {
+            (_, Open::Container { granted, .. } | Open::Transaction(Begun { granted, .. })) => {
                 serve(&granted, target, opcode, &asked)
             }
             (_, Open::Pool(_)) => Err(WRONG_HANDLE),
         }
+    }
+
+    /// Changes of a transaction, which they begin if it is new, and commit if they are the last. One that is refused ends it: who
+    /// sent them was told that they are made.
+    fn changes(
+        &self,
+        open: Open,
+        by: (u64, Durability),
+        changes: &TxChanges<'_>,
+        asked: &Request<'_>,
+    ) -> Result<Answer, Refused> {
+        let handles = &self.shared.handles;
+        let (kept, begun) = match (open, changes.number) {
+            (Open::Transaction(begun), 0) => (Some(by.0), begun),
+            (Open::Container { container, granted }, 1..) if changes.commits => {
+                (None, Begun::new(&*container, granted.rights, by.1)?)
+            }
+            (Open::Container { container, granted }, number @ 1..) => {
+                (Some(number), handles.begun(number, by, &*container, granted.rights)?)
+            }
+            _ => return Err(WRONG_HANDLE),
+        };
+        let made = changes.changes.iter().try_for_each(|change| {
+            let alone =
+                Request { origin: None, body: change.body, payloads: &[], units: &[], landed: 0, ..*asked };
+            serve(&begun.granted, TargetIdx(change.target), change.opcode, &alone).map(drop)
+        });
+        let ended = match made {
+            Ok(()) if changes.commits => begun.end.commit_once(asked.origin).map_err(Refused::Failed),
+            Ok(()) => return Ok(Answer::of(encode_done())),
+            Err(refused) => {
+                // Dropped, it is given up, too.
+                let _ = begun.end.abort();
+                Err(refused)
+            }
+        };
+        if let Some(number) = kept {
+            handles.remove_transaction(number);
+        }
+        ended.map(|()| Answer::of(encode_done()))
     }
 
     /// Has a worker answer.
@@ -159,7 +203,8 @@ const WRONG_TARGET: Refused =
     Refused::Denied { der: Der::BadTarget, message: "the endpoint is of another target" };
 const NOT_HERE: Refused =
     Refused::Denied { der: Der::Unreg, message: "pools are opened by their services, not by an engine" };
-const TOO_MANY: Refused = Refused::Denied { der: Der::Busy, message: "too many transactions are open" };
+pub(crate) const TOO_MANY: Refused =
+    Refused::Denied { der: Der::Busy, message: "too many transactions are open" };
 
 impl Service for HostService {
     fn land(&mut self, header: &Header, len: usize) -> Option<Arc<dyn Landing>> {

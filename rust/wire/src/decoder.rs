@@ -115,6 +115,10 @@ impl<'a, 'p, P: PayloadLen> Decoder<'a, 'p, P> {
         Ok(u8::from_le_bytes(self.array()?))
     }
 
+    pub(crate) fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
     pub(crate) fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }

@@ -64,6 +64,10 @@ impl<'a> Encoder<'a> {
         self.body.push(number);
     }
 
+    pub(crate) fn u16(&mut self, number: u16) {
+        self.bytes_of(&number.to_le_bytes());
+    }
+
     pub(crate) fn u32(&mut self, number: u32) {
         self.bytes_of(&number.to_le_bytes());
     }
@@ -116,6 +120,11 @@ impl<'a> Encoder<'a> {
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.len("bytes of a field", bytes.len());
+        self.bytes_of(bytes);
+    }
+
+    /// What is left of a body.
+    pub(crate) fn rest(&mut self, bytes: &[u8]) {
         self.bytes_of(bytes);
     }
 

@@ -133,6 +133,18 @@ fn small_requests() {
 }
 
 #[test]
+fn transactions() {
+    run("message transaction", &[samples::tx_first(3), samples::tx_first(4200)], |body, payloads| {
+        let TxFirst { number, opcode, body } = TxFirst::decode(body)?;
+        let payloads = payloads.iter().map(|&bytes| Beside { bytes, units: &[] }).collect();
+        Ok(Owned::of(TxFirst::encode(number, opcode, &Encoded { body: body.to_vec(), payloads })))
+    });
+    run("message changes", &[samples::tx_changes()], |body, payloads| {
+        Ok(Owned::of(TxChanges::decode(body, payloads)?.encode()))
+    });
+}
+
+#[test]
 fn replies() {
     run("message found", &[Owned::of(encode_found(Some(&samples::found())))], |body, payloads| {
         Ok(Owned::of(encode_found(decode_found(body, payloads)?.as_ref())))

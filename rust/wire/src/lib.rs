@@ -15,6 +15,7 @@ mod punch;
 mod query;
 pub mod served;
 mod survey;
+mod tx;
 mod update;
 
 pub use control::{CONTROL, Control, decode_control, encode_control};
@@ -28,6 +29,7 @@ pub use punch::{Punch, ReadPunch};
 pub use query::{Query, decode_found, encode_found};
 pub use served::{PEER, SERVED, Served, ServedReply};
 pub use survey::{Check, Checked, Count, Counted, Diff, Differences, ListedObjects, Objects, ReadObjects};
+pub use tx::{TxChange, TxChanges, TxFirst};
 pub use update::{ReadUpdate, Update};
 
 use daos_types::{ContainerId, UnitOid};
@@ -41,7 +43,7 @@ pub struct ShardRef {
     pub oid: UnitOid,
 }
 
-/// The body of a request or reply that says nothing but its version: that an update was done, that a transaction is to begin.
+/// The body of a request or reply that says nothing but its version: that an update was done.
 pub fn encode_done() -> Encoded<'static> {
     Encoded { body: limits::BODY_VERSION.to_le_bytes().to_vec(), payloads: Vec::new() }
 }
@@ -49,21 +51,6 @@ pub fn encode_done() -> Encoded<'static> {
 /// Checks that a body is that of [`encode_done`].
 pub fn decode_done(body: &[u8], payloads: &[&[u8]]) -> Result<(), WireError> {
     decoder::Decoder::new(body, payloads)?.end()
-}
-
-/// The reply to the begin of a transaction: its handle.
-pub fn encode_handle(handle: u64) -> Encoded<'static> {
-    let mut encoded = encode_done();
-    encoded.body.extend_from_slice(&handle.to_le_bytes());
-    encoded
-}
-
-/// The handle in a body of [`encode_handle`].
-pub fn decode_handle(body: &[u8], payloads: &[&[u8]]) -> Result<u64, WireError> {
-    let mut decoder = decoder::Decoder::new(body, payloads)?;
-    let handle = decoder.u64()?;
-    decoder.end()?;
-    Ok(handle)
 }
 
 #[cfg(test)]

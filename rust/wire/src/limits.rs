@@ -11,6 +11,10 @@ pub const DATA_INLINE_MAX: usize = 4096;
 pub const MESSAGE_PAYLOADS_MAX: usize = 4095;
 /// Bytes of a record of an array: no value of the store is longer.
 pub const RECORD_LEN_MAX: u64 = 1 << 30;
+/// Changes of a transaction that one request brings.
+pub const TX_CHANGES_MAX: usize = 256;
+/// Bytes of their bodies.
+pub const TX_CHANGES_BYTES_MAX: usize = 64 << 10;
 /// Pairs of one change of a flat object: other writers wait for some hundred microseconds at most.
 pub const PAIRS_MAX: usize = 256;
 /// Bytes of keys and values of one change of several pairs; what is longer is an update by itself.

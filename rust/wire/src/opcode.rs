@@ -24,10 +24,10 @@ pub enum Opcode {
     Check = 9,
     /// [`crate::Count`].
     Count = 10,
-    /// Begins a transaction of the handle's container; the body says nothing, the reply is a handle.
-    TxBegin = 11,
-    /// Commits the transaction that is the handle; the bodies say nothing.
-    TxCommit = 12,
+    /// [`crate::TxFirst`], answered as the request that it holds.
+    TxFirst = 11,
+    /// [`crate::TxChanges`].
+    TxChanges = 12,
     /// Gives the transaction up that is the handle; the bodies say nothing.
     TxAbort = 13,
     /// [`crate::PutPairs`].
@@ -49,8 +49,8 @@ impl Opcode {
         Self::Diff,
         Self::Check,
         Self::Count,
-        Self::TxBegin,
-        Self::TxCommit,
+        Self::TxFirst,
+        Self::TxChanges,
         Self::TxAbort,
         Self::PutPairs,
         Self::GetValues,
@@ -63,6 +63,11 @@ impl Opcode {
 
     /// Whether the request changes anything: to do it twice is not the same as once.
     pub const fn changes(self) -> bool {
-        matches!(self, Self::Update | Self::Punch | Self::TxCommit | Self::PutPairs)
+        matches!(self, Self::Update | Self::Punch | Self::TxChanges | Self::PutPairs)
+    }
+
+    /// Whether the request is about a transaction, and none that is part of one.
+    pub const fn is_of_transactions(self) -> bool {
+        matches!(self, Self::TxFirst | Self::TxChanges | Self::TxAbort)
     }
 }

@@ -60,6 +60,24 @@ pub(crate) fn update(long: usize) -> Owned {
     Owned::of(update.encode())
 }
 
+/// An update that begins a transaction.
+pub(crate) fn tx_first(long: usize) -> Owned {
+    let Owned { body, payloads } = update(long);
+    let beside = payloads.iter().map(|bytes| Beside { bytes, units: &[] }).collect();
+    Owned::of(TxFirst::encode(77, Opcode::Update, &Encoded { body, payloads: beside }))
+}
+
+/// Changes that end a transaction.
+pub(crate) fn tx_changes() -> Owned {
+    let (update, punches) = (update(3), punches());
+    let bodies = [(Opcode::Update, &update), (Opcode::Punch, &punches[0]), (Opcode::Punch, &punches[2])];
+    let change = |(opcode, message): (Opcode, &'_ Owned)| (opcode, message.body.clone());
+    let bodies = bodies.map(change);
+    let changes =
+        bodies.iter().zip(4..).map(|((opcode, body), target)| TxChange { target, opcode: *opcode, body });
+    Owned::of(TxChanges { number: 0, commits: true, changes: changes.collect() }.encode())
+}
+
 pub(crate) fn punches() -> Vec<Owned> {
     let (of, durability) = (shard(), Durability::Buffered);
     [Punched::Object, Punched::Dkey(b"d"), Punched::Akeys(b"d", &[b"a", b"b"])]

@@ -225,6 +225,45 @@ fn more_pairs_than_go_into_one_change_are_refused() {
 }
 
 #[test]
+fn requests_of_transactions_come_back_and_others_are_refused_in_them() {
+    for long in [3, 4200] {
+        let (message, inner) = (samples::tx_first(long), samples::update(long));
+        let first = TxFirst::decode(&message.body).unwrap();
+        assert_eq!(first, TxFirst { number: 77, opcode: Opcode::Update, body: &inner.body });
+        assert_eq!(message.payloads, inner.payloads);
+    }
+    let message = samples::tx_changes();
+    let read = TxChanges::decode(&message.body, &[]).unwrap();
+    assert_eq!((read.number, read.commits, read.changes.len()), (0, true, 3));
+    assert_eq!(
+        read.changes[1],
+        TxChange { target: 5, opcode: Opcode::Punch, body: &samples::punches()[0].body }
+    );
+    assert_eq!(Owned::of(read.encode()), message);
+    let empty = || Encoded { body: Vec::new(), payloads: Vec::new() };
+    for opcode in Opcode::ALL {
+        let first = Owned::of(TxFirst::encode(1, opcode, &empty()));
+        let changes = vec![TxChange { target: 0, opcode, body: b"" }];
+        let changes = Owned::of(TxChanges { number: 0, commits: false, changes }.encode());
+        assert_eq!(TxFirst::decode(&first.body).is_ok(), !opcode.is_of_transactions(), "{opcode:?}");
+        let is_change = matches!(opcode, Opcode::Update | Opcode::Punch);
+        assert_eq!(TxChanges::decode(&changes.body, &[]).is_ok(), is_change, "{opcode:?}");
+    }
+    let some = |count: usize, body: &[u8]| {
+        let changes = vec![TxChange { target: 0, opcode: Opcode::Update, body }; count];
+        let message = Owned::of(TxChanges { number: 1, commits: false, changes }.encode());
+        TxChanges::decode(&message.body, &[]).map(|read| read.changes.len())
+    };
+    assert_eq!(some(limits::TX_CHANGES_MAX, b""), Ok(limits::TX_CHANGES_MAX));
+    assert!(matches!(some(limits::TX_CHANGES_MAX + 1, b""), Err(WireError::TooLong { .. })));
+    assert_eq!(some(1, &vec![0; limits::TX_CHANGES_BYTES_MAX]), Ok(1));
+    assert!(matches!(
+        some(2, &vec![0; limits::TX_CHANGES_BYTES_MAX / 2 + 1]),
+        Err(WireError::TooLong { .. })
+    ));
+}
+
+#[test]
 fn opcodes_have_the_numbers_of_the_page() {
     for (nth, opcode) in Opcode::ALL.into_iter().enumerate() {
         assert_eq!(opcode as u16 as usize, nth + 1);
@@ -232,7 +271,7 @@ fn opcodes_have_the_numbers_of_the_page() {
     }
     assert_eq!((Opcode::from_number(0), Opcode::from_number(16)), (None, None));
     let changes: Vec<Opcode> = Opcode::ALL.into_iter().filter(|opcode| opcode.changes()).collect();
-    assert_eq!(changes, [Opcode::Update, Opcode::Punch, Opcode::TxCommit, Opcode::PutPairs]);
+    assert_eq!(changes, [Opcode::Update, Opcode::Punch, Opcode::TxChanges, Opcode::PutPairs]);
 }
 
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 mod call;
 mod container;
+mod draft;
 mod fetched;
 mod global;
 mod pool;

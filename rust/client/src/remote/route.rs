@@ -1,19 +1,20 @@
 //! The way to targets of other processes: data requests as messages.
 
 use super::call::{About, Asker, Failed, OneCall, Opened, REPLY_ROOM, not_understood, unsaid, with_handle};
+use super::draft::RemoteDraft;
 use super::fetched::Fetched;
 use super::process::PerProcess;
 use super::service::{Patience, passes};
 use super::system::{RemoteSystem, Way, unfit};
 use crate::error::{Error, Result};
-use crate::route::{Change, FetchOne, Route, Survey, Transact};
+use crate::route::{Change, FetchOne, Route, Survey};
 use daos_net::{Endpoint, Receive, Reply};
 use daos_types::{Der, Durability, FetchIod, FetchValue, KeyFound, Origin, TargetIdx};
 use daos_wire::control::TargetPlace;
 use daos_wire::{
     Check, Checked, Count, Counted, Diff, Differences, Encoded, Fetch, GetValues, GotValues, List,
     ListedKeys, ListedObjects, ListedPairs, Objects, Opcode, Punch, PutPairs, Query, Update, WireError,
-    decode_done, decode_found, decode_handle, encode_done,
+    decode_done, decode_found,
 };
 use std::sync::Arc;
 
@@ -84,25 +85,7 @@ pub struct RemoteRoute {
     pub(super) opened: Arc<dyn Opened>,
     pub(super) system: Arc<RemoteSystem>,
     /// The process that made it.
-    process: u64,
-}
-
-/// A transaction that has not committed: an engine has it, that of the first target that it is about.
-#[derive(Debug)]
-pub struct RemoteDraft {
-    durability: Durability,
-    begun: Option<Begun>,
-    system: Arc<RemoteSystem>,
-    /// The process whose it is.
-    process: u64,
-}
-
-#[derive(Debug)]
-struct Begun {
-    handle: u64,
-    at: RemoteTarget,
-    /// To give it up by.
-    asker: Option<Asker>,
+    pub(super) process: u64,
 }
 
 /// What is asked, beside its message.
@@ -166,53 +149,38 @@ impl RemoteRoute {
         origin.or_else(|| self.system.service().map(|_| self.system.here().mine.sequences.next()))
     }
 
-    fn target(&self, target: TargetIdx) -> Result<&RemoteTarget> {
+    pub(super) fn target(&self, target: TargetIdx) -> Result<&RemoteTarget> {
         let missing = || Error::new(Der::BadTarget, format!("there is no target {}", target.0));
         self.reached().get(target.0 as usize).ok_or_else(missing)
     }
 
-    /// Asks a target with the container's handle, or that of a draft.
+    /// Asks a target with the container's handle, or in a draft.
     fn ask(
         &self,
-        draft: Option<&RemoteDraft>,
+        draft: Option<&mut RemoteDraft>,
         target: TargetIdx,
         asked: Asked,
         message: &Encoded<'_>,
         into: &mut dyn Receive,
     ) -> Result<()> {
         let at = self.target(target)?;
-        let RemoteTarget { endpoint, index, rank } = at;
-        let opcode = asked.opcode;
-        // What a draft would change has not happened if its reply is lost: nothing is uncertain but a commit.
-        let changes = opcode.changes() && (draft.is_none() || opcode == Opcode::TxCommit);
-        let mut ask = |handle| {
-            let about = asked.about(handle, *index, changes);
-            self.asker().ask(endpoint, &about, message, into).map_err(|error| Failed::of(error, changes))
-        };
-        let Some(draft) = draft else {
-            return self.patiently(asked.origin.is_some_and(|origin| origin.sequence != 0), || {
-                with_handle(&*self.opened, Some(at), |handle| ask(handle.number))
-            });
-        };
-        let Some(begun) = &draft.begun else { return Err(unfit("a transaction that was not begun")) };
-        if begun.at.rank != *rank {
-            return Err(over_engines());
+        if let Some(draft) = draft {
+            return self.ask_in(draft, at, asked, message, into);
         }
-        ask(begun.handle).map_err(|failed| match failed.error.der {
-            // A commit that did not begin is no different: what it would have committed is not there any more.
-            Der::NoHdl | Der::Unreach | Der::Timedout | Der::Shutdown
-                if opcode != Opcode::TxCommit || failed.handle_is_gone || failed.error.nothing_happened =>
-            {
-                gone(&failed.error)
-            }
-            _ => failed.error,
+        let changes = asked.opcode.changes();
+        self.patiently(asked.origin.is_some_and(|origin| origin.sequence != 0), || {
+            with_handle(&*self.opened, Some(at), |handle| {
+                let about = asked.about(handle.number, at.index, changes);
+                let asked = self.asker().ask(&at.endpoint, &about, message, into);
+                asked.map_err(|error| Failed::of(error, changes))
+            })
         })
     }
 
     /// Asks for what is decoded from a reply that is kept.
     pub(super) fn get<T>(
         &self,
-        draft: Option<&RemoteDraft>,
+        draft: Option<&mut RemoteDraft>,
         target: TargetIdx,
         asked: Asked,
         message: std::result::Result<Encoded<'_>, WireError>,
@@ -227,7 +195,7 @@ impl RemoteRoute {
 
     /// Asks a pool's engines until one answers: one that is started again, for instance. What may have happened is asked again
     /// only where it happens once; it stays unknown unless that succeeds, for what was sent before may still be on its way.
-    fn patiently(&self, once: bool, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
+    pub(super) fn patiently(&self, once: bool, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
         if self.system.service().is_none() {
             return ask();
         }
@@ -249,27 +217,9 @@ impl RemoteRoute {
         }
     }
 
-    /// Begins a transaction at the engine of the first target that it is about.
-    fn enter(&self, draft: &mut RemoteDraft, target: TargetIdx) -> Result<()> {
-        if draft.begun.is_some() {
-            return Ok(());
-        }
-        let asked = Asked::new(Opcode::TxBegin, draft.durability, REPLY_ROOM);
-        let handle = self.get(None, target, asked, Ok(encode_done()), decode_handle).map_err(|error| {
-            match error.der {
-                // Whoever has no time left does not run it again.
-                Der::Unreach | Der::Shutdown if !self.asker().time().is_zero() => gone(&error),
-                _ => error,
-            }
-        })?;
-        let (at, asker) = (self.target(target)?.clone(), Some(self.asker().clone()));
-        draft.begun = Some(Begun { handle, at, asker });
-        Ok(())
-    }
-
     pub(super) fn update_by(
         &self,
-        draft: Option<&RemoteDraft>,
+        draft: Option<&mut RemoteDraft>,
         target: TargetIdx,
         request: &Update<'_>,
     ) -> Result<()> {
@@ -279,7 +229,7 @@ impl RemoteRoute {
 
     pub(super) fn fetch_by(
         &self,
-        draft: Option<&RemoteDraft>,
+        draft: Option<&mut RemoteDraft>,
         target: TargetIdx,
         request: &Fetch<'_>,
         iods: &mut [FetchIod<'_>],
@@ -291,9 +241,9 @@ impl RemoteRoute {
         fetched.finish()
     }
 
-    fn query_by(
+    pub(super) fn query_by(
         &self,
-        draft: Option<&RemoteDraft>,
+        draft: Option<&mut RemoteDraft>,
         target: TargetIdx,
         request: &Query<'_>,
     ) -> Result<Option<KeyFound>> {
@@ -301,14 +251,19 @@ impl RemoteRoute {
         self.get(draft, target, asked, request.encode(), decode_found)
     }
 
-    fn punch_by(&self, draft: Option<&RemoteDraft>, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
+    pub(super) fn punch_by(
+        &self,
+        draft: Option<&mut RemoteDraft>,
+        target: TargetIdx,
+        request: &Punch<'_>,
+    ) -> Result<()> {
         let asked = Asked::new(Opcode::Punch, request.durability, REPLY_ROOM).of(request.origin);
         self.get(draft, target, asked, request.encode(), decode_done)
     }
 
-    fn list_by(
+    pub(super) fn list_by(
         &self,
-        draft: Option<&RemoteDraft>,
+        draft: Option<&mut RemoteDraft>,
         target: TargetIdx,
         request: &List<'_>,
     ) -> Result<ListedKeys> {
@@ -319,49 +274,12 @@ impl RemoteRoute {
 }
 
 /// With lifetimes of their own, which a reader of replies has.
-fn read_pairs(body: &[u8], payloads: &[&[u8]]) -> std::result::Result<ListedPairs, WireError> {
+pub(super) fn read_pairs(body: &[u8], payloads: &[&[u8]]) -> std::result::Result<ListedPairs, WireError> {
     ListedPairs::decode(body, payloads)
 }
 
-/// A transaction whose other end is not there any more.
-fn gone(error: &Error) -> Error {
-    let message = format!("the transaction is gone: {}; nothing of it happened", error.message);
-    Error { nothing_happened: true, ..Error::new(Der::TxRestart, message).hint("run all of it again") }
-}
-
-/// What takes an agreement of several engines.
-fn over_engines() -> Error {
-    Error::new(Der::Nosys, "a transaction cannot be over several engines yet")
-        .hint("use a pool on one rank for it: dmg pool create --nranks=1")
-}
-
-impl Drop for RemoteDraft {
-    fn drop(&mut self) {
-        let Some(Begun { handle, at: RemoteTarget { endpoint, index, .. }, asker: Some(asker) }) =
-            self.begun.take()
-        else {
-            return;
-        };
-        if self.process != self.system.process() {
-            // In a child that was forked: its parent goes on with it.
-            return;
-        }
-        // Whether it arrives or not: a draft that nobody commits ends by itself.
-        let about = About {
-            opcode: Opcode::TxAbort as u16,
-            changes: false,
-            sequence: 0,
-            durability: Durability::Buffered,
-            handle,
-            target: index,
-            reply_max: REPLY_ROOM,
-        };
-        let _ = asker.ask(&endpoint, &about, &encode_done(), &mut Reply::default());
-    }
-}
-
 /// Room for a page of so many elements in so many bytes.
-fn page_room(count_max: usize, bytes_max: usize) -> usize {
+pub(super) fn page_room(count_max: usize, bytes_max: usize) -> usize {
     let bytes = bytes_max.min(count_max.saturating_mul(ELEMENT_LEN));
     bytes.saturating_add(count_max.min(bytes).saturating_mul(ELEMENT_ROOM)).saturating_add(REPLY_ROOM)
 }
@@ -462,105 +380,5 @@ impl Survey for RemoteRoute {
     fn count(&self, target: TargetIdx, request: &Count<'_>) -> Result<Counted> {
         let asked = Asked::new(Opcode::Count, request.durability, REPLY_ROOM);
         self.get(None, target, asked, request.encode(), Counted::decode)
-    }
-}
-
-impl Transact for RemoteRoute {
-    type Draft = RemoteDraft;
-
-    fn check(&self) -> Result<()> {
-        if self.process == self.system.process() {
-            return Ok(());
-        }
-        let message = "the transaction belongs to the process that forked this one";
-        Err(Error {
-            forked: true,
-            ..Error::new(Der::NoHdl, message).hint("begin another one in this process")
-        })
-    }
-
-    fn begin(&self, durability: Durability) -> Result<RemoteDraft> {
-        // At its first operation: which engine has it depends on what it is about.
-        let (system, process) = (Arc::clone(&self.system), self.process);
-        Ok(RemoteDraft { durability, begun: None, system, process })
-    }
-
-    fn draft_update(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        self.enter(draft, target)?;
-        self.update_by(Some(draft), target, request)
-    }
-
-    fn draft_fetch(
-        &self,
-        draft: &mut RemoteDraft,
-        target: TargetIdx,
-        request: &Fetch<'_>,
-        iods: &mut [FetchIod<'_>],
-    ) -> Result<()> {
-        self.enter(draft, target)?;
-        self.fetch_by(Some(draft), target, request, iods)
-    }
-
-    fn draft_query(
-        &self,
-        draft: &mut RemoteDraft,
-        target: TargetIdx,
-        request: &Query<'_>,
-    ) -> Result<Option<KeyFound>> {
-        self.enter(draft, target)?;
-        self.query_by(Some(draft), target, request)
-    }
-
-    fn draft_punch(&self, draft: &mut RemoteDraft, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        self.enter(draft, target)?;
-        self.punch_by(Some(draft), target, request)
-    }
-
-    fn draft_list(
-        &self,
-        draft: &mut RemoteDraft,
-        target: TargetIdx,
-        request: &List<'_>,
-    ) -> Result<ListedKeys> {
-        self.enter(draft, target)?;
-        self.list_by(Some(draft), target, request)
-    }
-
-    fn draft_list_pairs(
-        &self,
-        draft: &mut RemoteDraft,
-        target: TargetIdx,
-        request: &List<'_>,
-    ) -> Result<ListedPairs> {
-        let asked = Asked::new(
-            Opcode::ListPairs,
-            request.durability,
-            page_room(request.count_max, request.bytes_max),
-        );
-        self.enter(draft, target)?;
-        self.get(Some(draft), target, asked, request.encode(), read_pairs)
-    }
-
-    fn commit(&self, mut draft: RemoteDraft, durability: Durability, origin: Option<Origin>) -> Result<()> {
-        let Some(begun) = &mut draft.begun else { return Ok(()) };
-        // However it ends, there is nothing to give up.
-        begun.asker = None;
-        let at = begun.at.clone();
-        let settles = origin.is_none();
-        let origin = self.origin(origin);
-        let asked = Asked::new(Opcode::TxCommit, durability, REPLY_ROOM).of(origin);
-        let target = self.reached().iter().position(|one| one.rank == at.rank && one.index == at.index);
-        let target = TargetIdx(target.unwrap_or_default() as u32);
-        let unknown = match self.get(Some(&draft), target, asked, Ok(encode_done()), decode_done) {
-            Err(error) if error.der == Der::TxUncertain && settles => error,
-            result => return result,
-        };
-        // The engine is asked what became of it: its draft is gone if the engine is, or it happened.
-        let (Some(service), Some(origin)) = (self.system.service(), origin) else { return Err(unknown) };
-        match service.settle(&self.system.here().places, self.asker(), origin, at.rank) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(gone(&unknown)),
-            Err(_) => Err(unknown),
-        }
     }
 }

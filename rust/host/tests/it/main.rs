@@ -5,6 +5,7 @@ mod bent;
 mod messages;
 mod remote;
 mod together;
+mod transactions;
 
 use daos_client::{Places, RemoteSystem, SystemService};
 use daos_embed::{Options, System};

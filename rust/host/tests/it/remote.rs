@@ -336,8 +336,10 @@ fn handles_that_the_holder_has_forgotten_are_opened_again() {
         let tx = container.transaction(container.durability()).unwrap();
         let inside = tx.container.kv(kv.oid()).unwrap();
         inside.put(b"k", b"w", Cond::NONE).unwrap();
-        served.host.forget_handles();
         let mut found = Vec::new();
+        assert!(inside.get(b"k", Cond::NONE, &mut found).unwrap());
+        served.host.forget_handles();
+        found.clear();
         assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
         served.host.forget_handles();
         kv.put(b"k", b"again", Cond::NONE).unwrap();
@@ -351,7 +353,8 @@ fn handles_that_the_holder_has_forgotten_are_opened_again() {
         served.host.forget_handles();
         container.alloc_oids(1).unwrap();
         // A transaction is not: what it was about to do is gone.
-        assert_eq!(inside.put(b"l", b"w", Cond::NONE).unwrap_err().der, Der::TxRestart);
+        inside.put(b"l", b"w", Cond::NONE).unwrap();
+        assert_eq!(inside.get(b"l", Cond::NONE, &mut found).unwrap_err().der, Der::TxRestart);
         assert_eq!(tx.end.commit().unwrap_err().der, Der::NoPerm);
         found.clear();
         assert!(kv.get(b"k", Cond::NONE, &mut found).unwrap());
