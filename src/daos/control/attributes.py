@@ -31,11 +31,11 @@ def set_attributes(table: dict[str, bytes], attributes: Mapping[str, bytes]) -> 
     table.update(attributes)
 
 
-def delete_attributes(table: dict[str, bytes], names: Iterable[str]) -> None:
-    """Delete attributes from a table; those that are not there are passed over.
+def delete_attributes(table: dict[str, bytes], names: Iterable[str]) -> int:
+    """Delete attributes from a table; those that are not there are passed over. Return how many were there.
 
     Raises:
         InvalidError: `DER.INVAL`: a bad name.
     """
-    for name in [check_attribute_name(name) for name in names]:
-        table.pop(name, None)
+    checked = {check_attribute_name(name) for name in names}
+    return sum(table.pop(name, None) is not None for name in checked)

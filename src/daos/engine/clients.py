@@ -504,14 +504,14 @@ class _Request:
                 )
                 return None
             case asks.AttributeRemove():
-                there = await self._ask(lambda state: sum(name in table(state) for name in set(ask.names)))
                 names = tuple(ask.names)
-                await self._do(
+                outcome = await self._do(
                     settings.DeleteAttributes(handle=self._handle, names=names)
                     if of_pool
                     else container_settings.ContainerDeleteAttributes(handle=self._handle, names=names)
                 )
-                return there
+                # As it was when they were deleted, also for whoever lost the answer and sends it again.
+                return outcome.value(settings.AttributesDeleted).count
             case asks.AttributeGet():
                 return await self._ask(lambda state: [table(state).get(name) for name in ask.names])
             case asks.AttributeList():

@@ -6,6 +6,7 @@ Each has a handle of the container, or, from an administrator, the container's l
 from __future__ import annotations
 
 from daos.control.attributes import delete_attributes, set_attributes
+from daos.control.pool.settings import AttributesDeleted
 from daos.control.pool.state import Container, PoolState
 from daos.control.replicated import Command
 from daos.errors import ExistsError, InvalidError
@@ -77,9 +78,10 @@ class ContainerDeleteAttributes(_ContainerCommand, frozen=True, kw_only=True, ta
 
     names: tuple[str, ...]
 
-    def run(self, state: PoolState) -> None:
+    def run(self, state: PoolState) -> AttributesDeleted:
         """Delete all of them."""
-        delete_attributes(self.opened(state, Permission.w, "delete attributes").attributes, self.names)
+        table = self.opened(state, Permission.w, "delete attributes").attributes
+        return AttributesDeleted(count=delete_attributes(table, self.names))
 
 
 class ContainerOverwriteAcl(_ContainerCommand, frozen=True, kw_only=True, tag="container_overwrite_acl"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from daos.control.attributes import delete_attributes, set_attributes
 from daos.control.pool.state import PoolState
 from daos.control.replicated import Command
@@ -59,6 +61,16 @@ class SetAttributes(Command[PoolState], frozen=True, kw_only=True, tag="set_attr
         set_attributes(state.attributes, self.attributes)
 
 
+class AttributesDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request to delete attributes, of the pool or a container.
+
+    Attributes:
+        count: How many were there.
+    """
+
+    count: int
+
+
 class DeleteAttributes(Command[PoolState], frozen=True, kw_only=True, tag="delete_attributes"):
     """Delete attributes of the pool.
 
@@ -70,11 +82,11 @@ class DeleteAttributes(Command[PoolState], frozen=True, kw_only=True, tag="delet
     handle: str = ""
     names: tuple[str, ...]
 
-    def run(self, state: PoolState) -> None:
+    def run(self, state: PoolState) -> AttributesDeleted:
         """Delete all of them."""
         state.check_created()
         state.require(self.handle, Permission.w, "delete attributes")
-        delete_attributes(state.attributes, self.names)
+        return AttributesDeleted(count=delete_attributes(state.attributes, self.names))
 
 
 class OverwriteAcl(Command[PoolState], frozen=True, kw_only=True, tag="overwrite_acl"):

@@ -1,4 +1,4 @@
-"""Destroying snapshots by a request that comes again, as its answer was lost."""
+"""Requests that come again, as their answer was lost: they tell what they did, and do it once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 
 from daos.control.outcomes import Outcome, RequestId
 from daos.control.pool import queries
+from daos.control.pool.container_settings import ContainerSetAttributes
 from daos.control.pool.service import AnyCommand
+from daos.control.pool.settings import SetAttributes
 from daos.control.pool.snapshots import SnapshotCreate
 from daos.control.pool.state import PoolState
 from daos.engine.body import ServedReply, encode, payload
@@ -71,7 +73,7 @@ def begun() -> tuple[Replica, str]:
     return Replica(pool), opened
 
 
-def destroy(replica: Replica, opened: str, first: int, last: int, stamp: int) -> int:
+def ask(replica: Replica, handle: str, stamp: int, request: dict[str, object]) -> int:
     made = Clients(
         cast("PoolServices", SimpleNamespace(find=lambda _: replica)),
         cast("Ranks", SimpleNamespace(rank=3)),
@@ -80,18 +82,22 @@ def destroy(replica: Replica, opened: str, first: int, last: int, stamp: int) ->
     )
     served = {
         "pool": uuids.UUID(replica.pool).bytes,
-        "handle": uuids.UUID(opened).bytes,
+        "handle": uuids.UUID(handle).bytes,
         "client": CLIENT.bytes,
         "stamp": stamp,
         "opens": None,
         "makes": None,
         "credential": None,
         "access": 1,
-        "request": {"type": "snapshot_destroy", "first": first, "last": last},
+        "request": request,
     }
     answer = asyncio.run(made.answer(encode(served)))
     reply = msgspec.msgpack.decode(payload(answer), type=ServedReply)
     return msgspec.msgpack.decode(payload(reply.result or b""), type=int)
+
+
+def destroy(replica: Replica, opened: str, first: int, last: int, stamp: int) -> int:
+    return ask(replica, opened, stamp, {"type": "snapshot_destroy", "first": first, "last": last})
 
 
 def left(replica: Replica, opened: str) -> list[int]:
@@ -120,3 +126,23 @@ def test_several_are_gone_however_far_it_came(lost: int) -> None:
     # What was not told of before is told now: all of them, if all were gone by then.
     assert destroy(replica, opened, 0, 9, STAMP) == (3 if lost == 3 else 3 - lost)
     assert left(replica, opened) == []
+
+
+@pytest.mark.parametrize("of_pool", [True, False])
+def test_attributes_that_are_removed_are_counted_once(*, of_pool: bool) -> None:
+    pool = PoolService()
+    handle = pool.connect()
+    opened = pool.open(handle, pool.container(handle))
+    attributes = {"a": b"1", "b": b"2", "c": b"3"}
+    replica, asker = Replica(pool), handle if of_pool else opened
+    if of_pool:
+        pool.ok(SetAttributes(handle=handle, attributes=attributes))
+    else:
+        pool.ok(ContainerSetAttributes(handle=opened, attributes=attributes))
+    request: dict[str, object] = {"type": "attribute_remove", "names": ["a", "b", "b", "none"]}
+    replica.lost = 1
+    with pytest.raises(ConnectionError):
+        ask(replica, asker, STAMP, request)
+    replica.lost = None
+    assert ask(replica, asker, STAMP, request) == 2
+    assert ask(replica, asker, STAMP + 1, request) == 0
