@@ -4,14 +4,20 @@
 //! asked at a door, and so is what paths lead to. `docs/internals/interception.md`. Both ends are on one machine; numbers are
 //! little-endian all the same.
 
+mod attributes;
 #[cfg(test)]
 mod fuzz;
+mod listing;
 mod names;
 
-pub use names::{ACCESS_NO_FOLLOW, Asked, Attr, GROUPS_MAX, NO_FOLLOW, NO_REPLACE, PATH_MAX, Place, Who};
+pub use attributes::{Moment, OPENED, Owner, SetTime, XattrHow, xattr, xattr_of};
+pub use listing::{LISTED_MAX, Listed, Listing};
+pub use names::{
+    ACCESS_NO_FOLLOW, Asked, Attr, GROUPS_MAX, MORE_MAX, NO_FOLLOW, NO_REPLACE, PATH_MAX, Place, Who,
+};
 
 /// The version of all of this. An end that meets another one keeps to the kernel.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Asks a mount where its doors are: answered by [`Info`]. Of anything that is open in the mount.
 pub const IOCTL_INFO: u32 = 0x8020_a3d0;
 /// Takes over an open file: answered by [`Taken`].
@@ -135,6 +141,35 @@ pub enum Op {
     Mkdir = 8,
     /// Gives a file or symbolic link another name.
     Rename = 9,
+    /// Makes a symbolic link, which leads to what `more` says.
+    Symlink = 10,
+    /// Gives a file or symbolic link a further name.
+    Link = 11,
+    /// Makes a file as long as the eight bytes of `more` say.
+    Truncate = 12,
+    /// Sets a mode.
+    Chmod = 13,
+    /// Gives something to an [`Owner`].
+    Chown = 14,
+    /// Sets times: [`SetTime`].
+    SetTime = 15,
+    /// The value of an attribute of users, answered by its length, and by itself where there is room: [`XattrHow`].
+    Getxattr = 16,
+    /// The names of such attributes, each with a NUL behind it, answered in the same way.
+    Listxattr = 17,
+    /// Sets such an attribute: [`xattr`].
+    Setxattr = 18,
+    /// Removes one.
+    Removexattr = 19,
+    /// The names in a directory, from its beginning or, with the eight bytes of `more`, from where an answer before ended: answered by
+    /// a [`Listing`].
+    List = 20,
+    /// As [`Write`](Self::Write), of bytes that the kernel would not know to be there: refused with `EAGAIN` if others have the file
+    /// open, who go by what it knows.
+    Extend = 21,
+    /// Bytes for the end of a file, wherever that is, of a handle that appends: as [`Extend`](Self::Extend), whose place is not looked
+    /// at; answered by how many were taken, and the eight bytes of where the end is then.
+    Append = 22,
 }
 
 impl Op {
@@ -150,6 +185,19 @@ impl Op {
             7 => Some(Self::Rmdir),
             8 => Some(Self::Mkdir),
             9 => Some(Self::Rename),
+            10 => Some(Self::Symlink),
+            11 => Some(Self::Link),
+            12 => Some(Self::Truncate),
+            13 => Some(Self::Chmod),
+            14 => Some(Self::Chown),
+            15 => Some(Self::SetTime),
+            16 => Some(Self::Getxattr),
+            17 => Some(Self::Listxattr),
+            18 => Some(Self::Setxattr),
+            19 => Some(Self::Removexattr),
+            20 => Some(Self::List),
+            21 => Some(Self::Extend),
+            22 => Some(Self::Append),
             _ => None,
         }
     }
@@ -161,12 +209,13 @@ impl Op {
 
     /// Whether it is about a path, not about an open file.
     pub const fn is_of_names(self) -> bool {
-        !matches!(self, Self::Read | Self::Write)
+        !matches!(self, Self::Read | Self::Write | Self::Extend | Self::Append)
     }
 
     /// Whether it changes names: it is not to happen twice.
-    pub const fn changes_names(self) -> bool {
-        matches!(self, Self::Unlink | Self::Rmdir | Self::Mkdir | Self::Rename)
+    pub const fn changes(self) -> bool {
+        !matches!(self, Self::Read | Self::Stat | Self::Access | Self::Readlink)
+            && !matches!(self, Self::Getxattr | Self::Listxattr | Self::List)
     }
 }
 
@@ -232,7 +281,8 @@ pub fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_le_bytes(*front), rest))
 }
 
-fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
+/// The same of a longer one.
+pub fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (front, rest) = bytes.split_first_chunk()?;
     Some((u64::from_le_bytes(*front), rest))
 }
@@ -254,17 +304,17 @@ mod tests {
         assert_eq!(Status::decode(&Status(5).and(b"x")), Some((Status(5), &b"x"[..])));
         let named = Info { names: true, ..INFO };
         assert_eq!(Info::decode(&named.encode()), Some(named));
-        for number in 1..=9 {
+        for number in 1..=22 {
             let op = Op::of(number).unwrap();
-            assert_eq!((op.number(), op.is_of_names()), (number, number > 2));
-            assert_eq!(op.changes_names(), number > 5);
+            assert_eq!((op.number(), op.is_of_names()), (number, ![1, 2, 21, 22].contains(&number)));
+            assert_eq!(op.changes(), ![1, 3, 4, 5, 16, 17, 20].contains(&number));
         }
-        assert_eq!((Op::of(0), Op::of(10)), (None, None));
+        assert_eq!((Op::of(0), Op::of(23)), (None, None));
     }
 
     #[test]
     fn another_version_and_what_cannot_be_is_refused() {
-        for (at, value) in [(0, 1), (4, 2), (8, 0), (8, 17), (12, 2)] {
+        for (at, value) in [(0, 2), (4, 2), (8, 0), (8, 17), (12, 2)] {
             let mut bytes = INFO.encode();
             bytes[at] = value;
             assert_eq!(Info::decode(&bytes), None, "{at}");

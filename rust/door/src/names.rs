@@ -4,6 +4,8 @@ use crate::{split_u32, split_u64};
 
 /// Bytes of a path, at most.
 pub const PATH_MAX: usize = 4095;
+/// Bytes that may be told beside a path, at most.
+pub const MORE_MAX: usize = (32 << 10) + 256;
 /// Groups of somebody, at most; who is in more keeps to the kernel.
 pub const GROUPS_MAX: usize = 64;
 /// `Asked::how` of a stat: a last symbolic link is not followed.
@@ -42,8 +44,10 @@ pub struct Asked<'a> {
     pub how: u32,
     /// Where.
     pub at: Place<'a>,
-    /// The new place of what is renamed; else empty.
+    /// The new place of what is renamed, or gets a further name; else empty.
     pub to: Place<'a>,
+    /// What else there is to tell: a value, times, owners.
+    pub more: &'a [u8],
 }
 
 /// Takes so many bytes.
@@ -58,9 +62,11 @@ fn is_path(path: &[u8]) -> bool {
 impl<'a> Asked<'a> {
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let Self { who, how, at, to } = self;
-        let mut bytes = Vec::with_capacity(48 + 4 * who.groups.len() + at.path.len() + to.path.len());
-        for number in [who.uid, who.gid, *how, who.groups.len() as u32, at.path.len() as u32] {
+        let Self { who, how, at, to, more } = self;
+        let mut bytes =
+            Vec::with_capacity(48 + 4 * who.groups.len() + at.path.len() + to.path.len() + more.len());
+        let lens = [who.groups.len(), at.path.len(), to.path.len()].map(|len| len as u32);
+        for number in [who.uid, who.gid, *how].into_iter().chain(lens) {
             bytes.extend(number.to_le_bytes());
         }
         for number in [at.node, to.node] {
@@ -71,6 +77,7 @@ impl<'a> Asked<'a> {
         }
         bytes.extend(at.path);
         bytes.extend(to.path);
+        bytes.extend(*more);
         bytes
     }
 
@@ -81,19 +88,22 @@ impl<'a> Asked<'a> {
         let (how, rest) = split_u32(rest)?;
         let (count, rest) = split_u32(rest)?;
         let (path_len, rest) = split_u32(rest)?;
+        let (to_len, rest) = split_u32(rest)?;
         let (node, rest) = split_u64(rest)?;
         let (to_node, rest) = split_u64(rest)?;
         let count = usize::try_from(count).ok().filter(|count| *count <= GROUPS_MAX)?;
         let (groups, rest) = split(rest, 4 * count)?;
-        let (path, to_path) = split(rest, usize::try_from(path_len).ok()?)?;
+        let (path, rest) = split(rest, usize::try_from(path_len).ok()?)?;
+        let (to_path, more) = split(rest, usize::try_from(to_len).ok()?)?;
         let groups = groups.chunks_exact(4).map(|word| split_u32(word).map(|(group, _)| group));
         let groups = groups.collect::<Option<Vec<u32>>>()?;
-        let fits = is_path(path) && is_path(to_path);
+        let fits = is_path(path) && is_path(to_path) && more.len() <= MORE_MAX;
         fits.then_some(Self {
             who: Who { uid, gid, groups },
             how,
             at: Place { node, path },
             to: Place { node: to_node, path: to_path },
+            more,
         })
     }
 }
@@ -178,6 +188,7 @@ mod tests {
             how: NO_FOLLOW,
             at: Place { node: 1 << 50, path: b"a/b \xff" },
             to: Place { node: 2, path: b"../c/" },
+            more: b"/x\0",
         }
     }
 
@@ -216,7 +227,9 @@ mod tests {
         let many = Who { groups: vec![0; GROUPS_MAX + 1], ..Who::default() };
         assert_eq!(Asked::decode(&Asked { who: many, ..asked() }.encode()), None);
         let bytes = asked().encode();
-        assert_eq!(Asked::decode(&bytes[..43]), None);
+        assert_eq!(Asked::decode(&bytes[..47]), None);
+        let more = vec![0; MORE_MAX + 1];
+        assert_eq!(Asked::decode(&Asked { more: &more, ..asked() }.encode()), None);
         let mut longer = bytes;
         longer[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(Asked::decode(&longer), None, "a path that is not there");

@@ -4,7 +4,7 @@
 use crate::caching::Caching;
 use crate::filesystem::Refusal;
 use crate::forest::Forest;
-use daos_door::{Info, LATER, Op, SYSTEM, Status};
+use daos_door::{INLINE_MAX, Info, LATER, Op, SYSTEM, Status};
 use daos_net::frame::Refusal as Unanswered;
 use daos_net::serving::Identity;
 use daos_net::shm::Shm;
@@ -60,6 +60,15 @@ where
     Ok((info, doors))
 }
 
+/// What is long goes beside an answer, behind its status.
+fn beside_what_is_long(mut body: Vec<u8>) -> (Vec<u8>, Option<Vec<u8>>) {
+    if body.len() <= Status::LEN + INLINE_MAX {
+        return (body, None);
+    }
+    let beside = body.split_off(Status::LEN);
+    (body, Some(beside))
+}
+
 impl<F: AsRef<Forest> + Send + Sync> Service for Porter<F> {
     fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
         let Incoming { ticket, opcode, handle, body, mut payloads, .. } = request;
@@ -71,7 +80,7 @@ impl<F: AsRef<Forest> + Send + Sync> Service for Porter<F> {
         let first = (*self.forest).as_ref().first();
         let asked = first.map(|files| {
             if op.is_of_names() {
-                files.names_at_door(op, &body).map(|body| (body, None))
+                files.names_at_door(op, &body).map(beside_what_is_long)
             } else {
                 files.at_door(op, handle, &body, beside.as_deref())
             }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use named::Rests;
 use sides::Hold;
 pub(crate) use sides::Sides;
 
@@ -150,6 +151,8 @@ pub(crate) struct Filesystem {
     /// What the root tells as `user.daos`: which container it is.
     identity: Option<String>,
     sides: Sides,
+    /// What was begun to be listed at the doors.
+    rests: Rests,
     /// Directories may lead to other containers.
     links: bool,
 }
@@ -158,7 +161,17 @@ impl Filesystem {
     pub(crate) fn new(dfs: Dfs, caching: Caching, identity: Option<String>, links: bool) -> Self {
         let inodes = Inodes::new(&dfs.root());
         let (files, dirs) = (Handles::new(), Handles::new());
-        Self { dfs, caching, inodes, files, dirs, identity, links, sides: Sides::default() }
+        Self {
+            dfs,
+            caching,
+            inodes,
+            files,
+            dirs,
+            identity,
+            links,
+            sides: Sides::default(),
+            rests: Rests::default(),
+        }
     }
 
     pub(crate) fn inodes(&self) -> &Inodes {

@@ -276,6 +276,13 @@ impl Inodes {
         self.state.lock().nodes.get(&number)?.file.upgrade()
     }
 
+    /// Whether an object is open.
+    pub(crate) fn is_open(&self, oid: ObjectId) -> bool {
+        let state = self.state.lock();
+        let node = state.by_oid.get(&oid).and_then(|number| state.nodes.get(number));
+        node.is_some_and(|node| node.file.strong_count() > 0)
+    }
+
     /// A file was opened; the one that all handles share, which may be another that was opened in the same moment.
     pub(crate) fn opened(&self, number: u64, file: File) -> Arc<File> {
         let mut state = self.state.lock();

@@ -1,7 +1,7 @@
 //! Connections to the doors of mounts, and what is asked there.
 
 use crate::kernel;
-use daos_door::{Asked, INLINE_MAX, Info, LATER, LEN_MAX, Op, Range, SYSTEM, Status, split_u32};
+use daos_door::{Asked, INLINE_MAX, Info, LATER, LEN_MAX, Op, Range, SYSTEM, Status, split_u32, split_u64};
 use daos_locks::{Mutex, MutexGuard};
 use daos_net::frame::{Hello, Payload, Place, SessionId};
 use daos_net::shm::Shm;
@@ -232,16 +232,22 @@ impl Doors {
             (Ok(()), Some(Status(0))) => Came::Bytes(reply.came),
             (Ok(()), Some(status)) => of_status(status),
             // It may have happened, and what happens twice ends otherwise.
-            (Err(error), _) if op.changes_names() && error.outcome != Outcome::Nothing => {
-                Came::Failed(libc::EIO)
-            }
+            (Err(error), _) if op.changes() && error.outcome != Outcome::Nothing => Came::Failed(libc::EIO),
             _ => Came::Shut,
         }
     }
 
-    /// Writes bytes to a file.
-    pub(crate) fn write(&self, info: &Info, door: u32, handle: u64, at: u64, bytes: &[u8]) -> Came {
-        let Some(connection) = self.connection(info, door) else { return Came::Shut };
+    /// Writes bytes to a file: `op` tells whether the kernel knows it to be as long, or that they go to its end; where that is then, if
+    /// they do.
+    pub(crate) fn write(
+        &self,
+        op: Op,
+        (info, door): (&Info, u32),
+        handle: u64,
+        at: u64,
+        bytes: &[u8],
+    ) -> (Came, Option<u64>) {
+        let Some(connection) = self.connection(info, door) else { return (Came::Shut, None) };
         let range = Range { at, len: bytes.len() as u32 }.encode();
         let mut body =
             Vec::with_capacity(Range::LEN + if bytes.len() > INLINE_MAX { 0 } else { bytes.len() });
@@ -253,20 +259,24 @@ impl Doors {
             body.extend(bytes);
             &[]
         };
-        let call = Call { handle, payloads, ..Call::new(Op::Write.number(), CALL, &body) };
-        let mut count = [0; 4];
-        let mut reply = Bytes { room: &mut count, came: 0, status: None };
+        let call = Call { handle, payloads, ..Call::new(op.number(), CALL, &body) };
+        let mut told = [0; 12];
+        let mut reply = Bytes { room: &mut told, came: 0, status: None };
         let asked = connection.channel.call(&call, &mut reply);
-        match (asked, reply.status) {
-            (Ok(()), Some(Status(0))) => match split_u32(&count) {
-                Some((written, _)) if written as usize <= bytes.len() => Came::Bytes(written as usize),
+        let came = match (asked, reply.status) {
+            (Ok(()), Some(Status(0))) => match split_u32(&told) {
+                Some((written, end)) if written as usize <= bytes.len() => {
+                    let end = split_u64(end).map(|(end, _)| end).filter(|_| op == Op::Append);
+                    return (Came::Bytes(written as usize), end);
+                }
                 _ => Came::Failed(libc::EIO),
             },
             (Ok(()), Some(status)) => of_status(status),
             (Err(error), _) if error.outcome == Outcome::Nothing => Came::Shut,
             // It may have been written, and may be yet: to do it again could undo what is written after it.
             _ => Came::Failed(libc::EIO),
-        }
+        };
+        (came, None)
     }
 }
 
@@ -409,7 +419,7 @@ mod tests {
         let doors = Doors::new();
         let info = Info { write_back: false, names: true, doors: 1, token: [3; 16] };
         assert_eq!(doors.read(&info, 0, 1, 0, &mut [0; 8]), Came::Shut);
-        assert_eq!(doors.write(&info, 0, 1, 0, &[0; 8]), Came::Shut);
+        assert_eq!(doors.write(Op::Write, (&info, 0), 1, 0, &[0; 8]), (Came::Shut, None));
         let asked = Asked::default();
         assert_eq!(doors.ask(&info, 0, Op::Stat, &asked, &mut [0; 8]), Came::Shut);
         assert_eq!(doors.ask(&info, 0, Op::Unlink, &asked, &mut []), Came::Shut, "it cannot have happened");

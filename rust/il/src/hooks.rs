@@ -489,3 +489,42 @@ macro_rules! maps {
 }
 
 maps! { mmap mmap64 }
+
+macro_rules! sends {
+    ($($name:ident)+) => {
+        $(
+            /// `sendfile`. What the kernel sends of a file it looks for in what it keeps, as far as it knows the file to be.
+            #[unsafe(no_mangle)]
+            pub(crate) unsafe extern "C" fn $name(to: c_int, from: c_int, at: *mut off_t, len: size_t) -> ssize_t {
+                io::sending(from);
+                // SAFETY: what the program says.
+                unsafe { real::$name(to, from, at, len) }
+            }
+        )+
+    };
+}
+
+sends! { sendfile sendfile64 }
+
+macro_rules! moves {
+    ($($name:ident)+) => {
+        $(
+            /// `copy_file_range`, `splice`: as above.
+            #[unsafe(no_mangle)]
+            pub(crate) unsafe extern "C" fn $name(
+                from: c_int,
+                from_at: *mut off_t,
+                to: c_int,
+                to_at: *mut off_t,
+                len: size_t,
+                flags: c_uint,
+            ) -> ssize_t {
+                io::sending(from);
+                // SAFETY: what the program says.
+                unsafe { real::$name(from, from_at, to, to_at, len, flags) }
+            }
+        )+
+    };
+}
+
+moves! { copy_file_range splice }

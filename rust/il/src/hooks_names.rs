@@ -8,7 +8,7 @@ use libc::{c_char, c_int, c_uint, mode_t, size_t, ssize_t};
 use std::ffi::CStr;
 
 /// The lowest address that can be a program's: what is below the kernel refuses.
-const LOWEST: usize = 4096;
+pub(crate) const LOWEST: usize = 4096;
 /// The versions of `struct stat` that are this machine's.
 #[cfg(target_arch = "x86_64")]
 const VERSIONS: [c_int; 2] = [0, 1];
@@ -18,7 +18,7 @@ const VERSIONS: [c_int; 1] = [0];
 const KNOWN: u32 = libc::STATX_BASIC_STATS | libc::STATX_BTIME | libc::STATX_MNT_ID;
 
 /// The words of a path, if it can be one.
-unsafe fn path_of<'p>(directory: c_int, path: *const c_char) -> Option<Path<'p>> {
+pub(crate) unsafe fn path_of<'p>(directory: c_int, path: *const c_char) -> Option<Path<'p>> {
     if (path as usize) < LOWEST {
         return None;
     }
@@ -26,13 +26,13 @@ unsafe fn path_of<'p>(directory: c_int, path: *const c_char) -> Option<Path<'p>>
     Some(Path { directory, words: unsafe { CStr::from_ptr(path) }.to_bytes() })
 }
 
-fn refused(number: c_int) -> c_int {
+pub(crate) fn refused(number: c_int) -> c_int {
     kernel::set_errno(number);
     -1
 }
 
 /// What a call with nothing to tell came to.
-fn done(told: Told<usize>) -> Option<c_int> {
+pub(crate) fn done(told: Told<usize>) -> Option<c_int> {
     told.map(|done| done.map_or_else(refused, |_| 0))
 }
 

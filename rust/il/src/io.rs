@@ -6,6 +6,7 @@ use crate::kernel::{self, Identity};
 use crate::policy::{KERNEL_FIRST, allows, can_be_taken, fits, pause};
 use crate::process::{self, Inside};
 use crate::report::{What, count};
+use daos_door::Op;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes that are read or written.
@@ -64,7 +65,13 @@ fn transfer_inside(descriptor: i32, known: Known, data: Data<'_>, at: Option<i64
         Known::Taken(seen) => seen,
     };
     let writes = data.writes();
-    if !fits(data.len(), at) || !allows(kernel::flags(descriptor)?, writes) {
+    let flags = kernel::flags(descriptor)?;
+    if !fits(data.len(), at) || !allows(flags, writes) {
+        return None;
+    }
+    let appends = writes && flags & libc::O_APPEND != 0;
+    // Where such a write goes that has a place, only the kernel says.
+    if appends && at.is_some() {
         return None;
     }
     let now = kernel::identity(descriptor)?;
@@ -79,6 +86,13 @@ fn transfer_inside(descriptor: i32, known: Known, data: Data<'_>, at: Option<i64
     let info = process::mount_of(seen.device)?.info(Some(descriptor))?;
     let doors = process::doors()?;
     let door = process::door_of_thread(info.doors);
+    if let (true, Data::From(bytes)) = (appends, &data) {
+        let (came, end) = doors.write(Op::Append, (&info, door), seen.handle, 0, bytes);
+        if let Some(end) = end.and_then(|end| i64::try_from(end).ok()) {
+            kernel::seek_to(descriptor, end);
+        }
+        return done_of(came, descriptor, What::Write);
+    }
     let len = data.len();
     let place = match at {
         Some(at) => at,
@@ -91,27 +105,14 @@ fn transfer_inside(descriptor: i32, known: Known, data: Data<'_>, at: Option<i64
     let mut data = data;
     let came = match &mut data {
         Data::Into(room) => doors.read(&info, door, seen.handle, begin, room),
-        // What makes a file longer the kernel does: much of what it does goes by how long it knows files to be.
-        Data::From(bytes) if begin + bytes.len() as u64 > now.size => Came::Shut,
-        Data::From(bytes) => doors.write(&info, door, seen.handle, begin, bytes),
+        Data::From(bytes) => {
+            // Much of what the kernel does goes by how long it knows files to be: what makes one longer is done at a door where nobody
+            // else has it open.
+            let op = if begin + bytes.len() as u64 > now.size { Op::Extend } else { Op::Write };
+            doors.write(op, (&info, door), seen.handle, begin, bytes).0
+        }
     };
-    let done = match came {
-        Came::Bytes(used) => {
-            count(if writes { What::Write } else { What::Read });
-            Some(Ok(used))
-        }
-        // What is noted is of another handle of the same file.
-        Came::Failed(libc::EBADF) => {
-            note(descriptor, Known::Unknown);
-            None
-        }
-        Came::Failed(number) => Some(Err(number)),
-        Came::Later => {
-            note(descriptor, Known::Aside { after: pause(0), refused: 1 });
-            None
-        }
-        Came::Shut => None,
-    };
+    let done = done_of(came, descriptor, if writes { What::Write } else { What::Read });
     if at.is_some() {
         return done;
     }
@@ -132,6 +133,27 @@ fn transfer_inside(descriptor: i32, known: Known, data: Data<'_>, at: Option<i64
     Some(done)
 }
 
+/// What a request at a door came to, as the program sees it.
+fn done_of(came: Came, descriptor: i32, what: What) -> Option<Done> {
+    match came {
+        Came::Bytes(used) => {
+            count(what);
+            Some(Ok(used))
+        }
+        // What is noted is of another handle of the same file.
+        Came::Failed(libc::EBADF) => {
+            note(descriptor, Known::Unknown);
+            None
+        }
+        Came::Failed(libc::EAGAIN) | Came::Shut => None,
+        Came::Failed(number) => Some(Err(number)),
+        Came::Later => {
+            note(descriptor, Known::Aside { after: pause(0), refused: 1 });
+            None
+        }
+    }
+}
+
 /// Whether a file can be taken over, as far as it can be told without that.
 fn is_ours(descriptor: i32, seen: &Identity) -> bool {
     let info = || process::mount_of(seen.device)?.info(Some(descriptor));
@@ -141,7 +163,8 @@ fn is_ours(descriptor: i32, seen: &Identity) -> bool {
 /// What a descriptor is of which nothing is known.
 fn looked_at(descriptor: i32) -> Known {
     if kernel::identity(descriptor).is_some_and(|seen| is_ours(descriptor, &seen)) {
-        Known::Aside { after: KERNEL_FIRST, refused: 0 }
+        // It may have been taken over by who had it before.
+        Known::Aside { after: KERNEL_FIRST, refused: 1 }
     } else {
         Known::Other
     }
@@ -260,6 +283,14 @@ pub(crate) fn forget(descriptor: i32) {
 pub(crate) fn duplicated(from: i32, to: i32) {
     if to >= 0 && from != to {
         note(to, known(from));
+    }
+}
+
+/// A file is about to be sent somewhere by the kernel, which goes by what it keeps of it, and how long it knows it to be: as with one
+/// that is mapped, unless it never was at a door.
+pub(crate) fn sending(descriptor: i32) {
+    if !matches!(known(descriptor), Known::Aside { refused: 0, .. }) {
+        mapping(descriptor);
     }
 }
 

@@ -188,6 +188,14 @@ pub(crate) fn seek_by(descriptor: i32, by: i64) -> Option<i64> {
     i64::try_from(to).ok()
 }
 
+/// Puts the offset of a descriptor somewhere.
+pub(crate) fn seek_to(descriptor: i32, place: i64) {
+    if let (Some(descriptor), Ok(place)) = (borrowed(descriptor), u64::try_from(place)) {
+        // It is a file that was just written to.
+        let _ = rustix::fs::seek(descriptor, SeekFrom::Start(place));
+    }
+}
+
 /// Reads at a place, by the kernel.
 pub(crate) fn read_at(descriptor: i32, into: &mut [u8], at: u64) -> Result<usize, i32> {
     let descriptor = borrowed(descriptor).ok_or(libc::EBADF)?;
@@ -294,6 +302,22 @@ pub(crate) fn open_again(descriptor: i32, flags: i32) -> bool {
     let done =
         unsafe { libc::syscall(libc::SYS_dup3, again.as_raw_fd(), descriptor, flags & libc::O_CLOEXEC) };
     done >= 0
+}
+
+/// Whether a descriptor is of a directory that can be read, and of which nothing was read yet.
+pub(crate) fn is_directory_at_its_beginning(descriptor: i32) -> bool {
+    let reads = flags(descriptor)
+        .is_some_and(|flags| flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE == libc::O_RDONLY);
+    let is_directory = || {
+        let told = rustix::fs::statx(
+            borrowed(descriptor)?,
+            c"",
+            AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC,
+            StatxFlags::TYPE,
+        );
+        Some(FileType::from_raw_mode(told.ok()?.stx_mode.into()) == FileType::Directory)
+    };
+    reads && is_directory() == Some(true) && seek_by(descriptor, 0) == Some(0)
 }
 
 /// Closes descriptors for good: of a child, which has copies of its parent's.

@@ -14,6 +14,10 @@ mod door;
 #[cfg(not(test))]
 mod hooks;
 #[cfg(not(test))]
+mod hooks_attributes;
+#[cfg(not(test))]
+mod hooks_listing;
+#[cfg(not(test))]
 mod hooks_names;
 mod io;
 mod kernel;
@@ -26,3 +30,4 @@ mod process;
 #[cfg(not(test))]
 mod real;
 mod report;
+mod streams;

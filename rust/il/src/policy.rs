@@ -105,16 +105,14 @@ pub(crate) fn can_be_taken(flags: i32, write_back: bool) -> bool {
     flags & never == 0 && !write_back
 }
 
-/// Whether a descriptor with these flags reads, and writes at its offset.
+/// Whether a descriptor with these flags reads, or writes.
 pub(crate) fn allows(flags: i32, writes: bool) -> bool {
-    let may = match flags & libc::O_ACCMODE {
+    match flags & libc::O_ACCMODE {
         libc::O_RDWR => true,
         libc::O_WRONLY => writes,
         libc::O_RDONLY => !writes,
         _ => false,
-    };
-    // The end of a file that is appended to is known to the kernel's way.
-    may && !(writes && flags & libc::O_APPEND != 0)
+    }
 }
 
 /// Whether a request of so many bytes is worth a door, and can be asked there: at a place in the file, or at its offset.
@@ -185,7 +183,6 @@ mod tests {
         assert!(allows(libc::O_RDWR, true) && allows(libc::O_RDWR, false));
         assert!(allows(libc::O_RDONLY, false) && !allows(libc::O_RDONLY, true));
         assert!(allows(libc::O_WRONLY, true) && !allows(libc::O_WRONLY, false));
-        assert!(!allows(libc::O_RDWR | libc::O_APPEND, true) && allows(libc::O_RDWR | libc::O_APPEND, false));
         assert!(!allows(libc::O_ACCMODE, false));
     }
 

@@ -1,7 +1,10 @@
 //! The functions that are behind those of this library: those of the next one that was loaded, in the end glibc's.
 #![allow(unsafe_code)]
 
-use libc::{c_char, c_int, c_uint, c_void, iovec, mode_t, off_t, size_t, ssize_t};
+use libc::{
+    DIR, c_char, c_int, c_long, c_uint, c_void, dirent64, gid_t, iovec, mode_t, off_t, size_t, ssize_t,
+    timespec, timeval, uid_t, utimbuf,
+};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -114,4 +117,50 @@ real! {
     umask: fn(mask: mode_t) -> mode_t;
     unshare: fn(flags: c_int) -> c_int;
     setns: fn(descriptor: c_int, kind: c_int) -> c_int;
+    symlink: fn(value: *const c_char, path: *const c_char) -> c_int;
+    symlinkat: fn(value: *const c_char, at: c_int, path: *const c_char) -> c_int;
+    link: fn(from: *const c_char, to: *const c_char) -> c_int;
+    linkat: fn(from: c_int, from_path: *const c_char, to: c_int, to_path: *const c_char, flags: c_int) -> c_int;
+    truncate: fn(path: *const c_char, len: off_t) -> c_int;
+    chmod: fn(path: *const c_char, mode: mode_t) -> c_int;
+    fchmod: fn(descriptor: c_int, mode: mode_t) -> c_int;
+    fchmodat: fn(at: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int;
+    chown: fn(path: *const c_char, uid: uid_t, gid: gid_t) -> c_int;
+    lchown: fn(path: *const c_char, uid: uid_t, gid: gid_t) -> c_int;
+    fchown: fn(descriptor: c_int, uid: uid_t, gid: gid_t) -> c_int;
+    fchownat: fn(at: c_int, path: *const c_char, uid: uid_t, gid: gid_t, flags: c_int) -> c_int;
+    utimensat: fn(at: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int;
+    futimens: fn(descriptor: c_int, times: *const timespec) -> c_int;
+    utime: fn(path: *const c_char, times: *const utimbuf) -> c_int;
+    utimes: fn(path: *const c_char, times: *const timeval) -> c_int;
+    lutimes: fn(path: *const c_char, times: *const timeval) -> c_int;
+    futimes: fn(descriptor: c_int, times: *const timeval) -> c_int;
+    futimesat: fn(at: c_int, path: *const c_char, times: *const timeval) -> c_int;
+    getxattr: fn(path: *const c_char, name: *const c_char, room: *mut c_void, len: size_t) -> ssize_t;
+    lgetxattr: fn(path: *const c_char, name: *const c_char, room: *mut c_void, len: size_t) -> ssize_t;
+    fgetxattr: fn(descriptor: c_int, name: *const c_char, room: *mut c_void, len: size_t) -> ssize_t;
+    listxattr: fn(path: *const c_char, room: *mut c_char, len: size_t) -> ssize_t;
+    llistxattr: fn(path: *const c_char, room: *mut c_char, len: size_t) -> ssize_t;
+    flistxattr: fn(descriptor: c_int, room: *mut c_char, len: size_t) -> ssize_t;
+    setxattr: fn(path: *const c_char, name: *const c_char, value: *const c_void, len: size_t, flags: c_int) -> c_int;
+    lsetxattr: fn(path: *const c_char, name: *const c_char, value: *const c_void, len: size_t, flags: c_int) -> c_int;
+    fsetxattr: fn(descriptor: c_int, name: *const c_char, value: *const c_void, len: size_t, flags: c_int) -> c_int;
+    removexattr: fn(path: *const c_char, name: *const c_char) -> c_int;
+    lremovexattr: fn(path: *const c_char, name: *const c_char) -> c_int;
+    fremovexattr: fn(descriptor: c_int, name: *const c_char) -> c_int;
+    opendir: fn(path: *const c_char) -> *mut DIR;
+    fdopendir: fn(descriptor: c_int) -> *mut DIR;
+    readdir: fn(stream: *mut DIR) -> *mut dirent64;
+    readdir64: fn(stream: *mut DIR) -> *mut dirent64;
+    readdir_r: fn(stream: *mut DIR, room: *mut dirent64, result: *mut *mut dirent64) -> c_int;
+    readdir64_r: fn(stream: *mut DIR, room: *mut dirent64, result: *mut *mut dirent64) -> c_int;
+    telldir: fn(stream: *mut DIR) -> c_long;
+    seekdir: fn(stream: *mut DIR, place: c_long) -> ();
+    rewinddir: fn(stream: *mut DIR) -> ();
+    dirfd: fn(stream: *mut DIR) -> c_int;
+    closedir: fn(stream: *mut DIR) -> c_int;
+    sendfile: fn(to: c_int, from: c_int, at: *mut off_t, len: size_t) -> ssize_t;
+    sendfile64: fn(to: c_int, from: c_int, at: *mut off_t, len: size_t) -> ssize_t;
+    copy_file_range: fn(from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
+    splice: fn(from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
 }

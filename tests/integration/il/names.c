@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define OPEN 6
@@ -83,6 +84,8 @@ static void agree(int at, const char *name, const struct stat *seen, int flags) 
     int file = openat(at, name, O_PATH | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0));
     struct stat by_file;
     if (file < 0) return;
+    /* What is known of a directory that was removed is as of each moment. */
+    if (S_ISDIR(seen->st_mode) && seen->st_nlink == 0) { close(file); return; }
     if (fstat(file, &by_file) < 0 || statx(at, name, flags, STATX_BASIC_STATS, &also) < 0) {
         printf("only one way tells of %s: %s\n", name, strerrorname_np(errno));
         exit(1);
@@ -105,13 +108,71 @@ static int is_within(int directory) {
     return len >= (ssize_t)strlen(top) && memcmp(where, top, strlen(top)) == 0;
 }
 
+/* Whether a path leads somewhere below, or nowhere: what is elsewhere is not changed, nor are directories that were removed. */
+static int may_change(int at, const char *name) {
+    int there = openat(at, name, O_PATH | O_CLOEXEC);
+    if (there < 0) return 1;
+    struct stat seen;
+    int within = is_within(there) && fstat(there, &seen) == 0 && seen.st_nlink > 0;
+    close(there);
+    return within;
+}
+
+static unsigned long sum_of(const struct dirent *entry) {
+    unsigned long sum = entry->d_type;
+    for (const char *byte = entry->d_name; *byte; byte++) sum = sum * 33 + *byte;
+    return sum;
+}
+
+/* Lists a directory, here and there again; in no order, so that sums are told. */
+static long listed(int at, const char *name, char *more) {
+    int by_path = at == AT_FDCWD && draw(2), asks = draw(2);
+    unsigned turns = draw(4), place = draw(5);
+    DIR *dir;
+    if (by_path) dir = opendir(name);
+    else {
+        int opened = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (opened < 0) return -1;
+        dir = fdopendir(opened);
+    }
+    if (!dir) return -1;
+    int there = openat(at, name, O_PATH | O_CLOEXEC), within = is_within(there);
+    struct stat seen, also;
+    if (asks && (fstat(dirfd(dir), &seen) < 0 || fstat(there, &also) < 0 || seen.st_ino != also.st_ino)) exit(4);
+    close(there);
+    long count = 0;
+    unsigned long sum = 0;
+    for (unsigned turn = 0; turn <= turns; turn++) {
+        if (turn) rewinddir(dir);
+        count = 0, sum = 0;
+        for (;;) {
+            long before = telldir(dir);
+            errno = 0;
+            struct dirent *entry = readdir(dir);
+            if (!entry) { if (errno) return -1; break; }
+            unsigned long first = sum_of(entry);
+            if (place == count) {
+                seekdir(dir, before);
+                entry = readdir(dir);
+                if (!entry || sum_of(entry) != first) exit(5);
+            }
+            count++, sum += first;
+        }
+        if (readdir(dir)) exit(6);
+    }
+    if (closedir(dir) < 0) return -1;
+    if (!within) return 0;
+    sprintf(more, "%lx", sum);
+    return count;
+}
+
 static void step(int number) {
     char more[PATH_MAX + 200] = "";
     struct stat seen;
     int at, to;
     const char *name = path(first, &at);
     long got;
-    switch (draw(30)) {
+    switch (draw(44)) {
     case 0: case 1: case 2: case 3: case 4: {
         int flags = draw(2) ? AT_SYMLINK_NOFOLLOW : 0;
         got = at == AT_FDCWD && draw(2) ? (flags ? lstat(name, &seen) : stat(name, &seen)) : fstatat(at, name, &seen, flags);
@@ -199,6 +260,82 @@ static void step(int number) {
         }
         else told(number, "umask", umask(draw(0100)), more);
         break;
+    case 30: case 31: got = listed(at, name, more); told(number, "list", got, more); break;
+    case 32: {
+        if (!may_change(at, name)) break;
+        int mode = draw(010000);
+        got = at == AT_FDCWD && draw(2) ? chmod(name, mode) : fchmodat(at, name, mode, 0);
+        told(number, "chmod", got, more);
+        break;
+    }
+    case 33: {
+        if (!may_change(at, name)) break;
+        /* What only root may do is refused to all others alike. */
+        int uid = draw(3) - 1, gid = draw(3) - 1, flags = draw(2) ? AT_SYMLINK_NOFOLLOW : 0;
+        if (at == AT_FDCWD && draw(2)) got = flags ? lchown(name, uid, gid) : chown(name, uid, gid);
+        else got = fchownat(at, name, uid, gid, flags);
+        if (fstatat(at, name, &seen, flags) == 0) shown(more, &seen);
+        told(number, "chown", got, more);
+        break;
+    }
+    case 34: case 35: {
+        if (!may_change(at, name)) break;
+        static const long kinds[] = {UTIME_NOW, UTIME_OMIT, 0, 999999999, 1000000000};
+        struct timespec times[2] = {{1, kinds[draw(5)]}, {(long)draw(1000000) - 1000, kinds[draw(5)]}};
+        int flags = draw(2) ? AT_SYMLINK_NOFOLLOW : 0;
+        got = utimensat(at, name, draw(5) ? times : NULL, flags);
+        if (got == 0 && fstatat(at, name, &seen, flags) == 0 && seen.st_mtim.tv_sec < 1000000)
+            sprintf(more, "%ld.%09ld", seen.st_mtim.tv_sec, seen.st_mtim.tv_nsec);
+        told(number, "utimens", got, more);
+        break;
+    }
+    case 36: if (!may_change(AT_FDCWD, name)) break; got = truncate(name, (long)draw(3000) - 2); told(number, "truncate", got, more); break;
+    case 37: case 38: case 39: {
+        static const char *attributes[] = {"user.a", "user.b", "user.c", "user.d", "system.x", "security.capability", "none"};
+        const char *attribute = attributes[draw(7)];
+        char value[64] = "";
+        size_t room = draw(4) ? sizeof value - 1 : draw(4);
+        int how = draw(6), into = draw(2);
+        /* Attributes are asked for by paths alone. */
+        if (!may_change(AT_FDCWD, name)) break;
+        if (how == 0 || how == 1) {
+            int flags = (int)draw(4);
+            got = (into ? setxattr : lsetxattr)(name, attribute, "value", draw(6), flags < 3 ? flags : 0);
+        } else if (how == 2) got = (into ? removexattr : lremovexattr)(name, attribute);
+        else got = (into ? getxattr : lgetxattr)(name, attribute, value, room);
+        sprintf(more, "%s %s", attribute, how > 2 && got > 0 && room > 0 ? value : "");
+        /* What others keep there is theirs to say. */
+        if (strncmp(attribute, "user.", 5) != 0) got = 0;
+        told(number, how > 2 ? "getxattr" : "setxattr", got, more);
+        break;
+    }
+    case 40: {
+        char value[256] = "";
+        size_t room = draw(2) ? sizeof value - 1 : draw(9);
+        if (!may_change(AT_FDCWD, name)) break;
+        got = draw(2) ? listxattr(name, value, room) : llistxattr(name, value, room);
+        /* In no order; and those that a system gives each file are not compared. */
+        int count = 0;
+        for (char *next = value; got > 0 && room > 0 && next < value + got; next += strlen(next) + 1) count += !strncmp(next, "user.", 5);
+        told(number, "listxattr", got < 0 ? got : 0, got > 0 && room > 8 ? (sprintf(more, "%d", count), more) : "");
+        break;
+    }
+    case 41: case 42: case 43: {
+        if (!may_change(at, name)) break;
+        /* The same by what is open. */
+        int file = openat(at, name, O_RDWR | (draw(2) ? O_CREAT : 0), 0644);
+        if (file < 0) { told(number, "open", -1, ""); break; }
+        struct timespec times[2] = {{1, UTIME_OMIT}, {draw(100000), 5}};
+        char value[64] = "";
+        long results[7] = {fchmod(file, draw(01000)), futimens(file, times), fsetxattr(file, "user.a", "value", 5, 0),
+                           fgetxattr(file, "user.a", value, 63), fremovexattr(file, draw(2) ? "user.a" : "user.z"),
+                           fchown(file, -1, -1), ftruncate(file, draw(100))};
+        if (fstat(file, &seen) == 0) shown(more, &seen);
+        close(file);
+        for (int one = 0; one < 7; one++) sprintf(more + strlen(more), " %ld", results[one]);
+        told(number, "set", 0, more);
+        break;
+    }
     }
 }
 
@@ -211,7 +348,12 @@ static void list(const char *name, int depth) {
         char *below;
         struct stat seen;
         char text[200];
-        if (asprintf(&below, "%s/%s", name, entry) < 0 || lstat(below, &seen) < 0) abort();
+        if (asprintf(&below, "%s/%s", name, entry) < 0) abort();
+        if (lstat(below, &seen) < 0) {
+            printf("%*s%s: %s\n", depth * 2, "", entry, strerrorname_np(errno));
+            free(below);
+            continue;
+        }
         shown(text, &seen);
         printf("%*s%s %s\n", depth * 2, "", entry, text);
         if (S_ISDIR(seen.st_mode)) list(below, depth + 1);

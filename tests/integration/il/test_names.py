@@ -109,6 +109,119 @@ def test_each_question_goes_by_a_door(at: Path) -> None:
     assert list(at.iterdir()) == []
 
 
+def test_what_is_set_and_listed_goes_by_a_door(at: Path) -> None:
+    lines = (
+        "import os\n"
+        "for turn in range(10): os.stat('.')\n"
+        "os.mkdir('d')\n"
+        "for turn in range(50):\n"
+        "    name = f'd/{turn}'\n"
+        "    os.symlink('none', name + 'l')\n"
+        "    os.link(name + 'l', name)\n"
+        "    os.unlink(name)\n"
+        "    os.rename(name + 'l', name)\n"
+        "    os.utime(name, ns=(5, 7), follow_symlinks=False)\n"
+        "    os.chown(name, os.getuid(), os.getgid(), follow_symlinks=False)\n"
+        "    seen = os.lstat(name)\n"
+        "    assert (seen.st_mtime_ns, seen.st_nlink) == (7, 1)\n"
+        "    assert len(os.listdir('d')) == turn + 1\n"
+        "    assert os.listxattr('d') == []\n"
+        "    os.setxattr('d', 'user.a', b'%d' % turn)\n"
+        "    assert os.getxattr('d', 'user.a') == b'%d' % turn and os.listxattr('d') == ['user.a']\n"
+        "    os.removexattr('d', 'user.a')\n"
+        "    os.chmod('d', 0o700 + turn)\n"
+        "    assert os.stat('d').st_mode & 0o777 == 0o700 + turn\n"
+    )
+    done = python(lines, at)
+    assert done.counted("name") >= 15 * 50
+    assert done.counted("kernel name") < 10
+
+
+def test_a_large_directory_is_listed_whole(at: Path) -> None:
+    lines = (
+        "import os\n"
+        "for turn in range(10): os.stat('.')\n"
+        "os.mkdir('d')\n"
+        "names = {f'a-name-of-some-length-{number:06}' for number in range(3000)}\n"
+        "for name in names: os.mkdir('d/' + name)\n"
+        "listings = [os.scandir('d') for turn in range(40)]\n"
+        "assert all({entry.name for entry in listing} == names for listing in listings)\n"
+        "place = os.open('d', os.O_RDONLY)\n"
+        "assert set(os.listdir(place)) == names == set(os.listdir(place))\n"
+        "for name in os.listdir('d'): os.rmdir('d/' + name)\n"
+        "assert os.listdir('d') == []\n"
+    )
+    done = python(lines, at)
+    assert done.counted("name") > 6000
+
+
+def test_a_directory_that_is_listed_has_a_descriptor_if_somebody_asks(at: Path, build: Build) -> None:
+    done = run(build("listing"), at)
+    assert (done.status, done.said) == (0, "")
+    assert done.text.splitlines() == ["3", "same", "EOPNOTSUPP", "3", "closed", "4", "ENOENT", "ENOTDIR", "EBADF"]
+    assert done.counted("name") > 5
+
+
+def test_writes_make_a_file_longer_at_a_door_while_nobody_else_has_it(at: Path) -> None:
+    lines = (
+        "import os, shutil, sys\n"
+        "file = os.open('f', os.O_RDWR | os.O_CREAT)\n"
+        "for turn in range(200):\n"
+        "    os.write(file, b'%04d' % turn)\n"
+        "    assert os.fstat(file).st_size == os.lseek(file, 0, os.SEEK_END) == os.stat('f').st_size == 4 * turn + 4\n"
+        "whole = b''.join(b'%04d' % turn for turn in range(200))\n"
+        "assert open('f', 'rb').read() == whole\n"
+        "if sys.argv[1] == 'copy':\n"
+        "    to = os.open('g', os.O_RDWR | os.O_CREAT)\n"
+        "    assert os.copy_file_range(file, to, 5000, 0) == 800\n"
+        "elif sys.argv[1] == 'send':\n"
+        "    to = os.open('g', os.O_RDWR | os.O_CREAT)\n"
+        "    assert os.sendfile(to, file, 0, 5000) == 800\n"
+        "elif sys.argv[1] == 'other':\n"
+        "    to = os.open('f', os.O_RDWR | os.O_APPEND)\n"
+        "    os.pwrite(file, b'more', 800); os.write(to, b'end')\n"
+        "    os.lseek(file, 0, os.SEEK_END); os.write(file, b'last')\n"
+        "    whole += b'moreendlast'\n"
+        "elif sys.argv[1] == 'map':\n"
+        "    import mmap\n"
+        "    with mmap.mmap(file, 0) as there: assert there[:] == whole\n"
+        "    os.pwrite(file, b'9999', 0); to = file; whole = b'9999' + whole[4:]\n"
+        "assert os.pread(to, 5000, 0) == whole\n"
+        "assert os.stat('f').st_size == len(whole)\n"
+    )
+    for what in ("copy", "send", "other", "map"):
+        done = run(sys.executable, "-c", lines, what, cwd=at)
+        assert done.status == 0, done.errors
+        assert done.counted("write") >= 150, what
+        (at / "f").unlink()
+
+
+def test_what_is_appended_goes_by_a_door_while_nobody_else_has_the_file(at: Path) -> None:
+    lines = (
+        "import os, threading\n"
+        "file = os.open('f', os.O_RDWR | os.O_CREAT | os.O_APPEND)\n"
+        "for turn in range(200):\n"
+        "    os.lseek(file, turn, os.SEEK_SET)\n"
+        "    assert os.write(file, b'%04d' % turn) == 4\n"
+        "    assert os.lseek(file, 0, os.SEEK_CUR) == os.stat('f').st_size == 4 * turn + 4\n"
+        "os.pwrite(file, b'kernel', 0)\n"
+        "if os.fork() == 0:\n"
+        "    for turn in range(20): os.write(file, b'child')\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "storm = lambda: [os.write(file, b'thread') for turn in range(50)]\n"
+        "threads = [threading.Thread(target=storm) for number in range(3)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "other = os.open('f', os.O_WRONLY | os.O_APPEND)\n"
+        "for turn in range(20): os.write(file, b'one'); os.write(other, b'two')\n"
+        "whole = b''.join(b'%04d' % turn for turn in range(200)) + b'kernel' + b'child' * 20 + b'thread' * 150\n"
+        "assert open('f', 'rb').read() == whole + b'onetwo' * 20\n"
+    )
+    done = python(lines, at)
+    assert done.counted("write") >= 300
+
+
 def test_what_is_open_or_entered_keeps_its_names_with_the_kernel(at: Path) -> None:
     lines = (
         "import os\n"

@@ -378,4 +378,4 @@ def test_what_the_kernel_does_goes_by_what_was_written_without_it(at: Path) -> N
     )
     done = run(sys.executable, "-c", lines, cwd=at)
     assert done.status == 0, done.errors
-    assert done.counted("write") == 100
+    assert done.counted("write") >= 195

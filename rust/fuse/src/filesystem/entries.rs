@@ -244,7 +244,7 @@ impl Filesystem {
         Ok(())
     }
 
-    fn parent_ino(&self, dir: &Dir) -> u64 {
+    pub(super) fn parent_ino(&self, dir: &Dir) -> u64 {
         let above = dir.parent();
         if above.oid() == self.dfs.root().oid() {
             crate::abi::ROOT
@@ -255,30 +255,35 @@ impl Filesystem {
 
     fn dirents(&self, dir: &Dir, names: &[Named], room: usize, reply: &mut Reply<'_>) -> Answer<usize> {
         let mut count = 0;
-        let known: Vec<_> = names.iter().map(|(name, _)| self.inodes.listed(dir, name)).collect();
-        let unknown = names.iter().zip(&known).filter(|(_, known)| known.is_none());
-        let unknown: Vec<&[u8]> = unknown.map(|((name, _), _)| name.as_slice()).collect();
-        let mut kinds = self.dfs.kinds(dir, &unknown)?.into_iter();
-        for ((name, next), known) in names.iter().zip(known) {
-            let told = match known {
-                Some((ino, kind)) => Some((ino, kind.bits())),
-                None => match kinds.next().transpose() {
-                    Ok(found) => {
-                        found.flatten().map(|(kind, oid)| (ino_of_entry(dir, name, oid), kind.bits()))
-                    }
-                    // It is damaged: that it is there is told, so that one can remove it.
-                    Err(error) if error.errno == Errno::EIO => Some((INO_UNKNOWN, 0)),
-                    // No name that a program could use; a check finds it.
-                    Err(error) if error.errno == Errno::EINVAL => None,
-                    Err(error) => return Err(error.into()),
-                },
-            };
+        for ((name, next), told) in names.iter().zip(self.kinds_of(dir, names)?) {
             if let Some((ino, kind)) = told {
                 reply.dirent(room, None, &Dirent { ino, next: *next, kind: kind >> KIND_SHIFT, name });
                 count += 1;
             }
         }
         Ok(count)
+    }
+
+    /// The numbers of entries, and what they are, as in modes; nothing of what went, or is no name that a program could use.
+    pub(super) fn kinds_of(&self, dir: &Dir, names: &[Named]) -> Answer<Vec<Option<(u64, u32)>>> {
+        let known: Vec<_> = names.iter().map(|(name, _)| self.inodes.listed(dir, name)).collect();
+        let unknown = names.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let unknown: Vec<&[u8]> = unknown.map(|((name, _), _)| name.as_slice()).collect();
+        let mut kinds = self.dfs.kinds(dir, &unknown)?.into_iter();
+        let told = names.iter().zip(known).map(|((name, _), known)| match known {
+            Some((ino, kind)) => Ok(Some((ino, kind.bits()))),
+            None => match kinds.next().transpose() {
+                Ok(found) => {
+                    Ok(found.flatten().map(|(kind, oid)| (ino_of_entry(dir, name, oid), kind.bits())))
+                }
+                // It is damaged: that it is there is told, so that one can remove it.
+                Err(error) if error.errno == Errno::EIO => Ok(Some((INO_UNKNOWN, 0))),
+                // A check finds it.
+                Err(error) if error.errno == Errno::EINVAL => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        });
+        told.collect()
     }
 
     fn dirents_plus(&self, dir: &Dir, names: &[Named], room: usize, reply: &mut Reply<'_>) -> Answer<usize> {
@@ -307,4 +312,4 @@ impl Filesystem {
 }
 
 /// A name, and the place behind it.
-type Named = (Vec<u8>, u64);
+pub(super) type Named = (Vec<u8>, u64);

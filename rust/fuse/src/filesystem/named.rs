@@ -5,6 +5,11 @@
 //! is `LATER`: then the kernel does it, and says what is wrong. The kernel is told of names that go, and renames itself what it has
 //! something of: open files, and directories, which processes may be in. `docs/internals/interception.md`.
 
+mod attributes;
+mod list;
+
+pub(crate) use list::Rests;
+
 use super::nodes::IDENTITY;
 use super::{Answer, Filesystem, Refusal, no, node_attr};
 use crate::abi::{ROOT, Tree, forget_entry, removed_entry};
@@ -78,22 +83,18 @@ fn done(told: &[u8]) -> Vec<u8> {
 impl Filesystem {
     /// Answers what is asked of a path at a door.
     pub(crate) fn names_at_door(&self, op: Op, body: &[u8]) -> Answer<Vec<u8>> {
-        let Some(Asked { who, how, at, to }) = Asked::decode(body) else { return no(libc::EINVAL) };
+        let Some(mut asked) = Asked::decode(body) else { return no(libc::EINVAL) };
         // Whoever was let in may have become somebody else since.
-        if who.uid != rustix::process::geteuid().as_raw() {
+        if asked.who.uid != rustix::process::geteuid().as_raw() {
             return Err(Refusal::Later);
         }
+        let who = std::mem::take(&mut asked.who);
         let who = Credentials { uid: who.uid, gid: who.gid, groups: who.groups };
-        self.asked_at_door(op, &who, (&at, &to), how)
+        self.asked_at_door(op, &who, &asked)
     }
 
-    fn asked_at_door(
-        &self,
-        op: Op,
-        who: &Credentials,
-        (at, to): (&Place<'_>, &Place<'_>),
-        how: u32,
-    ) -> Answer<Vec<u8>> {
+    fn asked_at_door(&self, op: Op, who: &Credentials, asked: &Asked<'_>) -> Answer<Vec<u8>> {
+        let Asked { how, ref at, ref to, more, .. } = *asked;
         match op {
             Op::Stat => self.stat_at_door(who, at, how & NO_FOLLOW == 0),
             Op::Access => self.access_at_door(who, at, how),
@@ -102,7 +103,18 @@ impl Filesystem {
             Op::Rmdir => self.rmdir_at_door(who, at),
             Op::Mkdir => self.mkdir_at_door(who, at, how),
             Op::Rename => self.rename_at_door(who, at, to, how),
-            Op::Read | Op::Write => no(libc::EINVAL),
+            Op::Symlink => self.symlink_at_door(who, at, more),
+            Op::Link => self.link_at_door(who, at, to),
+            Op::Truncate => self.truncate_at_door(who, at, more),
+            Op::Chmod => self.chmod_at_door(who, at, how),
+            Op::Chown => self.chown_at_door(who, asked),
+            Op::SetTime => self.set_time_at_door(who, asked),
+            Op::Getxattr => self.getxattr_at_door(who, asked),
+            Op::Listxattr => self.listxattr_at_door(who, asked),
+            Op::Setxattr => self.setxattr_at_door(who, asked),
+            Op::Removexattr => self.removexattr_at_door(who, asked),
+            Op::List => self.list_at_door(who, asked),
+            Op::Read | Op::Write | Op::Extend | Op::Append => no(libc::EINVAL),
         }
     }
 
@@ -233,19 +245,7 @@ impl Filesystem {
     }
 
     fn stat_at_door(&self, who: &Credentials, at: &Place<'_>, follow: bool) -> Answer<Vec<u8>> {
-        let (tree, node) = Tree::inside(at.node);
-        let (attr, ino) = if at.path.is_empty() && tree == Tree::ROOT {
-            // Something that is open.
-            let (known, _) = self.inodes.get(node).map_err(later)?;
-            if known.gone {
-                return Err(Refusal::Later);
-            }
-            self.stat(node).map_err(later)?
-        } else {
-            let last = if follow { Last::Follow } else { Last::NoFollow };
-            let (_, attr, ino) = self.there(who, at, last)?;
-            (attr, ino)
-        };
+        let (_, attr, ino) = self.target(who, at, follow)?;
         let attr = node_attr(&attr, ino);
         let told = daos_door::Attr {
             ino,
@@ -344,6 +344,37 @@ impl Filesystem {
         may_add(who, above).map_err(later)?;
         let (uid, gid, mode) = of_new(who, above, Kind::Directory, mode & 0o1777);
         self.dfs.mkdir(&top.dir, &name, &New { mode, uid, gid, ..New::default() }).map_err(refused)?;
+        Ok(done(&[]))
+    }
+
+    fn symlink_at_door(&self, who: &Credentials, at: &Place<'_>, value: &[u8]) -> Answer<Vec<u8>> {
+        let (mut top, name) = self.named(who, at, false)?;
+        let above = self.guarded(&mut top)?;
+        may_add(who, above).map_err(later)?;
+        let (uid, gid, mode) = of_new(who, above, Kind::Symlink, 0o777);
+        let new = New { mode, uid, gid, ..New::default() };
+        self.dfs.symlink(&top.dir, &name, value, &new).map_err(refused)?;
+        Ok(done(&[]))
+    }
+
+    fn link_at_door(&self, who: &Credentials, at: &Place<'_>, to: &Place<'_>) -> Answer<Vec<u8>> {
+        let (from, from_name) = self.named(who, at, false)?;
+        let (attr, _) = self.found(&from, &from_name)?;
+        // Files of others get no further names from who might not even read them, as most kernels are set up.
+        if attr.kind == Kind::Directory || (!who.is_privileged() && who.uid != attr.uid) {
+            return Err(Refusal::Later);
+        }
+        let (mut top, name) = self.named(who, to, false)?;
+        may_add(who, self.guarded(&mut top)?).map_err(later)?;
+        let before = self.inodes.entry(&from.dir, &from_name);
+        self.dfs.link((&from.dir, &from_name), (&top.dir, &name)).map_err(refused)?;
+        // It may have looked meanwhile.
+        let known = before.or_else(|| self.inodes.entry(&from.dir, &from_name));
+        if let Some((_, node)) = known
+            && let Ok((attr, _)) = self.dfs.look(&top.dir, &name)
+        {
+            self.inodes.linked(node, &top.dir, &name, &attr);
+        }
         Ok(done(&[]))
     }
 

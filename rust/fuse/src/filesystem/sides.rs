@@ -173,6 +173,11 @@ impl Hold {
         }
     }
 
+    /// Whether no other handle of the file is open.
+    fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.side) == 1
+    }
+
     /// Works on the file at a door, if the doors have it.
     fn at_door<T>(&self, run: impl FnOnce() -> Answer<T>) -> Answer<T> {
         if *self.state.lock() != State::Taken {
@@ -247,7 +252,12 @@ impl Filesystem {
         let opened = self.files.get(handle).map_err(|_| Refusal::Later)?;
         let answer = opened.hold.at_door(|| match op {
             Op::Read => door_read(&opened, body),
-            Op::Write => door_write(&opened, body, beside),
+            // Who has a handle of his own goes by how long the kernel knows the file to be.
+            Op::Extend | Op::Append if !opened.hold.is_alone() => no(libc::EAGAIN),
+            // The kernel appends by a handle that does not.
+            Op::Append if !opened.appends => no(libc::EAGAIN),
+            Op::Append => door_append(&opened, body, beside),
+            Op::Write | Op::Extend => door_write(&opened, body, beside),
             // What is about a path needs no open file.
             _ => no(libc::EINVAL),
         });
@@ -300,23 +310,40 @@ fn door_read(opened: &Opened, body: &[u8]) -> Answer<(Vec<u8>, Option<Vec<u8>>)>
     Ok((bytes, None))
 }
 
-fn door_write(opened: &Opened, body: &[u8], beside: Option<&[u8]>) -> Answer<(Vec<u8>, Option<Vec<u8>>)> {
+/// What is to be written, and where, if the handle writes; what runs as another does so no more.
+fn to_write<'a>(opened: &Opened, body: &'a [u8], beside: Option<&'a [u8]>) -> Answer<(u64, &'a [u8])> {
     let Some((Range { at, len }, within)) = Range::decode(body) else { return no(libc::EINVAL) };
     let data = beside.unwrap_or(within);
     if data.len() != len as usize {
         return no(libc::EINVAL);
     }
-    // The end of what is appended is known to the kernel's way alone.
-    if !opened.writes || opened.appends {
+    if !opened.writes {
         return no(libc::EBADF);
     }
     // As the kernel has it of who may not do all; who may is root, and so is whoever comes to root's doors.
     if !rustix::process::geteuid().is_root() {
         opened.file.lose_set_ids()?;
     }
+    Ok((at, data))
+}
+
+fn door_write(opened: &Opened, body: &[u8], beside: Option<&[u8]>) -> Answer<(Vec<u8>, Option<Vec<u8>>)> {
+    // Where such a handle writes is told otherwise.
+    if opened.appends {
+        return no(libc::EBADF);
+    }
+    let (at, data) = to_write(opened, body, beside)?;
     opened.hold.side.wrote.store(true, Ordering::Release);
     let written = opened.file.write(at, data)?;
     Ok((Status(0).and(&(written as u32).to_le_bytes()), None))
+}
+
+fn door_append(opened: &Opened, body: &[u8], beside: Option<&[u8]>) -> Answer<(Vec<u8>, Option<Vec<u8>>)> {
+    let (_, data) = to_write(opened, body, beside)?;
+    opened.hold.side.wrote.store(true, Ordering::Release);
+    let (at, written) = opened.file.append(data)?;
+    let end = at + written as u64;
+    Ok((Status(0).and(&[&(written as u32).to_le_bytes()[..], &end.to_le_bytes()].concat()), None))
 }
 
 #[cfg(test)]
@@ -347,6 +374,18 @@ mod tests {
         assert!(asked(&one).is_ok());
         drop(one);
         assert!(!sides.is_taken(7) && sides.shared.table.lock().open.is_empty());
+    }
+
+    #[test]
+    fn a_handle_is_alone_until_there_is_another() {
+        let sides = Sides::default();
+        let (one, _) = sides.opened(7, false);
+        let (other, _) = sides.opened(8, false);
+        assert!(one.is_alone() && other.is_alone());
+        let (two, _) = sides.opened(7, false);
+        assert!(!one.is_alone() && !two.is_alone());
+        drop(one);
+        assert!(two.is_alone());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::*;
 use crate::caching::Caching;
 use crate::filesystem::Filesystem;
 use daos_client::ContainerService;
-use daos_dfs::{Dfs, FormatOptions, MountOptions, Paths};
+use daos_dfs::{Dfs, FormatOptions, MountOptions, Paths, Time, XattrSet};
+use daos_door::{Moment, Owner, SetTime, XattrHow, xattr};
 use daos_embed::{Options as SystemOptions, System};
 use daos_types::{ChecksumKind, Checksums};
 use std::sync::Arc;
@@ -84,12 +85,16 @@ fn step(random: &mut Random, door: &Filesystem, other: &Dfs, who: &Credentials) 
     let (path, second) = (random.path(), random.path());
     let (bytes, to) = (path.as_bytes(), second.as_bytes());
     let mode = random.below(0o2000) as u32;
-    let ask = |op, how| match door.asked_at_door(op, who, (&at(&path), &at(&second)), how) {
-        Ok(reply) => Some(Ok(reply[Status::LEN..].to_vec())),
-        Err(Refusal::Later) => None,
-        Err(refusal) => Some(Err(refusal.number())),
+    let asked_for = |op, how, more: &[u8]| {
+        let asked = Asked { how, at: at(&path), to: at(&second), more, ..Asked::default() };
+        match door.asked_at_door(op, who, &asked) {
+            Ok(reply) => Some(Ok(reply[Status::LEN..].to_vec())),
+            Err(Refusal::Later) => None,
+            Err(refusal) => Some(Err(refusal.number())),
+        }
     };
-    match random.below(18) {
+    let ask = |op, how| asked_for(op, how, &[]);
+    match random.below(34) {
         kind @ 0..=3 => {
             let told = ask(Op::Stat, if kind < 2 { 0 } else { NO_FOLLOW });
             let seen = number(if kind < 2 { there.stat(bytes) } else { there.lstat(bytes) });
@@ -137,10 +142,62 @@ fn step(random: &mut Random, door: &Filesystem, other: &Dfs, who: &Credentials) 
                 }
             }
         }
-        16 => {
+        16..=19 => {
             let value = random.one(&["a", "../a", "b/c", "..", "loop", "/", "none"]).as_bytes();
-            assert_eq!(number(here.symlink(value, bytes)), number(there.symlink(value, bytes)));
-            return false;
+            let run = |paths: &Paths| number(paths.symlink(value, bytes));
+            return agree(asked_for(Op::Symlink, 0, value), run(&there), || run(&here), &path);
+        }
+        20..=21 => {
+            let run = |paths: &Paths| number(paths.link(bytes, to, false));
+            return agree(ask(Op::Link, 0), run(&there), || run(&here), &format!("{path} {second}"));
+        }
+        22 => {
+            let size = random.below(5000) as u64;
+            let run = |paths: &Paths| number(paths.truncate(bytes, size));
+            return agree(asked_for(Op::Truncate, 0, &size.to_le_bytes()), run(&there), || run(&here), &path);
+        }
+        23 => {
+            let mode = random.below(0o10000) as u32;
+            let run = |paths: &Paths| number(paths.chmod(bytes, mode));
+            return agree(ask(Op::Chmod, mode), run(&there), || run(&here), &path);
+        }
+        24 => {
+            let mut id = || random.one(&[None, Some(1), Some(2), Some(7)]);
+            let owner = Owner { uid: id(), gid: id() };
+            let follow = random.below(2) == 0;
+            let run = |paths: &Paths| number(paths.chown(bytes, owner.uid, owner.gid, follow));
+            let told = asked_for(Op::Chown, if follow { 0 } else { NO_FOLLOW }, &owner.encode());
+            return agree(told, run(&there), || run(&here), &path);
+        }
+        25 => {
+            let (time, follow) = (i64::from(random.below(2) > 0), random.below(2) == 0);
+            let mtime = (time > 0).then_some(Time { seconds: time, nanoseconds: 5 });
+            let modified = mtime.map_or(Moment::Now, |time| Moment::At(time.seconds, time.nanoseconds));
+            let set = SetTime { modified, all_now: mtime.is_none() };
+            let run = |paths: &Paths| number(paths.set_mtime(bytes, mtime, follow));
+            let told = asked_for(Op::SetTime, if follow { 0 } else { NO_FOLLOW }, &set.encode());
+            return agree(told, run(&there), || run(&here), &path);
+        }
+        kind @ 26..=29 => return step_of_xattrs(random, kind, &asked_for, (&here, &there), &path),
+        30..=31 => {
+            let Some(told) = ask(Op::List, 0) else { return false };
+            let told = told.map(|bytes| {
+                let (rest, _, mut left) = daos_door::Listing::decode(&bytes).unwrap();
+                assert_eq!(rest, 0);
+                let mut names = Vec::new();
+                while let Some((entry, behind)) = daos_door::Listed::split(left) {
+                    names.push(entry.name.to_vec());
+                    left = behind;
+                }
+                assert_eq!(names.drain(..2).collect::<Vec<_>>(), [&b"."[..], b".."]);
+                names.sort();
+                names
+            });
+            let names = number(there.names(bytes)).map(|mut names| {
+                names.sort();
+                names
+            });
+            assert_eq!(told, names, "{path}");
         }
         _ => {
             let open = daos_dfs::Open {
@@ -154,6 +211,72 @@ fn step(random: &mut Random, door: &Filesystem, other: &Dfs, who: &Credentials) 
         }
     }
     true
+}
+
+/// What a door said, if anything.
+type Said = Option<Result<Vec<u8>, i32>>;
+
+/// What a door said is what was done in the other tree; if it said nothing, that is done here too.
+fn agree<T>(told: Said, done: Result<T, i32>, here: impl FnOnce() -> Result<T, i32>, what: &str) -> bool {
+    let said = told.is_some();
+    let told = told.unwrap_or_else(|| here().map(|_| Vec::new()));
+    assert_eq!(told.map(drop), done.map(drop), "{what}");
+    said
+}
+
+fn step_of_xattrs(
+    random: &mut Random,
+    kind: usize,
+    ask: &dyn Fn(Op, u32, &[u8]) -> Said,
+    (here, there): (&Paths, &Paths),
+    path: &str,
+) -> bool {
+    let (bytes, follow) = (path.as_bytes(), random.below(2) == 0);
+    let name = random.one(&["user.a", "user.b", "trusted.a", "system.a", "security.capability"]).as_bytes();
+    let value = random.one(&["", "x", "value"]).as_bytes();
+    let how = XattrHow { room: random.below(9) as u32, ..XattrHow::default() };
+    let bits = how.bits() | if follow { 0 } else { NO_FOLLOW };
+    // What is told of a value that it is as long, and that it is it, if there is room.
+    let sized = |value: Vec<u8>| {
+        let fits = value.len() <= how.room as usize;
+        [&(value.len() as u32).to_le_bytes()[..], if fits { &value } else { &[] }].concat()
+    };
+    match kind {
+        26 => {
+            let Some(told) = ask(Op::Getxattr, bits, name) else { return false };
+            assert_eq!(told, number(there.xattr(bytes, name, follow)).map(sized), "{path}");
+            true
+        }
+        27 => {
+            let Some(told) = ask(Op::Listxattr, bits, &[]) else { return false };
+            let joined = |names: Vec<Vec<u8>>| names.into_iter().flat_map(|name| [name, vec![0]].concat());
+            // Those that are root's alone the kernel tells everybody of.
+            let names = number(there.xattrs(bytes, follow));
+            if told.as_ref().is_ok_and(|told| told.len() > 4) && names.as_ref().is_ok_and(Vec::is_empty) {
+                return true;
+            }
+            let told_len = told.map(|told| daos_door::split_u32(&told).unwrap().0);
+            let len = names.map(|names| joined(names).count() as u32);
+            assert!(told_len == len || (told_len.is_ok() && told_len > len), "{path}");
+            true
+        }
+        28 => {
+            let (create, replace) = (random.below(3) == 0, random.below(4) == 0);
+            let set = match (create, replace) {
+                (true, _) => XattrSet::Create,
+                (_, true) => XattrSet::Replace,
+                _ => XattrSet::Any,
+            };
+            let replace = replace && !create;
+            let bits = XattrHow { create, replace, ..how }.bits() | bits & NO_FOLLOW;
+            let run = |paths: &Paths| number(paths.set_xattr(bytes, name, value, set, follow));
+            agree(ask(Op::Setxattr, bits, &xattr(name, value)), run(there), || run(here), path)
+        }
+        _ => {
+            let run = |paths: &Paths| number(paths.remove_xattr(bytes, name, follow));
+            agree(ask(Op::Removexattr, bits, name), run(there), || run(here), path)
+        }
+    }
 }
 
 #[test]
@@ -174,7 +297,7 @@ fn doors_know_the_rules_for_each_user() {
         }
         let users = [Credentials::ROOT, user(1, 1, &[]), user(1, 1, &[7]), user(2, 7, &[]), user(3, 3, &[2])];
         let mut random = Random(seed);
-        for _ in 0..1500 {
+        for _ in 0..3000 {
             let who = random.below(users.len());
             said += usize::from(step(&mut random, &door, &other, &users[who]));
         }
@@ -183,7 +306,7 @@ fn doors_know_the_rules_for_each_user() {
         listed(&root[1], "", &mut two);
         assert_eq!(one, two);
     }
-    assert!(said > 2000, "{said}");
+    assert!(said > 3500, "{said}");
 }
 
 #[test]
@@ -191,7 +314,7 @@ fn what_is_no_node_of_the_kernels_is_left_to_it() {
     let files = files(&system(), "c");
     let asked = |node, path: &'static str| {
         let place = Place { node, path: path.as_bytes() };
-        files.asked_at_door(Op::Stat, &Credentials::ROOT, (&place, &Place::default()), 0)
+        files.asked_at_door(Op::Stat, &Credentials::ROOT, &Asked { at: place, ..Asked::default() })
     };
     assert!(asked(ROOT, "").is_ok() && asked(ROOT, ".").is_ok());
     for (node, path) in
@@ -201,10 +324,11 @@ fn what_is_no_node_of_the_kernels_is_left_to_it() {
     }
     let long = "x".repeat(NAME_LEN_MAX + 1);
     let place = Place { node: ROOT, path: long.as_bytes() };
-    let told = files.asked_at_door(Op::Unlink, &Credentials::ROOT, (&place, &place), 0);
+    let asked = Asked { at: place, to: place, ..Asked::default() };
+    let told = files.asked_at_door(Op::Unlink, &Credentials::ROOT, &asked);
     assert!(matches!(told, Err(Refusal::Later)));
     for op in [Op::Read, Op::Write] {
-        let told = files.asked_at_door(op, &Credentials::ROOT, (&place, &place), 0);
+        let told = files.asked_at_door(op, &Credentials::ROOT, &asked);
         assert_eq!(told.unwrap_err().number(), libc::EINVAL);
     }
     assert_eq!(files.names_at_door(Op::Stat, b"none").unwrap_err().number(), libc::EINVAL);
@@ -222,7 +346,8 @@ fn the_kernel_is_told_of_names_that_it_knows() {
     files.sides().open(info, move |word| telling.lock().push(word.to_vec()));
     let root = files.dfs().root();
     let ask = |op, path: &str, to: &str| {
-        files.asked_at_door(op, &Credentials::ROOT, (&at(path), &at(to)), 0).map(drop)
+        let asked = Asked { at: at(path), to: at(to), ..Asked::default() };
+        files.asked_at_door(op, &Credentials::ROOT, &asked).map(drop)
     };
     let known = |name: &[u8]| {
         let (attr, dir) = files.dfs().look(&root, name).unwrap();
