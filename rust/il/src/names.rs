@@ -124,9 +124,10 @@ pub(crate) fn stat(path: &Path<'_>, follow: bool) -> Told<Seen> {
     guarded(|| seen(&somewhere(path)?, if follow { 0 } else { NO_FOLLOW }))
 }
 
-/// What a descriptor is of: asked for files of mounts alone, as others would pay for the look.
+/// What a descriptor is of: asked for files that the doors have. Of others the kernel is asked for what is done with them, too, and who
+/// goes now this way and now that waits for both.
 pub(crate) fn stat_of(descriptor: i32) -> Told<Seen> {
-    if !matches!(known(descriptor), Noted::Aside { .. } | Noted::Taken(_)) {
+    if !matches!(known(descriptor), Noted::Taken(_)) {
         return None;
     }
     guarded(|| seen(&at_node(kernel::node(descriptor, None)?, b"", Some(descriptor))?, 0))
@@ -213,7 +214,7 @@ impl<'p> Of<'p> {
         match self {
             Self::Path(path, follow) => Some((somewhere(path)?, if *follow { 0 } else { NO_FOLLOW })),
             Self::Open(descriptor) => {
-                let is_ours = matches!(known(*descriptor), Noted::Aside { .. } | Noted::Taken(_));
+                let is_ours = matches!(known(*descriptor), Noted::Taken(_));
                 let node = is_ours.then(|| kernel::node(*descriptor, None))??;
                 Some((at_node(node, b"", Some(*descriptor))?, 0))
             }
