@@ -450,6 +450,10 @@ pub(crate) unsafe extern "C" fn dup3(from: c_int, to: c_int, flags: c_int) -> c_
 /// `fcntl`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: *mut c_void) -> c_int {
+    // What goes past the page cache from now on may end where the kernel knows the file to end.
+    if command == libc::F_SETFL && argument as usize & libc::O_DIRECT as usize != 0 {
+        io::sending(descriptor);
+    }
     // SAFETY: what the program says.
     let done = unsafe { real::fcntl(descriptor, command, argument) };
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {

@@ -37,9 +37,7 @@ pub(crate) unsafe extern "C" fn opendir(path: *const c_char) -> *mut DIR {
 /// `fdopendir`.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn fdopendir(descriptor: c_int) -> *mut DIR {
-    // What was read of it before is not read again.
-    let fits = kernel::is_directory_at_its_beginning(descriptor);
-    let ours = if fits { opened(&Of::Open(descriptor), None, Some(descriptor)) } else { None };
+    let ours = opened(&Of::Open(descriptor), None, Some(descriptor));
     // SAFETY: what the program says.
     ours.unwrap_or_else(|| unsafe { real::fdopendir(descriptor) })
 }

@@ -70,8 +70,10 @@ fn transfer_inside(descriptor: i32, known: Known, data: Data<'_>, at: Option<i64
         return None;
     }
     let appends = writes && flags & libc::O_APPEND != 0;
+    // Asynchronous requests past the page cache end where the kernel knows the file to end, and are not seen here.
+    let may_grow = flags & libc::O_DIRECT == 0;
     // Where such a write goes that has a place, only the kernel says.
-    if appends && at.is_some() {
+    if appends && (at.is_some() || !may_grow) {
         return None;
     }
     let now = kernel::identity(descriptor)?;
@@ -108,8 +110,11 @@ fn transfer_inside(descriptor: i32, known: Known, data: Data<'_>, at: Option<i64
         Data::From(bytes) => {
             // Much of what the kernel does goes by how long it knows files to be: what makes one longer is done at a door where nobody
             // else has it open.
-            let op = if begin + bytes.len() as u64 > now.size { Op::Extend } else { Op::Write };
-            doors.write(op, (&info, door), seen.handle, begin, bytes).0
+            match begin + bytes.len() as u64 > now.size {
+                true if !may_grow => Came::Shut,
+                true => doors.write(Op::Extend, (&info, door), seen.handle, begin, bytes).0,
+                false => doors.write(Op::Write, (&info, door), seen.handle, begin, bytes).0,
+            }
         }
     };
     let done = done_of(came, descriptor, if writes { What::Write } else { What::Read });

@@ -298,7 +298,12 @@ pub(crate) fn list(of: &Of<'_>) -> Option<Listed> {
         let (at, how) = match of {
             Of::Path(path, _) => (somewhere(path)?, 0),
             Of::Open(descriptor) => {
-                (at_node(kernel::node(*descriptor, None)?, b"", Some(*descriptor))?, OPENED)
+                let at = at_node(kernel::node(*descriptor, None)?, b"", Some(*descriptor))?;
+                // What was read of it before is not read again.
+                if !kernel::is_directory_at_its_beginning(*descriptor) {
+                    return None;
+                }
+                (at, OPENED)
             }
         };
         let (mut rest, mut room) = (0_u64, vec![0; LISTED_MAX]);

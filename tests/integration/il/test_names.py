@@ -196,6 +196,26 @@ def test_writes_make_a_file_longer_at_a_door_while_nobody_else_has_it(at: Path) 
         (at / "f").unlink()
 
 
+def test_what_avoids_the_page_cache_is_made_longer_by_the_kernel(at: Path) -> None:
+    lines = (
+        "import fcntl, mmap, os, sys\n"
+        "block = mmap.mmap(-1, 4096)\n"
+        "early = sys.argv[1] == 'early'\n"
+        "file = os.open('f', os.O_RDWR | os.O_CREAT | (os.O_DIRECT if early else 0))\n"
+        "for turn in range(100): os.write(file, block)\n"
+        "if not early: fcntl.fcntl(file, fcntl.F_SETFL, os.O_DIRECT)\n"
+        "for turn in range(100): os.pwrite(file, block, 4096 * turn)\n"
+        "assert os.lseek(file, 0, os.SEEK_END) == 409600\n"
+        "os.unlink('f')\n"
+    )
+    counts = []
+    for when in ("early", "late"):
+        done = run(sys.executable, "-c", lines, when, cwd=at)
+        assert done.status == 0, done.errors
+        counts.append((done.counted("write") // 90, done.counted("mmap")))
+    assert counts == [(1, 0), (1, 1)]
+
+
 def test_what_is_appended_goes_by_a_door_while_nobody_else_has_the_file(at: Path) -> None:
     lines = (
         "import os, threading\n"
