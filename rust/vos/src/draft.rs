@@ -158,7 +158,7 @@ impl Draft {
         let (seen, result) = match self.part(store, shard) {
             Err(error) => (Seen::default(), Err(error)),
             Ok(part) => {
-                let (seen, result) = part.run(of, version, DtxNum::COMMITTED, &mut changes, operation);
+                let (seen, result) = part.run(of, version, DtxNum::COMMITTED, &mut changes, true, operation);
                 let bytes = before + changes.mark() - mark;
                 let result = result.and_then(|()| store.check_record(bytes)).map(|()| bytes);
                 (seen, result)

@@ -84,13 +84,14 @@ impl Part {
         self.overlay.clone()
     }
 
-    /// Runs one operation over the shard's levels.
+    /// Runs one operation over the shard's levels, `with_earlier` ones of the transaction on top of them.
     pub(crate) fn run(
         &mut self,
         of: ObjectRef,
         version: Version,
         dtx: DtxNum,
         changes: &mut Changes,
+        with_earlier: bool,
         operation: impl FnOnce(&mut Writing<'_, '_>) -> Result<()>,
     ) -> (Seen, Result<()>) {
         let kind = match of.kind() {
@@ -99,7 +100,8 @@ impl Part {
         };
         let Self { shard, look, overlay, nums, is_newest } = self;
         let is_newest = *is_newest;
-        look.levels.read(overlay.as_deref(), |merge| {
+        let overlay = overlay.as_deref().filter(|_| with_earlier);
+        look.levels.read(overlay, |merge| {
             let overlaid = overlay.is_some();
             let look = look.objects_changed;
             let decided = &Cell::new(Lsn::ZERO);

@@ -97,6 +97,54 @@ proptest! {
     }
 }
 
+/// What is read and put back, and what gets in between.
+fn put_back() -> impl Strategy<Value = Op> {
+    let none = Cond::NONE;
+    prop_oneof![
+        4 => Just(read(0, 4)),
+        1 => Just(read(0, 5)),
+        4 => any::<u8>().prop_map(|value| Op::Write { object: 0, dkey: 0, index: 0, count: 4, value }),
+        1 => Just(write(1, 0, 4)),
+        1 => Just(Op::PunchDkey { object: 0, dkey: 0, cond: none }),
+        1 => Just(Op::PunchAkey { object: 0, dkey: 0, akey: 2, cond: none }),
+        1 => Just(Op::PunchObject { object: 0, cond: none }),
+        1 => Just(Op::Extreme { object: 0, greatest: true, dkey: None }),
+        1 => Just(Op::List { object: 0, dkey: Some(0), count: 9, pages: 1, reverse: false }),
+        1 => Just(get(0)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_was_read_and_is_put_back_is_there_for_who_looks(
+        events in proptest::collection::vec(
+            prop_oneof![
+                12 => (0..=OPEN, put_back()).prop_map(|(who, op)| Event::Do(who, op)),
+                2 => (0..OPEN).prop_map(Event::Commit),
+                1 => (0..OPEN).prop_map(Event::Abort),
+                1 => Just(Event::Merge),
+            ],
+            1..40,
+        ),
+    ) {
+        play(&events).map_err(TestCaseError::fail)?;
+    }
+}
+
+#[test]
+fn an_update_of_what_was_just_read_conflicts_as_any_other() {
+    let two = [write(0, 0, 4), put(0, 1)];
+    let punch = |dkey| Op::PunchDkey { object: 0, dkey, cond: Cond::NONE };
+    let same = [read(0, 4), write(0, 0, 4)];
+    assert_eq!(race(&two, &same, &same), ONE, "both read and put back");
+    assert_eq!(race(&two, &same, &[punch(0)]), ONE, "it went");
+    assert_eq!(race(&two, &same, &[write(1, 0, 4), punch(1)]), BOTH, "another dkey");
+    assert_eq!(
+        race(&two, &[read(0, 4), write(0, 0, 4), read(0, 4), punch(0), read(0, 4)], &[put(0, 2)]),
+        BOTH
+    );
+}
+
 fn put(dkey: u8, value: u8) -> Op {
     Op::Put { object: KV, dkey, akey: 0, value, len: 1, cond: Cond::NONE }
 }

@@ -25,6 +25,9 @@ use std::sync::atomic::Ordering;
 /// How far the durable epoch ceiling is kept ahead of the epochs in use: one second of hybrid clock.
 const CEILING_AHEAD: u64 = 16_000_000_000;
 
+/// Objects that a transaction takes note of having changed; in one of more, each operation looks at all that was done.
+const TOUCHED_MAX: usize = 16;
+
 /// A transaction at work. Dropped without [`Tx::commit`] it never happened.
 pub struct Tx<'s> {
     pub(super) store: &'s Store,
@@ -32,6 +35,8 @@ pub struct Tx<'s> {
     pub(super) parts: Vec<Part>,
     pub(super) dtx: Option<DtxId>,
     operations: u32,
+    /// The objects that these were about, or the first of them.
+    touched: Vec<(ShardNum, ObjectRef)>,
     is_newest: bool,
     /// Up to here the record's changes are visible to the next operation.
     overlaid: usize,
@@ -67,6 +72,7 @@ impl Store {
             parts: Vec::new(),
             dtx: None,
             operations: 0,
+            touched: Vec::new(),
             is_newest: false,
             overlaid: 0,
             seen: Seen::default(),
@@ -231,12 +237,19 @@ impl Tx<'_> {
             return Err(VosError::Aggregated);
         }
         let dtx = self.dtx.map_or(DtxNum::COMMITTED, |_| self.parts[at].shard.dtx.free_num());
-        self.overlay_done()?;
+        // What was done to other objects it does not look at.
+        let is_first = self.touched.len() < TOUCHED_MAX && !self.touched.contains(&(num, of));
+        if is_first {
+            self.touched.push((num, of));
+        }
+        if !is_first || self.operations == 0 {
+            self.overlay_done()?;
+        }
         self.operations += 1;
         let mark = self.writer.changes.mark();
         let part = &mut self.parts[at];
         let nums = part.nums;
-        let (seen, result) = part.run(of, version, dtx, &mut self.writer.changes, operation);
+        let (seen, result) = part.run(of, version, dtx, &mut self.writer.changes, !is_first, operation);
         self.seen.add(seen.0);
         if result.is_err() {
             self.parts[at].nums = nums;

@@ -9,7 +9,7 @@ mod step;
 use super::ops::{fetch, update};
 use super::{Outcome, Target, check_cond, once};
 use daos_types::{Cond, Epoch, FetchIod, KeyFound, Origin, TargetIdx, Version, limits};
-use daos_vos::{KeysOf, ListRange, Seen, Trace, VosError, verify_update};
+use daos_vos::{KeysOf, ListRange, ObjectRef, Seen, ShardNum, Store, Trace, VosError, verify_update};
 use daos_wire::{Fetch, List, ListedKeys, Punch, Query, ShardRef, Update};
 use step::{Asked, OwnedFetch, OwnedIod, OwnedPunched, Step, digest, is_refusal};
 
@@ -22,12 +22,58 @@ pub struct Draft {
     is_changed: bool,
     /// Bytes that the steps keep.
     bytes: usize,
+    /// The last step, if that was a fetch and all arrays that it asked for were there.
+    found: Option<usize>,
+    /// A change that was answered and not made: nobody has looked since.
+    put_off: Option<PutOff>,
+}
+
+/// An update that no state of what the transaction has read could refuse: most end with it, and it runs when they commit.
+#[derive(Debug)]
+struct PutOff {
+    step: usize,
+    shard: ShardNum,
+    object: ObjectRef,
 }
 
 impl Draft {
     /// A transaction that reads at an epoch, drawn under the writer's lock.
     pub fn new(epoch: Epoch) -> Self {
-        Self { changes: daos_vos::Draft::new(epoch), steps: Vec::new(), is_changed: false, bytes: 0 }
+        Self {
+            changes: daos_vos::Draft::new(epoch),
+            steps: Vec::new(),
+            is_changed: false,
+            bytes: 0,
+            found: None,
+            put_off: None,
+        }
+    }
+
+    /// Whether an update puts records where the transaction has just read the same ones.
+    fn has_just_read(&self, target: TargetIdx, request: &Update<'_>) -> bool {
+        let Update { of, dkey, iods, cond, .. } = *request;
+        let known = Cond::PER_AKEY | Cond::DKEY_UPDATE;
+        let [iod] = iods else { return false };
+        let step = self.found.and_then(|found| self.steps.get(found));
+        let read = step.filter(|step| step.target == target.0 as usize && step.of == of);
+        cond.0 & !known.0 == 0
+            && iod.cond == Cond::NONE
+            && read.is_some_and(|step| step.asked.is_of(dkey, iod.akey, iod.value))
+    }
+
+    /// Makes the change that was put off: somebody is about to look. Where it cannot be made it stays put off, as it was answered.
+    fn settle(&mut self, store: &Store, seen: &mut Seen) -> Result<(), VosError> {
+        self.found = None;
+        let Some(PutOff { step, shard, object }) = self.put_off else { return Ok(()) };
+        if let Some(Step { asked: Asked::Update { minor, dkey, iods, cond, .. }, .. }) = self.steps.get(step)
+        {
+            let iods: Vec<_> = iods.iter().map(OwnedIod::lend).collect();
+            let (more, made) = self.changes.update(store, shard, object, *minor, dkey, &iods, *cond, None);
+            *seen = seen.and(more);
+            made?;
+        }
+        self.put_off = None;
+        Ok(())
     }
 
     /// The place of the next operation, from 1: the minor of a change.
@@ -92,9 +138,19 @@ impl Target {
         let minor = draft.next_place()?;
         let object = self.object(of, seen)?;
         let staged = self.store.stage(self.shard, iods)?;
-        let (more, result) =
-            draft.changes.update(&self.store, self.shard, object, minor, dkey, iods, cond, staged.as_ref());
-        *seen = seen.and(more);
+        let is_sure = staged.is_none() && draft.put_off.is_none() && draft.has_just_read(target, request);
+        let result = if is_sure {
+            let (step, shard) = (draft.steps.len(), self.shard);
+            (draft.found, draft.put_off) = (None, Some(PutOff { step, shard, object }));
+            Ok(())
+        } else {
+            draft.settle(&self.store, seen)?;
+            let (store, shard) = (&self.store, self.shard);
+            let (more, result) =
+                draft.changes.update(store, shard, object, minor, dkey, iods, cond, staged.as_ref());
+            *seen = seen.and(more);
+            result
+        };
         draft.keep(
             target,
             of,
@@ -122,6 +178,7 @@ impl Target {
         check_cond(cond, Cond::PUNCH)?;
         let minor = draft.next_place()?;
         let object = self.object(of, seen)?;
+        draft.settle(&self.store, seen)?;
         let (more, result) = draft.changes.punch(&self.store, self.shard, object, minor, what, cond);
         *seen = seen.and(more);
         let asked = |_: Option<&()>| Asked::Punch { minor, what: OwnedPunched::of(what), cond };
@@ -153,14 +210,19 @@ impl Target {
         check_cond(cond, fetch::KNOWN)?;
         draft.next_place()?;
         let object = self.object(of, seen)?;
+        draft.settle(&self.store, seen)?;
         let view = draft.changes.view(&self.store, self.shard)?;
         let epoch = draft.changes.epoch();
         let (asked, mut trace) = (OwnedFetch::all(iods), Trace::new(epoch));
         let at = Version::read_at(epoch);
         let (more, result) = view.fetch_traced(object, dkey, iods, at, cond, Some(&mut trace));
         *seen = seen.and(more);
+        let are_there =
+            result.is_ok() && asked.iter().zip(iods).all(|(asked, iod)| asked.is_there(&iod.value));
         let asked = |_: Option<&()>| Asked::Fetch { dkey: dkey.to_vec(), iods: asked, cond };
-        draft.keep(target, of, result, |()| trace.finish(), asked)
+        let kept = draft.keep(target, of, result, |()| trace.finish(), asked);
+        draft.found = are_there.then(|| draft.steps.len() - 1);
+        kept
     }
 
     /// A page of keys at the transaction's epoch, with its own changes.
@@ -185,6 +247,7 @@ impl Target {
         let List { of, dkey, from, count_max, bytes_max, reverse, .. } = *request;
         draft.next_place()?;
         let object = self.object(of, seen)?;
+        draft.settle(&self.store, seen)?;
         let view = draft.changes.view(&self.store, self.shard)?;
         let epoch = draft.changes.epoch();
         let what = dkey.map_or(KeysOf::Object, KeysOf::Dkey);
@@ -229,6 +292,7 @@ impl Target {
         let Query { of, what, .. } = *request;
         draft.next_place()?;
         let object = self.object(of, seen)?;
+        draft.settle(&self.store, seen)?;
         let view = draft.changes.view(&self.store, self.shard)?;
         let (more, found) = view.query_key(object, what, Version::read_at(draft.changes.epoch()));
         *seen = seen.and(more);

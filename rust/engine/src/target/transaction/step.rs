@@ -96,7 +96,7 @@ impl OwnedIod {
         size_of::<Self>() + self.akey.len() + self.sums.len() + value
     }
 
-    fn lend(&self) -> Iod<'_> {
+    pub(super) fn lend(&self) -> Iod<'_> {
         let value = match &self.value {
             OwnedValue::Single(value) => IodValue::Single(value),
             OwnedValue::NoSingle => IodValue::NoSingle,
@@ -133,6 +133,15 @@ impl OwnedFetch {
         };
         iods.iter().map(own).collect()
     }
+
+    /// Whether what was answered is the array that was asked for, or no array was.
+    pub(super) fn is_there(&self, answered: &FetchValue<'_>) -> bool {
+        match (&self.array, answered) {
+            (Some((rec_size, _)), FetchValue::Array(fetch)) => *rec_size > 0 && fetch.rec_size == *rec_size,
+            (None, _) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Where values go that nobody wants.
@@ -165,6 +174,20 @@ impl Asked {
     /// Whether it changes something, if it is not refused.
     pub(super) fn is_change(&self) -> bool {
         matches!(self, Self::Update { .. } | Self::Punch { .. })
+    }
+
+    /// Whether it reads the very records that are put there.
+    pub(super) fn is_of(&self, of: &[u8], put: &[u8], value: IodValue<'_>) -> bool {
+        let (Self::Fetch { dkey, iods, .. }, IodValue::Array { rec_size, recxs, data }) = (self, value)
+        else {
+            return false;
+        };
+        let bytes: u64 = recxs.iter().map(|recx| recx.count * rec_size).sum();
+        let is_it = |iod: &OwnedFetch| {
+            iod.akey == put
+                && iod.array.as_ref().is_some_and(|(size, read)| *size == rec_size && read == recxs)
+        };
+        dkey == of && data.len() as u64 == bytes && iods.iter().any(is_it)
     }
 
     /// Bytes that it keeps, about.
