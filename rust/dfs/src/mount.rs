@@ -250,6 +250,11 @@ impl Dfs {
         self.shared.read_only
     }
 
+    /// Whether each question waits for another process, so that several are better asked together.
+    pub fn is_far(&self) -> bool {
+        self.shared.container.route().is_far()
+    }
+
     /// How operations of several mounts meet.
     pub fn consistency(&self) -> Consistency {
         self.shared.superblock.consistency

@@ -7,6 +7,7 @@ pub(crate) mod nodes;
 mod sides;
 
 use crate::abi::{Args, EntryOut, Header, Malformed, NodeAttr, Opcode, Reply};
+use crate::ahead::Ahead;
 use crate::caching::Caching;
 use crate::inodes::{Inodes, Known, Place};
 use crate::listing::Listing;
@@ -153,14 +154,24 @@ pub(crate) struct Filesystem {
     sides: Sides,
     /// What was begun to be listed at the doors.
     rests: Rests,
+    /// What was looked up before it was asked for.
+    ahead: Ahead,
     /// Directories may lead to other containers.
     links: bool,
 }
 
 impl Filesystem {
-    pub(crate) fn new(dfs: Dfs, caching: Caching, identity: Option<String>, links: bool) -> Self {
+    pub(crate) fn new(
+        dfs: Dfs,
+        caching: Caching,
+        identity: Option<String>,
+        links: bool,
+        look_ahead: Option<bool>,
+    ) -> Self {
         let inodes = Inodes::new(&dfs.root());
         let (files, dirs) = (Handles::new(), Handles::new());
+        let looks_ahead = look_ahead.unwrap_or_else(|| dfs.is_far());
+        let valid = if looks_ahead { caching.attr.min(caching.dentry) } else { Duration::ZERO };
         Self {
             dfs,
             caching,
@@ -171,6 +182,7 @@ impl Filesystem {
             links,
             sides: Sides::default(),
             rests: Rests::default(),
+            ahead: Ahead::new(valid),
         }
     }
 
@@ -185,6 +197,11 @@ impl Filesystem {
 
     pub(crate) fn caching(&self) -> &Caching {
         &self.caching
+    }
+
+    /// What was looked up and is not told yet is looked up again.
+    pub(crate) fn forget_ahead(&self) {
+        self.ahead.changed();
     }
 
     pub(crate) fn sides(&self) -> &Sides {
@@ -217,6 +234,21 @@ impl Filesystem {
     /// Answers a request; `None` where none is expected.
     pub(crate) fn answer(&self, header: &Header, args: Args<'_>, reply: &mut Reply<'_>) -> Option<Answer> {
         let Some(opcode) = Opcode::of(header.opcode) else { return Some(no(libc::ENOSYS)) };
+        let answer = self.answered(opcode, header, args, reply);
+        // Before anybody is told of the change.
+        if changes(opcode, args) {
+            self.ahead.changed();
+        }
+        answer
+    }
+
+    fn answered(
+        &self,
+        opcode: Opcode,
+        header: &Header,
+        args: Args<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Option<Answer> {
         Some(match opcode {
             Opcode::Forget => {
                 let mut args = args;
@@ -314,10 +346,43 @@ impl Filesystem {
 
     /// What a name leads to, told to the kernel.
     fn told(&self, dir: &Dir, name: &[u8], attr: &Attr, as_dir: Option<Dir>) -> EntryOut {
+        self.told_late(dir, name, attr, as_dir, Duration::ZERO)
+    }
+
+    /// The same, so long after it was looked up: of the time for which the kernel may keep it, the rest is left.
+    fn told_late(&self, dir: &Dir, name: &[u8], attr: &Attr, as_dir: Option<Dir>, age: Duration) -> EntryOut {
         let (node, ino) = self.inodes.found(dir, name, attr, as_dir);
         let name_valid =
             if attr.kind == Kind::Directory { self.caching.dentry_dir } else { self.caching.dentry };
-        EntryOut { node, name_valid, attr_valid: self.attr_valid(node), attr: node_attr(attr, ino) }
+        let (name_valid, attr_valid) =
+            (name_valid.saturating_sub(age), self.attr_valid(node).saturating_sub(age));
+        EntryOut { node, name_valid, attr_valid, attr: node_attr(attr, ino) }
+    }
+}
+
+/// Whether a request may change what a name leads to, or what is told of that.
+fn changes(opcode: Opcode, args: Args<'_>) -> bool {
+    match opcode {
+        Opcode::Open => content::truncates(args),
+        Opcode::Lookup
+        | Opcode::Forget
+        | Opcode::Getattr
+        | Opcode::Access
+        | Opcode::Readlink
+        | Opcode::Read
+        | Opcode::Statfs
+        | Opcode::Release
+        | Opcode::Fsync
+        | Opcode::Getxattr
+        | Opcode::Listxattr
+        | Opcode::Opendir
+        | Opcode::Readdir
+        | Opcode::Readdirplus
+        | Opcode::Releasedir
+        | Opcode::Fsyncdir
+        | Opcode::Lseek
+        | Opcode::Ioctl => false,
+        _ => true,
     }
 }
 

@@ -157,6 +157,7 @@ pub(crate) struct Forest {
     links: Option<Arc<dyn Links>>,
     forgetting: OnceLock<Forgetting>,
     write_back: bool,
+    look_ahead: Option<bool>,
     tally: Tally,
 }
 
@@ -171,11 +172,11 @@ impl fmt::Debug for Forest {
 
 impl Forest {
     /// Of what is at the mount point.
-    pub(crate) fn new(first: Branch, links: Option<Arc<dyn Links>>) -> Self {
+    pub(crate) fn new(first: Branch, links: Option<Arc<dyn Links>>, look_ahead: Option<bool>) -> Self {
         let write_back = matches!(&first, Branch::Files(files) if files.caching.write_back);
-        let first = kept(first, write_back, links.is_some());
+        let first = kept(first, write_back, links.is_some(), look_ahead);
         let (others, changing, forgetting) = (RwLock::default(), Mutex::default(), OnceLock::new());
-        Self { first, others, changing, links, forgetting, write_back, tally: Tally::new() }
+        Self { first, others, changing, links, forgetting, write_back, look_ahead, tally: Tally::new() }
     }
 
     /// What was asked of it.
@@ -368,7 +369,7 @@ impl Forest {
         }
         // Whoever looks at another name does not wait for this.
         let Some(branch) = open()? else { return Ok(None) };
-        let opened = kept(branch, self.write_back, self.links.is_some());
+        let opened = kept(branch, self.write_back, self.links.is_some(), self.look_ahead);
         let changing = self.changing.lock();
         if let Some(known) = known() {
             drop(changing);
@@ -432,11 +433,11 @@ fn gone_is_ended(ended: daos_dfs::Result<()>) -> daos_dfs::Result<()> {
     }
 }
 
-fn kept(branch: Branch, write_back: bool, links: bool) -> Kept {
+fn kept(branch: Branch, write_back: bool, links: bool, look_ahead: Option<bool>) -> Kept {
     match branch {
         Branch::Files(Files { dfs, caching, identity }) => {
             let caching = Caching { write_back, ..caching };
-            Kept::Files(Box::new(Filesystem::new(dfs, caching, identity, links)))
+            Kept::Files(Box::new(Filesystem::new(dfs, caching, identity, links, look_ahead)))
         }
         Branch::Names(names) => Kept::Names(Directory::new(names)),
     }
@@ -505,7 +506,7 @@ mod tests {
 
     #[test]
     fn a_name_leads_to_one_tree_as_long_as_somebody_uses_it() {
-        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None);
+        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None, None);
         let look = |node, name: &[u8]| asked(&forest, Opcode::Lookup, node, &[name, b"\0"].concat());
         let a = node_in(&look(ROOT, b"a").unwrap());
         assert_eq!(node_in(&look(ROOT, b"a").unwrap()), a);
@@ -540,7 +541,7 @@ mod tests {
 
     #[test]
     fn names_lead_to_trees_however_many_there_were() {
-        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None);
+        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None, None);
         let look = |name: &str| asked(&forest, Opcode::Lookup, ROOT, &[name.as_bytes(), b"\0"].concat());
         let stays = node_in(&look("stays").unwrap());
         // Told of twice and forgotten once, it is known.
@@ -556,7 +557,7 @@ mod tests {
 
     #[test]
     fn names_are_listed_and_not_changed() {
-        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None);
+        let forest = Forest::new(Branch::Names(Arc::new(Deep)), None, None);
         let opened = asked(&forest, Opcode::Opendir, ROOT, &[0; 8]).unwrap();
         let listed = |at: u64, room: u32| {
             let args = [&opened[..8], &at.to_ne_bytes(), &room.to_ne_bytes(), &[0; 20]].concat();

@@ -3,6 +3,7 @@
 //! [`Mount::start`] puts a [`daos_dfs::Dfs`], or all of a pool or system, where programs find it, by the kernel's FUSE. Why so: `docs/internals/dfuse.md`.
 
 mod abi;
+mod ahead;
 mod caching;
 mod device;
 mod doors;

@@ -83,6 +83,9 @@ pub struct Options {
     pub identity: Option<String>,
     /// Where directories lead that name another container; `None`: nowhere.
     pub links: Option<Arc<dyn Links>>,
+    /// Names are looked up before they are asked for, by who asks for those of a directory in their order; if nothing is said, where the
+    /// store is another process.
+    pub look_ahead: Option<bool>,
     /// Who is told of trouble.
     pub report: Option<Report>,
 }
@@ -95,6 +98,7 @@ impl Default for Options {
             threads: THREADS,
             identity: None,
             links: None,
+            look_ahead: None,
             report: None,
         }
     }
@@ -108,6 +112,7 @@ impl fmt::Debug for Options {
             .field("threads", &self.threads)
             .field("identity", &self.identity)
             .field("links", &self.links)
+            .field("look_ahead", &self.look_ahead)
             .finish_non_exhaustive()
     }
 }
@@ -188,13 +193,13 @@ impl Mount {
 
     /// The same of whatever it is, read-only or not; `options` has no say in what the kernel keeps, nor in what its root tells.
     pub fn start_at(root: Branch, read_only: bool, at: &Path, options: Options) -> Result<Self> {
-        let Options { multi_user, threads, links, report, .. } = options;
+        let Options { multi_user, threads, links, report, look_ahead, .. } = options;
         let failed = |error: Errno| Error::new(error, format!("{} cannot be mounted on", at.display()));
         let how = device::How { read_only, allow_other: multi_user };
         let device = device::mount(at, how)?;
         let bell = device::bell().map_err(failed)?;
         let session = Arc::new(Session {
-            forest: Forest::new(root, links),
+            forest: Forest::new(root, links, look_ahead),
             device,
             bell,
             report,

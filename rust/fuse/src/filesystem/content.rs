@@ -16,6 +16,11 @@ const KEEP_SIZE: u32 = 1;
 const PUNCH_HOLE: u32 = 2;
 const ZERO_RANGE: u32 = 0x10;
 
+/// Whether a file is opened without its content.
+pub(super) fn truncates(mut args: Args<'_>) -> bool {
+    args.u32().is_ok_and(|flags| flags.cast_signed() & libc::O_TRUNC != 0)
+}
+
 impl Filesystem {
     /// The file of a node; all handles share it.
     fn file(&self, node: u64) -> Answer<Arc<File>> {

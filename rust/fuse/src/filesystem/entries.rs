@@ -3,9 +3,11 @@
 use super::nodes::IDENTITY;
 use super::{AGAIN_MAX, Answer, Filesystem, Refusal, no, node_attr};
 use crate::abi::{Args, DIRENT, Dirent, ENTRY_OUT, EntryOut, Header, ROOT, Reply, Tree};
+use crate::ahead::{NAMES_MAX, Step};
 use crate::inodes::ino_of_entry;
 use crate::listing::{DOTS, Listing};
-use daos_dfs::{Dir, Errno, Kind, New, Rename};
+use daos_dfs::{Attr, Dir, Errno, Kind, New, Rename};
+use std::time::Duration;
 
 /// Flags of `renameat2`.
 const NOREPLACE: u32 = 1;
@@ -35,14 +37,44 @@ impl Filesystem {
     pub(crate) fn look_up(&self, header: &Header, mut args: Args<'_>) -> Answer<EntryOut> {
         let name = args.name()?;
         let dir = self.inodes.dir(header.node)?;
-        match self.dfs.look(&dir, name) {
-            Ok((attr, as_dir)) => Ok(self.told(&dir, name, &attr, as_dir)),
+        match self.looked(&dir, name) {
+            Ok((attr, as_dir, age)) => Ok(self.told_late(&dir, name, &attr, as_dir, age)),
             // That nothing is there holds for a time as well.
             Err(error) if error.errno == Errno::ENOENT && !self.caching.ndentry.is_zero() => {
                 Ok(EntryOut { name_valid: self.caching.ndentry, ..EntryOut::default() })
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What a name leads to, and so long ago it was looked up.
+    fn looked(&self, dir: &Dir, name: &[u8]) -> daos_dfs::Result<(Attr, Option<Dir>, Duration)> {
+        let now = self.ahead.moment();
+        match self.ahead.asked(dir.oid(), name, now) {
+            Step::Known(attr, age) => return Ok((*attr, None, age)),
+            Step::Look => {}
+            Step::List => {
+                let page = self.dfs.readdir(dir, &self.dfs.first_anchor(dir)?, NAMES_MAX, false)?;
+                let names = page.entries.into_iter().map(|entry| entry.name).collect();
+                self.ahead.listed(dir.oid(), page.anchor.is_none().then_some(names), now);
+            }
+            Step::Together(names) => {
+                let looks: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+                let mut looked = self.dfs.look_all(dir, &looks)?.into_iter();
+                let first = looked.next();
+                let others = names.into_iter().skip(1).zip(looked);
+                let there = others.filter_map(|(name, looked)| Some((name, looked.ok()??.0)));
+                self.ahead.keep(dir.oid(), there, now);
+                if let Some(Some((attr, as_dir))) = first.transpose()? {
+                    return Ok((attr, as_dir, Duration::ZERO));
+                }
+            }
+        }
+        let looked = self.dfs.look(dir, name);
+        if looked.is_err() {
+            self.ahead.missed(dir.oid());
+        }
+        looked.map(|(attr, as_dir)| (attr, as_dir, Duration::ZERO))
     }
 
     /// What a directory says that it leads to: another container.

@@ -261,6 +261,9 @@ impl Filesystem {
             // What is about a path needs no open file.
             _ => no(libc::EINVAL),
         });
+        if op == Op::Write {
+            self.forget_ahead();
+        }
         self.close(opened);
         answer
     }

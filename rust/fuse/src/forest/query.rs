@@ -103,7 +103,10 @@ impl Forest {
     fn evict(&self, tree: Tree, node: u64) -> u64 {
         let (ino, entry) = self
             .with(tree, |kept| match kept {
-                Kept::Files(files) => (files.inodes().ino(node), files.inodes().entry_of(node)),
+                Kept::Files(files) => {
+                    files.forget_ahead();
+                    (files.inodes().ino(node), files.inodes().entry_of(node))
+                }
                 Kept::Names(_) => (Some(crate::abi::ROOT), None),
             })
             .unwrap_or_default();

@@ -114,7 +114,7 @@ impl Mounted {
     }
 
     pub(crate) fn cached(store: &Store, caching: Caching) -> Option<Self> {
-        Self::with(store.dfs(), Options { caching, ..Options::default() })
+        Self::with(store.dfs(), Options { caching, look_ahead: Some(true), ..Options::default() })
     }
 
     pub(crate) fn root(&self) -> &Path {

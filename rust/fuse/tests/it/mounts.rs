@@ -7,9 +7,9 @@ use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn nothing_changes_on_a_read_only_mount() {
@@ -46,6 +46,46 @@ fn a_snapshot_is_mounted_as_it_was() {
     assert_eq!(no(open(&old.path("a"), OFlags::WRONLY)), Errno::ROFS);
     old.end();
     m.end();
+}
+
+#[test]
+fn what_is_looked_up_ahead_holds_as_long_as_the_kernel_might_have_kept_it() {
+    let store = Store::new();
+    let time = Duration::from_secs(2);
+    let caching = Caching { attr: time, dentry: time, write_back: false, ..Caching::DEFAULT };
+    let (Some(m), Some(other)) = (Mounted::cached(&store, caching), Mounted::cached(&store, Caching::NONE))
+    else {
+        return;
+    };
+    let name = |number: usize| format!("f{number:03}");
+    (0..100).for_each(|number| fs::write(other.path(&name(number)), b"x").unwrap());
+    let size = |number: usize| fs::metadata(m.path(&name(number))).unwrap().len();
+    let begun = Instant::now();
+    (0..20).for_each(|number| assert_eq!(size(number), 1));
+    // Another mount changes what was looked up by now, and what was not.
+    for number in [25, 90] {
+        fs::write(other.path(&name(number)), b"longer").unwrap();
+    }
+    unlink(&other.path(&name(26))).unwrap();
+    let (early, kept, late) = (size(25), m.path(&name(26)).exists(), size(90));
+    if begun.elapsed() < Duration::from_secs(1) {
+        assert_eq!((early, kept, late), (1, true, 6), "as the kernel would have kept it");
+    }
+    std::thread::sleep((begun + Duration::from_millis(2100)).saturating_duration_since(Instant::now()));
+    assert_eq!((size(25), m.path(&name(26)).exists()), (6, false), "no longer than that");
+    // What this mount changes is told at once.
+    (30..50).for_each(|number| assert_eq!(size(number), 1));
+    fs::write(m.path(&name(52)), b"changed").unwrap();
+    fs::rename(m.path(&name(53)), m.path("elsewhere")).unwrap();
+    symlink("nowhere", m.path(&name(53))).unwrap();
+    unlink(&m.path(&name(54))).unwrap();
+    (50..52).for_each(|number| assert_eq!(size(number), 1));
+    assert_eq!(size(52), 7);
+    assert!(fs::symlink_metadata(m.path(&name(53))).unwrap().is_symlink());
+    assert!(!m.path(&name(54)).exists());
+    (55..90).for_each(|number| assert_eq!(size(number), 1));
+    m.end();
+    other.end();
 }
 
 #[test]

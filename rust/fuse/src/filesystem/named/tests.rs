@@ -49,7 +49,7 @@ fn system() -> Arc<System> {
 
 fn files(system: &Arc<System>, label: &str) -> Filesystem {
     let dfs = Dfs::mount(container(system, label), MountOptions::default()).unwrap();
-    Filesystem::new(dfs, Caching::NONE, None, true)
+    Filesystem::new(dfs, Caching::NONE, None, true, None)
 }
 
 fn user(uid: u32, gid: u32, groups: &[u32]) -> Credentials {
