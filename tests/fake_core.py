@@ -223,6 +223,10 @@ class PoolFake(NotServed):
     def label(self) -> str:
         return self.state.label
 
+    @property
+    def targets(self) -> int:
+        return self.owner.targets
+
     def change(self, label: str | None, scrub: tuple[int | None, int | None, int | None]) -> None:
         self.owner.enter("change")
         if label is not None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import daos
+from daos.client.attributes import TOGETHER_MAX
+
+if TYPE_CHECKING:
+    from daos.client._seam import AttributesCore
 
 
 @pytest.fixture(params=["pool", "container"])
@@ -40,6 +45,33 @@ def test_they_are_a_mutable_mapping(attributes: daos.Attributes) -> None:
     attributes.clear()
     attributes.clear()
     assert len(attributes) == 0
+
+
+class Counting:
+    """The core of attributes, and how often it is asked."""
+
+    def __init__(self, core: AttributesCore) -> None:
+        self._core = core
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> object:
+        self.calls += 1
+        return getattr(self._core, name)
+
+
+def test_many_are_read_in_few_calls(attributes: daos.Attributes, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {f"{number:03}": str(number).encode() for number in range(2 * TOGETHER_MAX + 1)}
+    assert (dict(attributes.items()), list(attributes.values())) == ({}, [])
+    attributes.update(wanted)
+    counting = Counting(attributes._core)
+    monkeypatch.setattr(attributes, "_core", counting)
+    assert dict(attributes.items()) == wanted
+    # The names, and three times values.
+    assert counting.calls == 4
+    assert list(attributes.values()) == list(wanted.values())
+    # A list asks how many there are, too.
+    assert counting.calls == 9
+    assert (("001", b"1") in attributes.items(), ("001", b"2") in attributes.items()) == (True, False)
 
 
 BAD: list[tuple[object, object, daos.DER, str]] = [

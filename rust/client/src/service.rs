@@ -94,6 +94,9 @@ pub trait PoolService: Debug + Send + Sync {
     /// The properties it was given.
     fn props(&self) -> &[u8];
 
+    /// How many targets it is over.
+    fn targets(&self) -> u32;
+
     /// Gives it another label, and changes how it is scrubbed, both or none; durable at return.
     fn change(&self, label: Option<&str>, scrub: ScrubChange) -> Result<()>;
 

@@ -61,6 +61,10 @@ impl PoolService for Pool {
         Pool::props(self)
     }
 
+    fn targets(&self) -> u32 {
+        Route::targets(&*self.route)
+    }
+
     fn change(&self, label: Option<&str>, scrub: ScrubChange) -> Result<()> {
         Pool::change(self, label, scrub)
     }

@@ -38,6 +38,12 @@ impl Pool {
         self.0.props()
     }
 
+    /// The number of its targets.
+    #[getter]
+    fn targets(&self) -> u32 {
+        self.0.targets()
+    }
+
     /// Gives it another label, and another mode, time or threshold of scrubbing.
     fn change(
         &self,

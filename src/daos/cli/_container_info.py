@@ -11,11 +11,21 @@ if TYPE_CHECKING:
     from daos import Container, ContainerInfo
 
 
-def container_info(container: Container) -> dict[str, object]:
-    """Return the JSON object of a container."""
-    snapshots = container.snapshots()
+def container_info(
+    container: Container, *, snapshots: list[Snapshot] | None = None, info: ContainerInfo | None = None
+) -> dict[str, object]:
+    """Return the JSON object of a container.
+
+    Args:
+        container: Which.
+        snapshots: Its snapshots; it is asked for them where they are not given.
+        info: What its service tells, likewise.
+    """
+    if snapshots is None:
+        snapshots = container.snapshots()
+    if info is None:
+        info = served_info(container)
     latest = {"latest_snapshot": time_of(snapshots[-1])} if snapshots else {}
-    info = served_info(container)
     return {
         "pool_uuid": container.pool.uuid,
         "container_uuid": container.uuid,
@@ -44,9 +54,8 @@ def container_rows(container: Container) -> list[tuple[str, str]]:
     ]
 
 
-def handle_rows(container: Container) -> list[tuple[str, str]]:
+def handle_rows(info: ContainerInfo | None) -> list[tuple[str, str]]:
     """Return the rows about handles; none for an embedded system, where a container is open or not."""
-    info = served_info(container)
     if info is None:
         return []
     return [

@@ -292,6 +292,10 @@ class PoolCore(Protocol):
     def label(self) -> str:
         """Its label."""
 
+    @property
+    def targets(self) -> int:
+        """The number of its targets, as it was opened."""
+
     def change(self, label: str | None, scrub: tuple[int | None, int | None, int | None]) -> None:
         """Give it another label, and another mode, time or threshold of scrubbing, where they are not None.
 

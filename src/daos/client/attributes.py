@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import TYPE_CHECKING
 
 from daos.errors import KeyNotFoundError
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from daos.client.pool import Pool
 
 __all__ = ["Attributes"]
+
+TOGETHER_MAX = 128
+"""Values that are asked for at once: no more than one reply has room for."""
 
 
 class Attributes(MutableMapping[str, bytes]):
@@ -57,6 +60,23 @@ class Attributes(MutableMapping[str, bytes]):
     def __len__(self) -> int:
         return len(self._core.names())
 
+    def items(self) -> ItemsView[str, bytes]:
+        """Return names and values: asked for once each time that they are gone through, not name by name."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[bytes]:
+        """Return the values, as `items`."""
+        return _Values(self)
+
+    def _pairs(self) -> Iterator[tuple[str, bytes]]:
+        names = self._core.names()
+        for first in range(0, len(names), TOGETHER_MAX):
+            some = names[first : first + TOGETHER_MAX]
+            for name, value in zip(some, self._core.get(some), strict=True):
+                # What somebody removed in between is not there.
+                if value is not None:
+                    yield name, value
+
     def get_many(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return the values of several names, in one call of the core.
 
@@ -94,3 +114,17 @@ class Attributes(MutableMapping[str, bytes]):
     def _absent(self, name: str) -> KeyNotFoundError:
         """Return the error of a name that is not there."""
         return KeyNotFoundError(f"no attribute {name!r} of {self._of}", hint="list them", context={"name": name})
+
+
+class _Items(ItemsView[str, bytes]):
+    _mapping: Attributes
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        return self._mapping._pairs()  # noqa: SLF001 -- one class in two
+
+
+class _Values(ValuesView[bytes]):
+    _mapping: Attributes
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (value for _, value in self._mapping._pairs())  # noqa: SLF001 -- one class in two

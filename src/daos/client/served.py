@@ -96,7 +96,7 @@ class _Opened(Served):
             DaosError: As `connect`.
         """
         opened = self._pool(str(uuid.UUID(bytes=self._handle.pool)), create=False, owns_system=True)
-        self._targets = opened.info(space=False).targets
+        self._targets = opened._core.targets  # noqa: SLF001 -- one class in two
         return opened
 
     def _shared(self, core: bytes) -> tuple[bytes, str | None]:

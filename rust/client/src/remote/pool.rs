@@ -134,6 +134,10 @@ impl PoolService for RemotePool {
         &self.props
     }
 
+    fn targets(&self) -> u32 {
+        self.targets.places().count() as u32
+    }
+
     fn change(&self, label: Option<&str>, scrub: ScrubChange) -> Result<()> {
         let ScrubChange { mode, freq_s, thresh } = scrub;
         let () = self.opened.control(&Control::PoolChange {

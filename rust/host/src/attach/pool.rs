@@ -2,7 +2,7 @@
 
 use super::container::SharedContainer;
 use super::shared::{At, Had, Opened, SharedSystem};
-use daos_client::{AttributeService, ContainerService, NewContainer, PoolService, Result};
+use daos_client::{AttributeService, ContainerService, NewContainer, PoolService, Result, SystemService};
 use daos_locks::Mutex;
 use daos_types::{ContainerId, PoolId, ScrubChange, ScrubStatus};
 use std::fmt::Debug;
@@ -78,6 +78,10 @@ impl PoolService for SharedPool {
 
     fn props(&self) -> &[u8] {
         &self.0.props
+    }
+
+    fn targets(&self) -> u32 {
+        SystemService::targets(&*self.0.system)
     }
 
     fn change(&self, label: Option<&str>, scrub: ScrubChange) -> Result<()> {

@@ -65,7 +65,9 @@ fn a_neighbour_has_what_the_holder_has_and_promises_what_he_was_promised() {
     let made = container(&holder);
     made.kv(oid()).unwrap().put(b"k", b"1", Cond::NONE).unwrap();
     let neighbour = place.open(Durability::Buffered);
-    let there = Arc::clone(&neighbour).pool_open("p").unwrap().container_open("c").unwrap();
+    let pool = Arc::clone(&neighbour).pool_open("p").unwrap();
+    assert_eq!((pool.targets(), Arc::clone(&holder).pool_open("p").unwrap().targets()), (1, 1));
+    let there = pool.container_open("c").unwrap();
     assert_eq!((made.durability(), there.durability()), (Durability::Synced, Durability::Buffered));
     let kv = there.kv(oid()).unwrap();
     assert_eq!(read(&kv, b"k").unwrap(), Some(b"1".to_vec()));

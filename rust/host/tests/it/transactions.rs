@@ -84,6 +84,7 @@ impl World {
         let transport: Arc<dyn Transport> = Arc::new(Telling { inner, seen: Arc::clone(&seen) });
         let served = serve(&transport, "here", 2, false);
         let pool = Arc::clone(&served.system).pool_create("p", b"\x80").unwrap();
+        assert_eq!(pool.targets(), 2);
         let checksums = Checksums { kind: None, piece_size: 0, server_verifies: false };
         let new = NewContainer { label: "c", props: b"\x80", checksums, scrub_disabled: false };
         let container = pool.container_create(&new).unwrap();

@@ -48,7 +48,7 @@ def kept_of(fs: DFS) -> Kept:
     """Return what the container of a file system is beside its files."""
     container = fs.container
     properties = {name: value for name, value in container.properties.items() if name in CONTAINER_PROPERTIES}
-    return Kept(properties=properties, posix=fs.made_as(), attributes=dict(container.attributes))
+    return Kept(properties=properties, posix=fs.made_as(), attributes=dict(container.attributes.items()))
 
 
 def write_kept(path: str, kept: Kept) -> None:
