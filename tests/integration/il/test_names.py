@@ -196,6 +196,31 @@ def test_writes_make_a_file_longer_at_a_door_while_nobody_else_has_it(at: Path) 
         (at / "f").unlink()
 
 
+def test_who_has_a_handle_of_his_own_knows_how_long_a_file_is(at: Path) -> None:
+    """What the kernel copies ends where it knows the file to end; one past the page cache leaves the doors open."""
+    other = (
+        "import os\n"
+        "file, to = os.open('f', os.O_RDONLY | os.O_DIRECT), os.open('g', os.O_RDWR | os.O_CREAT)\n"
+        "print('open', flush=True); input()\n"
+        "print(os.copy_file_range(file, to, 5000, 0, 0), flush=True)\n"
+    )
+    lines = (
+        "import os, subprocess, sys\n"
+        "file = os.open('f', os.O_RDWR | os.O_CREAT)\n"
+        "for turn in range(100): os.write(file, b'12345678')\n"
+        "env = {name: value for name, value in os.environ.items() if name != 'LD_PRELOAD'}\n"
+        f"words = [sys.executable, '-c', {other!r}]\n"
+        "child = subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)\n"
+        "assert child.stdout.readline() == 'open\\n'\n"
+        "for turn in range(10): os.write(file, b'12345678')\n"
+        "child.stdin.write('go\\n'); child.stdin.flush()\n"
+        "assert child.stdout.readline() == '880\\n'\n"
+        "assert child.wait() == 0\n"
+    )
+    done = python(lines, at)
+    assert done.counted("write") >= 90
+
+
 def test_what_avoids_the_page_cache_is_made_longer_by_the_kernel(at: Path) -> None:
     lines = (
         "import fcntl, mmap, os, sys\n"

@@ -371,6 +371,11 @@ fn the_kernel_is_told_of_names_that_it_knows() {
     let flags = daos_dfs::OpenFlags { read: true, ..Default::default() };
     let kept = files.inodes().opened(open, files.dfs().open(&root, b"open", flags, &New::default()).unwrap());
     assert!(matches!(ask(Op::Rename, "open", "h"), Err(Refusal::Later)));
+    let shorter = Asked { at: at("open"), more: &[0; 8], ..Asked::default() };
+    let answer = files.asked_at_door(Op::Truncate, &Credentials::ROOT, &shorter);
+    assert!(matches!(answer, Err(Refusal::Later)), "it may be mapped");
+    ask(Op::Link, "open", "second").unwrap();
+    assert_eq!(files.inodes().entry(&root, b"second"), Some((ROOT, open)), "it has both names");
     ask(Op::Unlink, "open", "").unwrap();
     assert_eq!(told.lock()[3..], [removed_entry(ROOT, open, b"open")]);
     drop(kept);
