@@ -139,10 +139,9 @@ fn an_update_of_what_was_just_read_conflicts_as_any_other() {
     assert_eq!(race(&two, &same, &same), ONE, "both read and put back");
     assert_eq!(race(&two, &same, &[punch(0)]), ONE, "it went");
     assert_eq!(race(&two, &same, &[write(1, 0, 4), punch(1)]), BOTH, "another dkey");
-    assert_eq!(
-        race(&two, &[read(0, 4), write(0, 0, 4), read(0, 4), punch(0), read(0, 4)], &[put(0, 2)]),
-        BOTH
-    );
+    let other = Op::Write { object: 0, dkey: 0, index: 0, count: 4, value: 9 };
+    let looks = [read(0, 4), other, read(0, 4), punch(0), read(0, 4)];
+    assert_eq!(race(&two, &looks, &[put(0, 2)]), BOTH, "who put it back looks again");
 }
 
 fn put(dkey: u8, value: u8) -> Op {
