@@ -35,6 +35,8 @@ const KERNEL: Pace = Pace {
     pause: thread::yield_now,
 };
 const OUTLASTS: u32 = 2;
+/// Whoever has the core for so long does more than to answer a request.
+const CROWDED: Duration = Duration::from_micros(100);
 /// So many times in a row it may be of no use; then it is left out so many times: of an end that always waits long, a sixteenth of the
 /// longest time a wait.
 const TRIES: u32 = 8;
@@ -108,8 +110,18 @@ impl Spin {
             return false;
         }
         let vain = self.vain.load(Ordering::Relaxed);
-        let found = self.cores > 1 && vain < TRIES && try_look(vain, look, pace);
-        let vain = if found || vain >= TRIES + LEFT_OUT { 0 } else { vain + 1 };
+        let (found, crowded) = if self.cores > 1 && vain < TRIES {
+            try_look(vain, look, pace, self.aside.is_some())
+        } else {
+            (false, false)
+        };
+        let vain = match vain {
+            // There are others who need the core: who sleeps is put before them when he is woken, who looks is not.
+            _ if crowded => TRIES,
+            _ if found => 0,
+            vain if vain >= TRIES + LEFT_OUT => 0,
+            vain => vain + 1,
+        };
         self.vain.store(vain, Ordering::Relaxed);
         found
     }
@@ -148,20 +160,27 @@ pub(crate) fn processor() -> u32 {
     u32::try_from(sched_getcpu()).unwrap_or(u32::MAX)
 }
 
-fn try_look(vain: u32, mut look: impl FnMut() -> bool, pace: &Pace) -> bool {
+/// Whether there was something, and whether others took the core for long meanwhile.
+fn try_look(vain: u32, mut look: impl FnMut() -> bool, pace: &Pace, gives_way: bool) -> (bool, bool) {
     let until = Instant::now() + if vain < OUTLASTS { pace.outlast } else { pace.most };
     loop {
         for _ in 0..pace.looks {
             (pace.pause)();
             if look() {
-                return true;
+                return (true, false);
             }
         }
-        if Instant::now() >= until {
-            return false;
+        let now = Instant::now();
+        if now >= until {
+            return (false, false);
         }
-        // Others who were woken on this processor do not wait until it was looked long enough.
-        thread::yield_now();
+        if gives_way {
+            // Another target's thread that was woken on this processor does not wait until it was looked long enough.
+            thread::yield_now();
+            if now.elapsed() >= CROWDED {
+                return (look(), true);
+            }
+        }
     }
 }
 
