@@ -36,7 +36,7 @@ pub use ids::{ContainerId, Lsn, PoolId, Rank, ShardIdx, TargetIdx, UnitOid};
 pub use iod::{ArrayFetch, FetchIod, FetchValue, Iod, IodValue, Punched, ValueSink};
 pub use landing::{LANDING_MIN, Landing};
 pub use object_id::{ObjectId, ObjectType};
-pub use origin::Origin;
+pub use origin::{DONE_SLOTS, Origin};
 pub use packed::Packed;
 pub use pair::{KV_AKEY, Pair};
 pub use part::Part;

@@ -1,5 +1,8 @@
 //! Where a change comes from, so that it happens once however often it is sent.
 
+/// Changes of a session of which is known what became of them. As many may be under way at once.
+pub const DONE_SLOTS: u64 = 128;
+
 /// A change of a session. Sent again with the same origin, it is the same change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin {

@@ -448,7 +448,8 @@ impl Transact for RemoteRoute {
             return Ok(());
         }
         let settles = origin.is_none();
-        let origin = self.origin(origin);
+        let drawn = self.draw(usize::from(settles));
+        let origin = origin.or_else(|| drawn.as_ref().and_then(|drawn| drawn.origins().next()));
         let unknown = match self.commit_at(&mut draft, &at, durability, origin) {
             Err(error) if error.der == Der::TxUncertain && settles => error,
             result => return result,

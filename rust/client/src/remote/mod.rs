@@ -8,6 +8,7 @@ mod global;
 mod pool;
 mod process;
 mod route;
+mod sequences;
 mod service;
 mod system;
 mod together;

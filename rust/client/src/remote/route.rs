@@ -4,6 +4,7 @@ use super::call::{About, Asker, Failed, OneCall, Opened, REPLY_ROOM, not_underst
 use super::draft::RemoteDraft;
 use super::fetched::Fetched;
 use super::process::PerProcess;
+use super::sequences::Drawn;
 use super::service::{Patience, passes};
 use super::system::{RemoteSystem, Way, unfit};
 use crate::error::{Error, Result};
@@ -144,9 +145,16 @@ impl RemoteRoute {
         &self.system.asker
     }
 
-    /// An origin for a change, if it is sent again here where its reply is lost.
-    pub(super) fn origin(&self, origin: Option<Origin>) -> Option<Origin> {
-        origin.or_else(|| self.system.service().map(|_| self.system.here().mine.sequences.next()))
+    /// Numbers for so many changes, if they are sent again here where their replies are lost. To be held until all of them are over.
+    pub(super) fn draw(&self, count: usize) -> Option<Drawn<'_>> {
+        let numbered = count > 0 && self.system.service().is_some();
+        numbered.then(|| self.system.here().mine.sequences.draw(count))
+    }
+
+    /// Makes a change under an origin of its own, unless it has one.
+    pub(super) fn numbered<T>(&self, origin: Option<Origin>, make: impl FnOnce(Option<Origin>) -> T) -> T {
+        let drawn = self.draw(usize::from(origin.is_none()));
+        make(origin.or_else(|| drawn.as_ref().and_then(|drawn| drawn.origins().next())))
     }
 
     pub(super) fn target(&self, target: TargetIdx) -> Result<&RemoteTarget> {
@@ -290,7 +298,7 @@ impl Route for RemoteRoute {
     }
 
     fn update(&self, target: TargetIdx, request: &Update<'_>) -> Result<()> {
-        self.update_by(None, target, &Update { origin: self.origin(request.origin), ..*request })
+        self.numbered(request.origin, |origin| self.update_by(None, target, &Update { origin, ..*request }))
     }
 
     fn put_pairs(&self, target: TargetIdx, request: &PutPairs<'_>) -> Result<()> {
@@ -344,7 +352,7 @@ impl Route for RemoteRoute {
     }
 
     fn punch(&self, target: TargetIdx, request: &Punch<'_>) -> Result<()> {
-        self.punch_by(None, target, &Punch { origin: self.origin(request.origin), ..*request })
+        self.numbered(request.origin, |origin| self.punch_by(None, target, &Punch { origin, ..*request }))
     }
 
     fn list(&self, target: TargetIdx, request: &List<'_>) -> Result<ListedKeys> {

@@ -4,6 +4,7 @@
 use super::call::{Asker, Failed, HandleId, OneCall, not_understood, unsaid};
 use super::global::{GlobalPool, SharedPool, decode};
 use super::route::RemoteTarget;
+use super::sequences::Sequences;
 use super::system::{Here, Places};
 use crate::error::{Error, Result};
 use daos_locks::Mutex;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_bytes::{ByteArray, ByteBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Pauses between two attempts.
@@ -98,7 +99,7 @@ impl Mine {
             forgotten: Mutex::default(),
             closing: AtomicBool::new(false),
             lanes: Default::default(),
-            sequences: Sequences { session, next: AtomicU64::new(1) },
+            sequences: Sequences::new(session),
         }
     }
 
@@ -139,19 +140,6 @@ struct Lane<'m> {
 impl Drop for Lane<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The numbers of changes of a session.
-#[derive(Debug)]
-pub(super) struct Sequences {
-    session: [u8; 16],
-    next: AtomicU64,
-}
-
-impl Sequences {
-    pub(super) fn next(&self) -> Origin {
-        Origin { session: self.session, sequence: self.next.fetch_add(1, Ordering::Relaxed) }
     }
 }
 

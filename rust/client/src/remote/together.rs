@@ -3,6 +3,7 @@
 use super::call::{OneCall, REPLY_ROOM, not_understood, told, unsaid};
 use super::fetched::Fetched;
 use super::route::{Asked, ELEMENT_ROOM, RemoteRoute, TOGETHER_MAX};
+use super::sequences::Drawn;
 use crate::error::Result;
 use crate::route::{Change, FetchOne, Route as _, each_pair};
 use daos_net::{Channel, NetError, Outcome, Reply, Sent};
@@ -71,10 +72,11 @@ impl RemoteRoute {
 
     /// Makes changes together: what became of each.
     pub(super) fn change_together(&self, changes: &[(TargetIdx, Change<'_>)]) -> Vec<Result<()>> {
-        let named: Vec<_> = changes
-            .iter()
-            .map(|(target, change)| (*target, change.with_origin(self.origin(change.origin()))))
-            .collect();
+        let drawn = self.draw(changes.iter().filter(|(_, change)| change.origin().is_none()).count());
+        let mut origins = drawn.iter().flat_map(Drawn::origins).collect::<Vec<_>>().into_iter();
+        let mut origin_of = |change: &Change<'_>| change.origin().or_else(|| origins.next());
+        let named: Vec<_> =
+            changes.iter().map(|(target, change)| (*target, change.with_origin(origin_of(change)))).collect();
         let requests: std::result::Result<Vec<_>, _> =
             named.iter().map(|(target, change)| Request::of_change(*target, change)).collect();
         let replies = match requests {
@@ -93,14 +95,17 @@ impl RemoteRoute {
                 }
                 Err(error) => Err(told(error, true)),
             };
-        let results = named.iter().zip(replies).map(known);
-        let fitted = results.zip(changes).map(|(result, (target, change))| match (result, change) {
-            // Refused as a whole; what is large of it may fit where all of it does not.
-            (Err(error), Change::PutPairs(put)) if error.der == Der::Nospace && put.origin.is_none() => {
-                each_pair(put, |update| self.update(*target, update))
-            }
-            (result, _) => result,
-        });
+        let results: Vec<_> = named.iter().zip(replies).map(known).collect();
+        // They are over: what follows are other changes.
+        drop(drawn);
+        let fitted =
+            results.into_iter().zip(changes).map(|(result, (target, change))| match (result, change) {
+                // Refused as a whole; what is large of it may fit where all of it does not.
+                (Err(error), Change::PutPairs(put)) if error.der == Der::Nospace && put.origin.is_none() => {
+                    each_pair(put, |update| self.update(*target, update))
+                }
+                (result, _) => result,
+            });
         fitted.collect()
     }
 

@@ -1,13 +1,11 @@
 //! Changes that are sent again and happen once: what became of the last ones of each session is noted with them, in the same
 //! record. `docs/internals/served.md` argues why that is enough; `docs/formats/records.md` draws the rows.
 
-use daos_types::{Epoch, Origin};
+use daos_types::{DONE_SLOTS, Epoch, Origin};
 use daos_vos::{Seen, Store, Tx, VosError};
 
 /// In front of the rows of all sessions.
 pub const DONE: &[u8] = b"done/";
-/// Changes of a session of which is known what became of them. As many may be under way at once on a connection.
-pub const DONE_SLOTS: u64 = 128;
 
 const VERSION: u8 = 1;
 const ROW_LEN: usize = 18;

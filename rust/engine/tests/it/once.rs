@@ -2,11 +2,10 @@
 
 use crate::workload::{CONTAINER, World};
 use daos_engine::Target;
-use daos_engine::target::once::DONE_SLOTS;
 use daos_engine::target::{Draft, settle};
 use daos_types::{
-    Cond, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType, Origin, Punched,
-    ShardIdx, TargetIdx, UnitOid,
+    Cond, DONE_SLOTS, Der, Durability, Epoch, FetchIod, FetchValue, Iod, IodValue, ObjectId, ObjectType,
+    Origin, Punched, ShardIdx, TargetIdx, UnitOid,
 };
 use daos_wire::{Fetch, Punch, ShardRef, Update};
 
