@@ -90,7 +90,12 @@ impl Filesystem {
         }
         let who = std::mem::take(&mut asked.who);
         let who = Credentials { uid: who.uid, gid: who.gid, groups: who.groups };
-        self.asked_at_door(op, &who, &asked)
+        let answer = self.asked_at_door(op, &who, &asked);
+        // Before anybody is told of the change.
+        if op.changes() {
+            self.forget_ahead();
+        }
+        answer
     }
 
     fn asked_at_door(&self, op: Op, who: &Credentials, asked: &Asked<'_>) -> Answer<Vec<u8>> {

@@ -261,7 +261,7 @@ impl Filesystem {
             // What is about a path needs no open file.
             _ => no(libc::EINVAL),
         });
-        if op == Op::Write {
+        if op.changes() {
             self.forget_ahead();
         }
         self.close(opened);

@@ -1,6 +1,7 @@
 //! What doors answer is what `daos_dfs::Paths` does, which knows the rules by itself: on behalf of several users, in random directories.
 
 use super::*;
+use crate::abi::{Args, Header, OUT_HEADER, Reply};
 use crate::caching::Caching;
 use crate::filesystem::Filesystem;
 use daos_client::ContainerService;
@@ -379,4 +380,51 @@ fn the_kernel_is_told_of_names_that_it_knows() {
     ask(Op::Unlink, "open", "").unwrap();
     assert_eq!(told.lock()[3..], [removed_entry(ROOT, open, b"open")]);
     drop(kept);
+}
+
+#[test]
+fn what_is_changed_at_a_door_is_not_told_as_it_was_looked_up_before() {
+    const LOOKUP: u32 = 1;
+    const OPEN: u32 = 14;
+    const IOCTL: u32 = 39;
+    let caching = Caching { write_back: false, ..Caching::DEFAULT };
+    let dfs = Dfs::mount(container(&system(), "c"), MountOptions::default()).unwrap();
+    let files = Filesystem::new(dfs, caching, None, true, Some(true));
+    let info = daos_door::Info { write_back: false, names: true, doors: 1, token: [0; 16] };
+    files.sides().open(info, |_| {});
+    let (uid, root) = (rustix::process::geteuid().as_raw(), files.dfs().root());
+    let name = |number: usize| format!("f{number:03}");
+    for number in 0..100 {
+        files.dfs().make(&root, name(number).as_bytes(), &New::default()).unwrap().0.close().unwrap();
+    }
+    let header = |opcode, node| Header { opcode, unique: 1, node, uid, gid: 0, thread: 0 };
+    let asked = |opcode, node, args: &[u8]| {
+        let mut buffer = vec![0; 4096];
+        files.answer(&header(opcode, node), Args(args), &mut Reply::new(&mut buffer)).unwrap().unwrap();
+        buffer
+    };
+    let look = |number| files.look_up(&header(LOOKUP, ROOT), Args((name(number) + "\0").as_bytes())).unwrap();
+    // One that a door has.
+    let taken = look(52).node;
+    let flags = (libc::O_RDWR | libc::O_DIRECT | libc::O_APPEND).cast_unsigned();
+    let opened = asked(OPEN, taken, &[flags.to_ne_bytes(), [0; 4]].concat());
+    let handle = &opened[OUT_HEADER..OUT_HEADER + 8];
+    asked(IOCTL, taken, &[handle, &[0; 4], &daos_door::IOCTL_TAKE.to_ne_bytes(), &[0; 16]].concat());
+    let handle = u64::from_ne_bytes(handle.try_into().unwrap());
+    let change = |op, path: &str, more: &[u8]| {
+        let who = daos_door::Who { uid, ..Default::default() };
+        let asked = Asked { who, at: at(path), how: 0o600, more, ..Asked::default() };
+        files.names_at_door(op, &asked.encode()).unwrap();
+    };
+    // What is behind them is looked up by now.
+    for number in 0..50 {
+        look(number);
+    }
+    change(Op::Chmod, "f050", &[]);
+    assert_eq!(look(50).attr.mode & 0o777, 0o600);
+    change(Op::Truncate, "f051", &7_u64.to_le_bytes());
+    assert_eq!(look(51).attr.size, 7);
+    let body = [&daos_door::Range { at: 0, len: 3 }.encode()[..], b"abc"].concat();
+    files.at_door(Op::Append, handle, &body, None).unwrap();
+    assert_eq!(look(52).attr.size, 3);
 }
