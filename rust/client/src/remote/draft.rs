@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::route::Transact;
 use daos_net::{Outcome, Receive, Reply};
 use daos_types::{
-    Cond, Der, Durability, FetchIod, IodValue, KeyFound, ObjectId, ObjectType, Origin, Punched, TargetIdx,
+    Cond, Der, Durability, FetchIod, IodValue, KV_AKEY, KeyFound, ObjectId, ObjectType, Origin, Punched,
+    TargetIdx,
 };
 use daos_wire::limits::{TX_CHANGES_BYTES_MAX, TX_CHANGES_MAX};
 use daos_wire::{
@@ -97,11 +98,12 @@ fn takes_any(oid: ObjectId, dkey: &[u8]) -> bool {
 }
 
 /// Whether an update may wait. What it is answered is known but for what the commit is told as well: the room there is, the
-/// rights, the container's being there.
+/// rights, the container's being there. Such an object has one akey: of any other it is refused, and the transaction goes on.
 fn may_wait(update: &Update<'_>) -> bool {
-    let single = |value| matches!(value, IodValue::Single(_) | IodValue::NoSingle);
-    let plain = update.iods.iter().all(|iod| iod.cond == Cond::NONE && single(iod.value));
-    update.cond == Cond::NONE && plain && takes_any(update.of.oid.oid, update.dkey)
+    let [iod] = update.iods else { return false };
+    let single = matches!(iod.value, IodValue::Single(_) | IodValue::NoSingle);
+    let plain = update.cond == Cond::NONE && iod.cond == Cond::NONE;
+    single && plain && iod.akey == KV_AKEY && takes_any(update.of.oid.oid, update.dkey)
 }
 
 impl RemoteDraft {
@@ -175,7 +177,9 @@ impl RemoteRoute {
         if let Some(begun) = &draft.begun {
             return self.ask_begun(begun.handle, at, asked, message, false, into);
         }
-        let first = Asked { opcode: Opcode::TxFirst, ..asked };
+        // What it promises is said by the request that begins it.
+        let durability = asked.durability.max(draft.durability);
+        let first = Asked { opcode: Opcode::TxFirst, durability, ..asked };
         self.ask_first(draft, at, first, |number| TxFirst::encode(number, asked.opcode, message), into)
     }
 

@@ -1,19 +1,19 @@
 //! What a transaction over a network asks, and how often.
 
 use crate::{Served, serve};
-use daos_client::{ContainerObjects as _, ContainerService, Kv, NewContainer, Route};
+use daos_client::{ContainerObjects as _, ContainerRef, ContainerService, Kv, NewContainer, Route};
 use daos_net::frame::Header;
 use daos_net::mem::{Faults, Mem};
 use daos_net::serving::Identity;
 use daos_net::{Incoming, Limits, Link, Listening, Moment, Replies, Result, Service, Ticket, Transport};
-use daos_types::{Checksums, Cond, Der, Durability, Landing, ObjectId, ObjectType};
+use daos_types::{Checksums, Cond, Der, Durability, Iod, IodValue, KV_AKEY, Landing, ObjectId, ObjectType};
 use daos_wire::Opcode::{Fetch, ListPairs, TxAbort, TxChanges, TxFirst, Update};
 use daos_wire::{CONTROL, Opcode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The data requests that came.
-type Seen = Arc<Mutex<Vec<Opcode>>>;
+type Seen = Arc<Mutex<Vec<(Opcode, Durability)>>>;
 
 /// A transport whose servers tell what came.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ struct Told {
 impl Service for Told {
     fn request(&mut self, now: Moment, request: Incoming, replies: &Replies) {
         if request.opcode != CONTROL {
-            self.seen.lock().unwrap().push(Opcode::from_number(request.opcode).unwrap());
+            let opcode = Opcode::from_number(request.opcode).unwrap();
+            self.seen.lock().unwrap().push((opcode, request.durability));
         }
         self.inner.request(now, request, replies);
     }
@@ -98,6 +99,11 @@ impl World {
 
     /// What was asked since this was asked last.
     fn asked(&self) -> Vec<Opcode> {
+        self.promised().into_iter().map(|(opcode, _)| opcode).collect()
+    }
+
+    /// The same, with what was to be promised.
+    fn promised(&self) -> Vec<(Opcode, Durability)> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
@@ -240,4 +246,33 @@ fn what_cannot_be_made_in_the_end_ends_the_transaction() {
         assert_eq!(tx.end.commit().unwrap_err().der, Der::Nonexist);
         assert_eq!(tx.end.commit().unwrap_err().der, Der::NoPerm);
     }
+}
+
+#[test]
+fn what_can_be_refused_by_itself_is_refused_at_once() {
+    let world = World::new();
+    let (kv, tx) = world.begin();
+    let object = tx.container.object(oid()).unwrap();
+    kv.put(b"c", b"1", KEYS).unwrap();
+    let of = |akey| Iod::new(akey, IodValue::Single(b"2"));
+    for iods in [&[][..], &[of(b"x")], &[of(KV_AKEY), of(KV_AKEY)]] {
+        assert_eq!(object.update(b"a", iods, KEYS).unwrap_err().der, Der::Inval);
+    }
+    object.update(b"b", &[of(KV_AKEY)], KEYS).unwrap();
+    tx.end.commit().unwrap();
+    assert_eq!(world.asked(), [TxChanges, Update, Update, Update, TxChanges]);
+    let values = [&b"a"[..], b"b", b"c"].map(|key| world.value(key));
+    assert_eq!(values, [b"1", b"2", b"1"].map(|value| Some(value.to_vec())));
+}
+
+#[test]
+fn a_transaction_promises_what_it_was_begun_with() {
+    let world = World::new();
+    let tx = world.container.transaction(Durability::Synced).unwrap();
+    let cont = ContainerRef { id: tx.container.uuid(), checksums: tx.container.checksums() };
+    let kv = Kv::open(tx.container.route(), cont, oid(), Durability::Buffered).unwrap();
+    assert!(get(&kv, b"a").is_some());
+    kv.put(b"a", b"2", KEYS).unwrap();
+    tx.end.commit().unwrap();
+    assert_eq!(world.promised(), [(TxFirst, Durability::Synced), (TxChanges, Durability::Synced)]);
 }
