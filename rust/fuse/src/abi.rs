@@ -56,7 +56,6 @@ opcodes! {
     Readdir = 28,
     Releasedir = 29,
     Fsyncdir = 30,
-    Access = 34,
     Create = 35,
     Destroy = 38,
     Ioctl = 39,

@@ -10,7 +10,6 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
 };
-use rustix::thread::CapabilitySet;
 use std::io::{IoSliceMut, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -45,15 +44,6 @@ pub(crate) fn clone(of: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     if done == 0 { Ok(fresh) } else { rustix::io::fcntl_dupfd_cloexec(of, 0) }
 }
 
-/// Whether modes hold back nobody who gets in, where only who mounts does. The kernel need not look at them then; else it asks for those
-/// of a directory anew after each change that it makes there.
-fn may_do_all() -> bool {
-    let has_all = |sets: rustix::thread::CapabilitySets| {
-        sets.effective.contains(CapabilitySet::DAC_OVERRIDE | CapabilitySet::FOWNER)
-    };
-    rustix::process::getuid().is_root() && rustix::thread::capabilities(None).is_ok_and(has_all)
-}
-
 /// Mounts; the descriptor that requests come by.
 pub(crate) fn mount(at: &Path, how: How) -> Result<OwnedFd> {
     let device = match open() {
@@ -68,16 +58,13 @@ pub(crate) fn mount(at: &Path, how: How) -> Result<OwnedFd> {
         Err(error) => return Err(Error::new(error, format!("{DEVICE} cannot be opened"))),
     };
     let mut options = format!(
-        "fd={},rootmode=40000,user_id={},group_id={}",
+        "fd={},rootmode=40000,user_id={},group_id={},default_permissions",
         device.as_raw_fd(),
         rustix::process::getuid().as_raw(),
         rustix::process::getgid().as_raw(),
     );
     if how.allow_other {
         options.push_str(",allow_other");
-    }
-    if how.allow_other || !may_do_all() {
-        options.push_str(",default_permissions");
     }
     let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
     flags.set(MountFlags::RDONLY, how.read_only);

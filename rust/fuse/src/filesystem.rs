@@ -260,7 +260,6 @@ impl Filesystem {
             Opcode::Lookup => self.look_up(header, args).map(|entry| reply.entry(&entry)),
             Opcode::Getattr => self.getattr(header, args, reply),
             Opcode::Setattr => self.setattr(header, args, reply),
-            Opcode::Access => self.access(header, args),
             Opcode::Readlink => self.readlink(header, reply),
             Opcode::Symlink => self.symlink(header, args, reply),
             Opcode::Mknod => self.mknod(header, args, reply),

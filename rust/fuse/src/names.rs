@@ -93,7 +93,7 @@ impl Directory {
                 let mut args = args;
                 answer_sized(&[], args.u32()? as usize, reply)
             }
-            Opcode::Access | Opcode::Fsyncdir | Opcode::Destroy => Ok(()),
+            Opcode::Fsyncdir | Opcode::Destroy => Ok(()),
             Opcode::Ioctl => no(libc::ENOTTY),
             // Containers and pools are made and removed by other tools.
             _ => no(libc::EPERM),

@@ -66,16 +66,13 @@ fn names_of(is_whole: bool, options: &[u8], of_all: &[u8]) -> Option<Names> {
     let is_plain = split(options).all(|option| PLAIN.contains(&option));
     let has = |words, wanted: &[u8]| split(words).any(|option| option == wanted);
     let number_of = |name: &[u8]| split(of_all).find_map(|option| number(option.strip_prefix(name)?));
-    let (user, all) = (number_of(b"user_id=")?, has(of_all, b"allow_other"));
-    // Of what only root gets into it need not look at them.
-    let is_roots = user == 0 && !all;
-    if !is_whole || !is_plain || !(is_roots || has(of_all, b"default_permissions")) {
+    if !is_whole || !is_plain || !has(of_all, b"default_permissions") {
         return None;
     }
     Some(Names {
-        user,
+        user: number_of(b"user_id=")?,
         group: number_of(b"group_id=")?,
-        all,
+        all: has(of_all, b"allow_other"),
         read_only: has(options, b"ro") || has(of_all, b"ro"),
         no_exec: has(options, b"noexec"),
     })
@@ -168,13 +165,6 @@ mod tests {
         assert_eq!(names(&line("/", "rw,nosymfollow", whole)), None);
         assert_eq!(names(&line("/", "rw", "rw,user_id=1000,group_id=100")), None, "modes are not looked at");
         assert_eq!(names(&line("/", "rw", "rw,user_id=1000,default_permissions")), None);
-        let roots = "rw,user_id=0,group_id=0";
-        assert_eq!(
-            names(&line("/", "rw", roots)),
-            Some(Names { user: 0, group: 0, ..own }),
-            "modes hold root back nowhere"
-        );
-        assert_eq!(names(&line("/", "rw", &format!("{roots},allow_other"))), None);
         let within = line("/", "rw", whole) + "31 30 0:46 / /mnt/home/there rw - tmpfs tmpfs rw\n";
         assert_eq!(names(&within), None);
         let beside = line("/", "rw", whole) + "31 28 0:46 / /mnt/home2 rw - tmpfs tmpfs rw\n";

@@ -10,8 +10,6 @@ pub(crate) const IDENTITY: &[u8] = b"user.daos";
 /// Flags of `setxattr`.
 const CREATE: u32 = 1;
 const REPLACE: u32 = 2;
-/// Somebody may run a file of such a mode.
-const EXECUTABLE: u32 = 0o111;
 /// Blocks that a file system without numbers of its own tells.
 pub(crate) const BLOCK: u32 = 4096;
 pub(crate) const NAME_LEN_MAX: u32 = 255;
@@ -101,18 +99,6 @@ impl Filesystem {
         let (attr, ino) = self.stat(header.node)?;
         reply.attr_out(self.attr_valid(header.node), &node_attr(&attr, ino));
         Ok(())
-    }
-
-    /// Whether somebody may do something. Who is asked about may do all, or the kernel would look at modes by itself; but no file is
-    /// run that nobody may run.
-    pub(super) fn access(&self, header: &Header, mut args: Args<'_>) -> Answer {
-        let wanted = args.u32()?.cast_signed();
-        let (known, _) = self.inodes.get(header.node)?;
-        if wanted & libc::X_OK == 0 || known.kind != Kind::File {
-            return Ok(());
-        }
-        let (attr, _) = self.stat(header.node)?;
-        if attr.mode & EXECUTABLE == 0 { no(libc::EACCES) } else { Ok(()) }
     }
 
     pub(super) fn statfs(&self, reply: &mut Reply<'_>) -> Answer {

@@ -3,8 +3,8 @@
 use crate::common::{Mounted, Store, make, mkdir, mounted, no, open, unlink};
 use daos_fuse::{Caching, Options};
 use rustix::fs::{
-    Access, AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, Timespec,
-    Timestamps, XattrFlags,
+    AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, Timespec, Timestamps,
+    XattrFlags,
 };
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -350,32 +350,6 @@ fn attributes() {
     let found = fs::metadata(m.path("a")).unwrap();
     assert_eq!((found.uid(), found.gid(), found.mtime_nsec()), (12, 34, 123_456_789));
     m.end();
-}
-
-#[test]
-fn who_may_do_all_may_not_run_what_nobody_may() {
-    let store = Store::new();
-    let may = |m: &Mounted, name: &str, what| rustix::fs::access(m.path(name), what);
-    for multi_user in [false, true] {
-        let Some(m) = Mounted::with(store.dfs(), Options { multi_user, ..Options::default() }) else {
-            return;
-        };
-        let (file, d) = (m.path("f"), m.path("d"));
-        let _ = (open(&file, OFlags::RDWR | OFlags::CREATE).unwrap(), mkdir(&d));
-        for (mode, runs) in [(0o000, Err(Errno::ACCESS)), (0o666, Err(Errno::ACCESS)), (0o010, Ok(()))] {
-            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(may(&m, "f", Access::READ_OK | Access::WRITE_OK | Access::EXISTS), Ok(()));
-            assert_eq!(may(&m, "f", Access::EXEC_OK), runs, "{mode:o}");
-        }
-        assert_eq!(may(&m, "d", Access::EXEC_OK | Access::WRITE_OK), Ok(()));
-        assert_eq!(may(&m, "none", Access::EXISTS), Err(Errno::NOENT));
-        // The kernel looks at modes where they can hold somebody back.
-        let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
-        let line = table.lines().find(|line| line.contains(m.root().to_str().unwrap())).unwrap().to_owned();
-        assert!(rustix::process::getuid().is_root(), "who mounts without a helper");
-        assert_eq!(line.contains("default_permissions"), multi_user, "{line}");
-        m.end();
-    }
 }
 
 #[test]
