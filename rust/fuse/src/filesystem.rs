@@ -366,7 +366,6 @@ fn changes(opcode: Opcode, args: Args<'_>) -> bool {
         Opcode::Lookup
         | Opcode::Forget
         | Opcode::Getattr
-        | Opcode::Access
         | Opcode::Readlink
         | Opcode::Read
         | Opcode::Statfs
