@@ -9,7 +9,7 @@ use crate::process::Inside;
 use crate::streams::{Slot, Stream, address, put, slot_of};
 use crate::{io, kernel, real};
 use libc::{DIR, c_char, c_int, c_long, dirent64};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A directory of which all is told, as a program has it; nothing where the kernel is to do it.
 fn opened(of: &Of<'_>, path: Option<&CStr>, descriptor: Option<i32>) -> Option<*mut DIR> {
@@ -17,8 +17,20 @@ fn opened(of: &Of<'_>, path: Option<&CStr>, descriptor: Option<i32>) -> Option<*
     let _inside = Inside::enter()?;
     // SAFETY: all of it are numbers, of which each can be 0.
     let entry: dirent64 = unsafe { std::mem::zeroed() };
-    let path = path.map(CStr::to_owned);
+    let path = match path {
+        Some(path) => Some(wherever(path)?),
+        None => None,
+    };
     put(Box::new(Stream { listed, at: 0, path, descriptor, entry })).ok().map(address)
+}
+
+/// A path that leads there from wherever the program is by then.
+fn wherever(path: &CStr) -> Option<CString> {
+    if path.to_bytes().starts_with(b"/") {
+        return Some(path.to_owned());
+    }
+    let here = rustix::process::getcwd(Vec::new()).ok()?;
+    CString::new([here.to_bytes(), b"/", path.to_bytes()].concat()).ok()
 }
 
 /// `opendir`.
@@ -145,7 +157,9 @@ pub(crate) unsafe extern "C" fn rewinddir(stream: *mut DIR) {
         };
         let again = of.and_then(|of| names::list(&of));
         // What cannot be told anew is what it was.
-        if let Some(again) = again.filter(|again| again.ino == stream.listed.ino) {
+        if let Some(again) =
+            again.filter(|again| (again.device, again.ino) == (stream.listed.device, stream.listed.ino))
+        {
             let _inside = Inside::enter();
             stream.listed = again;
         }

@@ -12,6 +12,7 @@ import sys
 import click
 
 from daos.cli._base import Lazy, LazyGroup
+from daos.cli._descriptors import keep_standard_descriptors
 from daos.cli._output import OutputError, Session, echo, show_error
 from daos.errors import DaosError
 
@@ -225,15 +226,3 @@ def main() -> None:
     """Run the command line of this process, and end it."""
     keep_standard_descriptors()
     sys.exit(run(sys.argv[1:], os.environ.get("DAOS_SYSTEM") or None))
-
-
-def keep_standard_descriptors() -> None:
-    """Open those of the first three descriptors that are closed.
-
-    They would be given to the next files that are opened, such as one that a command line names.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)

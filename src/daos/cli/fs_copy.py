@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 
 from daos.cli._base import command as make
 from daos.cli._base import system_on_line
+from daos.cli._descriptors import raise_descriptor_limit
 from daos.cli._output import Reply
 from daos.cli._progress import Progress
 
@@ -66,7 +66,8 @@ def command(
     """
     from daos.dfs.copying import Options, copy_tree, open_places
 
-    _raise_limit()
+    # A deep tree has all directories above each other open.
+    raise_descriptor_limit()
     with contextlib.ExitStack() as stack:
         places = open_places(stack, source, target, system_on_line(context), preserved=preserve_props, go_on=resume)
         progress = stack.enter_context(Progress("copying"))
@@ -89,13 +90,6 @@ def command(
         error=None if left_out is None else f"not copied: {left_out}",
         hint=None if left_out is None else "all else is copied; --ignore-unsupported says that they may be left out",
     )
-
-
-def _raise_limit() -> None:
-    """Have this process open as many files as it may: a deep tree has all directories above each other open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _names(which: str, place: Place) -> dict[str, str]:

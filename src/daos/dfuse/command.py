@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daos.cli._main import keep_standard_descriptors
+from daos.cli._descriptors import keep_standard_descriptors, raise_descriptor_limit
 from daos.dfuse.background import Outcome, in_background
 from daos.dfuse.mountpoint import check_mountpoint
 from daos.dfuse.wanted import Mode, Options, Wanted, wanted_of
@@ -282,4 +282,6 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run the command line of this process, and end it."""
     keep_standard_descriptors()
+    # A door takes hundreds of connections, and a connection in shared memory two descriptors.
+    raise_descriptor_limit()
     sys.exit(run(sys.argv[1:]))

@@ -6,7 +6,8 @@ import os
 import sys
 
 from daos.cli._base import Lazy, LazyGroup
-from daos.cli._main import keep_standard_descriptors, run_tool
+from daos.cli._descriptors import keep_standard_descriptors
+from daos.cli._main import run_tool
 from daos.server.commands._base import ServerSession, options
 
 HELP = """Run the server of a host, and look at what the host has."""

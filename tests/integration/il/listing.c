@@ -41,6 +41,14 @@ int main(int words, char **word) {
     rewinddir(dir);
     printf("%d\n", count(dir));
     closedir(dir);
+    /* The program goes elsewhere meanwhile. */
+    dir = opendir("f");
+    if (mkdir("f/three", 0755) != 0 || chdir("/") != 0) return 7;
+    rewinddir(dir);
+    printf("%d\n", count(dir));
+    if (dirfd(dir) >= 0) puts("found");
+    closedir(dir);
+    if (chdir(word[1]) != 0) return 8;
     close(open("file", O_CREAT | O_WRONLY, 0644));
     if (!opendir("none")) puts(strerrorname_np(errno));
     if (!opendir("file")) puts(strerrorname_np(errno));
