@@ -452,18 +452,18 @@ impl Transact for RemoteRoute {
             return Ok(());
         }
         let settles = origin.is_none();
-        let drawn = self.draw(usize::from(settles));
-        let origin = origin.or_else(|| drawn.as_ref().and_then(|drawn| drawn.origins().next()));
-        let unknown = match self.commit_at(&mut draft, &at, durability, origin) {
-            Err(error) if error.der == Der::TxUncertain && settles => error,
-            result => return result,
-        };
-        // The engine is asked what became of it: its draft is gone if the engine is, or it happened.
-        let (Some(service), Some(origin)) = (self.system.service(), origin) else { return Err(unknown) };
-        match service.settle(&self.system.here().places, self.asker(), origin, at.rank) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(gone(&unknown)),
-            Err(_) => Err(unknown),
-        }
+        self.numbered(origin, |origin| {
+            let unknown = match self.commit_at(&mut draft, &at, durability, origin) {
+                Err(error) if error.der == Der::TxUncertain && settles => error,
+                result => return result,
+            };
+            // The engine is asked what became of it: its draft is gone if the engine is, or it happened.
+            let (Some(service), Some(origin)) = (self.system.service(), origin) else { return Err(unknown) };
+            match service.settle(&self.system.here().places, self.asker(), origin, at.rank) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(gone(&unknown)),
+                Err(_) => Err(unknown),
+            }
+        })
     }
 }

@@ -115,12 +115,13 @@ impl Spin {
         } else {
             (false, false)
         };
-        let vain = match vain {
+        let vain = if crowded {
             // There are others who need the core: who sleeps is put before them when he is woken, who looks is not.
-            _ if crowded => TRIES,
-            _ if found => 0,
-            vain if vain >= TRIES + LEFT_OUT => 0,
-            vain => vain + 1,
+            TRIES
+        } else if found || vain >= TRIES + LEFT_OUT {
+            0
+        } else {
+            vain + 1
         };
         self.vain.store(vain, Ordering::Relaxed);
         found
