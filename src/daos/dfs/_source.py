@@ -107,14 +107,6 @@ class Source:
         if pool is not None and pool[0] == os.getpid():
             pool[1].shutdown()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_mount": self._mount is not None, "_pool": None}
 
