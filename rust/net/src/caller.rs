@@ -166,9 +166,7 @@ impl Caller {
         if bytes > welcome.window.bytes {
             return too_large("bytes of a request and its reply", bytes, welcome.window.bytes);
         }
-        // Alone it may go even where the window became narrower than it is: else it would never.
-        let fits = self.bytes + bytes <= self.window.bytes || self.under_way.is_empty();
-        if self.under_way.len() >= self.window.requests as usize || !fits {
+        if !self.has_room(cost) {
             return Admission::Wait;
         }
         self.last_id += 1;
@@ -177,6 +175,13 @@ impl Caller {
         let under_way = UnderWay { deadline, bytes, reply_max: cost.reply_max, given_up: false };
         self.under_way.insert(self.last_id, under_way);
         Admission::Go(self.last_id)
+    }
+
+    /// Whether there is a place in the window for it now.
+    pub fn has_room(&self, cost: Cost) -> bool {
+        // Alone it may go even where the window became narrower than it is: else it would never.
+        let fits = self.bytes + cost.bytes() <= self.window.bytes || self.under_way.is_empty();
+        self.under_way.len() < self.window.requests as usize && fits
     }
 
     /// A frame's head came. An error is to be handed to [`Caller::refuse`].
@@ -278,25 +283,27 @@ impl Caller {
             && now >= self.idle_since.after_ms(self.limits.idle_ms.min(server_ms))
     }
 
-    /// Looks at the time: gives up what is over, asks a silent server whether it is there, ends a dead connection.
-    pub fn on_time(&mut self, now: Moment, out: &mut Vec<u8>) {
+    /// Looks at the time: gives up what is over, asks a silent server whether it is there, ends a dead connection. Whether something
+    /// may have been given up.
+    pub fn on_time(&mut self, now: Moment, out: &mut Vec<u8>) -> bool {
         match self.state {
-            State::Ended(_) => return,
+            State::Ended(_) => return false,
             State::Greeting { until } if now >= until => {
                 let message = "the server did not say welcome in time";
                 self.end(
                     NetError::before(Der::Timedout, message)
                         .hint("check that the server runs and is reached"),
                 );
-                return;
+                return false;
             }
             _ => {}
         }
-        if now >= self.earliest {
+        let over = now >= self.earliest;
+        if over {
             self.give_up_what_is_over(now, out);
         }
         if self.under_way.is_empty() || self.state != State::Open {
-            return;
+            return over;
         }
         match self.ping {
             None if now >= self.silent_until() => {
@@ -314,6 +321,7 @@ impl Caller {
             }
             _ => {}
         }
+        over
     }
 
     fn give_up_what_is_over(&mut self, now: Moment, out: &mut Vec<u8>) {

@@ -1,21 +1,22 @@
 //! A client's connection. Whoever waits for an answer reads for all; there is no thread of its own.
 
 use crate::Moment;
-use crate::call::{Call, Kept, Receive, Reply, check_rooms};
-use crate::caller::{Admission, Caller, Cost, Heard};
+use crate::call::{Call, Receive, Reply};
+use crate::caller::{Admission, Caller, Cost};
 use crate::error::{NetError, Result};
-use crate::frame::{
-    BODY_IS_PAYLOAD, FrameError, Head, Header, Hello, Kind, Place, Refusal, Welcome, control, frame,
-};
+use crate::frame::{Head, Header, Hello, Kind, Place, Refusal, Welcome, frame};
 use crate::intake::Intake;
-use crate::limits::{INLINE_LEN_MAX, Limits, PIECE_LEN};
+use crate::limits::{INLINE_LEN_MAX, Limits};
 use crate::link::Link;
-use daos_codec::UnitSums;
-use daos_locks::{Condvar, Mutex, MutexGuard};
+use daos_locks::{Mutex, MutexGuard};
 use daos_types::Der;
+use sleepers::{For, Sleepers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::time::Duration;
+
+mod receive;
+mod sleepers;
 
 /// Who waits for another's reading or writing looks again after so long, whatever happens.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -37,7 +38,7 @@ struct State {
     caller: Caller,
     /// `None` while somebody reads.
     intake: Option<Intake>,
-    /// Small frames to be written before the next request, whole but perhaps for the beginning of the first.
+    /// Small frames and short requests to be written before the next request, whole but perhaps for the beginning of the first.
     out: Vec<u8>,
     /// Somebody writes a request.
     writing: bool,
@@ -46,6 +47,15 @@ struct State {
     next: Option<(u64, Head)>,
     /// The requests that somebody waits for.
     awaited: BTreeSet<u64>,
+    /// Those of them, and of who wants to send, that sleep. Where one does, another reads or writes, or was woken to.
+    sleepers: Sleepers,
+    /// Somebody was woken to read, or to send, and is not awake yet.
+    reader_woken: bool,
+    sender_woken: bool,
+    /// How often somebody saw only when he looked again what he was to be woken for.
+    overslept: u64,
+    /// The last place in the line of those who want to send.
+    last_place: u64,
 }
 
 /// A client's connection to a server.
@@ -55,7 +65,6 @@ struct State {
 pub struct Channel {
     link: Box<dyn Link>,
     state: Mutex<State>,
-    changed: Condvar,
 }
 
 /// A request that was sent. Dropping it gives the request up.
@@ -77,9 +86,21 @@ impl Channel {
         let mut out = Vec::new();
         let now = link.now();
         let caller = Caller::open(now, limits, hello, &mut out);
-        let (intake, came) = (Some(Intake::default()), BTreeMap::new());
-        let state = State { caller, intake, out, writing: false, came, next: None, awaited: BTreeSet::new() };
-        let channel = Self { link, state: Mutex::new(state), changed: Condvar::new() };
+        let state = State {
+            caller,
+            intake: Some(Intake::default()),
+            out,
+            writing: false,
+            came: BTreeMap::new(),
+            next: None,
+            awaited: BTreeSet::new(),
+            sleepers: Sleepers::default(),
+            reader_woken: false,
+            sender_woken: false,
+            overslept: 0,
+            last_place: 0,
+        };
+        let channel = Self { link, state: Mutex::new(state) };
         let deadline = now.after(timeout);
         let mut state = channel.state.lock();
         while state.caller.welcome().is_none() {
@@ -124,7 +145,7 @@ impl Channel {
         caller.leave("the connection was closed here", out);
         self.flush(&mut state);
         self.link.close();
-        self.changed.notify_all();
+        state.sleepers.wake_all();
     }
 
     /// Sends a request and waits for its reply.
@@ -158,20 +179,12 @@ impl Channel {
             inline_bytes: inline_bytes as u64,
             reply_max: call.reply_max,
         };
-        let mut state = self.state.lock();
-        let (request, left) = loop {
-            let now = self.link.now();
-            self.on_time(&mut state, now);
-            if now >= deadline {
-                let message = "the server did not take the request in time";
-                return Err(NetError::before(Der::Timedout, message)
-                    .hint("it has others to answer: give it more time"));
-            }
-            let admission = if state.writing { Admission::Wait } else { state.caller.admit(cost, deadline) };
-            match admission {
-                Admission::Go(request) => break (request, deadline.since(now)),
-                Admission::Never(error) => return Err(error),
-                Admission::Wait => state = self.wait(state, deadline),
+        let (mut state, turn) = self.turn(self.state.lock(), cost, deadline);
+        let (request, left) = match turn {
+            Ok(turn) => turn,
+            Err(error) => {
+                state.leave();
+                return Err(error);
             }
         };
         let header = Header {
@@ -185,39 +198,110 @@ impl Channel {
             reply_max: call.reply_max,
             ..Header::new(Kind::Request).of(request)
         };
-        let sent = Sent { channel: self, request };
-        if soon && call.payloads.is_empty() && call.body.len() + state.out.len() < SOON_MAX {
-            // Without payloads and so short, it is always framed.
-            state.out.extend(control(header, call.body));
-            return Ok(sent);
-        }
-        state.writing = true;
-        let before = std::mem::take(&mut state.out);
-        drop(state);
-        let written = match frame(header, call.body, call.payloads) {
-            Ok((head, payloads)) => self.write(&before, &head, &payloads, deadline),
-            Err(error) => Err((0, error.into())),
-        };
-        let mut state = self.state.lock();
-        state.writing = false;
-        let result = match written {
-            Ok(()) => Ok(sent),
-            Err((len, error)) => {
+        let framed = frame(header, call.body, call.payloads);
+        let result = match &framed {
+            Err(error) => {
                 state.caller.answered(self.link.now(), request);
-                if len > before.len() {
-                    // A frame that is cut short: nothing can follow it. The server never had it whole.
-                    state.caller.end(error.clone());
-                    self.link.close();
-                } else {
-                    state.out.splice(..0, before.into_iter().skip(len));
+                Err(error.clone().into())
+            }
+            Ok((head, payloads)) if state.writing || soon && state.goes_behind(cost) => {
+                state.out.extend_from_slice(head);
+                for payload in payloads {
+                    state.out.extend_from_slice(payload);
                 }
-                Err(error)
+                Ok(())
+            }
+            Ok((head, payloads)) => {
+                let result;
+                (state, result) = self.write_now(state, request, head, payloads, deadline);
+                result
             }
         };
-        self.flush(&mut state);
+        state.leave();
         drop(state);
-        self.changed.notify_all();
-        result
+        result.map(|()| Sent { channel: self, request })
+    }
+
+    /// Waits for a place in the window, and for who writes now, where the request is too long to go behind: its id, and what is left
+    /// of its time.
+    fn turn<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        cost: Cost,
+        deadline: Moment,
+    ) -> (MutexGuard<'s, State>, Result<(u64, Duration)>) {
+        let mut place = None;
+        let turn = loop {
+            let now = self.link.now();
+            self.on_time(&mut state, now);
+            if now >= deadline {
+                let message = "the server did not take the request in time";
+                break Err(NetError::before(Der::Timedout, message)
+                    .hint("it has others to answer: give it more time"));
+            }
+            let waits = state.writing && !state.goes_behind(cost);
+            let admission = if waits { Admission::Wait } else { state.caller.admit(cost, deadline) };
+            match admission {
+                Admission::Go(request) => break Ok((request, deadline.since(now))),
+                Admission::Never(error) => break Err(error),
+                Admission::Wait => {
+                    let place = *place.get_or_insert_with(|| {
+                        state.last_place += 1;
+                        state.last_place
+                    });
+                    state = self.wait(state, For::Turn(place, cost), deadline);
+                }
+            }
+        };
+        (state, turn)
+    }
+
+    /// Writes a request, what was to go before it, and what others put behind it meanwhile.
+    fn write_now<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        request: u64,
+        head: &[u8],
+        payloads: &[&[u8]],
+        deadline: Moment,
+    ) -> (MutexGuard<'s, State>, Result<()>) {
+        let before = std::mem::take(&mut state.out);
+        state.writing = true;
+        drop(state);
+        let written = self.write(&before, head, payloads, deadline);
+        let mut state = self.state.lock();
+        state.writing = false;
+        if let Err((len, error)) = written {
+            state.caller.answered(self.link.now(), request);
+            if len > before.len() {
+                // A frame that is cut short: nothing can follow it. The server never had it whole.
+                state.caller.end(error.clone());
+                self.link.close();
+            } else {
+                state.out.splice(..0, before.into_iter().skip(len));
+            }
+            self.flush(&mut state);
+            return (state, Err(error));
+        }
+        self.flush(&mut state);
+        for _ in 0..BEHIND_MAX {
+            if state.out.is_empty() {
+                break;
+            }
+            // There is no room for what others put behind, and none of them may come by to write it.
+            let behind = std::mem::take(&mut state.out);
+            state.writing = true;
+            drop(state);
+            let written = self.write(&behind, &[], &[], deadline);
+            state = self.state.lock();
+            state.writing = false;
+            if let Err((len, _)) = written {
+                state.out.splice(..0, behind.into_iter().skip(len));
+                break;
+            }
+            self.flush(&mut state);
+        }
+        (state, Ok(()))
     }
 
     /// Writes small frames, a head and payloads; where that fails, how many bytes of all went.
@@ -272,78 +356,12 @@ impl Channel {
         }
     }
 
-    /// Waits for the reply to a request that was sent, and reads it to where it belongs.
-    pub fn receive(&self, sent: Sent<'_>, into: &mut dyn Receive) -> Result<()> {
-        let request = sent.request;
-        // From here on it is given up by its time alone.
-        std::mem::forget(sent);
-        let mut state = self.state.lock();
-        state.awaited.insert(request);
-        let came = loop {
-            if let Some(came) = state.came.remove(&request) {
-                break came;
-            }
-            if state.intake.is_some()
-                && let Some((_, head)) = state.next.take_if(|(of, _)| *of == request)
-            {
-                let (mut state, result) = self.read_payloads(state, request, &head, into);
-                state.awaited.remove(&request);
-                return result.unwrap_or_else(|| Err(over_time()));
-            }
-            if let Some(error) = state.caller.ended() {
-                break Came::Failed(error.clone().after_sending());
-            }
-            let now = self.link.now();
-            self.on_time(&mut state, now);
-            if !state.caller.waits(request) {
-                break Came::Failed(over_time());
-            }
-            state = self.wait(state, Moment::MAX);
-        };
-        state.awaited.remove(&request);
-        drop(state);
-        match came {
-            Came::Reply(head) => into.head(head.header.map_version, &head.body, &[]),
-            Came::Whole(reply, places) => reply.hand_on(&places, into),
-            Came::Refused(refusal) => Err(NetError::told(refusal)),
-            Came::Failed(error) => Err(error),
-        }
-    }
-
-    /// Waits for something to change: by reading, where nobody does, else for whoever does.
-    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>, until: Moment) -> MutexGuard<'s, State> {
-        if state.intake.is_some() {
-            match &state.next {
-                None => return self.read_some(state, until),
-                Some((request, _)) if !state.awaited.contains(request) => {
-                    return self.read_for_another(state);
-                }
-                Some(_) => {}
-            }
-        }
-        self.flush(&mut state);
-        self.changed.wait_for(state, LOOK_AGAIN).0
-    }
-
-    /// Reads the payloads that are next into memory of their own: who sent several requests may ask for the replies in any order.
-    fn read_for_another<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        let Some((request, head)) = state.next.take() else { return state };
-        let mut kept = Kept::default();
-        let (mut state, result) = self.read_payloads(state, request, &head, &mut kept);
-        // Its sender may have dropped it meanwhile.
-        if let Some(result) = result {
-            let body_is_payload = head.header.flags & BODY_IS_PAYLOAD != 0;
-            let places = head.places.into_iter().skip(usize::from(body_is_payload)).collect();
-            let came = result.map_or_else(Came::Failed, |()| Came::Whole(kept.0, places));
-            state.came.insert(request, came);
-        }
-        state
-    }
-
     /// What the time says is to be written; it goes with the next that is, or when somebody waits.
     fn on_time(&self, state: &mut State, now: Moment) {
-        let State { caller, out, next, .. } = state;
-        caller.on_time(now, out);
+        let State { caller, out, next, sleepers, .. } = state;
+        if caller.on_time(now, out) {
+            sleepers.wake_given_up(caller);
+        }
         // Nobody comes for the payloads that are next.
         if let Some((request, head)) = next.take_if(|(request, _)| !caller.waits(*request)) {
             caller.answered(now, request);
@@ -354,6 +372,7 @@ impl Channel {
         if state.caller.ended().is_some() {
             self.flush(state);
             self.link.close();
+            state.sleepers.wake_all();
         }
     }
 
@@ -368,190 +387,6 @@ impl Channel {
         }
     }
 
-    /// Reads once, and takes in what came. The caller found an intake there.
-    fn read_some<'s>(&'s self, mut state: MutexGuard<'s, State>, until: Moment) -> MutexGuard<'s, State> {
-        self.flush(&mut state);
-        let Some(mut intake) = state.intake.take() else { return state };
-        let until = until.min(state.caller.next_time());
-        let unsent = !state.out.is_empty() && !state.writing;
-        drop(state);
-        let mut read = self.link.read(intake.room());
-        if let Err(error) = &read
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
-            let waited = self.link.wait(true, unsent, until);
-            read = waited.and_then(|()| self.link.read(intake.room()));
-        }
-        let mut state = self.state.lock();
-        match read {
-            Ok(0) => state.caller.end(NetError::before(Der::Unreach, "the server closed the connection")),
-            Ok(len) => intake.filled(len),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => state.caller.end(NetError::broken("reading from the server", &error)),
-        }
-        state.intake = Some(intake);
-        self.take_in(&mut state);
-        self.changed.notify_all();
-        state
-    }
-
-    /// Understands what was read, up to a reply whose payloads somebody has to read.
-    fn take_in(&self, state: &mut State) {
-        let now = self.link.now();
-        let State { caller, intake: Some(intake), out, came, next, .. } = state else { return };
-        while next.is_none() && caller.ended().is_none() {
-            let head = match intake.next_head() {
-                Ok(Some(head)) => head,
-                Ok(None) => break,
-                Err(error) => {
-                    caller.refuse(error, out);
-                    break;
-                }
-            };
-            match caller.on_head(now, &head, out) {
-                Ok(Heard::Nothing) => {}
-                Ok(Heard::Late) => intake.skip(head.payload_bytes()),
-                Ok(Heard::Refused(request, refusal)) => drop(came.insert(request, Came::Refused(refusal))),
-                Ok(Heard::Reply(request)) if head.places.is_empty() => {
-                    caller.answered(now, request);
-                    came.insert(request, Came::Reply(head));
-                }
-                Ok(Heard::Reply(request)) => *next = Some((request, head)),
-                Err(error) => caller.refuse(error, out),
-            }
-        }
-        if out.len() > OUT_MAX {
-            caller.refuse(FrameError::Window { what: "pings" }, &mut Vec::new());
-        }
-        self.flush(state);
-        if state.caller.ended().is_some() {
-            self.link.close();
-        }
-    }
-
-    /// Reads the payloads of a reply to where they belong, and hands the reading on. `None` where nobody waits for it any more.
-    fn read_payloads<'s>(
-        &'s self,
-        mut state: MutexGuard<'s, State>,
-        request: u64,
-        head: &Head,
-        into: &mut dyn Receive,
-    ) -> (MutexGuard<'s, State>, Option<Result<()>>) {
-        let Some(mut intake) = state.intake.take() else { return (state, None) };
-        drop(state);
-        let mut left = head.payload_bytes();
-        let read = self.try_read_payloads(request, head, &mut intake, into, &mut left);
-        // What is left of a reply that was given up is thrown away by whoever reads next.
-        intake.skip(left);
-        let mut state = self.state.lock();
-        let wanted = state.caller.waits(request);
-        state.caller.answered(self.link.now(), request);
-        let result = match read {
-            Ok(()) => Ok(()),
-            Err(Stop::Caller(error)) => Err(error),
-            Err(Stop::Frame(error)) => {
-                let State { caller, out, .. } = &mut *state;
-                caller.refuse(error.clone(), out);
-                Err(NetError::from(error).after_sending())
-            }
-            Err(Stop::Link(error)) => {
-                state.caller.end(error.clone());
-                Err(error.after_sending())
-            }
-        };
-        state.intake = Some(intake);
-        self.take_in(&mut state);
-        self.changed.notify_all();
-        (state, wanted.then_some(result))
-    }
-
-    fn try_read_payloads(
-        &self,
-        request: u64,
-        head: &Head,
-        intake: &mut Intake,
-        into: &mut dyn Receive,
-        left: &mut u64,
-    ) -> std::result::Result<(), Stop> {
-        let mut places = head.places.iter();
-        let mut long_body = Vec::new();
-        if head.header.flags & BODY_IS_PAYLOAD != 0
-            && let Some(place) = places.next()
-        {
-            long_body = vec![0; place.len as usize];
-            self.fill(request, place, vec![&mut long_body], intake, left)?;
-        }
-        let body = if long_body.is_empty() { &head.body } else { &long_body };
-        into.head(head.header.map_version, body, places.as_slice()).map_err(Stop::Caller)?;
-        for (nth, place) in places.enumerate() {
-            let rooms = into.rooms(nth).map_err(Stop::Caller)?;
-            check_rooms(&rooms, place.len as usize).map_err(Stop::Caller)?;
-            let units = self.fill(request, place, rooms, intake, left)?;
-            into.came(nth, units);
-        }
-        Ok(())
-    }
-
-    fn fill(
-        &self,
-        request: u64,
-        place: &Place,
-        rooms: Vec<&mut [u8]>,
-        intake: &mut Intake,
-        left: &mut u64,
-    ) -> std::result::Result<Vec<u32>, Stop> {
-        let mut sums = UnitSums::new(place.len as usize);
-        for room in rooms {
-            let mut filled = 0;
-            // Piece by piece, so that what is summed is still in the cache of the core, and more comes meanwhile.
-            while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                let piece = rest.len().min(PIECE_LEN);
-                let piece = rest.get_mut(..piece).unwrap_or_default();
-                let len = match intake.take(piece) {
-                    0 => self.read_into(request, piece)?,
-                    len => len,
-                };
-                sums.update(piece.get(..len).unwrap_or_default());
-                filled += len;
-                *left -= len as u64;
-            }
-        }
-        place.check_sum(sums.whole()).map_err(Stop::Frame)?;
-        Ok(sums.into_sums())
-    }
-
-    /// Reads some bytes of a payload, no longer than its request's time; the times of others are looked at meanwhile.
-    fn read_into(&self, request: u64, into: &mut [u8]) -> std::result::Result<usize, Stop> {
-        loop {
-            match self.link.read(into) {
-                Ok(0) => {
-                    let message = "the server closed the connection in the middle of a reply";
-                    return Err(Stop::Link(NetError::before(Der::Unreach, message)));
-                }
-                Ok(len) => return Ok(len),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Stop::Link(NetError::broken("reading a reply", &error))),
-            }
-            let mut state = self.state.lock();
-            let now = self.link.now();
-            self.on_time(&mut state, now);
-            self.flush(&mut state);
-            if let Some(error) = state.caller.ended() {
-                return Err(Stop::Link(error.clone()));
-            }
-            if !state.caller.waits(request) {
-                return Err(Stop::Caller(over_time()));
-            }
-            let until = state.caller.next_time();
-            drop(state);
-            self.changed.notify_all();
-            if let Err(error) = self.link.wait(true, false, until) {
-                return Err(Stop::Link(NetError::broken("reading a reply", &error)));
-            }
-        }
-    }
-
     fn forget(&self, request: u64) {
         let mut state = self.state.lock();
         let State { caller, out, came, .. } = &mut *state;
@@ -560,31 +395,50 @@ impl Channel {
         let now = self.link.now();
         self.on_time(&mut state, now);
         self.flush(&mut state);
-        drop(state);
-        self.changed.notify_all();
+        state.leave();
+    }
+
+    /// How often somebody saw only when he looked again what he was to be woken for. Anything but 0 is a mistake of this crate.
+    #[doc(hidden)]
+    pub fn overslept(&self) -> u64 {
+        self.state.lock().overslept
+    }
+}
+
+impl State {
+    /// Whether a request of this size may be kept to be written with others.
+    fn goes_behind(&self, cost: Cost) -> bool {
+        cost.payload_bytes + cost.inline_bytes + (self.out.len() as u64) < SOON_MAX
+    }
+
+    /// To be called by who goes, with his reply or without: wakes who has to go on in his place.
+    fn leave(&mut self) {
+        self.rouse();
+        let Self { intake, next, awaited, sleepers, reader_woken, .. } = self;
+        let nobodys = intake.is_some() && next.as_ref().is_none_or(|(request, _)| !awaited.contains(request));
+        if nobodys && !*reader_woken {
+            *reader_woken = sleepers.wake_reader();
+        }
+    }
+
+    /// Wakes who may send now, or everybody, where it is over.
+    fn rouse(&mut self) {
+        if self.caller.ended().is_some() {
+            self.sleepers.wake_all();
+        } else if !self.writing {
+            self.sender_woken |= self.sleepers.wake_sender(&self.caller);
+        }
     }
 }
 
 /// Bytes of short requests that wait to be written with others.
-const SOON_MAX: usize = 16 << 10;
+const SOON_MAX: u64 = 16 << 10;
+/// How often who wrote a request writes what others put behind it: he has a reply to wait for.
+const BEHIND_MAX: usize = 4;
 /// Bytes of small frames that wait to be written: a server that keeps to the rules gives no cause for more than a few.
 const OUT_MAX: usize = 64 << 10;
 /// Parts that are written by one call.
 const PARTS_MAX: usize = 64;
-
-/// Why a reply was not read to its end.
-enum Stop {
-    /// Its caller does not want it any more; the connection goes on.
-    Caller(NetError),
-    Frame(FrameError),
-    Link(NetError),
-}
-
-fn over_time() -> NetError {
-    NetError::before(Der::Timedout, "no reply came in the time that was given")
-        .hint("look whether it happened before you ask again")
-        .after_sending()
-}
 
 impl Drop for Channel {
     fn drop(&mut self) {

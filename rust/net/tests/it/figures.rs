@@ -48,8 +48,25 @@ fn best(runs: usize, calls: u32, mut call: impl FnMut()) -> f64 {
     (0..runs).map(run).fold(f64::MAX, f64::min)
 }
 
+/// The microseconds of a short call, by so many threads that share a connection.
+fn of_threads(channel: &Channel, threads: u32) -> f64 {
+    let calls = 4000 / threads;
+    let all = best(10, 1, || {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let mut reply = Reply::default();
+                    let small = Call::new(ECHO, 60 * SECOND, &[7; 64]);
+                    (0..calls).for_each(|_| channel.call(&small, &mut reply).unwrap());
+                });
+            }
+        });
+    });
+    all / f64::from(calls * threads)
+}
+
 /// What one provider costs, in microseconds.
-fn figures_of(transport: &dyn Transport, address: &str, bulk: &[u8]) -> [f64; 5] {
+fn figures_of(transport: &dyn Transport, address: &str, bulk: &[u8]) -> [f64; 7] {
     let limits = Limits::default();
     let server = transport.listen(address, me(), limits, Box::new(service(bulk.to_vec()))).unwrap();
     let open = || {
@@ -74,7 +91,7 @@ fn figures_of(transport: &dyn Transport, address: &str, bulk: &[u8]) -> [f64; 5]
     let get = best(20, 30, || channel.call(&call, &mut To(&mut memory)).unwrap());
     assert_eq!(memory, bulk);
     let connect = best(20, 10, || drop(open()));
-    [short, deep / 64.0, put, get, connect]
+    [short, of_threads(&channel, 4), of_threads(&channel, 32), deep / 64.0, put, get, connect]
 }
 
 #[test]
@@ -90,15 +107,17 @@ fn figures() {
         ("shm", Arc::new(Shm::default()), &shm),
         ("unix", Arc::new(Unix::default()), &path),
     ];
-    let mut least = vec![[f64::MAX; 5]; all.len()];
+    let mut least = vec![[f64::MAX; 7]; all.len()];
     for _ in 0..3 {
         for ((_, transport, address), least) in all.iter().zip(&mut least) {
             let now = figures_of(&**transport, address, &bulk);
             *least = std::array::from_fn(|nth| least[nth].min(now[nth]));
         }
     }
-    println!("us: 64 B alone, each of 64 at once, 1 MiB there, 1 MiB back, a connection");
-    for ((name, ..), [short, deep, put, get, connect]) in all.iter().zip(least) {
-        println!("{name:8} {short:8.1} {deep:8.2} {put:8.0} {get:8.0} {connect:8.0}");
+    println!(
+        "us: 64 B alone, each by 4 threads, by 32, of 64 at once, 1 MiB there, 1 MiB back, a connection"
+    );
+    for ((name, ..), [short, few, many, deep, put, get, connect]) in all.iter().zip(least) {
+        println!("{name:8} {short:8.1} {few:8.2} {many:8.2} {deep:8.2} {put:8.0} {get:8.0} {connect:8.0}");
     }
 }

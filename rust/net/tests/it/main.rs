@@ -9,6 +9,7 @@ mod forks;
 mod near;
 mod shm;
 mod tampered;
+mod threads;
 mod tls;
 
 use daos_net::frame::{Hello, SessionId};
