@@ -4,6 +4,7 @@
 
 mod abi;
 mod ahead;
+mod alone;
 mod caching;
 mod device;
 mod doors;

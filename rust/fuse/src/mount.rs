@@ -1,6 +1,7 @@
 //! Mounts: threads that take requests from the kernel and answer them.
 
 use crate::abi::{self, Agreed, Offer, Opcode, Reply, init};
+use crate::alone::Alone;
 use crate::caching::Caching;
 use crate::device;
 use crate::doors;
@@ -28,10 +29,6 @@ const BACKGROUND_MAX: u16 = 64;
 pub const THREADS_MAX: usize = 256;
 /// So many there are at most if nothing is said.
 pub const THREADS: usize = 16;
-/// A request that is there sooner than that was there before: there is more than one thread can do.
-const AT_ONCE: Duration = Duration::from_micros(3);
-/// Bytes of a request and its answer: a thread that asked for more may have asked for more than that.
-const LITTLE: usize = 32 << 10;
 /// A request that takes longer than that has somebody else take the next one.
 const TICK: Duration = Duration::from_millis(1);
 /// Without requests one looks less often whether there is such a one.
@@ -396,13 +393,11 @@ impl Session {
     fn serve(session: &Arc<Self>, device: &OwnedFd) {
         let mut request = vec![0; REQUEST_MAX];
         let mut buffer = vec![0; REQUEST_MAX];
-        // Who asked last, for little.
-        let mut alone = None;
+        let mut alone = Alone::default();
         while session.may_read() {
             let asked = Instant::now();
             let received = receive(device, &mut request);
             let begun = Instant::now();
-            let at_once = begun.duration_since(asked) < AT_ONCE;
             session.taken.fetch_add(1, Ordering::Relaxed);
             session.readers.fetch_sub(1, Ordering::AcqRel);
             let len = match received {
@@ -418,14 +413,16 @@ impl Session {
                 session.tell("the kernel sent a request that is none");
                 continue;
             };
-            // Whoever waits for each answer asks again at once, too, if he runs where this thread does.
-            if at_once && alone != Some(header.thread) {
+            if alone.needs_help(begun.duration_since(asked), header.opcode, header.thread) {
                 Self::help(session);
             }
             let mut reply = Reply::new(&mut buffer);
             let answer = session.forest.answer(&header, args, &mut reply);
             session.forest.tally().add(header.opcode, begun.elapsed());
-            let Some(answer) = answer else { continue };
+            let Some(answer) = answer else {
+                alone.answered(header.opcode, header.thread, len);
+                continue;
+            };
             let number = match answer {
                 Ok(()) => 0,
                 Err(refusal) => {
@@ -438,7 +435,7 @@ impl Session {
             // Nobody waits for it any more, or the mount ended: then the next read tells.
             let reply = reply.finish(header.unique, number);
             let _ = rustix::io::write(device, reply);
-            alone = Some(header.thread).filter(|thread| *thread != 0 && len + reply.len() <= LITTLE);
+            alone.answered(header.opcode, header.thread, len + reply.len());
         }
     }
 
