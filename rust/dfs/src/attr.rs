@@ -13,6 +13,8 @@ use crate::superblock;
 use crate::work::{Found, Slot, Work};
 use daos_placement::ObjectClass;
 use daos_types::{Cond, Der, FetchIod, FetchValue, Iod, IodValue, ObjectId, Punched};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// Bytes of a block as `stat` counts them.
 const STAT_BLOCK: u64 = 512;
@@ -121,9 +123,11 @@ impl Work<'_> {
 impl Shared {
     /// Finds something and works on it, in a transaction where one can be had.
     fn with<T>(&self, at: &At<'_>, mut run: impl FnMut(&Work<'_>, &Found) -> Result<T>) -> Result<T> {
-        self.patiently(|| {
+        let is_directory = Cell::new(false);
+        let done = self.patiently(|| {
             self.atomically(|work| {
                 let found = work.find_at(at)?;
+                is_directory.set(found.kind() == Kind::Directory);
                 if work.is_atomic {
                     return run(work, &found);
                 }
@@ -135,7 +139,11 @@ impl Shared {
                 }
                 run(work, &again)
             })
-        })
+        });
+        if is_directory.get() {
+            self.directories.add();
+        }
+        done
     }
 
     /// The times of a record, with what this mount knows and has not stored.
@@ -336,6 +344,29 @@ impl Dfs {
         })
     }
 
+    /// The same, of a directory as it was at most so long ago, and how long ago that was. What this mount did since is seen at once, what
+    /// another did is not.
+    pub fn stat_lately(&self, at: At<'_>, within: Duration) -> Result<(Attr, Duration)> {
+        let At::Dir(Dir { node }) = at else { return Ok((self.stat(at)?, Duration::ZERO)) };
+        let shared = &*self.shared;
+        shared.check()?;
+        let (begun, changes) = (Instant::now(), shared.directories.count());
+        if let Some((record, age)) = node.record.get(begun, within, changes) {
+            return Ok((shared.attr_of(&record, Some(node), 0), age));
+        }
+        shared.patiently(|| {
+            let found = shared.plain().locate(node)?;
+            node.record.put(found.held.record, begun, changes);
+            Ok((shared.attr_of(&found.held.record, Some(node), 0), Duration::ZERO))
+        })
+    }
+
+    /// What was seen a moment ago is not told again.
+    pub fn forget_recent(&self) {
+        self.shared.directories.add();
+        self.shared.xattrs.add();
+    }
+
     /// Changes what is known of something, all of it or nothing. A file loses what is behind a new size.
     pub fn set_attr(&self, at: At<'_>, set: &SetAttr) -> Result<()> {
         self.shared.writable()?;
@@ -429,14 +460,16 @@ impl Dfs {
             XattrSet::Replace => Cond::AKEY_UPDATE,
         };
         let now = Time::now();
-        shared.with(&at, |work, found| {
+        let done = shared.with(&at, |work, found| {
             let record = Record { ctime: now, ..found.held.record };
             let iod = Iod { cond, ..Iod::new(&akey, IodValue::Single(value)) };
             work.patch(&found.slot, &found.held, &record, &[iod]).map_err(|error| {
                 no_attribute(error, name)
                     .meaning(Der::Exist, Errno::EEXIST, || format!("attribute {} is there", shown(name)))
             })
-        })
+        });
+        shared.xattrs.add();
+        done
     }
 
     /// Removes an extended attribute. `ENODATA` if there is none.

@@ -4,7 +4,7 @@ use crate::attr::{At, Attr};
 use crate::errno::{Errno, Error, Result};
 use crate::file::{File, Rights};
 use crate::mount::{Dfs, Dir, Shared};
-use crate::names::{check_link_value, check_name, shown};
+use crate::names::{CAPABILITY_AKEY, check_link_value, check_name, shown};
 use crate::node::{Defaults, Moment, Node, Opened, Place};
 use crate::record::{Kind, Record, Time};
 use crate::superblock::{self, Consistency};
@@ -13,6 +13,7 @@ use daos_locks::RwLockReadGuard;
 use daos_placement::ObjectClass;
 use daos_types::ObjectId;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How often one looks again for what others make and remove.
 const AGAIN_MAX: usize = 64;
@@ -144,10 +145,18 @@ impl Shared {
     }
 
     /// Looks a name up, and takes note of what is open there.
-    fn open_found(&self, parent: &Arc<Node>, name: &[u8]) -> Result<(Found, Opened)> {
+    fn open_found(&self, parent: &Arc<Node>, name: &[u8], capable: bool) -> Result<(Found, Opened)> {
         for _ in 0..AGAIN_MAX {
             let looked = self.table.moment();
-            let found = self.plain().find(&Slot::entry(parent.oid, name))?.ok_or_else(|| absent(name))?;
+            let (begun, changes) = (Instant::now(), self.xattrs.count());
+            let slot = Slot::entry(parent.oid, name);
+            let beside = if capable { self.plain().read_beside(&slot, CAPABILITY_AKEY)? } else { None };
+            let (found, incapable) = match beside {
+                Some((entry, value)) if !entry.record.is_linked() => {
+                    (Found { entry, slot, held: entry }, value.is_none())
+                }
+                _ => (self.plain().find(&slot)?.ok_or_else(|| absent(name))?, false),
+            };
             match found.kind() {
                 Kind::File => {}
                 Kind::Directory => {
@@ -165,6 +174,9 @@ impl Shared {
             };
             if let Some(opened) = self.table.open(found.oid(), place, looked)? {
                 opened.0.note_mode(found.held.record.mode);
+                if incapable {
+                    opened.0.incapable.put((), begun, changes);
+                }
                 return Ok((found, opened));
             }
         }
@@ -242,6 +254,24 @@ impl Dfs {
     ///
     /// One request makes a file: of several makers one is first, and with `exclusive` all others get `EEXIST`.
     pub fn open(&self, parent: &Dir, name: &[u8], flags: OpenFlags, new: &New) -> Result<File> {
+        self.open_looking(parent, name, flags, new, false)
+    }
+
+    /// Opens a file that is there, to be read and written, and looks whether it has capabilities, which are asked for before it is
+    /// written to: [`File::is_incapable`].
+    pub fn open_to_write(&self, parent: &Dir, name: &[u8]) -> Result<File> {
+        let flags = OpenFlags { read: true, write: true, ..OpenFlags::default() };
+        self.open_looking(parent, name, flags, &New::default(), true)
+    }
+
+    fn open_looking(
+        &self,
+        parent: &Dir,
+        name: &[u8],
+        flags: OpenFlags,
+        new: &New,
+        capable: bool,
+    ) -> Result<File> {
         let shared = &self.shared;
         shared.check()?;
         check_name(name)?;
@@ -263,7 +293,7 @@ impl Dfs {
                     outcome => return outcome,
                 }
             }
-            let (found, opened) = match shared.open_found(&parent.node, name) {
+            let (found, opened) = match shared.open_found(&parent.node, name, capable) {
                 Err(error) if error.errno == Errno::ENOENT && create => continue,
                 outcome => outcome?,
             };
@@ -295,6 +325,7 @@ impl Dfs {
         let opened = shared.table.open(record.oid, place, shared.table.moment())?;
         let opened = opened.ok_or_else(|| Error::new(Errno::EIO, "a new object id was given before"))?;
         opened.0.note_mode(record.mode);
+        opened.0.incapable.put((), Instant::now(), shared.xattrs.count());
         let file = File::new(shared, opened, rights, shared.chunk_size(record.chunk_size))?;
         shared.insert(&parent.node, name, &record, &Content::default())?;
         Ok((file, record))

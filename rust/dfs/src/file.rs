@@ -11,6 +11,7 @@ use daos_types::ObjectId;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Bytes that one call appends: what one transaction takes well.
 pub const APPEND_MAX: usize = 16 << 20;
@@ -149,6 +150,11 @@ impl File {
             self.node().note_mode(0);
         }
         Ok(())
+    }
+
+    /// Whether it is known to have had no capabilities less than so long ago; this mount has given it none since.
+    pub fn is_incapable(&self, within: Duration) -> bool {
+        self.node().incapable.get(Instant::now(), within, self.shared.xattrs.count()).is_some()
     }
 
     fn lose(&self) -> Result<()> {

@@ -18,6 +18,7 @@ mod mount;
 mod names;
 mod node;
 mod paths;
+mod recent;
 mod record;
 mod remove;
 mod rename;

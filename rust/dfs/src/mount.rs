@@ -5,6 +5,7 @@ use crate::content;
 use crate::errno::{Errno, Error, Result};
 use crate::ids::{self, Allocator};
 use crate::node::{Defaults, Node, Place, Table};
+use crate::recent::Changes;
 use crate::record::{Kind, Record, Time};
 use crate::superblock::{self, AKEYS, Consistency, Superblock};
 use crate::work::{Slot, Work};
@@ -116,6 +117,9 @@ pub(crate) struct Shared {
     pub(crate) removals: Mutex<()>,
     /// Directories whose time of change is in memory only.
     pub(crate) touched: Mutex<HashMap<ObjectId, Arc<Node>>>,
+    /// Changes that this mount made of records of directories, and of extended attributes.
+    pub(crate) directories: Changes,
+    pub(crate) xattrs: Changes,
     /// For each target a dkey that a mark there has.
     marks: Vec<[u8; 8]>,
 }
@@ -224,6 +228,8 @@ impl Dfs {
             space,
             removals: Mutex::new(()),
             touched: Mutex::default(),
+            directories: Changes::default(),
+            xattrs: Changes::default(),
             marks,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -452,6 +458,9 @@ impl Shared {
             && !time.is_one_in_eight()
             && self.container.route().is_far();
         let stored = self.patiently(|| if cheap { store(&self.plain()) } else { self.atomically(store) });
+        if node.kind == Kind::Directory {
+            self.directories.add();
+        }
         match stored {
             // Another mount removed it, or gave it another name: there is no place to store it.
             Err(error) if error.errno != Errno::ESTALE => Err(error),

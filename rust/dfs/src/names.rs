@@ -63,6 +63,8 @@ pub(crate) fn xattr_akey(name: &[u8]) -> Result<Vec<u8>> {
 
 /// What the akeys of extended attributes begin with.
 pub(crate) const XATTR_PREFIX: &[u8] = b"x:";
+/// The akey of what a program may do beyond what its user may.
+pub(crate) const CAPABILITY_AKEY: &[u8] = b"x:security.capability";
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,8 @@
 
 use crate::access::SET_IDS;
 use crate::errno::{Errno, Error, Result};
-use crate::record::{Kind, Time};
+use crate::recent::Recent;
+use crate::record::{Kind, Record, Time};
 use daos_locks::{Condvar, Mutex, RwLock};
 use daos_types::ObjectId;
 use std::collections::{HashMap, HashSet};
@@ -54,6 +55,10 @@ pub(crate) struct Node {
     pub(crate) appending: Mutex<()>,
     /// It is a program that runs as another, as far as this mount knows.
     runs_as_another: AtomicBool,
+    /// The record of a directory.
+    pub(crate) record: Recent<Record>,
+    /// Of a file: it has no capabilities.
+    pub(crate) incapable: Recent<()>,
 }
 
 impl Node {
@@ -69,6 +74,8 @@ impl Node {
             written: Mutex::new(None),
             appending: Mutex::new(()),
             runs_as_another: AtomicBool::new(false),
+            record: Recent::default(),
+            incapable: Recent::default(),
         }
     }
 

@@ -137,6 +137,7 @@ impl Shared {
     pub(crate) fn removed_directory(&self, oid: ObjectId, node: &Node) {
         node.settled(None);
         self.touched.lock().remove(&oid);
+        self.directories.add();
     }
 }
 

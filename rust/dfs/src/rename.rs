@@ -222,7 +222,9 @@ impl Shared {
         let doomed = doomed.filter(|node| node.oid != to.dir.oid);
         let mut doomed_live = doomed.as_ref().map(|node| node.live.write());
         let moving = self.table.moving();
-        let renamed = self.atomically(|work| self.rename_in(work, (from, to), how, doomed.as_deref()))?;
+        let renamed = self.atomically(|work| self.rename_in(work, (from, to), how, doomed.as_deref()));
+        self.directories.add();
+        let renamed = renamed?;
         let Renamed::Done { moved, other, fate, removed, claim } = renamed else {
             return Ok(matches!(renamed, Renamed::Same));
         };

@@ -295,6 +295,11 @@ impl Filesystem {
         })
     }
 
+    /// Whether the store is another process.
+    pub(crate) fn is_far(&self) -> bool {
+        self.dfs.is_far()
+    }
+
     /// The kernel forgets a node as often.
     pub(crate) fn forget(&self, node: u64, lookups: u64) {
         self.inodes.forget(node, lookups);
@@ -333,14 +338,19 @@ impl Filesystem {
 
     /// What is known of a node.
     fn stat(&self, node: u64) -> Answer<(Attr, u64)> {
+        self.stat_lately(node, Duration::ZERO).map(|(attr, ino, _)| (attr, ino))
+    }
+
+    /// The same, of a directory as it was less than so long ago, and how long ago that was.
+    fn stat_lately(&self, node: u64, within: Duration) -> Answer<(Attr, u64, Duration)> {
         self.with(node, |known, at| {
-            let attr = self.dfs.stat(at)?;
+            let (attr, age) = self.dfs.stat_lately(at, within)?;
             if attr.kind != known.kind || attr.oid != known.oid {
                 return Err(Error::new(Errno::ESTALE, "the name is another's"));
             }
-            Ok((attr, known.ino))
+            Ok((attr, known.ino, age))
         })
-        .inspect(|(attr, _)| self.inodes.seen(node, attr))
+        .inspect(|(attr, _, _)| self.inodes.seen(node, attr))
     }
 
     /// What a name leads to, told to the kernel.

@@ -205,6 +205,11 @@ impl Forest {
         }
     }
 
+    /// Whether the store may be another process.
+    pub(crate) fn is_far(&self) -> bool {
+        self.first().is_none_or(Filesystem::is_far)
+    }
+
     /// Closes all that is open, and makes all durable that was acknowledged.
     pub(crate) fn end(&self) -> daos_dfs::Result<()> {
         let trees: Vec<_> = self.others.write().trees.drain().map(|(_, (kept, _))| kept).collect();

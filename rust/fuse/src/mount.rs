@@ -126,6 +126,8 @@ struct Session {
     threads: AtomicUsize,
     readers: AtomicUsize,
     threads_max: usize,
+    /// There is one processor, and a store that is not waited for: two threads do no more than one.
+    is_alone: bool,
     /// Requests that were taken.
     taken: AtomicUsize,
     /// Those that neither work nor wait for a request.
@@ -195,8 +197,11 @@ impl Mount {
         let how = device::How { read_only, allow_other: multi_user };
         let device = device::mount(at, how)?;
         let bell = device::bell().map_err(failed)?;
+        let forest = Forest::new(root, links, look_ahead);
+        let is_alone = !forest.is_far() && std::thread::available_parallelism().is_ok_and(|n| n.get() == 1);
         let session = Arc::new(Session {
-            forest: Forest::new(root, links, look_ahead),
+            forest,
+            is_alone,
             device,
             bell,
             report,
@@ -413,7 +418,8 @@ impl Session {
                 session.tell("the kernel sent a request that is none");
                 continue;
             };
-            if alone.needs_help(begun.duration_since(asked), header.opcode, header.thread) {
+            let waited = begun.duration_since(asked);
+            if !session.is_alone && alone.needs_help(waited, header.opcode, header.thread) {
                 Self::help(session);
             }
             let mut reply = Reply::new(&mut buffer);

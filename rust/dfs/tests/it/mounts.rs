@@ -400,3 +400,74 @@ fn attributes_that_are_set_at_once_are_all_there() {
     assert_eq!((attr.uid, attr.gid, attr.mode & 0o777, attr.size), (39, 39, 0o607, 39));
     assert_eq!(root(&two).xattrs(b"/f", true).unwrap().len(), 160);
 }
+
+#[test]
+fn a_directory_as_it_was_a_moment_ago_is_not_older_than_what_this_mount_did() {
+    let (_made, one, two) = two(Consistency::Relaxed);
+    let (first, second) = (root(&one), root(&two));
+    first.mkdir(b"/d", 0o755).unwrap();
+    let d = first.open_dir(b"/d").unwrap();
+    let within = Duration::from_secs(600);
+    let lately = || one.stat_lately(At::Dir(&d), within).unwrap();
+    let (before, age) = lately();
+    assert_eq!((before.mode, age), (0o040_755, Duration::ZERO), "looked up");
+    // Another mount's change is seen when what was seen is too old.
+    second.chmod(b"/d", 0o711).unwrap();
+    assert_eq!(lately().0, before);
+    assert_eq!(one.stat_lately(At::Dir(&d), Duration::ZERO).unwrap().0.mode, 0o040_711);
+    second.chmod(b"/d", 0o755).unwrap();
+    one.forget_recent();
+    assert_eq!(lately().0.mode, 0o040_755);
+    // What this mount does is seen at once: entries, attributes, a new name, the end.
+    let mut last = lately().0;
+    let mut changed = |what: &str| {
+        let now = lately().0;
+        assert_ne!(now, last, "{what}");
+        assert_eq!(now, one.stat(At::Dir(&d)).unwrap(), "{what}");
+        last = now;
+    };
+    first.open_file(b"/d/f", &open(CREATE)).unwrap().close().unwrap();
+    changed("a new entry");
+    first.unlink(b"/d/f").unwrap();
+    changed("one less");
+    one.sync().unwrap();
+    assert_eq!(lately().0, one.stat(At::Dir(&d)).unwrap(), "times are stored");
+    first.chmod(b"/d", 0o700).unwrap();
+    changed("a mode");
+    first.set_xattr(b"/d", b"user.x", b"1", XattrSet::Any, true).unwrap();
+    changed("an attribute");
+    first.rename(b"/d", b"/e", Rename::Replace).unwrap();
+    changed("a name");
+    first.rmdir(b"/e").unwrap();
+    assert_eq!(errno(one.stat_lately(At::Dir(&d), within)), Errno::ESTALE);
+}
+
+#[test]
+fn a_file_that_is_opened_to_be_written_is_known_to_have_no_capabilities() {
+    let (_made, one, two) = two(Consistency::Relaxed);
+    let (first, name) = (root(&one), b"security.capability");
+    let within = Duration::from_secs(600);
+    let (made, _) = one.make(&one.root(), b"f", &new()).unwrap();
+    assert!(made.is_incapable(within), "it is new");
+    assert!(!made.is_incapable(Duration::ZERO));
+    first.set_xattr(b"/f", name, b"1", XattrSet::Any, true).unwrap();
+    assert!(!made.is_incapable(within), "this mount has given it some");
+    drop(made);
+    let opened = one.open_to_write(&one.root(), b"f").unwrap();
+    assert!(!opened.is_incapable(within), "it has some");
+    drop(opened);
+    first.remove_xattr(b"/f", name, true).unwrap();
+    let opened = one.open_to_write(&one.root(), b"f").unwrap();
+    assert!(opened.is_incapable(within));
+    opened.write(0, b"abc").unwrap();
+    drop(opened);
+    // Others are asked for, and so is one whose record lies elsewhere.
+    let opened = one.open(&one.root(), b"f", READ, &new()).unwrap();
+    assert!(!opened.is_incapable(within));
+    drop(opened);
+    first.link(b"/f", b"/g", false).unwrap();
+    let opened = two.open_to_write(&two.root(), b"g").unwrap();
+    assert!(!opened.is_incapable(within));
+    drop(opened);
+    assert_eq!(errno(one.open_to_write(&one.root(), b"h")), Errno::ENOENT);
+}

@@ -23,7 +23,7 @@ pub(super) fn truncates(mut args: Args<'_>) -> bool {
 
 impl Filesystem {
     /// The file of a node; all handles share it.
-    fn file(&self, node: u64) -> Answer<Arc<File>> {
+    fn file(&self, node: u64, writes: bool) -> Answer<Arc<File>> {
         for _ in 0..AGAIN_MAX {
             let (known, moment) = self.inodes.get(node)?;
             let (dir, name) = match known.place {
@@ -33,8 +33,13 @@ impl Filesystem {
                 None => return no(libc::ESTALE),
             };
             // Who may do what, the kernel knows.
-            let flags = OpenFlags { read: true, write: !self.dfs.is_read_only(), ..OpenFlags::default() };
-            match self.dfs.open(&dir, &name, flags, &New::default()) {
+            let opened = if writes && !self.dfs.is_read_only() {
+                self.dfs.open_to_write(&dir, &name)
+            } else {
+                let flags = OpenFlags { read: true, write: !self.dfs.is_read_only(), ..OpenFlags::default() };
+                self.dfs.open(&dir, &name, flags, &New::default())
+            };
+            match opened {
                 Ok(file) if file.oid() == known.oid => return Ok(self.inodes.opened(node, file)),
                 // By this name there is another by now.
                 Ok(_) if !self.inodes.moved_since(moment) => return no(libc::ESTALE),
@@ -75,7 +80,7 @@ impl Filesystem {
         let (known, _) = self.inodes.get(header.node)?;
         let is_open = matches!(known.place, Some(Place::File(_)));
         let keeps = is_open || self.caching.keeps(known.closed);
-        let file = self.file(header.node)?;
+        let file = self.file(header.node, flags.cast_signed() & libc::O_ACCMODE != libc::O_RDONLY)?;
         if flags.cast_signed() & libc::O_TRUNC != 0 {
             file.truncate(0)?;
             if more & OPEN_KILL_SUIDGID != 0 {
@@ -118,7 +123,7 @@ impl Filesystem {
                 Kind::Symlink => return no(libc::ESTALE),
             }
             let entry = self.told(&dir, name, &attr, None);
-            let opened = self.file(entry.node).and_then(|file| {
+            let opened = self.file(entry.node, false).and_then(|file| {
                 if flags.cast_signed() & libc::O_TRUNC != 0 {
                     file.truncate(0)?;
                 }

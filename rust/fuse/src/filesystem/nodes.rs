@@ -7,6 +7,8 @@ use daos_dfs::{At, Errno, Kind, SetAttr, Time, XattrSet};
 
 /// The attribute by which DAOS's tools know what lies behind a path.
 pub(crate) const IDENTITY: &[u8] = b"user.daos";
+/// The attribute that a program has its rights by.
+const CAPABILITY: &[u8] = b"security.capability";
 /// Flags of `setxattr`.
 const CREATE: u32 = 1;
 const REPLACE: u32 = 2;
@@ -24,15 +26,18 @@ impl Filesystem {
             reply.attr_out(self.caching.attr, &gone(known.ino, known.seen));
             return Ok(());
         }
+        let mut valid = self.attr_valid(header.node);
         let attr = if flags & crate::abi::GETATTR_FH != 0
             && let Ok(opened) = self.files.get(handle)
         {
             node_attr(&opened.file.stat()?, known.ino)
         } else {
-            let (attr, ino) = self.stat(header.node)?;
+            // The kernel asks for a directory each time something was made or removed there: what else is told of it, it could keep.
+            let (attr, ino, age) = self.stat_lately(header.node, valid)?;
+            valid = valid.saturating_sub(age);
             node_attr(&attr, ino)
         };
-        reply.attr_out(self.attr_valid(header.node), &attr);
+        reply.attr_out(valid, &attr);
         Ok(())
     }
 
@@ -135,6 +140,13 @@ impl Filesystem {
         args.u32()?;
         let name = args.name()?;
         stored(name)?;
+        // Asked for before the first write to each file, right after it was opened.
+        if name == CAPABILITY
+            && let Some(file) = self.inodes.open_file(header.node)
+            && file.is_incapable(self.attr_valid(header.node))
+        {
+            return no(libc::ENODATA);
+        }
         let value = self.with(header.node, |_, at| self.dfs.xattr(at, name));
         let value = match (value, &self.identity) {
             (Err(refusal), Some(identity))

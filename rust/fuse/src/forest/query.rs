@@ -105,6 +105,7 @@ impl Forest {
             .with(tree, |kept| match kept {
                 Kept::Files(files) => {
                     files.forget_ahead();
+                    files.dfs().forget_recent();
                     (files.inodes().ino(node), files.inodes().entry_of(node))
                 }
                 Kept::Names(_) => (Some(crate::abi::ROOT), None),
