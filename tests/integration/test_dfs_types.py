@@ -39,6 +39,13 @@ def test_a_container_of_the_type_posix_holds_a_file_system(pool: daos.Pool) -> N
     assert pool.container("p", create=True, type="POSIX").uuid == container.uuid
 
 
+def test_a_sum_of_a_file_stands_for_less_unless_it_is_said(pool: daos.Pool) -> None:
+    assert pool.container("files", create=True, type="POSIX").properties["cksum_size"] == 8 << 10
+    assert pool.container("names", create=True).properties["cksum_size"] == 32 << 10
+    given = pool.container("given", create=True, type=Posix(), properties={"cksum_size": "32KiB", "cksum": "crc64"})
+    assert (given.properties["cksum_size"], given.properties["cksum"]) == (32 << 10, "crc64")
+
+
 def test_types_that_do_not_fit_are_refused(pool: daos.Pool) -> None:
     python = pool.container("names", create=True)
     posix = pool.container("files", create=True, type="POSIX")

@@ -13,6 +13,7 @@ from daos.client.container import Container, Create, check_create
 from daos.errors import ExistsError, InvalidError, NotFoundError
 from daos.model.changes import pool_changes
 from daos.model.labels import check_label, check_reference, is_uuid
+from daos.model.posix import CHECKSUM_SIZE
 from daos.model.properties import container_properties
 from daos.model.scrub import MODES, scrub_status
 
@@ -179,6 +180,8 @@ class Pool:
         checked = container_properties(properties)
         posix = check_type(type)
         if create and posix is not None:
+            if "cksum_size" not in (properties or {}):
+                checked = container_properties({**(properties or {}), "cksum_size": CHECKSUM_SIZE})
             checked, posix = with_file_system(checked, posix, self._system.targets)
         props = (checked.encode(), checked.checksums, checked.scrub_disabled)
         if create == "exclusive":

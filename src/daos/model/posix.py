@@ -12,12 +12,15 @@ import msgspec
 from daos.errors import DER, CorruptionError, InvalidError
 from daos.model.sizes import parse_size
 
-__all__ = ["Consistency", "Posix"]
+__all__ = ["CHECKSUM_SIZE", "Consistency", "Posix"]
 
 Consistency = Literal["relaxed", "balanced"]
 ID_MAX = (1 << 32) - 2
 """The largest number of a user or group: the next one stands for nobody."""
 CHUNK_SIZE_MAX = 1 << 40
+CHECKSUM_SIZE = 8 << 10
+"""Bytes of a file that one sum stands for, unless its container is given another `cksum_size`: programs read pages here
+and there, and whatever a sum stands for is read with them."""
 PERMISSIONS_MAX = 0o7777
 
 
