@@ -30,37 +30,64 @@ const ONE: u32 = 1 << 31;
 const BYTE: u32 = 1 << 23;
 
 /// The product of two polynomials, modulo that of the sum.
-fn product(mut one: u32, mut other: u32) -> u32 {
-    let mut product = 0;
-    for _ in 0..32 {
+const fn product(mut one: u32, mut other: u32) -> u32 {
+    let (mut product, mut bits) = (0, 32);
+    while bits > 0 {
         product ^= one & 0_u32.wrapping_sub(other >> 31);
         other <<= 1;
-        one = (one >> 1) ^ (POLYNOMIAL & 0_u32.wrapping_sub(one & 1));
+        one = times_x(one);
+        bits -= 1;
     }
     product
 }
 
+const fn times_x(one: u32) -> u32 {
+    (one >> 1) ^ (POLYNOMIAL & 0_u32.wrapping_sub(one & 1))
+}
+
+/// What 1, 2, 4, 8 and so many more bytes do to what is before them.
+const DOUBLED: [u32; usize::BITS as usize] = {
+    let mut powers = [BYTE; usize::BITS as usize];
+    let mut nth = 1;
+    while nth < powers.len() {
+        powers[nth] = product(powers[nth - 1], powers[nth - 1]);
+        nth += 1;
+    }
+    powers
+};
+
 /// What it does to a sum that so many bytes follow: sums of parts become the sum of all, without their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Follow(u32);
+pub struct Follow {
+    /// The polynomial to multiply by, times 1, x, x^2 and so on: a product is the sum of some of them, which do not wait for each other.
+    rows: [u32; 32],
+}
 
 impl Follow {
     /// By a part of so many bytes.
     pub fn by(mut len: usize) -> Self {
-        let (mut power, mut all) = (BYTE, ONE);
-        while len > 0 {
+        let mut row = ONE;
+        for power in DOUBLED {
             if len & 1 == 1 {
-                all = product(all, power);
+                row = product(row, power);
             }
-            power = product(power, power);
             len >>= 1;
+            if len == 0 {
+                break;
+            }
         }
-        Self(all)
+        let mut rows = [0; 32];
+        for place in &mut rows {
+            *place = row;
+            row = times_x(row);
+        }
+        Self { rows }
     }
 
     /// The sum of what has the sum `before`, followed by a part with the sum `part`, which has as many bytes as were said.
-    pub fn join(self, before: u32, part: u32) -> u32 {
-        product(before, self.0) ^ part
+    pub fn join(&self, before: u32, part: u32) -> u32 {
+        let row = |(nth, row): (usize, &u32)| row & 0_u32.wrapping_sub((before << nth) >> 31);
+        self.rows.iter().enumerate().map(row).fold(part, |sum, row| sum ^ row)
     }
 }
 
@@ -93,6 +120,13 @@ mod tests {
             prop_assert_eq!(crc32c_append(crc32c(head), tail), whole);
             prop_assert_eq!(crc32c_parts([head, tail]), whole);
             prop_assert_eq!(Follow::by(tail.len()).join(crc32c(head), crc32c(tail)), whole);
+        }
+
+        #[test]
+        fn what_follows_in_two_parts_follows_as_one(sum: u32, one in 0..usize::MAX / 2, other in 0..usize::MAX / 2) {
+            let both = Follow::by(other).join(Follow::by(one).join(sum, 0), 0);
+            prop_assert_eq!(Follow::by(one + other).join(sum, 0), both);
+            prop_assert_eq!(Follow::by(0).join(sum, 0), sum);
         }
     }
 }

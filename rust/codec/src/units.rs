@@ -37,7 +37,7 @@ impl UnitSums {
 
     /// The sum of all that came.
     pub fn whole(&self) -> u32 {
-        join(self.unit, self.last, &self.sums)
+        join_all(self.unit, self.last, &self.sums)
     }
 
     /// Those of the units.
@@ -54,7 +54,7 @@ pub fn unit_sums(value: &[u8]) -> impl Iterator<Item = u32> {
 /// The sum of a value of so many bytes: from those of its units.
 pub fn join_units(len: usize, sums: &[u32]) -> u32 {
     let unit = unit_of(len);
-    join(unit, len.saturating_sub(sums.len().saturating_sub(1) * unit), sums)
+    join_all(unit, len.saturating_sub(sums.len().saturating_sub(1) * unit), sums)
 }
 
 /// The sums of the pieces of a value of so many bytes: from those of its units. `None` where a piece ends inside of one.
@@ -62,20 +62,29 @@ pub fn piece_sums(piece: usize, len: usize, sums: &[u32]) -> Option<impl Iterato
     let unit = unit_of(len);
     let ends_with_units = piece > 0 && (piece.is_multiple_of(unit) || piece >= len);
     ends_with_units.then(|| {
+        let follow = Follow::by(unit);
         sums.chunks(piece.div_ceil(unit)).enumerate().map(move |(nth, sums)| {
             let len = piece.min(len.saturating_sub(nth * piece));
-            join(unit, len.saturating_sub((sums.len() - 1) * unit), sums)
+            join(&follow, unit, len.saturating_sub((sums.len() - 1) * unit), sums)
         })
     })
 }
 
-fn join(unit: usize, last: usize, sums: &[u32]) -> u32 {
+/// As [`join`], where it is done once.
+fn join_all(unit: usize, last: usize, sums: &[u32]) -> u32 {
+    match sums {
+        [] => 0,
+        [only] => *only,
+        sums => join(&Follow::by(unit), unit, last, sums),
+    }
+}
+
+/// The sum of units with these sums, of which the last one has so many bytes; `follow` is by a unit.
+fn join(follow: &Follow, unit: usize, last: usize, sums: &[u32]) -> u32 {
     let Some((tail, whole)) = sums.split_last() else { return 0 };
     let Some((head, inner)) = whole.split_first() else { return *tail };
-    let follow = Follow::by(unit);
     let before = inner.iter().fold(*head, |before, sum| follow.join(before, *sum));
-    let follow = if last == unit { follow } else { Follow::by(last) };
-    follow.join(before, *tail)
+    if last == unit { follow.join(before, *tail) } else { Follow::by(last).join(before, *tail) }
 }
 
 #[cfg(test)]

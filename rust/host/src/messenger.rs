@@ -62,7 +62,7 @@ impl Messenger {
         let mut reply = Reply::default();
         endpoint.call(&Call { reply_max, ..Call::new(PEER, timeout, body) }, &mut reply).map_err(told)?;
         Ok(match reply.payloads.pop() {
-            Some(payload) => payload.bytes,
+            Some(payload) => payload.bytes.into(),
             None => reply.body,
         })
     }
@@ -146,7 +146,7 @@ impl Outside for Questions {
         }
         // A long body comes as the only payload.
         if let Some(payload) = payloads.into_iter().next() {
-            body = payload.bytes;
+            body = payload.bytes.into();
         }
         let mut table = self.table.lock();
         let bytes = body.len();

@@ -4,7 +4,7 @@
 
 use crate::handles::Granted;
 use daos_client::Error;
-use daos_types::{ContainerId, Der, Durability, Landing, Origin, TargetIdx};
+use daos_types::{Buffer, ContainerId, Der, Durability, Landing, Origin, TargetIdx};
 use daos_wire::{
     Check, Count, Diff, Encoded, List, Opcode, Punch, PutPairs, Query, ReadFetch, ReadGetValues, ReadObjects,
     ReadPunch, ReadPutPairs, ReadUpdate, Update, WireError, encode_done, encode_found,
@@ -36,7 +36,7 @@ pub struct Answer {
     /// The body.
     pub body: Vec<u8>,
     /// The payloads, in their order.
-    pub payloads: Vec<Vec<u8>>,
+    pub payloads: Vec<Buffer>,
     /// The body has sums of all their bytes.
     pub body_has_sums: bool,
 }
@@ -105,13 +105,13 @@ impl Refused {
 
 impl Answer {
     pub(crate) fn of(encoded: Encoded<'_>) -> Self {
-        let payloads = encoded.payloads.into_iter().map(|beside| beside.bytes.to_vec()).collect();
+        let payloads = encoded.payloads.into_iter().map(|beside| beside.bytes.to_vec().into()).collect();
         Self { body: encoded.body, payloads, body_has_sums: false }
     }
 
     /// Bytes of body and payloads.
     pub fn len(&self) -> usize {
-        self.body.len() + self.payloads.iter().map(Vec::len).sum::<usize>()
+        self.body.len() + self.payloads.iter().map(|bytes| bytes.len()).sum::<usize>()
     }
 
     /// Never: a body has at least its version.

@@ -78,7 +78,7 @@ impl HostService {
             return Err(WRONG_TARGET);
         }
         let open = self.shared.handles.get(request.handle).ok_or(NO_HANDLE)?;
-        let payloads: Vec<&[u8]> = request.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
+        let payloads: Vec<&[u8]> = request.payloads.iter().map(|bulk| &*bulk.bytes).collect();
         let units: Vec<&[u32]> = request.payloads.iter().map(|bulk| bulk.units.as_slice()).collect();
         let asked = Request {
             durability: request.durability,

@@ -4,7 +4,7 @@ use crate::error::{NetError, Result};
 use crate::frame::{Payload, Place};
 use crate::limits::INLINE_LEN_MAX;
 use crate::service::Bulk;
-use daos_types::{Der, Durability};
+use daos_types::{Buffer, Der, Durability};
 use std::time::Duration;
 
 /// A request to be sent.
@@ -87,13 +87,14 @@ impl Receive for Reply {
     }
 
     fn rooms(&mut self, payload: usize) -> Result<Vec<&mut [u8]>> {
-        Ok(self.payloads.get_mut(payload).map(|bulk| bulk.bytes.as_mut_slice()).into_iter().collect())
+        Ok(self.payloads.get_mut(payload).map(|bulk| &mut *bulk.bytes).into_iter().collect())
     }
 }
 
 impl Reply {
     fn keep(&mut self, map_version: u32, body: &[u8], places: &[Place]) {
-        let bulk = |place: &Place| Bulk { shard: place.shard, ..Bulk::new(vec![0; place.len as usize]) };
+        let bulk =
+            |place: &Place| Bulk { shard: place.shard, ..Bulk::new(Buffer::zeroed(place.len as usize)) };
         *self = Self { map_version, body: body.to_vec(), payloads: places.iter().map(bulk).collect() };
     }
 

@@ -5,7 +5,7 @@ use crate::frame::{Header, Refusal, SessionId};
 use crate::peer::Peer;
 use crate::spare;
 use daos_locks::Mutex;
-use daos_types::{Durability, Landing, ShardIdx};
+use daos_types::{Buffer, Durability, Landing, ShardIdx};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ pub struct Bulk {
     /// Whose part it is; 0 where nothing is divided.
     pub shard: ShardIdx,
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Buffer,
     /// Of one that came: the sums of its [units](daos_types::unit), made meanwhile; they are not always kept.
     pub units: Vec<u32>,
 }
@@ -37,8 +37,8 @@ impl Incoming {
 
 impl Bulk {
     /// One that is not divided.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, ..Self::default() }
+    pub fn new(bytes: impl Into<Buffer>) -> Self {
+        Self { bytes: bytes.into(), ..Self::default() }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::serving::{Asked, Identity, Parting, Serving};
 use crate::spare;
 use daos_codec::UnitSums;
 use daos_types::unit::UNIT_MIN;
-use daos_types::{Der, LANDING_MIN, Landing};
+use daos_types::{Buffer, Der, LANDING_MIN, Landing};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ const SMALL_MAX: usize = 64;
 /// Bytes to be written.
 #[derive(Debug)]
 struct Chunk {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     ends: Ends,
 }
 
@@ -157,7 +157,8 @@ impl Session {
         }
     }
 
-    fn push(&mut self, now: Moment, bytes: Vec<u8>, ends: Ends) {
+    fn push(&mut self, now: Moment, bytes: impl Into<Buffer>, ends: Ends) {
+        let bytes = bytes.into();
         if bytes.is_empty() {
             return;
         }
@@ -289,7 +290,7 @@ impl Session {
         if header.flags & BODY_IS_PAYLOAD != 0
             && let Some(first) = payloads.pop_front()
         {
-            body = first.bytes;
+            body = first.bytes.into();
         }
         Read::Request(Box::new(Incoming {
             ticket: Ticket { connection: self.number, request: header.request },

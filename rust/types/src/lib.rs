@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod buffer;
 pub mod checksum;
 pub mod cond;
 pub mod der;
@@ -25,6 +26,7 @@ pub mod snapshot;
 mod tally;
 pub mod unit;
 
+pub use buffer::Buffer;
 pub use checksum::{ChecksumKind, Checksums, FetchedSums, IodSums, Sums, ValueSum};
 pub use cond::Cond;
 pub use der::Der;

@@ -4,8 +4,8 @@ use crate::decoder::{Data, Decoder};
 use crate::encoder::{Encoded, Encoder, is_payload};
 use crate::{ShardRef, WireError};
 use daos_types::{
-    ArrayFetch, ChecksumKind, Cond, Durability, Epoch, Extent, FetchIod, FetchValue, FetchedSums, Sums,
-    ValueSink, ValueSum,
+    ArrayFetch, Buffer, ChecksumKind, Cond, Durability, Epoch, Extent, FetchIod, FetchValue, FetchedSums,
+    Sums, ValueSink, ValueSum,
 };
 use std::ops::Range;
 
@@ -152,22 +152,24 @@ impl<'a> ReadFetch<'a> {
 /// Where a target puts what it reads.
 #[derive(Debug)]
 enum Slot {
-    Single { value: Option<Vec<u8>>, len_max: usize, refused_len: usize },
-    Records(Vec<u8>),
+    Single { value: Option<Buffer>, len_max: usize, refused_len: usize },
+    Records(Buffer),
 }
 
 impl Slot {
     fn of(wanted: &Wanted<'_>, len_max: usize) -> Self {
         match &wanted.records {
             None => Self::Single { value: None, len_max, refused_len: 0 },
-            Some((_, _, len)) => Self::Records(vec![0; *len]),
+            Some((_, _, len)) => Self::Records(Buffer::zeroed(*len)),
         }
     }
 
     /// Bytes of a single value, also of one that was refused.
     fn value_len(&self) -> usize {
         match self {
-            Self::Single { value, refused_len, .. } => value.as_ref().map_or(*refused_len, Vec::len),
+            Self::Single { value, refused_len, .. } => {
+                value.as_ref().map_or(*refused_len, |value| value.len())
+            }
             Self::Records(_) => 0,
         }
     }
@@ -186,7 +188,7 @@ impl ValueSink for Slot {
                 *refused_len = len;
                 None
             }
-            Self::Single { value, .. } => Some(value.insert(vec![0; len])),
+            Self::Single { value, .. } => Some(value.insert(Buffer::zeroed(len))),
             Self::Records(_) => None,
         }
     }
@@ -223,13 +225,13 @@ pub struct FetchReply {
 
 #[derive(Debug)]
 enum Got {
-    Single(Option<(ValueSum, Vec<u8>)>),
+    Single(Option<(ValueSum, Buffer)>),
     /// `data` is what is not a hole.
     Records {
         rec_size: u64,
         holes: Vec<Range<usize>>,
         sums: FetchedSums,
-        data: Vec<u8>,
+        data: Buffer,
     },
 }
 
@@ -239,7 +241,7 @@ impl Got {
             (Slot::Records(mut data), Some((asked, ..)), Some((rec_size, holes, sums))) => {
                 if rec_size != *asked {
                     // Nothing was read.
-                    let (holes, sums, data) = (Vec::new(), FetchedSums::default(), Vec::new());
+                    let (holes, sums, data) = (Vec::new(), FetchedSums::default(), Buffer::default());
                     return Self::Records { rec_size, holes, sums, data };
                 }
                 close_gaps(&mut data, &holes);
@@ -261,7 +263,7 @@ impl Got {
 }
 
 /// Moves together what lies between the holes of a buffer, which are ascending.
-fn close_gaps(data: &mut Vec<u8>, holes: &[Range<usize>]) {
+fn close_gaps(data: &mut Buffer, holes: &[Range<usize>]) {
     let mut end = holes.first().map_or(data.len(), |hole| hole.start.min(data.len()));
     for (nth, hole) in holes.iter().enumerate() {
         let stop = holes.get(nth + 1).map_or(data.len(), |next| next.start);
@@ -343,7 +345,7 @@ impl FetchReply {
 
 impl FetchReply {
     /// Its message, body and payloads, as [`FetchReply::encode`] tells it; what was read is not copied.
-    pub fn into_message(self) -> Result<(Vec<u8>, Vec<Vec<u8>>), WireError> {
+    pub fn into_message(self) -> Result<(Vec<u8>, Vec<Buffer>), WireError> {
         let body = self.encode()?.body;
         let data = self.got.into_iter().filter_map(|got| match got {
             Got::Single(value) => value.map(|(_, value)| value),

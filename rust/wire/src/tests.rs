@@ -156,7 +156,7 @@ fn a_reply_without_room_tells_how_long_it_is() {
     let encoded = reply.encode().unwrap();
     assert!(!encoded.payloads.is_empty());
     let borrowed =
-        (encoded.body.clone(), encoded.payloads.iter().map(|beside| beside.bytes.to_vec()).collect());
+        (encoded.body.clone(), encoded.payloads.iter().map(|beside| beside.bytes.to_vec().into()).collect());
     assert_eq!(reply.into_message().unwrap(), borrowed);
     assert_eq!(read.serve(1 << 20, |_, _| Err(7)).unwrap().unwrap_err(), 7);
 }

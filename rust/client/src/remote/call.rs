@@ -196,7 +196,7 @@ impl Asker {
         let mut reply = Reply::default();
         self.call(endpoint, &about, timeout, &message, &mut reply)
             .map_err(|error| Failed::of(error, changes))?;
-        let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
+        let body = reply.payloads.first().map_or(&*reply.body, |payload| &*payload.bytes);
         decode_control(body).map_err(|error| Failed::sure(not_understood(changes, &error)))
     }
 
@@ -225,7 +225,7 @@ impl Asker {
         };
         let mut reply = Reply::default();
         self.call(endpoint, &about, timeout, &message, &mut reply)?;
-        let body = reply.payloads.first().map_or(&reply.body, |payload| &payload.bytes);
+        let body = reply.payloads.first().map_or(&*reply.body, |payload| &*payload.bytes);
         decode_control(body).map_err(|error| {
             NetError::before(Der::Proto, format!("a reply that is not understood: {error}"))
                 .hint("the other end may be of another version of daos: install the same on both")

@@ -332,7 +332,7 @@ impl RemoteRoute {
 }
 
 fn decode_reply(reply: &Reply) -> Result<()> {
-    let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
+    let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| &*bulk.bytes).collect();
     decode_done(&reply.body, &payloads).map_err(|error| not_understood(true, &error))
 }
 

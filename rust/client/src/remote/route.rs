@@ -197,7 +197,7 @@ impl RemoteRoute {
         let message = message.map_err(|error| unsaid(&error))?;
         let mut reply = Reply::default();
         self.ask(draft, target, asked, &message, &mut reply)?;
-        let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| bulk.bytes.as_slice()).collect();
+        let payloads: Vec<&[u8]> = reply.payloads.iter().map(|bulk| &*bulk.bytes).collect();
         decode(&reply.body, &payloads).map_err(|error| not_understood(asked.opcode.changes(), &error))
     }
 

@@ -72,7 +72,7 @@ fn send_with(
 }
 
 fn payloads(answer: &Answer) -> Vec<&[u8]> {
-    answer.payloads.iter().map(Vec::as_slice).collect()
+    answer.payloads.iter().map(|bytes| &**bytes).collect()
 }
 
 fn put(world: &World, of: ShardRef, dkey: &[u8], iods: &[Iod<'_>], cond: Cond) -> Result<(), Refused> {
@@ -93,10 +93,10 @@ fn fetch(
     let fetch = Fetch { of, dkey, epoch: Epoch::MAX, cond: Cond::NONE, durability: Durability::Synced };
     let message = fetch.encode(iods).unwrap();
     let answer = send_with(world, Opcode::Fetch, &message, room)?;
-    let lens: Vec<usize> = answer.payloads.iter().map(Vec::len).collect();
+    let lens: Vec<usize> = answer.payloads.iter().map(|bytes| bytes.len()).collect();
     let reply = ReadFetchReply::decode(&answer.body, &lens, iods).unwrap();
     for (nth, payload) in answer.payloads.iter().enumerate() {
-        let mut rest = payload.as_slice();
+        let mut rest = &**payload;
         for room in reply.rooms(iods, nth).unwrap() {
             let (part, behind) = rest.split_at(room.len());
             room.copy_from_slice(part);

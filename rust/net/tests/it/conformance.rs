@@ -130,7 +130,7 @@ fn several_are_under_way_at_once_and_answered_in_any_order() {
                 let mut reply = Reply::default();
                 channel.receive(sent, &mut reply).unwrap();
                 assert_eq!(reply.body, body);
-                assert_eq!(reply.payloads[0].bytes, pattern(1000 + usize::from(body[0])));
+                assert_eq!(*reply.payloads[0].bytes, pattern(1000 + usize::from(body[0])));
             }
         },
     );
@@ -468,7 +468,7 @@ fn many_connections_and_threads_share_a_server() {
                         let reply =
                             ask(channel, &Call { timeout: 60 * SECOND, ..call(ECHO, &body, &payloads) })
                                 .unwrap();
-                        assert_eq!((&reply.body[..], &reply.payloads[0].bytes), (&body[..], &bulk));
+                        assert_eq!((&reply.body[..], &reply.payloads[0].bytes[..]), (&body[..], &bulk[..]));
                     }
                 });
             }
@@ -542,7 +542,7 @@ impl Service for Lands {
     fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
         let there = self.last.take().map_or(Vec::new(), |last| last.0.lock().clone());
         assert_eq!(request.landing.map(|landing| landing.number()), (!there.is_empty()).then_some(7));
-        assert!(there.is_empty() || request.payloads[0].bytes == there);
+        assert!(there.is_empty() || request.payloads[0].bytes[..] == there[..]);
         let length = (there.len() as u64).to_le_bytes();
         replies.send(request.ticket, Answer::of_body(0, [&[self.given][..], &length].concat()));
     }

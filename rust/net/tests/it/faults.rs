@@ -387,8 +387,8 @@ fn story(seed: u64, faults: Faults) -> Vec<Told> {
         assert!(net.now().since(before) <= SECOND, "a call ends in its time");
         if let Ok(reply) = &result {
             assert_eq!(
-                (&reply.body[..], &reply.payloads[0].bytes),
-                (&body[..], &bulk),
+                (&reply.body[..], &reply.payloads[0].bytes[..]),
+                (&body[..], &bulk[..]),
                 "a reply is to its request"
             );
         }

@@ -106,7 +106,7 @@ fn nothing_can_be_read_on_the_way() {
     let mut reply = Reply::default();
     let call = Call { payloads: &payloads, reply_max: 4 << 20, ..Call::new(ECHO, 5 * SECOND, marker) };
     channel.call(&call, &mut reply).unwrap();
-    assert_eq!((&reply.body[..], &reply.payloads[0].bytes), (&marker[..], &bulk));
+    assert_eq!((&reply.body[..], &reply.payloads[0].bytes[..]), (&marker[..], &bulk[..]));
     let seen = proxy.seen.lock().unwrap();
     assert!(seen.len() > 2 * bulk.len(), "it all went by");
     for plain in [&marker[..], b"DAOF", b"agent", b"A lab"] {
@@ -274,6 +274,6 @@ fn records_that_come_in_pieces_are_whole_again() {
         let call = Call { payloads: &payloads, reply_max: 4 << 20, ..Call::new(ECHO, 10 * SECOND, b"body") };
         let mut reply = Reply::default();
         channel.call(&call, &mut reply).unwrap();
-        assert_eq!((&reply.body[..], &reply.payloads[0].bytes), (&b"body"[..], &bulk));
+        assert_eq!((&reply.body[..], &reply.payloads[0].bytes[..]), (&b"body"[..], &bulk[..]));
     }
 }

@@ -29,11 +29,11 @@ fn work(channel: &Channel, thread: usize) {
             0 => {
                 let bulk = pattern(100_000 + nth);
                 let reply = ask(channel, ECHO, &body, &bulk);
-                assert_eq!((&reply.body[..], &reply.payloads[0].bytes), (&body[..], &bulk));
+                assert_eq!((&reply.body[..], &reply.payloads[0].bytes[..]), (&body[..], &bulk[..]));
             }
             1 => {
                 let reply = ask(channel, GIVE, &200_000_u32.to_le_bytes(), b"");
-                assert_eq!(reply.payloads[0].bytes, pattern(200_000));
+                assert_eq!(*reply.payloads[0].bytes, pattern(200_000));
             }
             2 => {
                 let call = Call { reply_max: 1 << 10, ..Call::new(ECHO, Duration::from_secs(60), &body) };

@@ -368,7 +368,7 @@ fn an_endpoint_opens_again_under_tls() {
         let call = Call { payloads: &payloads, reply_max: 4 << 20, ..Call::new(ECHO, 5 * SECOND, b"") };
         let mut reply = Reply::default();
         endpoint.call(&call, &mut reply).unwrap();
-        assert_eq!(reply.payloads[0].bytes, bulk);
+        assert_eq!(*reply.payloads[0].bytes, bulk);
         endpoint.channel(SECOND).unwrap().close();
     }
 }

@@ -68,8 +68,12 @@ pub(crate) fn encode(identity: &[u8; 16], block: u64, bytes: &[u8], units: &[u32
         let place = block + ((at as u64) << shift);
         let before = place_sum(identity, place);
         let is_whole = (at + 1) * unit <= len;
-        let follow = if is_whole { follow } else { Follow::by(len - at * unit) };
-        out.extend_from_slice(&follow.join(before, unit_sum).to_le_bytes());
+        let sum = if is_whole {
+            follow.join(before, unit_sum)
+        } else {
+            Follow::by(len - at * unit).join(before, unit_sum)
+        };
+        out.extend_from_slice(&sum.to_le_bytes());
     };
     if units.len() == len.div_ceil(unit) {
         units.iter().enumerate().for_each(|(at, sum)| seal(at, *sum));
