@@ -34,9 +34,12 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T: Copy> Recent<T> {
-    /// It was looked up: the look began then, after these changes.
+    /// It was looked up: the look began then, after these changes. What a later look saw stays.
     pub(crate) fn put(&self, seen: T, begun: Instant, changes: Count) {
-        *self.0.lock() = Some((seen, begun, changes));
+        let mut last = self.0.lock();
+        if last.as_ref().is_none_or(|(_, then, _)| *then <= begun) {
+            *last = Some((seen, begun, changes));
+        }
     }
 
     /// What was seen less than so long before `now`, and how long before; nothing if something was changed since.
@@ -72,5 +75,14 @@ mod tests {
         changes.add();
         recent.put(7, begun, before);
         assert_eq!(recent.get(begun, Duration::from_secs(1), changes.count()), None);
+    }
+
+    #[test]
+    fn what_a_later_look_saw_stays() {
+        let (changes, recent, begun) = (Changes::default(), Recent::default(), Instant::now());
+        let later = begun + Duration::from_millis(1);
+        recent.put(8, later, changes.count());
+        recent.put(7, begun, changes.count());
+        assert_eq!(recent.get(later, Duration::from_secs(1), changes.count()), Some((8, Duration::ZERO)));
     }
 }

@@ -201,7 +201,10 @@ impl Dfs {
                 work.remove_found(&slot)?;
                 work.remove_object(node.oid)?;
                 Ok(true)
-            })?;
+            });
+            // Also where it is not known whether it was done.
+            shared.directories.add();
+            let done = done?;
             drop(moving);
             if done {
                 *live = false;

@@ -344,7 +344,11 @@ impl Filesystem {
     /// The same, of a directory as it was less than so long ago, and how long ago that was.
     fn stat_lately(&self, node: u64, within: Duration) -> Answer<(Attr, u64, Duration)> {
         self.with(node, |known, at| {
-            let (attr, age) = self.dfs.stat_lately(at, within)?;
+            let (mut attr, mut age) = self.dfs.stat_lately(at, within)?;
+            if !age.is_zero() && (attr.mode, attr.uid, attr.gid) != known.seen {
+                // Another mount changed it, and it was seen since by its name: what was told is not taken back.
+                (attr, age) = self.dfs.stat_lately(at, Duration::ZERO)?;
+            }
             if attr.kind != known.kind || attr.oid != known.oid {
                 return Err(Error::new(Errno::ESTALE, "the name is another's"));
             }

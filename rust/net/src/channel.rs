@@ -368,6 +368,7 @@ impl Channel {
             if let Some(intake) = &mut state.intake {
                 intake.skip(head.payload_bytes());
             }
+            state.rouse();
         }
         if state.caller.ended().is_some() {
             self.flush(state);

@@ -41,11 +41,13 @@ class ReplicaStatus(msgspec.Struct, frozen=True, kw_only=True):
         there: Whether it has one.
         leader: The address of the server that leads, as far as it knows.
         leads: Whether that is itself.
+        members: The replicas of the group, and the generations of their storage.
     """
 
     there: bool
     leader: str | None = None
     leads: bool = False
+    members: list[tuple[int, int]] = []
 
 
 class AddReplica(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,8 @@ class SystemReplica:
         self._log: _core.Rdb | None = None
         self._opening: asyncio.Task[None] | None = None
         self._number = -1 if settings.number is None else settings.number
+        self._lost = 0
+        """Generation of the storage that the group remembers of this replica; 0 for none."""
 
     @property
     def number(self) -> int:
@@ -99,7 +103,8 @@ class SystemReplica:
         """Return what others are told."""
         if self.host is None:
             return ReplicaStatus(there=False)
-        return ReplicaStatus(there=True, leader=self.address_of(self.host.leader), leads=self.host.leads)
+        leader = self.address_of(self.host.leader)
+        return ReplicaStatus(there=True, leader=leader, leads=self.host.leads, members=self._members())
 
     def start(self) -> None:
         """Begin to open it; where there is no group, the first of the list makes one when no other has."""
@@ -199,7 +204,7 @@ class SystemReplica:
             str(directory),
             group=settings.group,
             rank=self._number,
-            generation=_generation(),
+            generation=max(_generation(), self._lost + 1),
             listen=settings.raft_listen,
             system=settings.system,
             tick_ms=settings.tick_ms,
@@ -217,6 +222,8 @@ class SystemReplica:
             others = [address for address in self._settings.replicas if address != self._settings.address]
             found = await asyncio.gather(*(self._ask(address) for address in others))
             if any(status is not None and status.there for status in found):
+                members = [member for status in found if status is not None for member in status.members]
+                self._lost = max((generation for number, generation in members if number == self._number), default=0)
                 return False
             if self._number == 0 and None not in found:
                 return True

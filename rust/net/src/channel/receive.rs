@@ -88,12 +88,13 @@ impl Channel {
         self.flush(&mut state);
         let bell = state.sleepers.add(what);
         let (mut state, _) = bell.wait_for(state, LOOK_AGAIN);
-        if state.sleepers.remove(what) && state.has_something(what) {
+        if !state.sleepers.remove(what) {
+            // It may have been he.
+            state.reader_woken = false;
+            state.sender_woken &= matches!(what, For::Reply(_));
+        } else if state.has_something(what) {
             state.overslept += 1;
         }
-        // It may have been he.
-        state.reader_woken = false;
-        state.sender_woken &= matches!(what, For::Reply(_));
         state
     }
 
