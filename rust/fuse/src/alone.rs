@@ -56,11 +56,11 @@ mod tests {
     const LATER: Duration = Duration::from_micros(30);
 
     /// Answers requests that are there at once; for which of them somebody is called.
-    fn called(requests: &[(u32, u32, usize)]) -> Vec<bool> {
+    fn called(requests: &[(Opcode, u32, usize)]) -> Vec<bool> {
         let mut alone = Alone::default();
-        let each = |(opcode, thread, len): &(u32, u32, usize)| {
-            let called = alone.needs_help(NOW, *opcode, *thread);
-            alone.answered(*opcode, *thread, *len);
+        let each = |(opcode, thread, len): &(Opcode, u32, usize)| {
+            let called = alone.needs_help(NOW, *opcode as u32, *thread);
+            alone.answered(*opcode as u32, *thread, *len);
             called
         };
         requests.iter().map(each).collect()
@@ -70,18 +70,14 @@ mod tests {
     fn one_thread_that_waits_for_each_answer_needs_no_help() {
         // A file that is opened, written and closed with write-back, and the next one.
         let file = [
-            (Opcode::Open as u32, 7, 100),
-            (Opcode::Write as u32, 0, 4200),
-            (Opcode::Setattr as u32, 7, 80),
-            (Opcode::Release as u32, 0, 80),
+            (Opcode::Open, 7, 100),
+            (Opcode::Write, 0, 4200),
+            (Opcode::Setattr, 7, 80),
+            (Opcode::Release, 0, 80),
         ];
         assert_eq!(called(&[file, file].concat()), [true, false, false, false, false, false, false, false]);
         assert_eq!(
-            called(&[
-                (Opcode::Lookup as u32, 7, 100),
-                (Opcode::Lookup as u32, 7, 100),
-                (Opcode::Forget as u32, 0, 60)
-            ]),
+            called(&[(Opcode::Lookup, 7, 100), (Opcode::Lookup, 7, 100), (Opcode::Forget, 0, 60)]),
             [true, false, false]
         );
     }
@@ -89,34 +85,19 @@ mod tests {
     #[test]
     fn several_that_ask_at_once_do() {
         assert_eq!(
-            called(&[
-                (Opcode::Lookup as u32, 7, 100),
-                (Opcode::Lookup as u32, 8, 100),
-                (Opcode::Lookup as u32, 7, 100)
-            ]),
+            called(&[(Opcode::Lookup, 7, 100), (Opcode::Lookup, 8, 100), (Opcode::Lookup, 7, 100)]),
             [true; 3]
         );
         // What the kernel writes back of many files, or of one that was written here and there.
         assert_eq!(
-            called(&[
-                (Opcode::Write as u32, 0, 4200),
-                (Opcode::Write as u32, 0, 4200),
-                (Opcode::Write as u32, 0, 4200)
-            ]),
+            called(&[(Opcode::Write, 0, 4200), (Opcode::Write, 0, 4200), (Opcode::Write, 0, 4200)]),
             [false, true, true]
         );
         // Who asks for much may ask for what follows as well.
-        assert_eq!(
-            called(&[(Opcode::Read as u32, 7, 131_072), (Opcode::Read as u32, 7, 131_072)]),
-            [true, true]
-        );
+        assert_eq!(called(&[(Opcode::Read, 7, 131_072), (Opcode::Read, 7, 131_072)]), [true, true]);
         // It hides nobody that a file was closed.
         assert_eq!(
-            called(&[
-                (Opcode::Read as u32, 7, 100),
-                (Opcode::Release as u32, 0, 80),
-                (Opcode::Read as u32, 8, 100)
-            ]),
+            called(&[(Opcode::Read, 7, 100), (Opcode::Release, 0, 80), (Opcode::Read, 8, 100)]),
             [true, false, true]
         );
     }
