@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import daos
 from benches.turns import RUN_S_MAX, in_turns
 from daos.cli._il import environment_with, library
+from daos.dev import DevSystem, Plan
 from tools.build import ROOT
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ EXAMPLES = Path("/usr/share/doc/libfuse3-dev/examples")
 SIZES, SIZES_QUICK = ("256", "10000", "20000"), ("64", "1000", "2000")
 MOUNT_S_MAX = 30.0
 DFUSE, NATIVE, PASSTHROUGH = "dfuse", "native", "passthrough"
+SHM, TCP = "dfuse_shm", "dfuse_tcp"
+"""Mounts of a running system on this machine, by shared memory, as it chooses, and without."""
+DEVICE, POOL = 6 << 30, "4GiB"
 DIRECT, LIBRARY = "direct", "library"
 """Mounts of which the kernel keeps nothing, used by its way and past it."""
 
@@ -53,6 +57,32 @@ def mounted(root: Path, options: Sequence[str] = ()) -> Iterator[Path]:
         yield path
     finally:
         _unmount(path)
+
+
+@contextmanager
+def served(root: Path, *, shm: bool) -> Iterator[Path]:
+    """Mount a fresh container of a running system of one engine, by its agent."""
+    path = root / "mnt"
+    path.mkdir()
+    system = DevSystem(root / "dev")
+    with system:
+        system.up(Plan(servers=1, targets=2, size=DEVICE))
+        dmg = [sys.executable, "-m", "daos.cli.dmg", "-o", str(system.layout.control_config)]
+        subprocess.run(
+            [*dmg, "pool", "create", "bench", "--size", POOL], check=True, capture_output=True, timeout=RUN_S_MAX
+        )
+        with daos.connect("daos://bench", agent=system.layout.sockets / "daos_agent.sock") as pool:
+            pool.container("bench", create=True, type="POSIX")
+        subprocess.run(
+            [sys.executable, "-m", "daos.dfuse", str(path), "bench", "bench"],
+            env=dict(os.environ, DAOS_AGENT_DRPC_DIR=str(system.layout.sockets), D_SHM=f"{shm:d}"),
+            check=True,
+            timeout=MOUNT_S_MAX,
+        )
+        try:
+            yield path
+        finally:
+            _unmount(path)
 
 
 @contextmanager
@@ -110,6 +140,8 @@ def run(
     direct = partial(mounted, options=["--disable-caching"])
     systems: dict[str, Callable[[Path], AbstractContextManager[Path]]] = {
         DFUSE: mounted,
+        SHM: partial(served, shm=True),
+        TCP: partial(served, shm=False),
         NATIVE: native,
         PASSTHROUGH: passed_through,
         DIRECT: direct,
@@ -134,17 +166,26 @@ def run(
 
 
 def table(medians: dict[str, dict[str, float]]) -> str:
-    """Return rates, and ours over those of the others."""
-    names = [NATIVE, PASSTHROUGH]
-    lines = [f"{'':18} {DFUSE:>10}" + "".join(f" {name:>12} {'ours/it':>8}" for name in names)]
-    for row, of in medians.items():
-        cells = "".join(
-            f" {of[name]:12.0f} {of[DFUSE] / of[name]:8.2f}" if name in of else f" {'-':>12} {'-':>8}" for name in names
-        )
-        lines.append(f"{row:18} {of[DFUSE]:10.0f}{cells}")
-    past = {row: of for row, of in medians.items() if DIRECT in of and LIBRARY in of}
-    if past:
-        lines.append(f"{'':18} {LIBRARY:>10} {DIRECT:>12} {'ours/it':>8}")
-    for row, of in past.items():
-        lines.append(f"{row:18} {of[LIBRARY]:10.0f} {of[DIRECT]:12.0f} {of[LIBRARY] / of[DIRECT]:8.2f}")
+    """Return rates, and ours over those of the others; what was not measured is a dash."""
+    ours, peers = (DFUSE, SHM, TCP), (NATIVE, PASSTHROUGH)
+    wide = [(f"{name}/{peer}", name, peer) for peer in peers for name in ours]
+    lines = [" ".join([f"{'':18}", *(f"{name:>12}" for name in (*ours, *peers))])]
+    lines += [" ".join([f"{row:18}", *(_rate(of, name) for name in (*ours, *peers))]) for row, of in medians.items()]
+    lines.append(" ".join([f"{'':18}", *(f"{head:>22}" for head, _, _ in wide)]))
+    lines += [
+        " ".join([f"{row:18}", *(_times(of, name, peer, 22) for _, name, peer in wide)]) for row, of in medians.items()
+    ]
+    lines.append(f"{'':18} {LIBRARY:>12} {DIRECT:>12} {'ours/it':>12}")
+    lines += [
+        f"{row:18} {_rate(of, LIBRARY)} {_rate(of, DIRECT)} {_times(of, LIBRARY, DIRECT, 12)}"
+        for row, of in medians.items()
+    ]
     return "\n".join(lines)
+
+
+def _rate(of: dict[str, float], name: str) -> str:
+    return f"{of[name]:12.0f}" if name in of else f"{'-':>12}"
+
+
+def _times(of: dict[str, float], ours: str, peer: str, width: int) -> str:
+    return f"{of[ours] / of[peer]:{width}.2f}" if ours in of and peer in of else f"{'-':>{width}}"

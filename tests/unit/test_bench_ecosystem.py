@@ -6,6 +6,7 @@ import pytest
 
 from benches.ecosystem import run
 from benches.ecosystem.work import Work
+from tools.bench_report import targets
 
 ROWS = [
     "fsspec write 1MiB",
@@ -26,6 +27,13 @@ def test_all_that_is_measured_runs(tmp_path: Path) -> None:
         rates = Work(side, 1, 70).run()
     assert [rate.row for rate in rates] == ROWS
     assert all(rate.operations > 0 and rate.seconds > 0 for rate in rates)
+
+
+def test_each_row_has_its_targets() -> None:
+    named = [target for target in targets() if target.row.startswith("ecosystem ")]
+    rows = {(target.row, target.system, *target.against) for target in named}
+    assert rows == {(f"ecosystem {row}", system, run.S3) for row in ROWS for system in (run.EMBEDDED, run.SERVED)}
+    assert len(rows) == len(named)
 
 
 def test_rates_are_compared_with_those_of_s3fs() -> None:

@@ -25,6 +25,7 @@ RUN = Run.of(
         *lines("fill @10", daos=[1.0, 9.0, 2.0], rocksdb=[1.0], raw=[0.1]),
         *lines("get @10", daos=[1.0]),
         *lines("get @1000", daos=[3.0]),
+        *lines("dfuse stat", dfuse_shm=[2.0], passthrough=[3.0]),
         Line("syncs put synced", "daos", 0, syncs_per_call=1.0),
         Line("syncs put synced", "rocksdb", 0),
     ]
@@ -40,6 +41,7 @@ RUN = Run.of(
         (Target("get @1000", than="get @10", cost_max=3.0), "3.00 x", True),
         (Target("fill @10", fact="disk_bytes_per_entry", max=90), "90", True),
         (Target("fill @10", fact="seconds", max=0.01), "0.02", False),
+        (Target("dfuse stat", system="dfuse_shm", against=["passthrough"], times_min=1.0), "1.50 x", True),
     ],
 )
 def test_targets_are_held_against_medians(target: Target, got: str, passed: bool) -> None:
@@ -56,10 +58,17 @@ def test_targets_are_held_against_medians(target: Target, got: str, passed: bool
         Target("fill @10", against=["rocksdb", "lmdb"]),
         Target("get @10", than="get @7"),
         Target("fill @10", fact="colour"),
+        Target("dfuse stat", against=["passthrough"]),
     ],
 )
 def test_what_was_not_run_is_not_judged(target: Target) -> None:
     assert judge(target, RUN) is None
+
+
+def test_which_of_ours_is_judged_is_said() -> None:
+    text, good = report(RUN, [Target("dfuse stat", system="dfuse_shm", against=["passthrough"], times_min=2.0)])
+    assert not good
+    assert "dfuse stat, dfuse_shm" in text
 
 
 def test_only_an_unexpected_miss_is_bad() -> None:
