@@ -4,7 +4,7 @@ use crate::Moment;
 use crate::call::{Call, Receive, Reply};
 use crate::caller::{Admission, Caller, Cost};
 use crate::error::{NetError, Result};
-use crate::frame::{Head, Header, Hello, Kind, Place, Refusal, Welcome, frame};
+use crate::frame::{HEADER_LEN, Head, Header, Hello, Kind, PLACE_LEN, Place, Refusal, Welcome, frame};
 use crate::intake::Intake;
 use crate::limits::{INLINE_LEN_MAX, Limits};
 use crate::link::Link;
@@ -179,7 +179,10 @@ impl Channel {
             inline_bytes: inline_bytes as u64,
             reply_max: call.reply_max,
         };
-        let (mut state, turn) = self.turn(self.state.lock(), cost, deadline);
+        // Where there are many payloads and little in them, their list is what takes the room.
+        let places = (call.payloads.len() + usize::from(long)) * PLACE_LEN;
+        let len = cost.payload_bytes + cost.inline_bytes + (HEADER_LEN + places) as u64;
+        let (mut state, turn) = self.turn(self.state.lock(), cost, len, deadline);
         let (request, left) = match turn {
             Ok(turn) => turn,
             Err(error) => {
@@ -204,7 +207,7 @@ impl Channel {
                 state.caller.answered(self.link.now(), request);
                 Err(error.clone().into())
             }
-            Ok((head, payloads)) if state.writing || soon && state.goes_behind(cost) => {
+            Ok((head, payloads)) if state.writing || soon && state.goes_behind(len) => {
                 state.out.extend_from_slice(head);
                 for payload in payloads {
                     state.out.extend_from_slice(payload);
@@ -222,12 +225,13 @@ impl Channel {
         result.map(|()| Sent { channel: self, request })
     }
 
-    /// Waits for a place in the window, and for who writes now, where the request is too long to go behind: its id, and what is left
-    /// of its time.
+    /// Waits for a place in the window, and for who writes now, where the request of so many bytes is too long to go behind: its id,
+    /// and what is left of its time.
     fn turn<'s>(
         &'s self,
         mut state: MutexGuard<'s, State>,
         cost: Cost,
+        len: u64,
         deadline: Moment,
     ) -> (MutexGuard<'s, State>, Result<(u64, Duration)>) {
         let mut place = None;
@@ -239,7 +243,7 @@ impl Channel {
                 break Err(NetError::before(Der::Timedout, message)
                     .hint("it has others to answer: give it more time"));
             }
-            let waits = state.writing && !state.goes_behind(cost);
+            let waits = state.writing && !state.goes_behind(len);
             let admission = if waits { Admission::Wait } else { state.caller.admit(cost, deadline) };
             match admission {
                 Admission::Go(request) => break Ok((request, deadline.since(now))),
@@ -407,9 +411,9 @@ impl Channel {
 }
 
 impl State {
-    /// Whether a request of this size may be kept to be written with others.
-    fn goes_behind(&self, cost: Cost) -> bool {
-        cost.payload_bytes + cost.inline_bytes + (self.out.len() as u64) < SOON_MAX
+    /// Whether a request of so many bytes may be kept to be written with others.
+    fn goes_behind(&self, len: u64) -> bool {
+        len + (self.out.len() as u64) < SOON_MAX
     }
 
     /// To be called by who goes, with his reply or without: wakes who has to go on in his place.

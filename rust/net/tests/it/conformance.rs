@@ -238,6 +238,11 @@ fn short_requests_are_written_by_one_call() {
         channel.receive(sent, &mut Reply::default()).unwrap();
     }
     assert_eq!(writes.load(Ordering::Relaxed), before + 1);
+    // A list of payloads is long, however little is in each: what waits to be written has a bound.
+    let payloads = vec![Payload::new(b""); 2000];
+    let sent = channel.send_soon(&Call { payloads: &payloads, ..call(ECHO, b"", &[]) }).unwrap();
+    assert_eq!(writes.load(Ordering::Relaxed), before + 2);
+    channel.receive(sent, &mut Reply::default()).unwrap();
 }
 
 #[test]
