@@ -503,6 +503,17 @@ class Engine:
 
         Both 0: not at all. What there is stays. It lasts as long as the engine is open.
         """
+    def pool_scrub(self, pool: str, mode: int, freq: int, thresh: int) -> None:
+        """Set how a pool is scrubbed here; durable at return.
+
+        Args:
+            pool: Its uuid; `DER.NONEXIST` where it is not here.
+            mode: A number of `daos.model.scrub.MODES`.
+            freq: Seconds from the begin of a pass to the begin of the next.
+            thresh: Corruptions from which on there are too many; 0 for none.
+        """
+    def pool_scrub_found(self, pool: str) -> tuple[bool, int, int, int, list[str], int | None, int | None]:
+        """Return what the scrubber found of a pool here, as the second part of `Pool.scrub_status`."""
     def pool_room(self, pool: str) -> tuple[int, int] | None:
         """Return the bytes that a pool may store yet by its quota, of metadata and data; None without one."""
     def close(self) -> None:

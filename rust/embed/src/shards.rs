@@ -3,11 +3,14 @@
 
 use crate::pool::{Container, Pool};
 use crate::route::told;
+use crate::scrub;
 use crate::snapshots;
 use crate::system::System;
 use crate::tables::{self, Row};
 use daos_client::{Error, Result};
-use daos_types::{Checksums, ContainerId, Der, Durability, Epoch, PoolId, TargetIdx};
+use daos_types::{
+    Checksums, ContainerId, Der, Durability, Epoch, PoolId, ScrubSettings, ScrubStatus, TargetIdx,
+};
 use daos_vos::{Quota, ShardNum};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +77,38 @@ impl System {
             self.guard.store.set_quota(num, bounded).map_err(told)?;
         }
         Ok(())
+    }
+
+    /// Sets how a pool is scrubbed here; durable at return. The scrubber follows with its next slice.
+    pub fn pool_scrub(&self, uuid: PoolId, settings: ScrubSettings) -> Result<()> {
+        let _open = self.guard.enter()?;
+        let _tables = self.tables.lock();
+        self.pool_is_here(uuid)?;
+        let (name, row) = (scrub::settings_name(uuid), scrub::encode_settings(settings));
+        let store = &self.guard.store;
+        let commit = || {
+            let mut tx = store.begin()?;
+            tx.set_service_row(&name, Some(&row))?;
+            store.wait(tx.commit()?, Durability::Synced)
+        };
+        store.with_room(commit).map_err(told)?;
+        self.guard.scrubs.set(uuid, settings);
+        self.guard.wake_background();
+        Ok(())
+    }
+
+    /// What the scrubber has to tell of a pool here.
+    pub fn pool_scrub_status(&self, uuid: PoolId) -> Result<ScrubStatus> {
+        let _open = self.guard.enter()?;
+        self.pool_is_here(uuid)?;
+        Ok(self.guard.scrubs.status(uuid))
+    }
+
+    fn pool_is_here(&self, uuid: PoolId) -> Result<()> {
+        match self.row(&tables::pool_name(&uuid.0))? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Der::Nonexist, format!("there is nothing of pool {uuid} here"))),
+        }
     }
 
     /// Bytes that a pool may store yet here, by its quota: of metadata and of data, of which the latter are 0 where they have no

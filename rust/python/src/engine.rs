@@ -3,6 +3,7 @@
 use crate::devices::{DeviceList, devices_of};
 use crate::embedded::durability_of;
 use crate::errors::OrRaise;
+use crate::pool::{ScrubFound, found_of};
 use crate::tls::{Paths, of_server};
 use daos_client::{ContainerService, Error, Result, SystemService};
 #[cfg(feature = "server")]
@@ -12,7 +13,9 @@ use daos_host::{Host, HostOptions, Outside, Questions, Rights, SERVED};
 use daos_net::frame::Refusal;
 use daos_net::shm::Shm;
 use daos_net::{Answer, Incoming, Limits, Peer, Replies, Role};
-use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank};
+use daos_types::{
+    ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank, ScrubMode, ScrubSettings,
+};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -392,6 +395,22 @@ impl Engine {
     /// Sets what a pool may use.
     fn pool_quota(&self, py: Python<'_>, pool: &str, meta: u64, data: u64) -> PyResult<()> {
         py.detach(|| self.system.pool_quota(PoolId(parse_uuid(pool)?), (meta, data))).or_raise(py)
+    }
+
+    /// Sets how a pool is scrubbed here.
+    fn pool_scrub(&self, py: Python<'_>, pool: &str, mode: u8, freq: u32, thresh: u32) -> PyResult<()> {
+        let set = || {
+            let unknown = || Error::new(Der::Inval, format!("there is no mode {mode} of scrubbing"));
+            let mode = ScrubMode::from_number(mode).ok_or_else(unknown)?;
+            self.system.pool_scrub(PoolId(parse_uuid(pool)?), ScrubSettings { mode, freq_s: freq, thresh })
+        };
+        py.detach(set).or_raise(py)
+    }
+
+    /// What the scrubber found of a pool here.
+    fn pool_scrub_found(&self, py: Python<'_>, pool: &str) -> PyResult<ScrubFound> {
+        let status = py.detach(|| self.system.pool_scrub_status(PoolId(parse_uuid(pool)?))).or_raise(py)?;
+        Ok(found_of(status))
     }
 
     /// What a pool may store yet; `None` where that is not bounded.

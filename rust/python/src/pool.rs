@@ -12,7 +12,13 @@ use std::sync::Arc;
 /// Mode, seconds from pass to pass, threshold.
 type ScrubSet = (u8, u32, u32);
 /// Whether a pass runs, complete passes, bytes, corruptions, the first of them, when the last pass ended and the next begins.
-type ScrubFound = (bool, u64, u64, u64, Vec<String>, Option<u64>, Option<u64>);
+pub(crate) type ScrubFound = (bool, u64, u64, u64, Vec<String>, Option<u64>, Option<u64>);
+
+/// What was found, of all that the scrubber has to tell.
+pub(crate) fn found_of(status: ScrubStatus) -> ScrubFound {
+    let ScrubStatus { is_running, passes, bytes, corruptions, found, ended_s, next_s, .. } = status;
+    (is_running, passes, bytes, corruptions, found, ended_s, next_s)
+}
 
 /// An open pool.
 #[pyclass(frozen, module = "daos._core")]
@@ -61,9 +67,8 @@ impl Pool {
     /// How it is scrubbed: mode, time and threshold; what was found.
     fn scrub_status(&self, py: Python<'_>) -> PyResult<(ScrubSet, ScrubFound)> {
         let status = py.detach(|| self.0.scrub_status()).or_raise(py)?;
-        let ScrubStatus { settings, is_running, passes, bytes, corruptions, found, ended_s, next_s } = status;
-        let set = (settings.mode as u8, settings.freq_s, settings.thresh);
-        Ok((set, (is_running, passes, bytes, corruptions, found, ended_s, next_s)))
+        let set = (status.settings.mode as u8, status.settings.freq_s, status.settings.thresh);
+        Ok((set, found_of(status)))
     }
 
     /// Its attributes.

@@ -25,7 +25,7 @@ from daos.control.pool import (
 )
 from daos.control.pool.container_create import ContainerCreate, ContainerDestroy
 from daos.control.pool.state import Container, ContainerCreated, Evicted, PoolState, SnapshotEntry
-from daos.engine import asks, peers
+from daos.engine import asks, peers, scrubbing
 from daos.engine.body import (
     ContainerReply,
     Named,
@@ -55,12 +55,11 @@ from daos.errors import (
 from daos.local import PoolRequest, PoolTarget
 from daos.model.acl import Access, Credential, Permission
 from daos.model.properties import ContainerProperties
-from daos.model.scrub import MODES
 from daos.model.targets import TargetState
 from daos.rsvc import NotLeaderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from daos.control.replicated import AnyCommand
     from daos.engine.peers import AnyPeer, Ranks
@@ -238,6 +237,10 @@ class Clients:
                 raise UnavailableError(f"it is not known where the targets of rank {rank.rank} are", code=DER.UNREACH)
             places += [TargetPlace(rank.rank, index, addresses[index]) for index in range(len(rank.targets))]
         return places
+
+    async def scrubbed(self, state: PoolState, pool: str, properties: Mapping[str, str | int]) -> ScrubReply:
+        """Return how a pool is scrubbed, and what its ranks found."""
+        return scrubbing.together(properties, await scrubbing.ask_ranks(self._ranks, pool, state.map.in_use()))
 
     async def everywhere(
         self, state: PoolState, request: AnyPeer, answer: type[T], *, timeout_s: float = peers.ASK_S_MAX
@@ -437,11 +440,7 @@ class _Request:
         if isinstance(ask, asks.PoolChange):
             raise AccessError("properties of a pool are its administrator's", hint="dmg pool set-prop changes them")
         values = await self._ask(lambda state: (state.handle_of(self._handle), dict(state.properties))[1])
-        return ScrubReply(
-            mode=MODES.index(str(values["scrub"])),
-            freq_s=int(values["scrub_freq"]),
-            thresh=int(values["scrub_thresh"]),
-        )
+        return await self._clients.scrubbed(self._service.state, self._service.pool, values)
 
     async def _query(self, ask: asks.PoolQuery | asks.PoolQueryTargets) -> object:
         """Return what an administrator is told as well: whoever has opened the pool may know."""

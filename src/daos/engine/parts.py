@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 THREADS = 8
 """Calls of the core at once: they wait for the disk."""
-_SLOW = (effects.DestroyContainerShards, effects.InstallSnapshots)
+_SLOW = (effects.DestroyContainerShards, effects.InstallSnapshots, effects.InstallScrub)
 _DURABLE = (effects.CreateContainerShards, *_SLOW)
 
 NewPart: TypeAlias = "tuple[str, bytes, tuple[int, int, bool], bool]"
@@ -238,6 +238,8 @@ class Parts:
                     await self.run(self.core.container_destroy, pool, effect.subject)
                 elif isinstance(effect, effects.InstallSnapshots):
                     await self.run(self.core.snapshots_set, pool, effect.container, list(effect.epochs))
+                elif isinstance(effect, effects.InstallScrub):
+                    await self.run(self.core.pool_scrub, pool, effect.mode, effect.freq, effect.thresh)
         except DaosError as error:
             codes[nth] = error.code.value
 

@@ -141,8 +141,24 @@ class PartSpaceReply(msgspec.Struct, frozen=True, kw_only=True):
     free: tuple[int, int]
 
 
-AnyPeer: TypeAlias = CarryEffects | FindHandle | PassEpoch | HoldSnapshot | Rollback | Aggregate | PartSpace
-QUESTIONS = FindHandle | PassEpoch | PartSpace
+class PartScrub(Peer, frozen=True, tag="part_scrub"):
+    """What the scrubber found here: `PartScrubReply`."""
+
+
+class PartScrubReply(msgspec.Struct, frozen=True, array_like=True):
+    """What the scrubber of a rank found, as `_core.Engine.pool_scrub_found`."""
+
+    is_running: bool
+    passes: int
+    bytes: int
+    corruptions: int
+    found: list[str]
+    ended_s: int | None
+    next_s: int | None
+
+
+AnyPeer: TypeAlias = CarryEffects | FindHandle | PassEpoch | HoldSnapshot | Rollback | Aggregate | PartSpace | PartScrub
+QUESTIONS = FindHandle | PassEpoch | PartSpace | PartScrub
 """Requests after which nothing is uncertain: they change nothing, or what nobody sees."""
 _DECODER: msgspec.msgpack.Decoder[AnyPeer] = msgspec.msgpack.Decoder(AnyPeer)
 
@@ -206,7 +222,7 @@ class Ranks:
         return msgspec.convert(await here(self._parts, request), type=answer)
 
 
-async def here(parts: Parts, request: AnyPeer) -> object:
+async def here(parts: Parts, request: AnyPeer) -> object:  # noqa: PLR0911 -- a line for each request
     """Answer a request about this rank's part of a pool.
 
     Raises:
@@ -218,18 +234,24 @@ async def here(parts: Parts, request: AnyPeer) -> object:
             return await parts.carry(request.pool, request.effects)
         case PassEpoch():
             return await parts.run(core.epoch_pass, request.epoch)
+        case PartSpace():
+            return await _space(parts, request.pool)
+        case PartScrub():
+            return PartScrubReply(*await parts.run(core.pool_scrub_found, request.pool))
         case HoldSnapshot():
             return await parts.run(core.snapshots_set, request.pool, request.container, list(request.epochs))
         case Rollback():
             return await parts.run(core.rollback, request.pool, request.container, request.epoch)
         case Aggregate():
             return await parts.run(core.aggregate, request.pool, request.container)
-        case PartSpace():
-            tiers = parts.tiers(request.pool)
-            left = await parts.run(core.pool_room, request.pool) or (0, 0)
-            # What it was given others may have taken.
-            _, free, _, _ = await parts.run(core.space)
-            free_of = (min(left[0], free), min(left[1], free))
-            return PartSpaceReply(targets=len(core.target_addresses), total=tiers, free=free_of)
         case FindHandle():
             raise InvalidError("a handle is the service's to tell of")
+
+
+async def _space(parts: Parts, pool: str) -> PartSpaceReply:
+    tiers, core = parts.tiers(pool), parts.core
+    left = await parts.run(core.pool_room, pool) or (0, 0)
+    # What it was given others may have taken.
+    _, free, _, _ = await parts.run(core.space)
+    free_of = (min(left[0], free), min(left[1], free))
+    return PartSpaceReply(targets=len(core.target_addresses), total=tiers, free=free_of)

@@ -14,6 +14,8 @@ from daos.model.properties import Property
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FOUND_MAX = 64
+"""Corruptions that are told one by one."""
 MODES = ("off", "lazy", "timed")
 """The words of `scrub`, at DAOS's numbers."""
 

@@ -15,6 +15,7 @@ from daos.control.pool.effects import (
     CreateContainerShards,
     DiscardShards,
     InstallHandles,
+    InstallScrub,
     RevokeHandles,
 )
 from daos.control.pool.handles import Connect, Connected, Disconnect, Evict
@@ -200,6 +201,25 @@ def test_properties() -> None:
     assert (pool.state.properties["self_heal"], pool.state.properties["scrub"]) == ("exclude;rebuild", "lazy")
     assert pool.refused(SetProperties(properties={"scrub": "off", "svc_rf": 1})).code is DER.NO_PERM
     assert pool.state.properties["scrub"] == "lazy"
+
+
+def test_the_engines_are_told_how_the_pool_is_scrubbed() -> None:
+    pool = PoolService()
+    assert pool.works(InstallScrub) == [], "off is what it is of itself"
+    pool.ok(SetProperties(properties={"self_heal": "none"}))
+    assert pool.works(InstallScrub) == []
+    pool.ok(SetProperties(properties={"scrub": "timed", "scrub_freq": 60}))
+    pool.ok(SetProperties(properties={"scrub_thresh": 3}))
+    wanted = InstallScrub(subject="scrub", mode=2, freq=60, thresh=3)
+    assert pool.works(InstallScrub) == [([0, 1, 2, 3], wanted)], "the last word alone"
+    pool.settle()
+    pool.ok(ExcludeTargets(ranks={1: None}))
+    pool.ok(SetProperties(properties={"scrub": "off"}))
+    assert [ranks for ranks, _ in pool.works(InstallScrub)] == [[0, 2, 3]]
+    pool.settle()
+    pool.ask(ReintegrateTargets(ranks={1: None}))
+    pool.settle(DiscardShards)
+    assert pool.works(InstallScrub) == [([1], InstallScrub(subject="scrub", mode=0, freq=60, thresh=3))]
 
 
 def test_labels_come_from_the_system() -> None:

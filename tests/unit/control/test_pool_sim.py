@@ -17,12 +17,13 @@ from daos.control.pool.effects import (
     DestroyContainerShards,
     DiscardShards,
     InstallHandles,
+    InstallScrub,
     InstallSnapshots,
     RevokeHandles,
 )
 from daos.control.pool.handles import Connect, Evict
 from daos.control.pool.service import POOL
-from daos.control.pool.settings import OverwriteAcl, UpdateAcl
+from daos.control.pool.settings import OverwriteAcl, SetProperties, UpdateAcl
 from daos.control.pool.snapshots import SnapshotCreate, SnapshotDestroy
 from daos.control.pool.state import ContainerState, PoolState
 from daos.control.pool.targets import MarkAlive, ReintegrateTargets
@@ -30,9 +31,11 @@ from daos.control.system.effects import PoolRank
 from daos.errors import DER
 from daos.model.acl import Access, Credential
 from daos.model.pool_properties import pool_properties
+from daos.model.scrub import MODES
 from tests.unit.control.simulator import Faults, Host, Simulator
 
 RANKS = 4
+PROPERTIES = pool_properties({"rd_fac": 2}, domains=RANKS)
 ALICE = Credential("alice@", "users@", (), "node1")
 
 
@@ -47,6 +50,7 @@ class Engines:
         self.shards: set[tuple[int, str]] = set()
         self.handles: set[tuple[int, str]] = set()
         self.snapshots: dict[tuple[int, str], tuple[int, ...]] = {}
+        self.scrubs: dict[int, InstallScrub] = {}
         self.maps = dict.fromkeys(range(RANKS), 0)
         self.sim = Simulator(POOL, self, seed, faults)  # type: ignore[arg-type]
         for rank in range(RANKS):
@@ -57,7 +61,7 @@ class Engines:
                 uuid=uuid(1),
                 label="tank",
                 ranks=ranks,
-                properties=pool_properties({"rd_fac": 2}, domains=RANKS),
+                properties=PROPERTIES,
                 acl=("A::OWNER@:rw",),
                 owner="alice@",
                 group="users@",
@@ -96,6 +100,8 @@ class Engines:
             self.handles -= {(rank, handle) for handle in effect.handles}
         elif isinstance(effect, InstallSnapshots):
             self.snapshots[subject] = effect.epochs
+        elif isinstance(effect, InstallScrub):
+            self.scrubs[rank] = effect
         elif isinstance(effect, BroadcastPoolMap):
             self.maps[rank] = max(self.maps[rank], effect.version)
         elif isinstance(effect, DiscardShards):
@@ -113,6 +119,8 @@ class Engines:
         assert {shard for shard in self.shards if shard[0] in used} == expected
         assert {handle for rank, handle in self.handles if rank in used} <= {*state.handles, *state.container_handles}
         assert {rank: self.maps[rank] for rank in used} == dict.fromkeys(used, state.map.version)
+        never_told = InstallScrub.of(PROPERTIES)
+        assert {self.scrubs.get(rank, never_told) for rank in used} == {InstallScrub.of(state.properties)}
         for container in containers:
             epochs = tuple(snapshot.epoch for snapshot in container.snapshots)
             for rank in used:
@@ -189,6 +197,7 @@ def test_faults(seed: int) -> None:
                     SnapshotCreate(container=some, epoch=number),
                     SnapshotDestroy(container=some, epoch=number - sim.random.randrange(1, 6)),
                     UpdateAcl(entries=(f"A::user{number}@:r",)),
+                    SetProperties(properties={"scrub": sim.random.choice(MODES), "scrub_thresh": number}),
                     Evict(handles=(uuid(11),)),
                     Connect(handle=uuid(11), credential=ALICE, access=Access.READ_WRITE),
                 )

@@ -159,7 +159,9 @@ fn told(store: &Store, pool: PoolId, damage: &ScrubDamage) -> String {
     let ScrubDamage { cont, oid, what } = damage;
     let Some(cont) = cont else { return what.clone() };
     let row = store.service_row(&tables::cont_name(&pool.0, &cont.0)).ok().and_then(|(_, row)| row);
-    let label = row.and_then(|row| Row::decode(&row).ok()).map_or_else(|| cont.to_string(), |row| row.label);
+    let label = row.and_then(|row| Row::decode(&row).ok()).map(|row| row.label);
+    // Labels of served containers are known to the service of their pool.
+    let label = label.filter(|label| !label.is_empty()).unwrap_or_else(|| cont.to_string());
     match oid {
         Some(oid) => format!("container {label}, object {oid}: {what}"),
         None => format!("container {label}: {what}"),

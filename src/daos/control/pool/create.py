@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daos.control.outbox import Rank
+from daos.control.pool import effects
 from daos.control.pool.map import MapRank, PoolMap, Target
 from daos.control.pool.state import PoolState
 from daos.control.replicated import Command
@@ -46,6 +47,9 @@ class CreatePool(Command[PoolState], frozen=True, kw_only=True, tag="create_pool
         state.properties, state.acl = dict(self.properties), self.acl
         state.owner, state.group = self.owner, self.group
         state.tell_map()
+        scrub = effects.InstallScrub.of(state.properties)
+        if scrub.mode:
+            state.outbox.put(scrub, state.map.in_use())
 
 
 class PrepareDestroy(Command[PoolState], frozen=True, kw_only=True, tag="prepare_destroy"):

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from daos.control.outbox import Effect, Rank, Work
+from daos.model.scrub import MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
     from daos.control.pool.state import PoolState
 
 MAP = "map"
+SCRUB = "scrub"
 
 
 class PoolEffect(Effect, frozen=True, kw_only=True):
@@ -151,6 +156,27 @@ class InstallSnapshots(PoolEffect, frozen=True, kw_only=True, tag="install_snaps
     epochs: tuple[int, ...]
 
 
+class InstallScrub(PoolEffect, frozen=True, kw_only=True, tag="install_scrub"):
+    """Tell the engines how the pool is scrubbed.
+
+    Attributes:
+        mode: When: a number of `daos.model.scrub.MODES`.
+        freq: Seconds from the begin of a pass to the begin of the next.
+        thresh: So many corruptions are told as too many; 0 for never.
+    """
+
+    stubborn: ClassVar[bool] = True
+    mode: int
+    freq: int
+    thresh: int
+
+    @classmethod
+    def of(cls, properties: Mapping[str, str | int]) -> Self:
+        """Return what all properties of a pool say."""
+        mode, freq, thresh = (properties[name] for name in ("scrub", "scrub_freq", "scrub_thresh"))
+        return cls(subject=SCRUB, mode=MODES.index(str(mode)), freq=int(freq), thresh=int(thresh))
+
+
 AnyEffect: TypeAlias = (
     BroadcastPoolMap
     | DiscardShards
@@ -159,4 +185,5 @@ AnyEffect: TypeAlias = (
     | CreateContainerShards
     | DestroyContainerShards
     | InstallSnapshots
+    | InstallScrub
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from daos.control.attributes import delete_attributes, set_attributes
+from daos.control.pool import effects
 from daos.control.pool.state import PoolState
 from daos.control.replicated import Command
 from daos.model.acl import Acl, Permission, Principal
 from daos.model.pool_properties import pool_property_changes
+from daos.model.scrub import SCRUB_PROPERTIES
 
 
 class SetProperties(Command[PoolState], frozen=True, kw_only=True, tag="set_properties"):
@@ -23,7 +25,11 @@ class SetProperties(Command[PoolState], frozen=True, kw_only=True, tag="set_prop
     def run(self, state: PoolState) -> None:
         """Change all of them."""
         state.check_created()
-        state.properties.update(pool_property_changes(self.properties))
+        changes = pool_property_changes(self.properties)
+        state.properties.update(changes)
+        if not SCRUB_PROPERTIES.keys().isdisjoint(changes):
+            state.outbox.cancel(effects.SCRUB)
+            state.outbox.put(effects.InstallScrub.of(state.properties), state.map.in_use())
 
 
 class SetLabel(Command[PoolState], frozen=True, kw_only=True, tag="set_label"):

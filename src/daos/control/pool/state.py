@@ -489,6 +489,7 @@ class PoolState(State[AnyEffect], kw_only=True, dict=True):
                     self.outbox.put(shards_of(container), returning)
                 if container.snapshots:
                     self.outbox.put(snapshots_of(container), returning)
+            self.outbox.put(effects.InstallScrub.of(self.properties), returning)
             self.tell_map()
         self.outcomes.finish(name, Outcome.done(MapChanged(version=self.map.version)))
 
