@@ -8,9 +8,12 @@ use crate::workers::Workers;
 use daos_client::{ContainerService, Error, Result, SystemService};
 use daos_locks::Mutex;
 use daos_net::serving::Identity;
+use daos_net::shm::Shm;
 use daos_net::{Limits, Listening, Service, Transport, near};
 use daos_types::Rank;
+use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
 
 /// Who a host is to those who come.
 #[derive(Debug, Clone)]
@@ -50,6 +53,7 @@ impl Host {
             system,
             handles: Handles::default(),
             workers: Workers::default(),
+            apart: Workers::default(),
             places: Mutex::default(),
             outside,
         });
@@ -65,7 +69,7 @@ impl Host {
     pub fn listen_targets(&self, transport: &dyn Transport, address: impl Fn(u32) -> String) -> Result<()> {
         let mut places = Vec::new();
         for index in 0..self.shared.system.targets() {
-            places.push(self.listen_with(Some(index), |me, limits, service| {
+            places.push(self.listen_with(Some(index..index + 1), |me, limits, service| {
                 transport.listen(&address(index), me, limits, service)
             })?);
         }
@@ -73,14 +77,17 @@ impl Host {
         Ok(())
     }
 
-    /// Serves each target nearby as well, each with one more thread: to processes of this machine, by a provider that lets in those
-    /// of this process's user only.
-    pub fn listen_near(&self, transport: &dyn Transport) -> Result<()> {
-        for index in 0..self.shared.system.targets() {
-            self.listen_with(Some(index), |me, limits, service| {
-                let address = near::address(&me.system, me.rank, me.incarnation, index);
-                let limits = Limits { connections_max: near::CONNECTIONS_MAX, ..limits };
-                transport.listen(&address, me, limits, service)
+    /// Serves each target nearby as well, to processes of this machine and of this process's user. These share its cores, so targets
+    /// share threads where there are few.
+    pub fn listen_near(&self, shm: &Shm) -> Result<()> {
+        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        for part in parts(self.shared.system.targets(), cores / 2) {
+            self.listen_with(Some(part.clone()), |me, limits, service| {
+                let name = |target| near::address(&me.system, me.rank, me.incarnation, target);
+                let names: Vec<String> = part.map(name).collect();
+                let connections_max = near::CONNECTIONS_MAX * names.len();
+                let bytes_max = limits.bytes_max * names.len() as u64;
+                shm.listen_all(&names, me, Limits { connections_max, bytes_max, ..limits }, service)
             })?;
         }
         Ok(())
@@ -89,7 +96,7 @@ impl Host {
     /// Serves at what `begin` begins to listen to; where that is.
     pub(crate) fn listen_with(
         &self,
-        only: Option<u32>,
+        only: Option<Range<u32>>,
         begin: impl FnOnce(Identity, Limits, Box<dyn Service>) -> daos_net::Result<Box<dyn Listening>>,
     ) -> Result<String> {
         let HostOptions { system, rank, incarnation, limits } = self.options.clone();
@@ -100,6 +107,11 @@ impl Host {
         let at = listening.address();
         self.endpoints.lock().push(listening);
         Ok(at)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Admits requests for a container by a handle of this number.
@@ -125,6 +137,8 @@ impl Host {
 
     /// Ends its endpoints: clients are told, what is under way is answered first or was never begun.
     pub fn end(&self) {
+        // What waits for the log is answered while there is who takes the answers.
+        self.shared.apart.end();
         let endpoints = std::mem::take(&mut *self.endpoints.lock());
         drop(endpoints);
         self.shared.workers.end();
@@ -134,5 +148,30 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Targets that follow each other, in so many parts at most, of which none has two more than another.
+fn parts(targets: u32, parts_max: usize) -> impl Iterator<Item = Range<u32>> {
+    let parts = u32::try_from(parts_max).unwrap_or(u32::MAX).clamp(1, targets.max(1));
+    let begin = move |part: u32| (u64::from(targets) * u64::from(part) / u64::from(parts)) as u32;
+    (0..parts).map(move |part| begin(part)..begin(part + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn targets_are_parted_evenly() {
+        let of = |targets, parts_max| {
+            parts(targets, parts_max).map(|part| (part.start, part.end)).collect::<Vec<_>>()
+        };
+        for few in [0, 1] {
+            assert_eq!(of(2, few), [(0, 2)]);
+        }
+        assert_eq!(of(2, 8), [(0, 1), (1, 2)]);
+        assert_eq!(of(8, 3), [(0, 2), (2, 5), (5, 8)]);
+        assert_eq!(of(1, 3), [(0, 1)]);
     }
 }

@@ -6,6 +6,7 @@ mod control;
 mod handles;
 mod host;
 mod messenger;
+mod pace;
 mod serve;
 mod service;
 mod workers;

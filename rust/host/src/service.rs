@@ -3,6 +3,7 @@
 
 use crate::control;
 use crate::handles::{Begun, Handles, Open};
+use crate::pace::Pace;
 use crate::serve::{Answer, Refused, Request, land, serve};
 use crate::workers::Workers;
 use daos_client::SystemService;
@@ -12,6 +13,7 @@ use daos_net::frame::{Header, Refusal};
 use daos_net::{Bulk, Incoming, Moment, Replies, Service, Ticket};
 use daos_types::{Der, Durability, Landing, Origin, TargetIdx};
 use daos_wire::{CONTROL, Control, Opcode, TxChanges, TxFirst, decode_control, decode_done, encode_done};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Answers that are held back at most before they are waited for.
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) system: Arc<dyn SystemService>,
     pub(crate) handles: Handles,
     pub(crate) workers: Workers,
+    /// Who does what takes long of data requests, where several targets share a thread.
+    pub(crate) apart: Workers,
     /// Where each target has an endpoint of its own; none where one serves all.
     pub(crate) places: Mutex<Vec<String>>,
     /// Who answers what is neither data nor control of this process's own; he also decides who may open what.
@@ -39,10 +43,25 @@ pub trait Outside: std::fmt::Debug + Send + Sync {
 /// What serves one endpoint. Called by one thread.
 #[derive(Debug)]
 pub(crate) struct HostService {
-    shared: Arc<Shared>,
-    /// The only target that is served here; all, where there is none.
-    only: Option<u32>,
+    data: Data,
     owed: Vec<Owed>,
+    /// Where several targets share the thread: who asks for one is not to wait for what takes long of another.
+    paces: Option<Paces>,
+}
+
+/// What answers data requests.
+#[derive(Debug, Clone)]
+struct Data {
+    shared: Arc<Shared>,
+    /// The only targets that are served here; all, where there are none.
+    only: Option<Range<u32>>,
+}
+
+/// What may take long: the wait for the log, and pages of what there is.
+#[derive(Debug, Default, Clone)]
+struct Paces {
+    waits: Pace,
+    pages: Pace,
 }
 
 /// An answer that may not be sent before what it depends on is safe.
@@ -53,13 +72,14 @@ struct Owed {
     answer: Result<Answer, Refused>,
 }
 
-impl HostService {
-    pub(crate) fn new(shared: Arc<Shared>, only: Option<u32>) -> Self {
-        Self { shared, only, owed: Vec::new() }
-    }
+/// Answers that are owed: sent when they are dropped, whoever does that, once they may be believed.
+struct Owing {
+    owed: Vec<Owed>,
+    replies: Replies,
+}
 
-    /// Sends what is owed, once it may be believed.
-    fn settle(&mut self, replies: &Replies) {
+impl Drop for Owing {
+    fn drop(&mut self) {
         // The last one depends on most: who waits for it first finds the others done.
         let safe: Vec<_> = self.owed.iter().rev().map(|owed| owed.debt.settle()).collect();
         for (owed, safe) in self.owed.drain(..).zip(safe.into_iter().rev()) {
@@ -67,14 +87,50 @@ impl HostService {
                 Ok(()) => owed.answer,
                 Err(error) => Err(Refused::Failed(error)),
             };
-            replies.send(owed.ticket, to_frame(answer));
+            self.replies.send(owed.ticket, to_frame(answer));
+        }
+    }
+}
+
+impl HostService {
+    pub(crate) fn new(shared: Arc<Shared>, only: Option<Range<u32>>) -> Self {
+        let paces = only.as_ref().filter(|only| only.len() > 1).map(|_| Paces::default());
+        Self { data: Data { shared, only }, owed: Vec::new(), paces }
+    }
+
+    /// Sends what is owed, once it may be believed.
+    fn settle(&mut self, replies: &Replies) {
+        if self.owed.is_empty() {
+            return;
+        }
+        let owing = Owing { owed: std::mem::take(&mut self.owed), replies: replies.clone() };
+        match &self.paces {
+            Some(paces) => paces.waits.run(&self.data.shared.apart, move || drop(owing)),
+            None => drop(owing),
         }
     }
 
-    fn data(&self, request: &Incoming) -> Result<Answer, Refused> {
+    /// Has a page made, and waits for what it depends on.
+    fn page(&self, pace: &Pace, request: Incoming, replies: &Replies) {
+        let mut pending = Pending { ticket: Some(request.ticket), replies: replies.clone() };
+        let data = self.data.clone();
+        pace.run(&self.data.shared.apart, move || {
+            let (answer, debt) = collect(|| data.answer(&request));
+            let safe = debt.settle().map_err(Refused::Failed);
+            pending.answer(safe.and(answer));
+        });
+    }
+}
+
+impl Data {
+    fn serves(&self, target: u32) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&target))
+    }
+
+    fn answer(&self, request: &Incoming) -> Result<Answer, Refused> {
         let opcode =
             Opcode::from_number(request.opcode).ok_or(Refused::Unknown { opcode: request.opcode })?;
-        if self.only.is_some_and(|only| only != request.target) {
+        if !self.serves(request.target) {
             return Err(WRONG_TARGET);
         }
         let open = self.shared.handles.get(request.handle).ok_or(NO_HANDLE)?;
@@ -189,6 +245,13 @@ impl HostService {
     }
 }
 
+/// Whether it is answered with as much as there is, up to a bound.
+fn is_page(opcode: u16) -> bool {
+    let pages =
+        [Opcode::List, Opcode::ListPairs, Opcode::Objects, Opcode::Diff, Opcode::Check, Opcode::Count];
+    Opcode::from_number(opcode).is_some_and(|opcode| pages.contains(&opcode))
+}
+
 /// Which change a request is.
 fn origin(request: &Incoming) -> Option<Origin> {
     let Incoming { session, sequence, .. } = request;
@@ -208,29 +271,36 @@ pub(crate) const TOO_MANY: Refused =
 
 impl Service for HostService {
     fn land(&mut self, header: &Header, len: usize) -> Option<Arc<dyn Landing>> {
-        let here = self.only.is_none_or(|only| only == header.target);
-        if !here || Opcode::from_number(header.opcode) != Some(Opcode::Update) {
+        if !self.data.serves(header.target) || Opcode::from_number(header.opcode) != Some(Opcode::Update) {
             return None;
         }
         // A transaction's values become entries when it commits.
-        let Open::Container { granted, .. } = self.shared.handles.get(header.handle)? else { return None };
+        let Open::Container { granted, .. } = self.data.shared.handles.get(header.handle)? else {
+            return None;
+        };
         land(&granted, TargetIdx(header.target), len, header.durability())
     }
 
     fn request(&mut self, _: Moment, request: Incoming, replies: &Replies) {
         if request.opcode == CONTROL {
-            return self.control(&request, replies);
+            return self.data.control(&request, replies);
         }
-        if let Some(outside) = &self.shared.outside
+        if let Some(outside) = &self.data.shared.outside
             && Opcode::from_number(request.opcode).is_none()
         {
-            return if self.only.is_none() {
+            return if self.data.only.is_none() {
                 outside.request(request, replies);
             } else {
                 replies.send(request.ticket, to_frame(Err(WRONG_TARGET)));
             };
         }
-        let (answer, debt) = collect(|| self.data(&request));
+        let pages = self.paces.as_ref().map(|paces| &paces.pages).filter(|_| is_page(request.opcode));
+        let answer = || collect(|| self.data.answer(&request));
+        let (answer, debt) = match pages {
+            Some(pages) if pages.is_slow() => return self.page(pages, request, replies),
+            Some(pages) => pages.measured(answer),
+            None => answer(),
+        };
         let ticket = request.ticket;
         request.recycle();
         if debt.is_settled() {
@@ -241,6 +311,10 @@ impl Service for HostService {
         if self.owed.len() >= OWED_MAX {
             self.settle(replies);
         }
+    }
+
+    fn is_to_wait(&self) -> bool {
+        !self.owed.is_empty()
     }
 
     fn rest(&mut self, _: Moment, replies: &Replies) {
@@ -286,3 +360,6 @@ fn to_frame(answer: Result<Answer, Refused>) -> daos_net::Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

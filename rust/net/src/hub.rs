@@ -196,6 +196,11 @@ impl Hub {
         self.touched.insert(number);
     }
 
+    /// Whether the end of this wake-up waits for what was handed to the service.
+    pub(crate) fn is_to_wait(&self) -> bool {
+        self.busy && self.service.is_to_wait()
+    }
+
     /// Ends a wake-up: lets the service rest, writes what it answered, looks at the time. True where there is more to do at once.
     pub(crate) fn settle(&mut self, now: Moment) -> bool {
         for number in std::mem::take(&mut self.again) {

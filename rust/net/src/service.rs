@@ -121,6 +121,11 @@ pub trait Service: Send {
     /// A request is not waited for any more. It is answered all the same: what was not begun, with that.
     fn cancel(&mut self, _ticket: Ticket, _replies: &Replies) {}
 
+    /// Whether it has to wait once there is nothing more to read: what comes until then is handed to it first.
+    fn is_to_wait(&self) -> bool {
+        false
+    }
+
     /// There is nothing more to read for now: the place to wait once, for all requests that came.
     fn rest(&mut self, _now: Moment, _replies: &Replies) {}
 }

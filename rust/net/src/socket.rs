@@ -12,7 +12,7 @@ use crate::shm::Spin;
 use crate::tls::Tls;
 use crate::transport::Listening;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -35,8 +35,11 @@ const GONE: epoll::EventFlags =
     epoll::EventFlags::HUP.union(epoll::EventFlags::ERR).union(epoll::EventFlags::RDHUP);
 /// Rounds in which rings had news before the descriptors are looked at as well.
 const ROUNDS_MAX: u32 = 32;
-const LISTENER: u64 = u64::MAX;
-const WAKE: u64 = u64::MAX - 1;
+/// Looks at rings between two at the descriptors, which take longer.
+const LOOKS: u32 = 32;
+const WAKE: u64 = u64::MAX;
+/// The first listener; the others follow. No connection has such a number.
+const LISTENERS: u64 = 1 << 63;
 
 /// The time by which connections count.
 #[derive(Debug, Clone, Copy)]
@@ -217,7 +220,7 @@ impl<S: Stream> Link for SocketLink<S> {
 #[derive(Debug)]
 pub(crate) struct SocketServer<L: Listener> {
     time: Clock,
-    listener: L,
+    listeners: Vec<L>,
     epoll: OwnedFd,
     wake: Arc<OwnedFd>,
     stop: Arc<AtomicBool>,
@@ -238,17 +241,19 @@ pub(crate) struct SocketServer<L: Listener> {
 }
 
 impl<L: Listener> SocketServer<L> {
-    /// A server at a socket that listens; it does nothing yet.
+    /// A server at sockets that listen; it does nothing yet.
     pub(crate) fn new(
         time: Clock,
-        listener: L,
+        listeners: Vec<L>,
         me: Identity,
         limits: Limits,
         service: Box<dyn Service>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
+        for (number, listener) in (LISTENERS..).zip(&listeners) {
+            epoll::add(&epoll, listener, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
+        }
         epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let waker = wake.clone();
         let replies = Replies::new(move || notify(&waker));
@@ -257,7 +262,7 @@ impl<L: Listener> SocketServer<L> {
         let (hot, spin) = (BTreeMap::new(), Spin::apart());
         Ok(Self {
             time,
-            listener,
+            listeners,
             epoll,
             wake,
             stop,
@@ -289,6 +294,7 @@ impl<L: Listener> SocketServer<L> {
 
     /// Waits until something happens, a second at most, and does what there is to do; false when it was stopped.
     fn step(&mut self) -> bool {
+        self.gather();
         let more = self.hub.settle(self.time.now());
         self.carry_out_wishes();
         if self.stop.load(Ordering::Acquire) {
@@ -298,7 +304,8 @@ impl<L: Listener> SocketServer<L> {
         let now = self.time.now();
         self.resume(now);
         let idle = !more && self.replies.arm();
-        let news = self.look(idle);
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        let news = self.look(idle, &mut events);
         if !news.is_empty() {
             // What they are answered from here would wake it otherwise.
             self.replies.disarm();
@@ -308,32 +315,28 @@ impl<L: Listener> SocketServer<L> {
             self.hub.ready(now, *number);
         }
         self.rounds += 1;
-        if !news.is_empty() && self.rounds < ROUNDS_MAX {
-            return true;
+        if events.is_empty() {
+            if !news.is_empty() && self.rounds < ROUNDS_MAX {
+                return true;
+            }
+            // Those that are left would wake nobody.
+            let idle = idle && self.hot.is_empty();
+            let until = self.paused.unwrap_or(Moment::MAX).min(self.hub.next_time());
+            let time = if idle { until.since(now) } else { Duration::ZERO };
+            // Of rings it was looked for already.
+            let looks = !L::Stream::RINGS && idle;
+            if !looks || !self.spin.ask(|| self.awaited(), || ask(&self.epoll, Duration::ZERO, &mut events)) {
+                ask(&self.epoll, time, &mut events);
+            }
         }
         self.rounds = 0;
-        // Those that are left would wake nobody.
-        let idle = idle && self.hot.is_empty();
-        let until = self.paused.unwrap_or(Moment::MAX).min(self.hub.next_time());
-        let time = if idle { until.since(now) } else { Duration::ZERO };
-        let mut events = Vec::with_capacity(EVENTS_MAX);
-        let mut wait = |time| {
-            let buffer = rustix::buffer::spare_capacity(&mut events);
-            // Nothing but an interruption fails here; then there are no events.
-            let _ = epoll::wait(&self.epoll, buffer, Some(&timespec(time)));
-            !events.is_empty()
-        };
-        // Of rings it was looked for already.
-        if L::Stream::RINGS || !idle || !self.spin.ask(|| self.awaited(), || wait(Duration::ZERO)) {
-            wait(time);
-        }
         self.replies.disarm();
         let now = self.time.now();
         for event in events {
             let (flags, data) = (event.flags, event.data);
             match data.u64() {
-                LISTENER => self.accept(now),
                 WAKE => drop(rustix::io::read(&*self.wake, &mut [0; 8])),
+                listener @ LISTENERS.. => self.accept(now, (listener - LISTENERS) as usize),
                 // Told whether one asks for it or not, and again and again: also of one whose request waits for room.
                 number if flags.intersects(GONE) => {
                     self.hub.hung_up(number);
@@ -347,21 +350,53 @@ impl<L: Listener> SocketServer<L> {
         true
     }
 
+    /// Takes in what came by other rings while the requests of one were worked on, where the service is about to wait: it then waits
+    /// once for all. Of each ring once, so that it ends.
+    fn gather(&mut self) {
+        let mut heard = BTreeSet::new();
+        while self.hub.is_to_wait() {
+            let news = self.news();
+            let now = self.time.now();
+            let before = heard.len();
+            for number in news {
+                if heard.insert(number) {
+                    self.hub.ready(now, number);
+                }
+            }
+            if heard.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn news(&self) -> Vec<u64> {
+        self.hot
+            .iter()
+            .filter(|(number, wish)| self.has_news(**number, **wish))
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    fn has_news(&self, number: u64, (readable, writable): (bool, bool)) -> bool {
+        self.watched.get(&number).is_some_and(|(stream, _)| stream.has_news(readable, writable))
+    }
+
     /// The rings that have news: looked for a while where there is nothing else to do; where there is none, they are to wake the server.
-    fn look(&mut self, idle: bool) -> Vec<u64> {
+    /// Meanwhile the kernel is asked now and then: a ring whose owner was to be woken is not looked at, nor is who comes.
+    fn look(&mut self, idle: bool, events: &mut Vec<epoll::Event>) -> Vec<u64> {
         if self.hot.is_empty() {
             return Vec::new();
         }
-        let has_news = |number: &u64, (readable, writable): (bool, bool)| {
-            self.watched.get(number).is_some_and(|(stream, _)| stream.has_news(readable, writable))
-        };
-        let look = || self.hot.iter().any(|(number, wish)| has_news(number, *wish));
-        // Answers of other threads are news as well.
-        let found = if idle {
-            self.spin.look(|| self.awaited(), || look() || !self.replies.is_armed())
-        } else {
+        let look = || self.hot.iter().any(|(number, wish)| self.has_news(*number, *wish));
+        let mut looks = 0;
+        let mut look_around = || {
+            looks += 1;
+            // Answers of other threads are news as well.
             look()
+                || !self.replies.is_armed()
+                || looks % LOOKS == 0 && ask(&self.epoll, Duration::ZERO, events)
         };
+        let found = if idle { self.spin.look(|| self.awaited(), &mut look_around) } else { look() };
         if !found && idle {
             for (number, (readable, writable)) in &self.hot {
                 if let Some((stream, _)) = self.watched.get(number) {
@@ -369,8 +404,7 @@ impl<L: Listener> SocketServer<L> {
                 }
             }
         }
-        let hot = self.hot.iter().filter(|(number, wish)| has_news(number, **wish));
-        let news: Vec<u64> = hot.map(|(number, _)| *number).collect();
+        let news = self.news();
         if !found && idle && news.is_empty() {
             self.hot.clear();
         }
@@ -383,9 +417,10 @@ impl<L: Listener> SocketServer<L> {
         stream.peer_processor()
     }
 
-    fn accept(&mut self, now: Moment) {
+    fn accept(&mut self, now: Moment, at: usize) {
         for _ in 0..ACCEPTED_MAX {
-            match self.listener.next() {
+            let Some(listener) = self.listeners.get(at) else { return };
+            match listener.next() {
                 Ok(Some(stream)) => self.welcome(now, Arc::new(stream)),
                 // Nobody whom it lets in.
                 Ok(None) => {}
@@ -394,7 +429,7 @@ impl<L: Listener> SocketServer<L> {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) => {
                     self.paused = Some(now.after_ms(ACCEPT_PAUSE_MS));
-                    self.watch_listener(epoll::EventFlags::empty());
+                    self.watch_listeners(epoll::EventFlags::empty());
                     return;
                 }
             }
@@ -403,13 +438,15 @@ impl<L: Listener> SocketServer<L> {
 
     fn resume(&mut self, now: Moment) {
         if self.paused.take_if(|until| now >= *until).is_some() {
-            self.watch_listener(epoll::EventFlags::IN);
+            self.watch_listeners(epoll::EventFlags::IN);
         }
     }
 
-    fn watch_listener(&self, flags: epoll::EventFlags) {
-        // It is watched since the beginning, so this cannot fail.
-        let _ = epoll::modify(&self.epoll, &self.listener, epoll::EventData::new_u64(LISTENER), flags);
+    fn watch_listeners(&self, flags: epoll::EventFlags) {
+        for (number, listener) in (LISTENERS..).zip(&self.listeners) {
+            // It is watched since the beginning, so this cannot fail.
+            let _ = epoll::modify(&self.epoll, listener, epoll::EventData::new_u64(number), flags);
+        }
     }
 
     fn welcome(&mut self, now: Moment, stream: Arc<L::Stream>) {
@@ -458,6 +495,14 @@ impl<L: Listener> SocketServer<L> {
             }
         }
     }
+}
+
+/// Takes what has happened to descriptors, waiting so long for it; whether there is something.
+fn ask(epoll: &OwnedFd, time: Duration, events: &mut Vec<epoll::Event>) -> bool {
+    let buffer = rustix::buffer::spare_capacity(events);
+    // Nothing but an interruption fails here; then there are no events.
+    let _ = epoll::wait(epoll, buffer, Some(&timespec(time)));
+    !events.is_empty()
 }
 
 fn notify(wake: &OwnedFd) {

@@ -99,7 +99,7 @@ impl Transport for Tcp {
         let listener = TcpListener::bind(at).map_err(broken)?;
         listener.set_nonblocking(true).map_err(broken)?;
         let address = listener.local_addr().map_err(broken)?.to_string();
-        let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
+        let server = SocketServer::new(self.time, vec![listener], me, limits, service).map_err(broken)?;
         server.with_tls(tls.cloned()).start(address)
     }
 

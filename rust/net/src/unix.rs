@@ -68,7 +68,9 @@ impl Unix {
         let address = bound.path.display().to_string();
         let broken = |error: io::Error| NetError::broken(&format!("serving at {address}"), &error);
         let listener = bound.listener().map_err(broken)?;
-        SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?.start(address.clone())
+        SocketServer::new(self.time, vec![listener], me, limits, service)
+            .map_err(broken)?
+            .start(address.clone())
     }
 }
 

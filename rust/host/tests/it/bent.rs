@@ -1,6 +1,6 @@
 //! Bytes that change on their way, where the network leaves it to the container's sums to see that.
 
-use crate::serve;
+use crate::{Beside, serve};
 use daos_client::{ContainerObjects as _, NewContainer};
 use daos_net::serving::Identity;
 use daos_net::tcp::Tcp;
@@ -79,7 +79,7 @@ impl Link for BentLink {
 fn what_changes_on_its_way_is_fetched_once_more_before_it_is_called_damaged() {
     let left = Arc::<AtomicUsize>::default();
     let transport: Arc<dyn Transport> = Arc::new(Bent { left: Arc::clone(&left), ..Bent::default() });
-    let served = serve(&transport, "127.0.0.1:0", 1, false);
+    let served = serve(&transport, "127.0.0.1:0", 1, Beside::Nothing);
     let pool = Arc::clone(&served.system).pool_create("tank", b"\x80").unwrap();
     for (nth, kind) in
         [Some(ChecksumKind::Crc32), Some(ChecksumKind::Sha256), Some(ChecksumKind::Crc16), None]

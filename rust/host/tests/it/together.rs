@@ -1,6 +1,6 @@
 //! Requests of one call to several targets: all are on their way before the reply to the first is waited for.
 
-use crate::serve;
+use crate::{Beside, serve};
 use daos_client::{ContainerObjects as _, ContainerService, NewContainer};
 use daos_net::serving::Identity;
 use daos_net::tcp::Tcp;
@@ -84,7 +84,7 @@ impl Service for Meeter {
 fn each_target_has_its_part_of_a_call_before_another_answers() {
     let meeting = Arc::new(Meeting::default());
     let transport: Arc<dyn Transport> = Arc::new(Meeters(Tcp::default(), Arc::clone(&meeting)));
-    let served = serve(&transport, "127.0.0.1:0", TARGETS, true);
+    let served = serve(&transport, "127.0.0.1:0", TARGETS, Beside::Apart);
     let pool = Arc::clone(&served.system).pool_create("tank", b"\x80").unwrap();
     let checksums = Checksums { kind: None, piece_size: 0, server_verifies: false };
     let new = NewContainer { label: "c", props: b"\x80", checksums, scrub_disabled: false };

@@ -1,6 +1,6 @@
 //! What a transaction over a network asks, and how often.
 
-use crate::{Served, serve};
+use crate::{Beside, Served, serve};
 use daos_client::{ContainerObjects as _, ContainerRef, ContainerService, Kv, NewContainer, Route};
 use daos_net::frame::Header;
 use daos_net::mem::{Faults, Mem};
@@ -83,7 +83,7 @@ impl World {
         let seen = Seen::default();
         let inner = Mem::new(3, Faults::default()).for_threads();
         let transport: Arc<dyn Transport> = Arc::new(Telling { inner, seen: Arc::clone(&seen) });
-        let served = serve(&transport, "here", 2, false);
+        let served = serve(&transport, "here", 2, Beside::Nothing);
         let pool = Arc::clone(&served.system).pool_create("p", b"\x80").unwrap();
         assert_eq!(pool.targets(), 2);
         let checksums = Checksums { kind: None, piece_size: 0, server_verifies: false };

@@ -60,14 +60,12 @@ impl Transport for Shm {
         service: Box<dyn Service>,
     ) -> Result<Box<dyn Listening>> {
         let broken = |error: io::Error| NetError::broken(&format!("serving at {address}"), &error);
-        if let Some(name) = address.strip_prefix(NAMELESS) {
-            let listener = ShmListener(bind_nameless(name).map_err(broken)?);
-            let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
-            return server.start(address.to_owned());
+        if address.starts_with(NAMELESS) {
+            return self.listen_all(&[address.to_owned()], me, limits, service);
         }
         let bound = Bound::new(Path::new(address))?;
         let listener = ShmListener(bound.listener().map_err(broken)?);
-        let server = SocketServer::new(self.time, listener, me, limits, service).map_err(broken)?;
+        let server = SocketServer::new(self.time, vec![listener], me, limits, service).map_err(broken)?;
         Ok(Box::new(Whole::new(server.start(address.to_owned())?, bound)))
     }
 
@@ -77,6 +75,26 @@ impl Transport for Shm {
 }
 
 impl Shm {
+    /// Serves at several names that the kernel keeps, all with one thread and one service, until the answer is dropped. The limits
+    /// are those of all together.
+    pub fn listen_all(
+        &self,
+        names: &[String],
+        me: Identity,
+        limits: Limits,
+        service: Box<dyn Service>,
+    ) -> Result<Box<dyn Listening>> {
+        let bind = |name: &String| {
+            let broken = |error| NetError::broken(&format!("serving at {name}"), &error);
+            bind_nameless(name.strip_prefix(NAMELESS).unwrap_or(name)).map(ShmListener).map_err(broken)
+        };
+        let listeners = names.iter().map(bind).collect::<Result<Vec<_>>>()?;
+        let all = names.join(", ");
+        let broken = |error: io::Error| NetError::broken(&format!("serving at {all}"), &error);
+        let server = SocketServer::new(self.time, listeners, me, limits, service).map_err(broken)?;
+        server.start(all.clone())
+    }
+
     /// A connection over this socket, which somebody has connected to who serves so, and whose descriptor he chose.
     pub fn over(&self, socket: UnixStream, timeout: Duration) -> io::Result<Box<dyn Link>> {
         if !is_of_my_user(&socket)? {

@@ -4,7 +4,10 @@ use crate::{ECHO, SECOND, echo, hello, me, providers, small};
 use daos_net::frame::{Header, Kind, control};
 use daos_net::shm::Shm;
 use daos_net::unix::Unix;
-use daos_net::{Call, Channel, Limits, Listening, NetError, Reply, Transport};
+use daos_net::{
+    Answer, Call, Channel, Incoming, Limits, Listening, Moment, NetError, Replies, Reply, Service, Ticket,
+    Transport,
+};
 use daos_types::Der;
 use rustix::cmsg_space;
 use rustix::event::{EventfdFlags, eventfd};
@@ -19,6 +22,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -272,4 +276,89 @@ fn sockets_with_and_without_memory_are_told_apart() {
     let error = Shm::default().connect(&unix.address(), Duration::from_millis(200)).unwrap_err();
     assert_eq!(error.der, Der::Timedout, "{error:?}");
     assert_eq!(ask(&shm.address()).unwrap(), b"served");
+}
+
+fn open(address: &str) -> Channel {
+    Channel::open(Shm::default().connect(address, SECOND).unwrap(), small(), &hello(), 5 * SECOND).unwrap()
+}
+
+/// Names that no other test has.
+fn names(of: &str) -> [String; 2] {
+    ["one", "two"].map(|name| format!("@daos-test-{}-{of}-{name}", std::process::id()))
+}
+
+#[test]
+fn several_names_are_served_by_one_thread() {
+    let names = names("names");
+    let answer = |_: Moment, request: Incoming, replies: &Replies| {
+        let thread = format!("{:?}", thread::current().id()).into_bytes();
+        replies.send(request.ticket, Answer::of_body(1, thread));
+    };
+    let server = Shm::default().listen_all(&names, me(), small(), Box::new(answer)).unwrap();
+    let taken = Shm::default().listen_all(&names[1..], me(), small(), Box::new(answer));
+    assert_eq!(taken.unwrap_err().der, Der::Unreach);
+    let threads: Vec<_> = names.iter().map(|name| ask(name).unwrap()).collect();
+    assert_eq!(threads[0], threads[1]);
+    let others = names.each_ref().map(|name| open(name));
+    drop(server);
+    for (name, other) in names.iter().zip(others) {
+        assert!(ask(name).is_err());
+        assert!(other.call(&Call::new(ECHO, SECOND, b""), &mut Reply::default()).is_err());
+    }
+}
+
+/// Answers when it rests, with the number of requests that it rests for; tells when one comes, and goes on when it may.
+struct Resting {
+    came: Vec<Ticket>,
+    begun: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Service for Resting {
+    fn request(&mut self, _: Moment, request: Incoming, _: &Replies) {
+        self.came.push(request.ticket);
+        self.begun.send(()).unwrap();
+        self.go_on.recv().unwrap();
+    }
+
+    fn is_to_wait(&self) -> bool {
+        !self.came.is_empty()
+    }
+
+    fn rest(&mut self, _: Moment, replies: &Replies) {
+        let body = vec![self.came.len() as u8];
+        self.came.drain(..).for_each(|ticket| replies.send(ticket, Answer::of_body(1, body.clone())));
+    }
+}
+
+#[test]
+fn what_came_by_another_ring_meanwhile_is_waited_for_together() {
+    let (begun, has_begun) = channel();
+    let (go_on, may_go_on) = channel();
+    let names = names("rests");
+    let service = Resting { came: Vec::new(), begun, go_on: may_go_on };
+    let _server = Shm::default().listen_all(&names, me(), small(), Box::new(service)).unwrap();
+    let [one, two] = names.map(|name| open(&name));
+    let call = Call::new(ECHO, 5 * SECOND, b"");
+    let mut reply = Reply::default();
+    // A ring that the server was asleep over when something came is not among those that it looks at: then it is tried again.
+    let together = (0..100).any(|_| {
+        let mut before = Reply::default();
+        let first = two.send(&call).unwrap();
+        has_begun.recv().unwrap();
+        let second = one.send(&call).unwrap();
+        go_on.send(()).unwrap();
+        // Both were heard, whether together or not.
+        has_begun.recv().unwrap();
+        let third = two.send(&call).unwrap();
+        go_on.send(()).unwrap();
+        has_begun.recv().unwrap();
+        go_on.send(()).unwrap();
+        two.receive(first, &mut before).unwrap();
+        one.receive(second, &mut Reply::default()).unwrap();
+        reply = Reply::default();
+        two.receive(third, &mut reply).unwrap();
+        reply.body[0] > 1
+    });
+    assert!(together, "one by one");
 }
