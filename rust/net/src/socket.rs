@@ -35,8 +35,9 @@ const GONE: epoll::EventFlags =
     epoll::EventFlags::HUP.union(epoll::EventFlags::ERR).union(epoll::EventFlags::RDHUP);
 /// Rounds in which rings had news before the descriptors are looked at as well.
 const ROUNDS_MAX: u32 = 32;
-/// Looks at rings between two at the descriptors, which take longer.
-const LOOKS: u32 = 32;
+/// Looks at rings between two at the descriptors, which take longer: they come after some 10 µs, in which who asks one thing after the
+/// other asks again.
+const LOOKS: u32 = 128;
 const WAKE: u64 = u64::MAX;
 /// The first listener; the others follow. No connection has such a number.
 const LISTENERS: u64 = 1 << 63;
