@@ -149,7 +149,7 @@ impl Shared {
     /// The times of a record, with what this mount knows and has not stored.
     fn with_times(&self, record: &mut Record, node: Option<&Node>) {
         let known = if node.is_none() { self.table.get(record.oid) } else { None };
-        if let Some(written) = node.or(known.as_deref()).and_then(Node::written) {
+        if let Some(written) = node.or(known.as_deref()).and_then(|node| node.times.written()) {
             record.mtime = written;
             record.ctime = record.ctime.max(written);
         }
@@ -213,7 +213,7 @@ impl Shared {
         let done = self.with(at, |work, found| {
             let mut record = found.held.record;
             let known = if at.node().is_none() { self.table.get(record.oid) } else { None };
-            let written = at.node().or(known.as_deref()).and_then(Node::written);
+            let written = at.node().or(known.as_deref()).and_then(|node| node.times.written());
             self.with_times(&mut record, at.node());
             match (record.kind(), set) {
                 (Kind::Directory, SetAttr { size: Some(_), .. }) => {
@@ -241,9 +241,9 @@ impl Shared {
                 record.set_mtime(mtime, now);
             }
             work.patch(&found.slot, &found.held, &record, &[])?;
-            Ok((known, written))
+            Ok((known, written, record.mtime))
         });
-        let (node, written) = match (done, set) {
+        let (node, written, mtime) = match (done, set) {
             (Err(error), SetAttr { size: Some(size), mode: None, uid: None, gid: None, mtime: None })
                 if error.errno == Errno::ENOSPC =>
             {
@@ -251,12 +251,15 @@ impl Shared {
             }
             (done, _) => done?,
         };
-        if let (Some(node), Some(mode)) = (at.node().or(node.as_deref()), set.mode) {
-            node.note_mode(mode);
-        }
-        // What was written to since then is another time.
-        if let (Some(node), Some(_)) = (at.node().or(node.as_deref()), written) {
-            node.settled(written);
+        if let Some(node) = at.node().or(node.as_deref()) {
+            if let Some(mode) = set.mode {
+                node.note_mode(mode);
+            }
+            node.times.stored(mtime);
+            // What was written to since then is another time.
+            if written.is_some() {
+                node.times.settled(written);
+            }
         }
         Ok(())
     }
@@ -289,7 +292,7 @@ impl Shared {
             return Err(refused);
         }
         if let Some(node) = self.table.get(found.oid()) {
-            node.touch(Time::now());
+            node.times.touch(Time::now());
         }
         Ok(())
     }
@@ -312,23 +315,27 @@ impl Shared {
             record.set_mtime(now, now);
             record.ctime = now;
             work.patch(&found.slot, &found.held, &record, &[])
-        })
+        })?;
+        at.node().inspect(|node| node.times.stored(now));
+        Ok(())
     }
 
     /// Makes a file at least so long.
     pub(crate) fn grow(&self, at: &At<'_>, size: u64) -> Result<()> {
         content::check_end(size, 0)?;
         let now = Time::now();
-        self.with(at, |work, found| {
+        let grown = self.with(at, |work, found| {
             let mut record = found.held.record;
             if self.size(work, &record)? >= size {
-                return Ok(());
+                return Ok(false);
             }
             content::resize(work, &record, self.chunk_size(record.chunk_size), size)?;
             record.set_mtime(now, now);
             record.ctime = now;
-            work.patch(&found.slot, &found.held, &record, &[])
-        })
+            work.patch(&found.slot, &found.held, &record, &[]).map(|()| true)
+        })?;
+        at.node().filter(|_| grown).inspect(|node| node.times.stored(now));
+        Ok(())
     }
 }
 

@@ -174,6 +174,7 @@ impl Shared {
             };
             if let Some(opened) = self.table.open(found.oid(), place, looked)? {
                 opened.0.note_mode(found.held.record.mode);
+                opened.0.times.saw(found.held.record.mtime);
                 if incapable {
                     opened.0.incapable.put((), begun, changes);
                 }
@@ -325,6 +326,7 @@ impl Dfs {
         let opened = shared.table.open(record.oid, place, shared.table.moment())?;
         let opened = opened.ok_or_else(|| Error::new(Errno::EIO, "a new object id was given before"))?;
         opened.0.note_mode(record.mode);
+        opened.0.times.saw(record.mtime);
         opened.0.incapable.put((), Instant::now(), shared.xattrs.count());
         let file = File::new(shared, opened, rights, shared.chunk_size(record.chunk_size))?;
         shared.insert(&parent.node, name, &record, &Content::default())?;

@@ -72,7 +72,7 @@ impl File {
                 of_user: AtomicBool::new(false),
             }),
             Err(error) => {
-                close(shared, &opened)?;
+                close(shared, &opened, false)?;
                 Err(error)
             }
         }
@@ -138,7 +138,7 @@ impl File {
     /// When its content changed, by who knows better than the one who brings the bytes; stored with the next `flush`, `sync` or `close`.
     pub fn changed_at(&self, time: Time) -> Result<()> {
         self.writable()?;
-        self.node().touched_at(time);
+        self.node().times.touched_at(time);
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl File {
         content::check_end(at, data.len() as u64)?;
         self.lose()?;
         self.array.write(at, data)?;
-        self.node().touch(Time::now());
+        self.node().times.touch(Time::now());
         Ok(data.len())
     }
 
@@ -251,7 +251,7 @@ impl File {
         })?;
         drop(turn);
         if !data.is_empty() {
-            node.touch(Time::now());
+            node.times.touch(Time::now());
         }
         Ok((at, data.len()))
     }
@@ -328,25 +328,38 @@ impl File {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(Error::new(Errno::EBADF, "the file is closed"));
         }
-        close(&self.shared, &self.opened)
+        close(&self.shared, &self.opened, false)
+    }
+
+    /// Closes it; when it was written to may be stored later, by [`Dfs::store_left`], and is known to this mount alone until then.
+    pub fn leave(self) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
+        close(&self.shared, &self.opened, true)
     }
 }
 
 /// Ends one handle.
-fn close(shared: &Shared, opened: &Opened) -> Result<()> {
+fn close(shared: &Shared, opened: &Opened, leaves: bool) -> Result<()> {
     let usable = shared.check().is_ok() && !shared.is_read_only();
     let last = shared.table.close(opened);
     if !usable {
         return Ok(());
     }
-    if last { shared.free_orphan(&opened.0) } else { shared.store_times(&opened.0) }
+    let node = &opened.0;
+    if last {
+        shared.free_orphan(node)
+    } else if node.times.written().is_none() || (leaves && shared.left.add(node, Instant::now())) {
+        Ok(())
+    } else {
+        shared.store_times(node)
+    }
 }
 
 impl Drop for File {
     fn drop(&mut self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
             // There is nobody to tell; what is left of a file without a name, a check finds.
-            let _ = close(&self.shared, &self.opened);
+            let _ = close(&self.shared, &self.opened, false);
         }
     }
 }

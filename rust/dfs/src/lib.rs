@@ -13,6 +13,7 @@ mod errno;
 mod file;
 mod format;
 mod ids;
+mod left;
 mod listing;
 mod mount;
 mod names;
@@ -23,6 +24,7 @@ mod record;
 mod remove;
 mod rename;
 mod superblock;
+mod times;
 mod together;
 mod work;
 

@@ -4,6 +4,7 @@ use crate::classes::{self, Hints};
 use crate::content;
 use crate::errno::{Errno, Error, Result};
 use crate::ids::{self, Allocator};
+use crate::left::Left;
 use crate::node::{Defaults, Node, Place, Table};
 use crate::recent::Changes;
 use crate::record::{Kind, Record, Time};
@@ -117,6 +118,7 @@ pub(crate) struct Shared {
     pub(crate) removals: Mutex<()>,
     /// Directories whose time of change is in memory only.
     pub(crate) touched: Mutex<HashMap<ObjectId, Arc<Node>>>,
+    pub(crate) left: Left,
     /// Changes that this mount made of records of directories, and of extended attributes.
     pub(crate) directories: Changes,
     pub(crate) xattrs: Changes,
@@ -228,6 +230,7 @@ impl Dfs {
             space,
             removals: Mutex::new(()),
             touched: Mutex::default(),
+            left: Left::default(),
             directories: Changes::default(),
             xattrs: Changes::default(),
             marks,
@@ -421,7 +424,7 @@ impl Shared {
 
     /// Takes note that entries of a directory changed.
     pub(crate) fn touch_directory(&self, node: &Arc<Node>) {
-        node.touch(Time::now());
+        node.times.touch(Time::now());
         let full = {
             let mut touched = self.touched.lock();
             touched.insert(node.oid, Arc::clone(node));
@@ -437,12 +440,15 @@ impl Shared {
 
     /// Stores when something was changed, where that is in memory only.
     pub(crate) fn store_times(&self, node: &Node) -> Result<()> {
-        let Some(time) = node.written() else { return Ok(()) };
+        let Some(time) = node.times.written() else { return Ok(()) };
         let store = |work: &Work<'_>| {
             // Outside of a transaction threads of this mount keep out of each other's way by themselves.
             let _claim = if work.is_atomic { None } else { Some(self.table.claim([node.oid])?) };
             let found = work.locate(node)?;
             let mut record = found.held.record;
+            if node.times.is_outdone(&record, time) {
+                return Ok(());
+            }
             record.set_mtime(time, time);
             record.ctime = record.ctime.max(time);
             work.patch(&found.slot, &found.held, &record, &[]).map_err(|error| {
@@ -464,8 +470,11 @@ impl Shared {
         match stored {
             // Another mount removed it, or gave it another name: there is no place to store it.
             Err(error) if error.errno != Errno::ESTALE => Err(error),
-            _ => {
-                node.settled(Some(time));
+            stored => {
+                node.times.settled(Some(time));
+                if stored.is_ok() {
+                    node.times.stored(time);
+                }
                 Ok(())
             }
         }
@@ -475,7 +484,7 @@ impl Shared {
         let touched = std::mem::take(&mut *self.touched.lock());
         let nodes =
             touched.into_values().chain(self.table.all().into_iter().filter(|node| node.kind == Kind::File));
-        let mut result = Ok(());
+        let mut result = self.store_left(Duration::ZERO, || true);
         for node in nodes {
             if let Err(error) = self.store_times(&node) {
                 if node.kind == Kind::Directory {

@@ -3,7 +3,8 @@
 use crate::access::SET_IDS;
 use crate::errno::{Errno, Error, Result};
 use crate::recent::Recent;
-use crate::record::{Kind, Record, Time};
+use crate::record::{Kind, Record};
+use crate::times::Times;
 use daos_locks::{Condvar, Mutex, RwLock};
 use daos_types::ObjectId;
 use std::collections::{HashMap, HashSet};
@@ -49,8 +50,7 @@ pub(crate) struct Node {
     defaults: Mutex<Defaults>,
     /// Handles of a file.
     opens: AtomicUsize,
-    /// When it was written to, where that is not stored yet.
-    written: Mutex<Option<Time>>,
+    pub(crate) times: Times,
     /// Held by who appends.
     pub(crate) appending: Mutex<()>,
     /// It is a program that runs as another, as far as this mount knows.
@@ -71,7 +71,7 @@ impl Node {
             doubtful: AtomicBool::new(false),
             defaults: Mutex::new(defaults),
             opens: AtomicUsize::new(0),
-            written: Mutex::new(None),
+            times: Times::default(),
             appending: Mutex::new(()),
             runs_as_another: AtomicBool::new(false),
             record: Recent::default(),
@@ -120,30 +120,6 @@ impl Node {
 
     pub(crate) fn set_defaults(&self, defaults: Defaults) {
         *self.defaults.lock() = defaults;
-    }
-
-    /// Takes note that its content changed.
-    pub(crate) fn touch(&self, now: Time) {
-        let mut written = self.written.lock();
-        *written = Some(written.map_or(now, |before| before.max(now)));
-    }
-
-    /// Takes note of when its content changed, by who knows it exactly.
-    pub(crate) fn touched_at(&self, time: Time) {
-        *self.written.lock() = Some(time);
-    }
-
-    /// When its content changed, where that is not stored.
-    pub(crate) fn written(&self) -> Option<Time> {
-        *self.written.lock()
-    }
-
-    /// That time was stored, or another was set.
-    pub(crate) fn settled(&self, time: Option<Time>) {
-        let mut written = self.written.lock();
-        if time.is_none() || *written == time {
-            *written = None;
-        }
     }
 
     /// Takes note of the mode of a file.
@@ -295,7 +271,13 @@ impl Table {
             return Ok(None);
         }
         let node = match state.nodes.get(&oid).and_then(Weak::upgrade) {
-            Some(node) => node,
+            Some(node) => {
+                // One that was left: another mount may have given it another name.
+                if node.opens.load(Ordering::Acquire) == 0 {
+                    node.set_place(place);
+                }
+                node
+            }
             None => {
                 let node = Arc::new(Node::new(oid, Kind::File, place, Defaults::default()));
                 state.insert(&node);
@@ -537,21 +519,5 @@ mod tests {
         let dropped = std::thread::Builder::new().stack_size(64 << 10).spawn(move || drop(deepest));
         dropped.unwrap().join().unwrap();
         assert!(table.all().is_empty());
-    }
-
-    #[test]
-    fn times_wait_until_they_are_stored() {
-        let node = Node::new(oid(1), Kind::File, Place::Root, Defaults::default());
-        let at = |seconds| Time { seconds, nanoseconds: 0 };
-        node.touch(at(5));
-        node.touch(at(4));
-        assert_eq!(node.written(), Some(at(5)));
-        node.settled(Some(at(4)));
-        assert_eq!(node.written(), Some(at(5)), "written to again since");
-        node.settled(Some(at(5)));
-        assert_eq!(node.written(), None);
-        node.touch(at(6));
-        node.settled(None);
-        assert_eq!(node.written(), None);
     }
 }

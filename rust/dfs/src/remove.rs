@@ -16,8 +16,10 @@ const AGAIN_MAX: usize = 64;
 /// What became of something that lost a name.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    /// There is nothing of it in memory that would have to follow: it is gone, as nobody has it open, or it is no file.
+    /// There is nothing of it in memory that would have to follow: it is no file, or kept its name.
     Stays,
+    /// It is gone, as nobody has it open.
+    Gone(ObjectId),
     /// It has others, by one of which it may be open.
     HasNames(Option<Arc<Node>>),
     /// It is open, and among the orphans.
@@ -74,7 +76,7 @@ impl Shared {
         } else if let Some(node) = claim.open(oid) {
             let orphan = Slot::orphan(oid);
             let mut record = *record;
-            if let Some(written) = node.written() {
+            if let Some(written) = node.times.written() {
                 record.set_mtime(written, now);
             }
             record.ctime = now;
@@ -100,7 +102,7 @@ impl Shared {
             if found.kind() == Kind::File {
                 work.remove_object(oid)?;
             }
-            Fate::Stays
+            Fate::Gone(oid)
         })
     }
 
@@ -109,6 +111,11 @@ impl Shared {
         claim.done();
         match fate {
             Fate::Stays | Fate::HasNames(None) => {}
+            Fate::Gone(oid) => {
+                if let Some(left) = self.table.get(oid) {
+                    left.times.settled(None);
+                }
+            }
             Fate::HasNames(Some(node)) => node.has_names(),
             Fate::Orphaned(node) => {
                 if !claim.orphaned(&node) {
@@ -135,7 +142,7 @@ impl Shared {
 
     /// A directory is gone.
     pub(crate) fn removed_directory(&self, oid: ObjectId, node: &Node) {
-        node.settled(None);
+        node.times.settled(None);
         self.touched.lock().remove(&oid);
         self.directories.add();
     }

@@ -66,6 +66,13 @@ enum Kept {
 }
 
 impl Kept {
+    fn files(&self) -> Option<&Filesystem> {
+        match self {
+            Self::Files(files) => Some(files),
+            Self::Names(_) => None,
+        }
+    }
+
     fn is_idle(&self) -> bool {
         match self {
             Self::Files(files) => files.is_idle(),
@@ -199,10 +206,14 @@ impl Forest {
 
     /// The file system at the mount point, if it is one: the one whose files are reached at side doors.
     pub(crate) fn first(&self) -> Option<&Filesystem> {
-        match &self.first {
-            Kept::Files(files) => Some(files),
-            Kept::Names(_) => None,
-        }
+        self.first.files()
+    }
+
+    /// Stores when files were changed that are closed, in the background.
+    pub(crate) fn store_left(&self, is_idle: &dyn Fn() -> bool) {
+        let others: Vec<_> = self.others.read().trees.values().map(|(kept, _)| Arc::clone(kept)).collect();
+        let others = others.iter().filter_map(|kept| kept.files());
+        self.first().into_iter().chain(others).for_each(|files| files.store_left(is_idle));
     }
 
     /// Whether the store may be another process.

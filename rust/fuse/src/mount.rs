@@ -33,6 +33,8 @@ pub const THREADS: usize = 16;
 const TICK: Duration = Duration::from_millis(1);
 /// Without requests one looks less often whether there is such a one.
 const TICK_IDLE: Duration = Duration::from_millis(20);
+/// Without requests for so long, times of closed files are stored.
+const TIMES_PAUSE: Duration = Duration::from_millis(100);
 /// So long a request waits for the kernel to forget a name; then it goes on without.
 const FORGET_WAIT: Duration = Duration::from_millis(500);
 /// One line a second tells of trouble.
@@ -219,7 +221,9 @@ impl Mount {
         session.forget_names();
         let begun = session
             .agree()
-            .and_then(|()| Session::watch(&session).and_then(|()| Session::more(&session)).map_err(failed));
+            .and_then(|()| Session::watch(&session).map_err(failed))
+            .and_then(|()| if read_only { Ok(()) } else { Session::store_times(&session).map_err(failed) })
+            .and_then(|()| Session::more(&session).map_err(failed));
         if let Err(error) = begun {
             let _ = device::detach(at);
             return Err(error);
@@ -467,6 +471,23 @@ impl Session {
             }
         };
         let thread = std::thread::Builder::new().name("dfuse-watch".into()).spawn(run);
+        thread.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+    }
+
+    /// Stores, a little later, when files were changed that are closed.
+    fn store_times(session: &Arc<Self>) -> rustix::io::Result<()> {
+        let shared = Arc::clone(session);
+        let run = move || {
+            let taken = || shared.taken.load(Ordering::Relaxed);
+            let mut spare = shared.spare.lock();
+            while !spare.over {
+                let before = taken();
+                drop(shared.tick.wait_for(spare, TIMES_PAUSE));
+                shared.forest.store_left(&|| taken() == before);
+                spare = shared.spare.lock();
+            }
+        };
+        let thread = std::thread::Builder::new().name("dfuse-times".into()).spawn(run);
         thread.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
     }
 

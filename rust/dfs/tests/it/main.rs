@@ -5,6 +5,7 @@ mod calls;
 mod common;
 mod crash;
 mod full;
+mod left;
 mod model;
 mod mounts;
 mod names;

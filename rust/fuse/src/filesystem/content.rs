@@ -7,10 +7,14 @@ use crate::caching::DataCache;
 use crate::inodes::Place;
 use daos_dfs::{Allocate, Errno, Error, File, Kind, New, OpenFlags};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes that one request copies, and one piece of them: others want an answer, too.
 const COPY_MAX: u64 = 16 << 20;
 const COPY_PIECE: usize = 1 << 20;
+
+/// So long at most it is not stored when a file was changed that was closed.
+const LEFT_MAX: Duration = Duration::from_secs(1);
 
 const KEEP_SIZE: u32 = 1;
 const PUNCH_HOLE: u32 = 2;
@@ -147,9 +151,27 @@ impl Filesystem {
 
     /// A handle goes, and with the last one what is in memory of the file. Nobody waits for what comes of it.
     pub(super) fn close(&self, opened: Arc<Opened>) {
-        if let Some(Opened { node, file, .. }) = Arc::into_inner(opened) {
-            drop(self.inodes.closing(node, file));
+        if let Some(Opened { node, file, .. }) = Arc::into_inner(opened)
+            && let Some(file) = self.inodes.closing(node, file)
+        {
+            if self.leaves_for().is_zero() {
+                drop(file);
+            } else {
+                let _ = file.leave();
+            }
         }
+    }
+
+    /// So long the time of a file that was closed may wait until it is stored: as long as another mount may keep the one before.
+    fn leaves_for(&self) -> Duration {
+        self.caching.attr.min(LEFT_MAX)
+    }
+
+    /// Stores when files were changed that were closed: of all while nobody asks for anything, and of those that waited long enough.
+    pub(crate) fn store_left(&self, is_idle: &dyn Fn() -> bool) {
+        // There is nobody to tell, as when a file is closed.
+        let _ = self.dfs.store_left(Duration::ZERO, is_idle);
+        let _ = self.dfs.store_left(self.leaves_for(), || true);
     }
 
     pub(super) fn read(&self, mut args: Args<'_>, reply: &mut Reply<'_>) -> Answer {

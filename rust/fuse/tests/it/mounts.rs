@@ -1,6 +1,6 @@
 //! Mounts as a whole: read-only ones and snapshots, slow requests, their end, several of one container.
 
-use crate::common::{Mounted, Store, make, mkdir, mounted, no, open, unlink};
+use crate::common::{Mounted, Store, make, mkdir, mounted, no, open, soon, unlink};
 use daos_dfs::{Dfs, MountOptions};
 use daos_fuse::{Caching, Options};
 use rustix::fs::{OFlags, XattrFlags};
@@ -186,6 +186,43 @@ fn two_mounts_see_each_other() {
     drop((log, other));
     one.end();
     two.end();
+}
+
+#[test]
+fn when_a_closed_file_was_changed_is_stored_soon() {
+    let store = Store::new();
+    let Some(m) = Mounted::new(&store) else { return };
+    let (other, root) = (store.dfs(), store.dfs().root());
+    let stored = |name: &str| {
+        let mtime = other.look(&root, name.as_bytes()).unwrap().0.mtime;
+        (mtime.seconds, i64::from(mtime.nanoseconds))
+    };
+    let told = |name: &str| {
+        let attr = fs::metadata(m.path(name)).unwrap();
+        (attr.mtime(), attr.mtime_nsec())
+    };
+    let write = |name: &str| {
+        fs::write(m.path(name), b"").unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        fs::write(m.path(name), b"x").unwrap();
+    };
+    write("a");
+    soon(|| stored("a") == told("a"));
+    // Not only when nobody asks for anything.
+    write("b");
+    soon(|| {
+        let asked = (0..20).all(|_| m.path("none").try_exists().is_ok_and(|there| !there));
+        asked && stored("b") == told("b")
+    });
+    write("c");
+    let last = told("c");
+    m.end();
+    assert_eq!(stored("c"), last);
+    // Where nothing is kept it is stored when the file is closed, for which nobody waits either.
+    let Some(m) = Mounted::cached(&store, Caching::NONE) else { return };
+    fs::write(m.path("c"), b"y").unwrap();
+    soon(|| stored("c") != last);
+    m.end();
 }
 
 /// Asks a mount by something of it that is open.
