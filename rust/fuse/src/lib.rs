@@ -5,6 +5,7 @@
 mod abi;
 mod ahead;
 mod alone;
+mod awake;
 mod caching;
 mod device;
 mod doors;
@@ -14,6 +15,7 @@ mod inodes;
 mod listing;
 mod mount;
 mod names;
+mod requests;
 mod tally;
 
 pub use caching::{Caching, DataCache};

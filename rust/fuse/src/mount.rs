@@ -2,11 +2,13 @@
 
 use crate::abi::{self, Agreed, Offer, Opcode, Reply, init};
 use crate::alone::Alone;
+use crate::awake::{self, Awake};
 use crate::caching::Caching;
 use crate::device;
 use crate::doors;
 use crate::filesystem::Usage;
 use crate::forest::{Branch, Files, Forest, Links};
+use crate::requests::{Requests, receive};
 use daos_dfs::Dfs;
 use daos_locks::{Condvar, Mutex};
 use daos_net::Listening;
@@ -379,11 +381,10 @@ impl Session {
             session.threads.fetch_sub(1, Ordering::AcqRel);
             return Ok(());
         }
-        let (shared, begun) = (Arc::clone(session), device::clone(&session.device));
-        let spawned = begun.and_then(|device| {
+        let (shared, begun) = (Arc::clone(session), Requests::beside(&session.device));
+        let spawned = begun.and_then(|requests| {
             let run = move || {
-                Self::serve(&shared, &device);
-                drop(device);
+                Self::serve(&shared, requests);
                 shared.dismiss();
                 if shared.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
                     shared.over();
@@ -399,13 +400,14 @@ impl Session {
     }
 
     /// Answers requests until the mount ends.
-    fn serve(session: &Arc<Self>, device: &OwnedFd) {
+    fn serve(session: &Arc<Self>, mut requests: Requests) {
         let mut request = vec![0; REQUEST_MAX];
         let mut buffer = vec![0; REQUEST_MAX];
-        let mut alone = Alone::default();
+        let (mut alone, mut awake, mut answered) = (Alone::default(), Awake::default(), Instant::now());
         while session.may_read() {
             let asked = Instant::now();
-            let received = receive(device, &mut request);
+            let is_only_one = session.readers.load(Ordering::Acquire) == 1;
+            let received = requests.next(is_only_one && awake.is_worth_it(), &mut request);
             let begun = Instant::now();
             session.taken.fetch_add(1, Ordering::Relaxed);
             session.readers.fetch_sub(1, Ordering::AcqRel);
@@ -424,11 +426,19 @@ impl Session {
             };
             let waited = begun.duration_since(asked);
             if !session.is_alone && alone.needs_help(waited, header.opcode, header.thread) {
+                awake.others();
                 Self::help(session);
+            } else if header.thread != 0 && awake.asked(header.thread, begun.duration_since(answered), begun)
+            {
+                // Nobody is to take the next one meanwhile.
+                session.readers.fetch_add(1, Ordering::AcqRel);
+                awake::join(header.thread);
+                session.readers.fetch_sub(1, Ordering::AcqRel);
             }
             let mut reply = Reply::new(&mut buffer);
             let answer = session.forest.answer(&header, args, &mut reply);
-            session.forest.tally().add(header.opcode, begun.elapsed());
+            answered = Instant::now();
+            session.forest.tally().add(header.opcode, answered.duration_since(begun));
             let Some(answer) = answer else {
                 alone.answered(header.opcode, header.thread, len);
                 continue;
@@ -442,9 +452,8 @@ impl Session {
                     refusal.number()
                 }
             };
-            // Nobody waits for it any more, or the mount ended: then the next read tells.
             let reply = reply.finish(header.unique, number);
-            let _ = rustix::io::write(device, reply);
+            requests.answer(reply);
             alone.answered(header.opcode, header.thread, len + reply.len());
         }
     }
@@ -550,15 +559,5 @@ impl Session {
         *self.ended.lock() = true;
         self.end.notify_all();
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
-    }
-}
-
-/// The next request. One that was taken back meanwhile is none.
-fn receive(device: &OwnedFd, request: &mut [u8]) -> rustix::io::Result<usize> {
-    loop {
-        match rustix::io::read(device, &mut *request) {
-            Err(Errno::INTR | Errno::NOENT | Errno::AGAIN) => {}
-            received => return received,
-        }
     }
 }

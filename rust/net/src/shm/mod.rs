@@ -9,7 +9,7 @@ mod ring;
 mod spin;
 mod stream;
 
-pub(crate) use spin::Spin;
+pub use spin::Spin;
 
 use crate::Moment;
 use crate::error::{NetError, Result};

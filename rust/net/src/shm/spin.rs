@@ -49,7 +49,7 @@ const STAY: Duration = Duration::from_millis(10);
 
 /// Whether it pays to look, as it turned out.
 #[derive(Debug)]
-pub(crate) struct Spin {
+pub struct Spin {
     cores: usize,
     /// Times in a row that it was of no use or left out.
     vain: AtomicU32,
@@ -89,7 +89,7 @@ impl Spin {
     }
 
     /// As [`Spin::look`], where each look is a system call: others who would run here get their turn in between.
-    pub(crate) fn ask(&self, awaited: impl FnOnce() -> Option<u32>, look: impl FnMut() -> bool) -> bool {
+    pub fn ask(&self, awaited: impl FnOnce() -> Option<u32>, look: impl FnMut() -> bool) -> bool {
         self.look_at(&KERNEL, awaited, look)
     }
 
