@@ -13,9 +13,7 @@ use daos_host::{Host, HostOptions, Outside, Questions, Rights, SERVED};
 use daos_net::frame::Refusal;
 use daos_net::shm::Shm;
 use daos_net::{Answer, Incoming, Limits, Peer, Replies, Role};
-use daos_types::{
-    ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank, ScrubMode, ScrubSettings,
-};
+use daos_types::{ChecksumKind, Checksums, ContainerId, Der, Epoch, PoolId, Rank, ScrubMode, ScrubSettings};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;

@@ -88,7 +88,8 @@ impl Spin {
         self.look_at(&MEMORY, awaited, look)
     }
 
-    /// As [`Spin::look`], where each look is a system call: others who would run here get their turn in between.
+    /// Looks until there is something, as long as it pays; whether there is. Each look is a system call: others who would run here get
+    /// their turn in between. `awaited` tells the processor on which they are who bring it, as far as that is known.
     pub fn ask(&self, awaited: impl FnOnce() -> Option<u32>, look: impl FnMut() -> bool) -> bool {
         self.look_at(&KERNEL, awaited, look)
     }
