@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import time
-from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -43,8 +41,8 @@ def in_turns(
     scratch: Path,
     *,
     repetitions: int,
-) -> dict[str, dict[str, float]]:
-    """Measure; return the median rate of each row and system.
+) -> None:
+    """Measure, and write what was measured.
 
     Args:
         group: What the rows of the results begin with.
@@ -54,7 +52,6 @@ def in_turns(
         scratch: A directory on the file system that all of them use.
         repetitions: How often.
     """
-    rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for repetition in range(repetitions):
         begun = time.monotonic()
         for name, system in systems.items():
@@ -67,7 +64,6 @@ def in_turns(
                 done = work(name, given)
             shutil.rmtree(root, ignore_errors=True)
             for rate in msgspec.json.decode(done, type=list[Rate]):
-                rates[rate.row][name].append(rate.operations / rate.seconds)
                 write(
                     {
                         "row": f"{group} {rate.row}",
@@ -78,4 +74,3 @@ def in_turns(
                     }
                 )
         print(f"repetition {repetition + 1} of {repetitions}: {time.monotonic() - begun:.0f} s", flush=True)
-    return {row: {name: statistics.median(found) for name, found in of.items()} for row, of in rates.items()}

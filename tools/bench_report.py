@@ -112,8 +112,11 @@ class Run:
 
     def rate(self, row: str, system: str) -> float | None:
         """Return the median rate, None if it was not run."""
-        lines = self.samples.get(row, {}).get(system)
-        return median(line.rate for line in lines) if lines else None
+        return self.rates(row).get(system)
+
+    def rates(self, row: str) -> dict[str, float]:
+        """Return the median rate of each system that was run."""
+        return {system: median(line.rate for line in lines) for system, lines in self.samples.get(row, {}).items()}
 
     def fact(self, row: str, system: str, name: str) -> float | None:
         """Return the median of a figure, None if it was not taken."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import daos
+from benches.served import running
 from benches.turns import RUN_S_MAX, in_turns
 from daos.cli._il import environment_with, library
-from daos.dev import DevSystem, Plan
 from tools.build import ROOT
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ MOUNT_S_MAX = 30.0
 DFUSE, NATIVE, PASSTHROUGH = "dfuse", "native", "passthrough"
 SHM, TCP = "dfuse_shm", "dfuse_tcp"
 """Mounts of a running system on this machine, by shared memory, as it chooses, and without."""
-DEVICE, POOL = 6 << 30, "4GiB"
 DIRECT, LIBRARY = "direct", "library"
 """Mounts of which the kernel keeps nothing, used by its way and past it."""
 
@@ -43,13 +42,12 @@ def _make_store(path: Path) -> None:
 
 
 @contextmanager
-def mounted(root: Path, options: Sequence[str] = ()) -> Iterator[Path]:
-    """Mount a fresh container of an embedded system."""
-    store, path = root / "store", root / "mnt"
+def _mounted(path: Path, options: Sequence[str], told: dict[str, str]) -> Iterator[Path]:
+    """Mount the container by a process with these options and this environment."""
     path.mkdir()
-    _make_store(store)
     subprocess.run(
-        [sys.executable, "-m", "daos.dfuse", "-S", str(store), *options, str(path), "bench", "bench"],
+        [sys.executable, "-m", "daos.dfuse", *options, str(path), "bench", "bench"],
+        env={**os.environ, **told},
         check=True,
         timeout=MOUNT_S_MAX,
     )
@@ -60,29 +58,19 @@ def mounted(root: Path, options: Sequence[str] = ()) -> Iterator[Path]:
 
 
 @contextmanager
+def mounted(root: Path, options: Sequence[str] = ()) -> Iterator[Path]:
+    """Mount a fresh container of an embedded system."""
+    store = root / "store"
+    _make_store(store)
+    with _mounted(root / "mnt", ["-S", str(store), *options], {}) as path:
+        yield path
+
+
+@contextmanager
 def served(root: Path, *, shm: bool) -> Iterator[Path]:
-    """Mount a fresh container of a running system of one engine, by its agent."""
-    path = root / "mnt"
-    path.mkdir()
-    system = DevSystem(root / "dev")
-    with system:
-        system.up(Plan(servers=1, targets=2, size=DEVICE))
-        dmg = [sys.executable, "-m", "daos.cli.dmg", "-o", str(system.layout.control_config)]
-        subprocess.run(
-            [*dmg, "pool", "create", "bench", "--size", POOL], check=True, capture_output=True, timeout=RUN_S_MAX
-        )
-        with daos.connect("daos://bench", agent=system.layout.sockets / "daos_agent.sock") as pool:
-            pool.container("bench", create=True, type="POSIX")
-        subprocess.run(
-            [sys.executable, "-m", "daos.dfuse", str(path), "bench", "bench"],
-            env=dict(os.environ, DAOS_AGENT_DRPC_DIR=str(system.layout.sockets), D_SHM=f"{shm:d}"),
-            check=True,
-            timeout=MOUNT_S_MAX,
-        )
-        try:
-            yield path
-        finally:
-            _unmount(path)
+    """Mount a fresh container of a running system, by its agent."""
+    with running(root) as told, _mounted(root / "mnt", [], {**told, "D_SHM": f"{shm:d}"}) as path:
+        yield path
 
 
 @contextmanager
@@ -126,10 +114,8 @@ def build_passthrough() -> str:
     return "" if done.returncode == 0 else f"gcc: {done.stderr.strip().splitlines()[-1]}"
 
 
-def run(
-    write: Callable[[dict[str, object]], None], scratch: Path, *, repetitions: int, quick: bool
-) -> dict[str, dict[str, float]]:
-    """Measure; return the median rate of each row and system.
+def run(write: Callable[[dict[str, object]], None], scratch: Path, *, repetitions: int, quick: bool) -> None:
+    """Measure, and write what was measured.
 
     Args:
         write: Appends a line to the results.
@@ -162,7 +148,7 @@ def run(
             timeout=RUN_S_MAX,
         ).stdout
 
-    return in_turns("dfuse", systems, work, write, scratch, repetitions=repetitions)
+    in_turns("dfuse", systems, work, write, scratch, repetitions=repetitions)
 
 
 def table(medians: dict[str, dict[str, float]]) -> str:

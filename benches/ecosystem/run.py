@@ -15,8 +15,8 @@ import msgspec
 
 import daos
 from benches.ecosystem.work import Side
+from benches.served import running
 from benches.turns import RUN_S_MAX, in_turns
-from daos.dev import DevSystem, Plan
 from tools.build import ROOT
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ EMBEDDED, SERVED, S3 = "daos", "daos_served", "s3fs"
 GATEWAY = "versitygw"
 MODULE = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 USER = "bench"
-DEVICE = 6 << 30
-POOL = "4GiB"
 
 
 @contextmanager
@@ -46,17 +44,9 @@ def embedded(root: Path) -> Iterator[tuple[Side, dict[str, str]]]:
 @contextmanager
 def served(root: Path) -> Iterator[tuple[Side, dict[str, str]]]:
     """Use a fresh running system on this machine."""
-    system = DevSystem(root / "dev")
-    with system:
-        system.up(Plan(servers=1, targets=2, size=DEVICE))
-        dmg = [sys.executable, "-m", "daos.cli.dmg", "-o", str(system.layout.control_config)]
-        subprocess.run(
-            [*dmg, "pool", "create", "bench", "--size", POOL], check=True, capture_output=True, timeout=RUN_S_MAX
-        )
-        with daos.connect("daos://bench", agent=system.layout.sockets / "daos_agent.sock") as pool:
-            pool.container("bench", create=True, type="POSIX")
-        side = Side("daos", {"pool": "bench", "container": "bench"}, "", "daos://bench/bench")
-        yield side, {"DAOS_AGENT_DRPC_DIR": str(system.layout.sockets)}
+    side = Side("daos", {"pool": "bench", "container": "bench"}, "", "daos://bench/bench")
+    with running(root) as told:
+        yield side, told
 
 
 def gateway() -> str | None:
@@ -118,10 +108,8 @@ def missing() -> str:
     return ""
 
 
-def run(
-    write: Callable[[dict[str, object]], None], scratch: Path, *, repetitions: int, quick: bool
-) -> dict[str, dict[str, float]]:
-    """Measure; return the median rate of each row and system.
+def run(write: Callable[[dict[str, object]], None], scratch: Path, *, repetitions: int, quick: bool) -> None:
+    """Measure, and write what was measured.
 
     Args:
         write: Appends a line to the results.
@@ -149,7 +137,7 @@ def run(
             timeout=RUN_S_MAX,
         ).stdout
 
-    return in_turns("ecosystem", systems, work, write, scratch, repetitions=repetitions)
+    in_turns("ecosystem", systems, work, write, scratch, repetitions=repetitions)
 
 
 def table(medians: dict[str, dict[str, float]]) -> str:

@@ -1,8 +1,9 @@
-"""Ways to open the system of a test at the seam, and file systems that the tests of a module share."""
+"""Ways to open the system of a test at the seam; file systems, and engines, that the tests of a module share."""
 
 from __future__ import annotations
 
 import itertools
+import uuid
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -13,6 +14,7 @@ from daos.client import system
 from daos.dfs import mount
 from tests.dev_pool import tank
 from tests.dfs_systems import KINDS, forget_file_systems, pool_of
+from tests.engines import Engines, connect
 from tests.fake_core import FakeDisk
 
 if TYPE_CHECKING:
@@ -126,3 +128,25 @@ def place(url: str, fs: DFS) -> str:
     path = f"/{url.rpartition('/')[2]}"
     fs.makedirs(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Start three engines for the tests of a file."""
+    with Engines(tmp_path_factory.mktemp("engines"), 3) as made:
+        yield made
+
+
+@pytest.fixture
+def engines(started: Engines) -> Engines:
+    """Return engines that all run, whatever the test before has left."""
+    started.whole()
+    return started
+
+
+@pytest.fixture
+def pool(engines: Engines) -> Iterator[daos.Pool]:
+    """Open a pool that lies on all of them, a new one."""
+    made = engines.pool_create(f"p{uuid.uuid4().hex[:8]}")
+    with connect(engines, made) as opened:
+        yield opened.pool(made)

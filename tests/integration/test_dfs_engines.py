@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,22 +18,9 @@ from daos.dfs import DFS, Posix, mount
 from daos.dfs.errors import FileForkedError
 from tests.dev_pool import tank
 from tests.dfs_systems import fails
-from tests.engines import Engines, connect
+from tests.engines import Engines
 
 WAIT_S = 40.0
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with Engines(tmp_path_factory.mktemp("engines"), 3) as running:
-        yield running
-
-
-@pytest.fixture
-def pool(engines: Engines) -> Iterator[daos.Pool]:
-    made = engines.pool_create(f"p{time.monotonic_ns()}")
-    with connect(engines, made) as system:
-        yield system.pool(made)
 
 
 def use(fs: DFS, who: str) -> None:

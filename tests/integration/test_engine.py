@@ -6,7 +6,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,26 +25,6 @@ from tests.engines import Engines, connect, credential
 
 pytestmark = pytest.mark.timeout(120)
 CALL_S_MAX = 30.0
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with Engines(tmp_path_factory.mktemp("engines"), 3) as made:
-        yield made
-
-
-@pytest.fixture
-def engines(started: Engines) -> Engines:
-    """Return engines that all run, whatever the test before has left."""
-    started.whole()
-    return started
-
-
-@pytest.fixture
-def pool(engines: Engines) -> Iterator[daos.Pool]:
-    made = engines.pool_create(f"p{uuid.uuid4().hex[:8]}")
-    with connect(engines, made) as system:
-        yield system.pool(made)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

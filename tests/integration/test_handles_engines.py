@@ -62,19 +62,6 @@ class FakeAgent:
         return self.told[-1] if refresh else self.told[0]
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with Engines(tmp_path_factory.mktemp("engines"), 3) as made:
-        yield made
-
-
-@pytest.fixture
-def engines(started: Engines) -> Engines:
-    """Return engines that all run, whatever the test before has left."""
-    started.whole()
-    return started
-
-
 @pytest.fixture
 def agent(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> type[FakeAgent]:
     ranks = tuple(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -14,24 +13,10 @@ import daos
 from daos.control.pool.settings import SetProperties
 from daos.errors import DaosError
 from daos.local import PoolRequest
-from tests.engines import Engines, connect
+from tests.engines import Engines
 
 VALUE = bytes(range(250)) * 400
 WAIT_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with Engines(tmp_path_factory.mktemp("engines"), 3) as running:
-        yield running
-
-
-@pytest.fixture
-def pool(engines: Engines) -> Iterator[daos.Pool]:
-    engines.whole()
-    made = engines.pool_create(f"p{uuid.uuid4().hex[:8]}")
-    with connect(engines, made) as system:
-        yield system.pool(made)
 
 
 def set_properties(engines: Engines, pool: daos.Pool, **properties: str | int) -> None:

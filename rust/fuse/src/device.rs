@@ -34,18 +34,15 @@ fn open() -> rustix::io::Result<OwnedFd> {
 }
 
 /// Another descriptor of the same connection, whose reader gets in nobody's way; `None` where there can be none.
-pub(crate) fn clone(of: &OwnedFd) -> rustix::io::Result<Option<OwnedFd>> {
+pub(crate) fn clone(of: &OwnedFd) -> Option<OwnedFd> {
     /// `FUSE_DEV_IOC_CLONE`.
     const CLONE: libc::c_ulong = 0x8004_e500;
-    let fresh = match open() {
-        // Who mounted by the helper may not be let in here.
-        Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => return Ok(None),
-        opened => opened?,
-    };
+    // Who mounted by the helper may not be let in here.
+    let fresh = open().ok()?;
     let source = of.as_raw_fd();
     // SAFETY: the kernel reads one 32-bit number from where the pointer points to, and both descriptors are open.
     let done = unsafe { libc::ioctl(fresh.as_raw_fd(), CLONE, &raw const source) };
-    Ok((done == 0).then_some(fresh))
+    (done == 0).then_some(fresh)
 }
 
 /// Mounts; the descriptor that requests come by.

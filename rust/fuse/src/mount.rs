@@ -390,13 +390,12 @@ impl Session {
                     shared.over();
                 }
             };
-            let thread = std::thread::Builder::new().name("dfuse".into()).spawn(run);
-            thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+            spawn("dfuse", run)
         });
         if spawned.is_err() {
             session.threads.fetch_sub(1, Ordering::AcqRel);
         }
-        spawned.map(drop)
+        spawned
     }
 
     /// Answers requests until the mount ends.
@@ -479,8 +478,7 @@ impl Session {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("dfuse-watch".into()).spawn(run);
-        thread.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+        spawn("dfuse-watch", run)
     }
 
     /// Stores, a little later, when files were changed that are closed.
@@ -496,8 +494,7 @@ impl Session {
                 spare = shared.spare.lock();
             }
         };
-        let thread = std::thread::Builder::new().name("dfuse-times".into()).spawn(run);
-        thread.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+        spawn("dfuse-times", run)
     }
 
     /// Somebody else takes the next request, if there may be one more.
@@ -560,4 +557,10 @@ impl Session {
         self.end.notify_all();
         let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
+}
+
+/// Begins a thread that is not waited for.
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> rustix::io::Result<()> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    thread.map(drop).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
 }

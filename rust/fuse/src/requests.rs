@@ -24,17 +24,11 @@ struct Looking {
 impl Requests {
     /// Of a mount, beside those of its other threads.
     pub(crate) fn beside(of: &OwnedFd) -> rustix::io::Result<Self> {
-        let Some(sleeping) = device::clone(of)? else {
-            return Ok(Self {
-                sleeping: rustix::io::fcntl_dupfd_cloexec(of, 0)?,
-                looking: None,
-                looked: false,
-            });
-        };
-        let looking = device::clone(of)?.and_then(|device| {
+        let looking = device::clone(of).and_then(|device| {
             rustix::io::ioctl_fionbio(&device, true).ok()?;
             Some(Looking { device, spin: Spin::default() })
         });
+        let sleeping = device::clone(of).map_or_else(|| rustix::io::fcntl_dupfd_cloexec(of, 0), Ok)?;
         Ok(Self { sleeping, looking, looked: false })
     }
 

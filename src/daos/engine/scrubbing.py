@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from daos.engine.body import ScrubReply
 from daos.engine.peers import PartScrub, PartScrubReply
 from daos.errors import DaosError
-from daos.model.scrub import FOUND_MAX, MODES
+from daos.model.scrub import FOUND_MAX, scrub_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,13 +37,14 @@ def together(properties: Mapping[str, str | int], parts: Mapping[int, PartScrubR
 
     A pass over the pool is one over all of its ranks: it has ended when the last of them has.
     """
+    mode, freq, thresh = scrub_settings(properties)
     each = parts.values()
     ended = [part.ended_s for part in each]
     begins = [part.next_s for part in each if part.next_s is not None]
     return ScrubReply(
-        mode=MODES.index(str(properties["scrub"])),
-        freq_s=int(properties["scrub_freq"]),
-        thresh=int(properties["scrub_thresh"]),
+        mode=mode,
+        freq_s=freq,
+        thresh=thresh,
         is_running=any(part.is_running for part in each),
         passes=min((part.passes for part in each), default=0),
         bytes=sum(part.bytes for part in each),

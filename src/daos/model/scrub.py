@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from daos.model.properties import Property
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 FOUND_MAX = 64
 """Corruptions that are told one by one."""
@@ -27,6 +27,12 @@ SCRUB_PROPERTIES = {
         Property("scrub_thresh", "Checksum scrubbing threshold", 0, low=0, high=2**32 - 1),
     )
 }
+
+
+def scrub_settings(properties: Mapping[str, str | int]) -> tuple[int, int, int]:
+    """Return what all properties of a pool say of scrubbing: the number of its mode, frequency, threshold."""
+    mode, freq, thresh = (properties[name] for name in SCRUB_PROPERTIES)
+    return MODES.index(str(mode)), int(freq), int(thresh)
 
 
 @dataclass(frozen=True)

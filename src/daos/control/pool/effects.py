@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from daos.control.outbox import Effect, Rank, Work
-from daos.model.scrub import MODES
+from daos.model.scrub import scrub_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,8 +173,8 @@ class InstallScrub(PoolEffect, frozen=True, kw_only=True, tag="install_scrub"):
     @classmethod
     def of(cls, properties: Mapping[str, str | int]) -> Self:
         """Return what all properties of a pool say."""
-        mode, freq, thresh = (properties[name] for name in ("scrub", "scrub_freq", "scrub_thresh"))
-        return cls(subject=SCRUB, mode=MODES.index(str(mode)), freq=int(freq), thresh=int(thresh))
+        mode, freq, thresh = scrub_settings(properties)
+        return cls(subject=SCRUB, mode=mode, freq=freq, thresh=thresh)
 
 
 AnyEffect: TypeAlias = (
